@@ -1,1 +1,33 @@
-//! x
+//! orthoscope: from a network to a scanner-ready stimulus set, and from recordings back to the network.
+//!
+//! The floors of the house, from the top; imports go down only (`tests/architecture.rs` proves it):
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 6 | [`cli`]: one file per subcommand; clap types end here |
+//! | 5 | [`job`]: config, plan, run directory, checkpoint, progress; [`report`]: figures and HTML |
+//! | 4 | [`synthesis`]: the one optimisation loop; [`objective`]: scalar functions to maximise |
+//! | 3 | [`network`]: graph, taps, executors, importers; [`image`]: parametrisations, constraints, hygiene; [`rdm`]: dissimilarities and comparisons |
+//! | 2 | [`io`]: one file per format; atomic writes |
+//! | 1 | [`data`]: checked containers; [`math`]: statistics; [`tensor`]: the door to burn |
+//! | 0 | [`error`], [`warning`], [`rng`] |
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod data;
+pub mod error;
+pub mod image;
+pub mod io;
+pub mod job;
+pub mod math;
+pub mod network;
+pub mod objective;
+pub mod rdm;
+pub mod report;
+pub mod rng;
+pub mod synthesis;
+pub mod tensor;
+pub mod warning;
+
+pub use error::{Error, Result};
+pub use warning::Warning;

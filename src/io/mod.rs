@@ -1,0 +1,3 @@
+//! One file per format; every write is atomic.
+
+pub mod atomic;
