@@ -1,3 +1,4 @@
 //! One file per format; every write is atomic.
 
 pub mod atomic;
+pub mod weights;
