@@ -5,7 +5,7 @@ use super::{Measure, Rdm};
 use crate::error::{Error, Result};
 use crate::io::{npy, npz};
 use crate::math::condensed;
-use ndarray::{ArrayD, ArrayView2, Axis, Ix1, Ix2, arr1};
+use ndarray::{Array2, ArrayD, ArrayView2, Axis, Ix1, Ix2, arr1};
 use std::path::Path;
 
 /// Key of the second-order matrix beside the layers' RDMs in `rdms.npz`.
@@ -149,20 +149,30 @@ pub fn rdms_npz(layers: &[(String, Rdm)]) -> Result<npz::NpzWriter> {
     Ok(writer.add(SECOND_ORDER, &matrix))
 }
 
-/// Reads what [`rdms_npz`] wrote, NaN included: the condensed RDMs by key, and the second-order matrix.
+/// The content of an `rdms.npz`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerRdms {
+    /// Key and condensed RDM of each layer, in order; undefined entries are NaN.
+    pub layers: Vec<(String, Vec<f64>)>,
+    /// n_layers x n_layers Pearson correlations between them.
+    pub second_order: Array2<f64>,
+}
+
+/// Reads what [`rdms_npz`] wrote.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Corrupt`] as [`npz::read`]; [`Error::Corrupt`] when an array has another rank.
-pub fn read_rdms_npz(path: &Path) -> Result<(Vec<(String, Vec<f64>)>, ndarray::Array2<f64>)> {
+pub fn read_rdms_npz(path: &Path) -> Result<LayerRdms> {
     let file = npz::read(path)?;
     let rank = |name: &str| {
-        Error::corrupt(path, "condensed RDMs and `second_order`", format!("another shape of `{name}`"), "")
+        let found = format!("another shape of `{name}`");
+        Error::corrupt(path, "condensed RDMs and `second_order`", found, "give arrays/rdms.npz of a run directory")
     };
-    let matrix = file.get::<f64>(SECOND_ORDER)?.into_dimensionality::<Ix2>().map_err(|_| rank(SECOND_ORDER))?;
+    let second_order = file.get(SECOND_ORDER)?.into_dimensionality::<Ix2>().map_err(|_| rank(SECOND_ORDER))?;
     let mut layers = Vec::new();
     for (name, array) in file.all::<f64>()?.into_iter().filter(|(name, _)| name != SECOND_ORDER) {
         let values = array.into_dimensionality::<Ix1>().map_err(|_| rank(&name))?;
         layers.push((name, values.to_vec()));
     }
-    Ok((layers, matrix))
+    Ok(LayerRdms { layers, second_order })
 }

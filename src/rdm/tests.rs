@@ -176,9 +176,9 @@ fn files_of_every_shape_are_read() {
     let layers = [("conv1/relu".to_string(), a.clone()), ("fc".to_string(), b)];
     rdms_npz(&layers).unwrap().write(&path).unwrap();
     assert_eq!(names(&load_rdms(&path, Some(5), None).unwrap()), ["conv1.relu", "fc"]);
-    let (back, matrix) = read_rdms_npz(&path).unwrap();
-    assert_eq!(back[0].1, a.values());
-    assert_eq!(matrix[[0, 0]], 1.0);
+    let back = read_rdms_npz(&path).unwrap();
+    assert_eq!(back.layers[0], ("conv1.relu".to_string(), a.values().to_vec()));
+    assert_eq!(back.second_order[[0, 0]], 1.0);
 }
 
 #[test]
