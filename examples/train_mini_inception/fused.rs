@@ -40,7 +40,10 @@ impl<const N: usize> Backward<Backend, N> for Fused {
         let parts = (ops.state.gradient)(vec_f32(&output));
         for ((parent, part), shape) in ops.parents.into_iter().zip(parts).zip(ops.state.shapes) {
             if let (Some(node), Some(values)) = (parent, part) {
-                grads.register::<Backend>(node.id, Backend::float_from_data(TensorData::new(values, shape), &ops.state.device));
+                grads.register::<Backend>(
+                    node.id,
+                    Backend::float_from_data(TensorData::new(values, shape), &ops.state.device),
+                );
             }
         }
     }
@@ -71,7 +74,15 @@ pub struct Moments {
 }
 
 /// Convolution (kernel `weight`, flat), batch norm with the batch's moments, ReLU. `want_input`: whether x needs a gradient.
-pub fn conv_norm_relu(x: &Var<4>, conv: Conv, weight: &Var<1>, gain: &Var<1>, shift: &Var<1>, epsilon: f32, want_input: bool) -> (Var<4>, Moments) {
+pub fn conv_norm_relu(
+    x: &Var<4>,
+    conv: Conv,
+    weight: &Var<1>,
+    gain: &Var<1>,
+    shift: &Var<1>,
+    epsilon: f32,
+    want_input: bool,
+) -> (Var<4>, Moments) {
     let device = x.device();
     let values = |v: &Var<1>| vec_f32(&v.clone().inner());
     let (input, w) = (vec_f32(&x.clone().inner()), values(weight));
@@ -80,10 +91,16 @@ pub fn conv_norm_relu(x: &Var<4>, conv: Conv, weight: &Var<1>, gain: &Var<1>, sh
     let norm = NormRelu::new(&z, oh * ow, values(gain), values(shift), epsilon);
     let n = x.dims()[0];
     let m = (n * oh * ow) as f32;
-    let moments = Moments { mean: norm.mean.clone(), var: norm.var.iter().map(|v| v * m / (m - 1.0).max(1.0)).collect() };
+    let moments =
+        Moments { mean: norm.mean.clone(), var: norm.var.iter().map(|v| v * m / (m - 1.0).max(1.0)).collect() };
     let y = norm.forward(&z);
     let shapes = [x.dims().to_vec(), vec![w.len()], vec![conv.channels[1]], vec![conv.channels[1]]];
-    let parents = [x.clone().into_primitive(), weight.clone().into_primitive(), gain.clone().into_primitive(), shift.clone().into_primitive()];
+    let parents = [
+        x.clone().into_primitive(),
+        weight.clone().into_primitive(),
+        gain.clone().into_primitive(),
+        shift.clone().into_primitive(),
+    ];
     let gradient = Arc::new(move |dy: Vec<f32>| {
         let (dz, dgain, dshift) = norm.backward(&z, dy);
         let (dx, dw) = conv.backward(&input, &w, &dz, want_input);

@@ -123,7 +123,10 @@ impl Conv {
     pub fn backward(&self, x: &[f32], w: &[f32], dz: &[f32], want_input: bool) -> (Option<Vec<f32>>, Vec<f32>) {
         let (g, k) = (self.group(), self.rows());
         let mut dx = vec![0.0; x.len()];
-        let groups = dx.par_chunks_mut(g * self.units(0)).zip(x.par_chunks(g * self.units(0))).zip(dz.par_chunks(g * self.units(1)));
+        let groups = dx
+            .par_chunks_mut(g * self.units(0))
+            .zip(x.par_chunks(g * self.units(0)))
+            .zip(dz.par_chunks(g * self.units(1)));
         let parts: Vec<Vec<f32>> = groups
             .map(|((dx, x), dz)| {
                 let total = dz.len() / self.channels[1];
@@ -219,7 +222,8 @@ impl NormRelu {
     pub fn new(z: &[f32], pixels: usize, gain: Vec<f32>, shift: Vec<f32>, epsilon: f32) -> Self {
         let c = gain.len();
         let m = (z.len() / c) as f64;
-        let mean: Vec<f32> = channel_sums(c, pixels, z, z, |_| |v, _| [v, 0.0]).iter().map(|s| (s[0] / m) as f32).collect();
+        let mean: Vec<f32> =
+            channel_sums(c, pixels, z, z, |_| |v, _| [v, 0.0]).iter().map(|s| (s[0] / m) as f32).collect();
         let square = |c: usize| {
             let mean = mean[c];
             move |v: f32, _: f32| [(v - mean) * (v - mean), 0.0]
@@ -345,24 +349,26 @@ pub fn max_pool(x: &[f32], size: [[usize; 2]; 2], stride: usize, pad: usize) -> 
     let ([h, w], [oh, ow]) = (size[0], size[1]);
     let planes = x.len() / (h * w);
     let (mut y, mut at) = (vec![0.0; planes * oh * ow], vec![0u32; planes * oh * ow]);
-    y.par_chunks_mut(oh * ow).zip(at.par_chunks_mut(oh * ow)).zip(x.par_chunks(h * w)).with_min_len(32).for_each(|((y, at), x)| {
-        for i in 0..oh {
-            let rows = (i * stride).saturating_sub(pad)..(i * stride + 3 - pad).min(h);
-            for j in 0..ow {
-                let (low, high) = ((j * stride).saturating_sub(pad), (j * stride + 3 - pad).min(w));
-                let mut best = (f32::MIN, 0);
-                for row in rows.clone() {
-                    for (column, &v) in x[row * w + low..row * w + high].iter().enumerate() {
-                        if v > best.0 {
-                            best = (v, row * w + low + column);
+    y.par_chunks_mut(oh * ow).zip(at.par_chunks_mut(oh * ow)).zip(x.par_chunks(h * w)).with_min_len(32).for_each(
+        |((y, at), x)| {
+            for i in 0..oh {
+                let rows = (i * stride).saturating_sub(pad)..(i * stride + 3 - pad).min(h);
+                for j in 0..ow {
+                    let (low, high) = ((j * stride).saturating_sub(pad), (j * stride + 3 - pad).min(w));
+                    let mut best = (f32::MIN, 0);
+                    for row in rows.clone() {
+                        for (column, &v) in x[row * w + low..row * w + high].iter().enumerate() {
+                            if v > best.0 {
+                                best = (v, row * w + low + column);
+                            }
                         }
                     }
+                    y[i * ow + j] = best.0;
+                    at[i * ow + j] = best.1 as u32;
                 }
-                y[i * ow + j] = best.0;
-                at[i * ow + j] = best.1 as u32;
             }
-        }
-    });
+        },
+    );
     (y, at)
 }
 
@@ -370,8 +376,10 @@ pub fn max_pool(x: &[f32], size: [[usize; 2]; 2], stride: usize, pad: usize) -> 
 pub fn max_pool_backward(at: &[u32], dy: &[f32], size: [[usize; 2]; 2]) -> Vec<f32> {
     let (n_in, n_out) = (size[0][0] * size[0][1], size[1][0] * size[1][1]);
     let mut dx = vec![0.0; at.len() / n_out * n_in];
-    dx.par_chunks_mut(n_in).zip(at.par_chunks(n_out)).zip(dy.par_chunks(n_out)).with_min_len(32).for_each(|((dx, at), dy)| {
-        at.iter().zip(dy).for_each(|(&i, g)| dx[i as usize] += g);
-    });
+    dx.par_chunks_mut(n_in).zip(at.par_chunks(n_out)).zip(dy.par_chunks(n_out)).with_min_len(32).for_each(
+        |((dx, at), dy)| {
+            at.iter().zip(dy).for_each(|(&i, g)| dx[i as usize] += g);
+        },
+    );
     dx
 }

@@ -1,5 +1,13 @@
-//! Trains the embedded network, `mini-inception`, on scenes that the library generates. See models/mini-inception/README.md.
+//! Trains the embedded network, `mini-inception`, on scenes that the library generates.
+//!
+//! ```text
+//! cargo run --release --example train_mini_inception
+//! ```
+//!
+//! Killed and started again, it goes on from its last checkpoint. See models/mini-inception/README.md.
+#![forbid(unsafe_code)]
 
+mod export;
 mod fused;
 mod kernels;
 mod net;
@@ -9,28 +17,40 @@ mod train;
 use clap::Parser;
 use std::path::PathBuf;
 
+/// Trains mini-inception and writes its model directory.
 #[derive(Parser)]
 struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    #[arg(long, default_value_t = 2600)]
+    #[arg(long, default_value_t = 4200)]
     steps: usize,
-    #[arg(long, default_value_t = 64)]
+    /// Images per step.
+    #[arg(long, default_value_t = 32)]
     batch: usize,
-    #[arg(long, default_value_t = 4e-3)]
+    /// Peak learning rate.
+    #[arg(long, default_value_t = 3e-3)]
     rate: f64,
-    #[arg(long, default_value_t = 0.05)]
+    /// Weight decay.
+    #[arg(long, default_value_t = 0.1)]
     decay: f64,
-    /// Folder for the checkpoint and the model.
+    /// Folder for the checkpoint.
     #[arg(long, default_value = "outputs/mini-inception")]
     out: PathBuf,
+    /// Model directory to write.
+    #[arg(long, default_value = "models/mini-inception")]
+    model: PathBuf,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     std::fs::create_dir_all(&args.out)?;
-    let settings = train::Settings { seed: args.seed, steps: args.steps, batch: args.batch, rate: args.rate, decay: args.decay };
-    let (_graph, history) = train::train(&settings, &args.out.join("checkpoint.safetensors"))?;
-    println!("{:?}", history.held_out);
+    let settings =
+        train::Settings { seed: args.seed, steps: args.steps, batch: args.batch, rate: args.rate, decay: args.decay };
+    let (graph, history) = train::train(&settings, &args.out.join("checkpoint.safetensors"))?;
+    export::export(&graph, &settings, &history, &args.model)?;
+    println!(
+        "{}",
+        std::fs::read_to_string(args.model.join("card.toml"))?.lines().take(60).collect::<Vec<_>>().join("\n")
+    );
     Ok(())
 }

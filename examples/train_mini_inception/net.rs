@@ -102,7 +102,12 @@ impl Net {
         Ok(())
     }
 
-    fn inception(&mut self, name: &str, x: NodeId, [one, reduce3, three, reduce5, five, project]: [usize; 6]) -> Result<NodeId> {
+    fn inception(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        [one, reduce3, three, reduce5, five, project]: [usize; 6],
+    ) -> Result<NodeId> {
         let at = |part: &str| format!("inception_{name}/{part}");
         let a = self.conv(&at("1x1"), x, one, 1, 1)?;
         let b = self.conv(&at("3x3_reduce"), x, reduce3, 1, 1)?;

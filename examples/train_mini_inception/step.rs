@@ -56,7 +56,8 @@ impl Trainer {
 
     /// Forward, backward and one Adam step with decoupled weight decay. `images` N x 3 x H x W in [0, 1].
     pub fn step(&mut self, images: Tensor<4>, labels: &[usize], rate: f64, decay: f64, step: usize) -> Outcome {
-        let leaves: BTreeMap<String, Var<1>> = self.parameters.iter().map(|(k, p)| (k.clone(), leaf(p.value.clone()))).collect();
+        let leaves: BTreeMap<String, Var<1>> =
+            self.parameters.iter().map(|(k, p)| (k.clone(), leaf(p.value.clone()))).collect();
         for (name, value) in &leaves {
             self.weights.set(name, value.clone());
         }
@@ -111,8 +112,10 @@ impl Trainer {
         let norm = graph.node(graph.node(id).inputs[0]);
         let conv = graph.node(norm.inputs[0]);
         let source = conv.inputs[0];
-        let (Op::Conv2d { weight, stride, padding, .. }, Op::BatchNorm { scale: Some(scale), shift: Some(shift), mean, var, epsilon }) =
-            (&conv.op, &norm.op)
+        let (
+            Op::Conv2d { weight, stride, padding, .. },
+            Op::BatchNorm { scale: Some(scale), shift: Some(shift), mean, var, epsilon },
+        ) = (&conv.op, &norm.op)
         else {
             unreachable!("the training graph has a convolution and a batch norm before each ReLU")
         };

@@ -62,7 +62,8 @@ fn batch(settings: &Settings, step: usize, device: &Device) -> (Tensor<4>, Vec<u
     let drawn: Vec<_> = ((step * n) as u64..((step + 1) * n) as u64)
         .into_par_iter()
         .map(|i| {
-            let order = orthoscope::rng::stream(settings.seed, "class order", i / n_classes).permutation(n_classes as usize);
+            let order =
+                orthoscope::rng::stream(settings.seed, "class order", i / n_classes).permutation(n_classes as usize);
             let class = order[(i % n_classes) as usize];
             (class, scenes::draw(class, seed, i / n_classes, net::SIZE))
         })
@@ -103,12 +104,16 @@ pub fn train(settings: &Settings, checkpoint: &Path) -> Result<(Graph, History)>
         history.step = step + 1;
         history.seconds = before + start.elapsed().as_secs_f64();
         if history.step % REPORT_EVERY == 0 {
-            let (mean, accuracy) = (loss / REPORT_EVERY as f64, n_right as f64 / (REPORT_EVERY * settings.batch) as f64);
+            let (mean, accuracy) =
+                (loss / REPORT_EVERY as f64, n_right as f64 / (REPORT_EVERY * settings.batch) as f64);
             history.training.push((history.step, mean, accuracy));
             (loss, n_right) = (0.0, 0);
             let per_step = start.elapsed().as_secs_f64() / (history.step - first) as f64;
             let left = per_step * (settings.steps - history.step) as f64 / 60.0;
-            eprintln!("step {:5}/{}  loss {mean:.3}  right {accuracy:.3}  {per_step:.2} s/step  {left:.1} min left", history.step, settings.steps);
+            eprintln!(
+                "step {:5}/{}  loss {mean:.3}  right {accuracy:.3}  {per_step:.2} s/step  {left:.1} min left",
+                history.step, settings.steps
+            );
         }
         if history.step % CHECKPOINT_EVERY == 0 || history.step == settings.steps {
             let graph = trained(&trainer)?;
@@ -176,15 +181,21 @@ fn load(trainer: &mut Trainer, settings: &Settings, path: &Path, device: &Device
     let (_, metadata) = SafeTensors::read_metadata(&bytes)?;
     let notes = metadata.metadata().clone().context("a checkpoint has notes")?;
     let saved: Settings = serde_json::from_str(&notes["settings"])?;
-    anyhow::ensure!(saved == *settings, "{}: expected {settings:?}, found {saved:?}; name another --out", path.display());
+    anyhow::ensure!(
+        saved == *settings,
+        "{}: expected {settings:?}, found {saved:?}; name another --out",
+        path.display()
+    );
     let file = SafeTensors::deserialize(&bytes)?;
     let read = |name: String| -> Result<Tensor<1>> {
-        let values: Vec<f32> = file.tensor(&name)?.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let values: Vec<f32> =
+            file.tensor(&name)?.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         let n = values.len();
         Ok(tensor_from_vec(values, [n], device))
     };
     for (name, Parameter { value, first, second, .. }) in &mut trainer.parameters {
-        (*value, *first, *second) = (read(format!("value {name}"))?, read(format!("first {name}"))?, read(format!("second {name}"))?);
+        (*value, *first, *second) =
+            (read(format!("value {name}"))?, read(format!("first {name}"))?, read(format!("second {name}"))?);
     }
     for (name, tensor) in &mut trainer.running {
         *tensor = read(format!("running {name}"))?;

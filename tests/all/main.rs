@@ -2,5 +2,7 @@
 
 mod brains;
 mod cross_reader;
+mod fused_training;
 mod googlenet;
+mod mini_inception;
 mod support;

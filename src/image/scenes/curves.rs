@@ -52,7 +52,9 @@ fn line(canvas: &mut Canvas, dice: &mut Dice, n: usize, curve: impl Fn(f32) -> (
 
 pub(super) fn spiral(canvas: &mut Canvas, dice: &mut Dice) {
     let turns = dice.range(1.8, 2.8) * if dice.chance(0.5) { 1.0 } else { -1.0 };
-    line(canvas, dice, 48, |t| ((0.06 + 0.94 * t) * (turns * TAU * t).cos(), (0.06 + 0.94 * t) * (turns * TAU * t).sin()));
+    line(canvas, dice, 48, |t| {
+        ((0.06 + 0.94 * t) * (turns * TAU * t).cos(), (0.06 + 0.94 * t) * (turns * TAU * t).sin())
+    });
 }
 
 pub(super) fn wave(canvas: &mut Canvas, dice: &mut Dice) {

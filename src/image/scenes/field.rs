@@ -28,7 +28,8 @@ pub(super) fn bumps(x: f32, y: f32, key: u32) -> f32 {
 
 /// Three octaves of [`bumps`], in [0, 1].
 pub(super) fn clouds(x: f32, y: f32, key: u32) -> f32 {
-    (bumps(x, y, key) + 0.5 * bumps(2.0 * x + 7.3, 2.0 * y, key ^ 1) + 0.25 * bumps(4.0 * x, 4.0 * y + 3.1, key ^ 2)) / 1.75
+    (bumps(x, y, key) + 0.5 * bumps(2.0 * x + 7.3, 2.0 * y, key ^ 1) + 0.25 * bumps(4.0 * x, 4.0 * y + 3.1, key ^ 2))
+        / 1.75
 }
 
 /// A fast background that fights for attention: plain, shaded, clouds, patches, or stripes. Returns its mean colour.

@@ -10,7 +10,11 @@ pub(super) fn landscape(canvas: &mut Canvas, dice: &mut Dice) {
     let key = dice.bits();
     canvas.paint(|x, y| {
         let cloud = clouds(1.5 * x + 9.0, 4.0 * y + 9.0, key);
-        mix(mix(sky, haze, ((y + 1.0) / (horizon + 1.0)).clamp(0.0, 1.0)), [1.0; 3], (2.0 * cloud - 1.1).clamp(0.0, 0.8))
+        mix(
+            mix(sky, haze, ((y + 1.0) / (horizon + 1.0)).clamp(0.0, 1.0)),
+            [1.0; 3],
+            (2.0 * cloud - 1.1).clamp(0.0, 0.8),
+        )
     });
     let layers = 2 + dice.below(3);
     for layer in 0..layers {

@@ -64,8 +64,20 @@ pub(super) fn star(canvas: &mut Canvas, dice: &mut Dice) {
 
 pub(super) fn cross(canvas: &mut Canvas, dice: &mut Dice) {
     let (pose, w) = (dice.pose(0.4, 0.8, 3.2), dice.range(0.18, 0.36));
-    let corners =
-        [(w, w), (1.0, w), (1.0, -w), (w, -w), (w, -1.0), (-w, -1.0), (-w, -w), (-1.0, -w), (-1.0, w), (-w, w), (-w, 1.0), (w, 1.0)];
+    let corners = [
+        (w, w),
+        (1.0, w),
+        (1.0, -w),
+        (w, -w),
+        (w, -1.0),
+        (-w, -1.0),
+        (-w, -w),
+        (-1.0, -w),
+        (-1.0, w),
+        (-w, w),
+        (-w, 1.0),
+        (w, 1.0),
+    ];
     draw(canvas, dice, pose, &corners);
 }
 

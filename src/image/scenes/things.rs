@@ -49,18 +49,36 @@ pub(super) fn face(canvas: &mut Canvas, dice: &mut Dice, arrangement: Arrangemen
     canvas.blend((pose.x, pose.y), 1.2 * pose.scale, |x, y| {
         let (u, v) = pose.local(x, y);
         let inside = (u / width).hypot(v) < 1.0;
-        if down * v < line && inside { (hair, 1.0) } else { (shade, if inside { (side * u + 0.1).clamp(0.0, 0.3) } else { 0.0 }) }
+        if down * v < line && inside {
+            (hair, 1.0)
+        } else {
+            (shade, if inside { (side * u + 0.1).clamp(0.0, 0.3) } else { 0.0 })
+        }
     });
     let [left, right, nose, mouth] = places(dice, arrangement);
-    let (open, iris, lips) = (dice.range(0.06, 0.12), mix(dice.colour(), [0.0; 3], 0.5), mix(dice.colour(), [0.6, 0.1, 0.1], 0.6));
+    let (open, iris, lips) =
+        (dice.range(0.06, 0.12), mix(dice.colour(), [0.0; 3], 0.5), mix(dice.colour(), [0.6, 0.1, 0.1], 0.6));
     for eye in [left, right] {
         spot(canvas, &pose, eye, (0.17, open), [0.95; 3]);
         spot(canvas, &pose, eye, (0.07, open.min(0.07)), iris);
-        stroke(canvas, &pose, &[(eye.0 - 0.16, eye.1 - down * 0.2), (eye.0 + 0.16, eye.1 - down * 0.2)], 0.03, Fill::plain(hair));
+        stroke(
+            canvas,
+            &pose,
+            &[(eye.0 - 0.16, eye.1 - down * 0.2), (eye.0 + 0.16, eye.1 - down * 0.2)],
+            0.03,
+            Fill::plain(hair),
+        );
     }
-    stroke(canvas, &pose, &[(nose.0, nose.1 - down * 0.15), (nose.0 + 0.05, nose.1 + down * 0.08), (nose.0 - 0.05, nose.1 + down * 0.1)], 0.03, Fill::plain(shade));
+    stroke(
+        canvas,
+        &pose,
+        &[(nose.0, nose.1 - down * 0.15), (nose.0 + 0.05, nose.1 + down * 0.08), (nose.0 - 0.05, nose.1 + down * 0.1)],
+        0.03,
+        Fill::plain(shade),
+    );
     let smile = down * dice.range(-0.05, 0.1);
-    let curve: Vec<_> = (-4..=4).map(|i| i as f32 / 4.0).map(|t| (mouth.0 + 0.24 * t, mouth.1 + smile * (1.0 - t * t))).collect();
+    let curve: Vec<_> =
+        (-4..=4).map(|i| i as f32 / 4.0).map(|t| (mouth.0 + 0.24 * t, mouth.1 + smile * (1.0 - t * t))).collect();
     stroke(canvas, &pose, &curve, 0.05, Fill::plain(lips));
 }
 
@@ -103,7 +121,15 @@ pub(super) fn tree(canvas: &mut Canvas, dice: &mut Dice) {
 }
 
 /// A branch and its branches; `to` is direction and length.
-fn branch(canvas: &mut Canvas, dice: &mut Dice, pose: &Pose, from: (f32, f32), to: (f32, f32), depth: usize, fill: Fill) {
+fn branch(
+    canvas: &mut Canvas,
+    dice: &mut Dice,
+    pose: &Pose,
+    from: (f32, f32),
+    to: (f32, f32),
+    depth: usize,
+    fill: Fill,
+) {
     let (angle, length) = to;
     let tip = (from.0 + length * angle.cos(), from.1 + length * angle.sin());
     stroke(canvas, pose, &[from, tip], 0.02 + 0.1 * length * length, fill);
