@@ -53,7 +53,11 @@ fn training(settings: &Settings, history: &History) -> toml::Table {
     put("batch", (settings.batch as i64).into());
     put("images", ((settings.steps * settings.batch) as i64).into());
     put("rate", settings.rate.into());
+    put("horizon", (settings.horizon as i64).into());
+    put("cooldown", (settings.cooldown as i64).into());
     put("decay", settings.decay.into());
+    put("first_decay", settings.first_decay.into());
+    put("settle", (settings.settle as i64).into());
     put("minutes", ((history.seconds / 6.0).round() / 10.0).into());
     put("burn", "0.21.0".into());
     put("classes", scenes::CLASSES.iter().map(|c| toml::Value::from(c.name)).collect::<Vec<_>>().into());

@@ -55,7 +55,14 @@ impl Trainer {
     }
 
     /// Forward, backward and one Adam step with decoupled weight decay. `images` N x 3 x H x W in [0, 1].
-    pub fn step(&mut self, images: Tensor<4>, labels: &[usize], rate: f64, decay: f64, step: usize) -> Outcome {
+    pub fn step(
+        &mut self,
+        images: Tensor<4>,
+        labels: &[usize],
+        rate: f64,
+        decay: impl Fn(&str) -> f64,
+        step: usize,
+    ) -> Outcome {
         let leaves: BTreeMap<String, Var<1>> =
             self.parameters.iter().map(|(k, p)| (k.clone(), leaf(p.value.clone()))).collect();
         for (name, value) in &leaves {
@@ -68,7 +75,7 @@ impl Trainer {
         let grads = loss.backward();
         for (name, variable) in leaves {
             let (Some(p), Some(g)) = (self.parameters.get_mut(&name), variable.grad(&grads)) else { continue };
-            adam(p, g, rate, decay, step);
+            adam(p, g, rate, decay(&name), step);
         }
         Outcome { loss: value, n_right: outcome_right }
     }

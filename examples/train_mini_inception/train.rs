@@ -20,10 +20,17 @@ pub struct Settings {
     pub seed: u64,
     pub steps: usize,
     pub batch: usize,
-    /// Peak learning rate of Adam: linear warm-up over the first 5 %, then a cosine to zero.
+    /// Peak learning rate of Adam: linear warm-up over the first 5 % of `horizon`, a cosine to zero at `horizon`.
     pub rate: f64,
+    pub horizon: usize,
+    /// The last steps, over which the rate also falls linearly to zero.
+    pub cooldown: usize,
     /// Decoupled weight decay of kernels, per unit of learning rate.
     pub decay: f64,
+    /// The same for the first layer from step `settle` on: by then the layers above know what they want of it, and what is
+    /// left of its random start should go.
+    pub first_decay: f64,
+    pub settle: usize,
 }
 
 /// What a run has seen so far.
@@ -74,13 +81,19 @@ fn batch(settings: &Settings, step: usize, device: &Device) -> (Tensor<4>, Vec<u
 }
 
 fn rate(settings: &Settings, step: usize) -> f64 {
-    let warm = (settings.steps as f64 * 0.05).max(1.0);
-    let t = step as f64;
+    let (t, horizon) = (step as f64, settings.horizon as f64);
+    let warm = (horizon * 0.05).max(1.0);
     if t < warm {
         return settings.rate * (t + 1.0) / warm;
     }
-    let progress = (t - warm) / (settings.steps as f64 - warm).max(1.0);
-    settings.rate * (0.5 + 0.5 * (std::f64::consts::PI * progress).cos())
+    let progress = ((t - warm) / (horizon - warm).max(1.0)).min(1.0);
+    let cool = ((settings.steps - step) as f64 / settings.cooldown.max(1) as f64).min(1.0);
+    settings.rate * (0.5 + 0.5 * (std::f64::consts::PI * progress).cos()) * cool
+}
+
+/// Weight decay of a kernel at a step.
+fn decay(settings: &Settings, step: usize, name: &str) -> f64 {
+    if name.starts_with("conv1/") && step >= settings.settle { settings.first_decay } else { settings.decay }
 }
 
 /// Trains, or goes on from the checkpoint; returns the trained graph and the history.
@@ -98,7 +111,7 @@ pub fn train(settings: &Settings, checkpoint: &Path) -> Result<(Graph, History)>
     let (mut loss, mut n_right) = (0.0, 0);
     for step in first..settings.steps {
         let (images, labels) = batch(settings, step, &device);
-        let outcome = trainer.step(images, &labels, rate(settings, step), settings.decay, step);
+        let outcome = trainer.step(images, &labels, rate(settings, step), |name| decay(settings, step, name), step);
         loss += outcome.loss;
         n_right += outcome.n_right;
         history.step = step + 1;

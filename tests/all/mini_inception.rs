@@ -36,15 +36,14 @@ fn fresh(n: usize, from: u64) -> (Tensor<4>, Vec<usize>) {
 #[test]
 fn activations_are_those_of_an_independent_implementation() {
     let (graph, _) = stored();
-    let mut golden =
-        ndarray_npy::NpzReader::new(std::fs::File::open(folder("tests/golden/mini.npz")).unwrap()).unwrap();
+    let golden = orthoscope::io::npz::read(&folder("tests/golden/mini.npz")).unwrap();
     let images = waves(96, 96, &Device::default());
     let mut names: Vec<String> = graph.presets["inception12"].clone();
     names.push("loss3/classifier".into());
     names.push("prob".into());
     let nodes: Vec<NodeId> = names.iter().map(|n| graph.tap(n).unwrap()).collect();
     for (name, found) in names.iter().zip(activations(&graph, &nodes, &images)) {
-        let expected: ArrayD<f64> = golden.by_name(&name.replace('/', "|")).unwrap();
+        let expected: ArrayD<f64> = golden.get(&name.replace('/', "|")).unwrap();
         let expected: Vec<f32> = expected.iter().map(|v| *v as f32).collect();
         let error = relative_error(found.as_slice().unwrap(), &expected);
         assert!(error < TOLERANCE, "{name}: {error}");
