@@ -116,8 +116,12 @@ fn io_hint(source: &std::io::Error) -> Option<String> {
     use std::io::ErrorKind as K;
     let hint = match source.kind() {
         K::NotFound => "check the path",
-        K::PermissionDenied | K::ReadOnlyFilesystem => "choose a folder that you may write to, or change its permissions",
-        K::StorageFull | K::QuotaExceeded => "free some space, then continue with `orthoscope resume DIR`: nothing written before is lost",
+        K::PermissionDenied | K::ReadOnlyFilesystem => {
+            "choose a folder that you may write to, or change its permissions"
+        }
+        K::StorageFull | K::QuotaExceeded => {
+            "free some space, then continue with `orthoscope resume DIR`: nothing written before is lost"
+        }
         _ => return None,
     };
     Some(hint.into())

@@ -45,7 +45,8 @@ impl Precision {
 }
 
 /// The width that small N x N algebra is done in: 64 bits wherever the backend has them.
-pub const SMALL: Precision = if cfg!(all(feature = "wgpu", not(feature = "cuda"))) { Precision::F32 } else { Precision::F64 };
+pub const SMALL: Precision =
+    if cfg!(all(feature = "wgpu", not(feature = "cuda"))) { Precision::F32 } else { Precision::F64 };
 
 /// An array of 32-bit numbers as a tensor. The rank of `array` must be `D`.
 pub fn tensor<const D: usize, Dim: Dimension>(array: ndarray::ArrayView<'_, f32, Dim>, device: &Device) -> Tensor<D> {
@@ -81,7 +82,8 @@ pub fn precision<const D: usize>(tensor: &Tensor<D>) -> Precision {
 /// A tensor's numbers as an array of the same shape, 32 bits.
 pub fn array<const D: usize>(tensor: &Tensor<D>) -> ArrayD<f32> {
     let shape = tensor.dims().to_vec();
-    ArrayD::from_shape_vec(IxDyn(&shape), vec_f32(tensor)).expect("a tensor's data has as many numbers as its shape says")
+    ArrayD::from_shape_vec(IxDyn(&shape), vec_f32(tensor))
+        .expect("a tensor's data has as many numbers as its shape says")
 }
 
 /// A tensor's numbers as an array of the same shape, 64 bits.
@@ -111,4 +113,3 @@ pub fn constant<const D: usize>(tensor: Tensor<D>) -> Var<D> {
 pub fn leaf<const D: usize>(tensor: Tensor<D>) -> Var<D> {
     Var::from_inner(tensor).require_grad()
 }
-

@@ -43,10 +43,9 @@ impl fmt::Display for Warning {
                 "{:.1} % of the pixel values lie at the edge of the displayable range; lower --contrast",
                 100.0 * fraction
             ),
-            Self::ExportGap { before, after } => write!(
-                f,
-                "mean |R| is {before:.3} in the loop but {after:.3} on the written 8-bit images"
-            ),
+            Self::ExportGap { before, after } => {
+                write!(f, "mean |R| is {before:.3} in the loop but {after:.3} on the written 8-bit images")
+            }
             Self::NotRobust { probe, score, chance } => write!(
                 f,
                 "mean |R| is {score:.3} after {probe}, not below the chance level {chance:.3}: keep --jitter, --blur and --scale on, or run more steps"
@@ -54,10 +53,9 @@ impl fmt::Display for Warning {
             Self::Resized { n_images, from, to, how } => {
                 write!(f, "{n_images} images were brought from {from} to {to} ({how}); choose with --resize")
             }
-            Self::UndefinedRdm { name, n_undefined } => write!(
-                f,
-                "{name}: {n_undefined} dissimilarities are undefined (constant patterns) and were left out"
-            ),
+            Self::UndefinedRdm { name, n_undefined } => {
+                write!(f, "{name}: {n_undefined} dissimilarities are undefined (constant patterns) and were left out")
+            }
             Self::Note { text } => f.write_str(text),
         }
     }

@@ -1,1 +1,5 @@
-//! (floor module)
+//! Checked containers: what leaves a constructor here is consistent.
+
+pub mod stimuli;
+
+pub use stimuli::Stimuli;

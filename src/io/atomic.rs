@@ -8,7 +8,10 @@ use std::path::Path;
 ///
 /// # Errors
 /// [`Error::Io`] when the folder cannot be written to, the disk is full, or `write` fails.
-pub fn write_with(path: &Path, write: impl FnOnce(&mut BufWriter<&std::fs::File>) -> std::io::Result<()>) -> Result<()> {
+pub fn write_with(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&std::fs::File>) -> std::io::Result<()>,
+) -> Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

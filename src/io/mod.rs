@@ -1,3 +1,10 @@
 //! One file per format; every write is atomic.
 
 pub mod atomic;
+pub mod images;
+pub mod json;
+pub mod npy;
+pub mod npz;
+pub mod png;
+pub mod tsv;
+pub mod weights;

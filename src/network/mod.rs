@@ -1,1 +1,23 @@
-//! (floor module)
+//! Frozen image-computable networks: a typed graph, its taps, the executors that run it, and the files it comes from.
+
+pub mod architectures;
+pub mod burn_executor;
+pub mod burn_ops;
+pub mod card;
+pub mod executor;
+pub mod fold;
+pub mod graph;
+pub mod import;
+pub mod input;
+pub mod op;
+pub mod probe;
+pub mod shape;
+pub mod taps;
+pub mod zoo;
+
+pub use burn_executor::BurnExecutor;
+pub use executor::{Executor, Moments, TapGrad, TapRequest, TapValue};
+pub use graph::{Graph, GraphBuilder, Node, NodeId, Weights};
+pub use input::{ChannelOrder, InputSpec};
+pub use op::{FlattenOrder, Op, Padding};
+pub use shape::Shape;

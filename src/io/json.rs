@@ -1,0 +1,47 @@
+//! JSON files: read into a type, written atomically with two-space indentation and a final newline.
+
+use crate::error::{Error, Result};
+use crate::io::atomic;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+
+/// Reads a value.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] with line and column when it does not hold a `T`.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+    serde_json::from_slice(&bytes).map_err(|e| {
+        Error::corrupt(path, "JSON of this program", e.to_string(), "the file is truncated or was edited by hand")
+    })
+}
+
+/// Writes a value. NaN and infinities become `null`: JSON has no word for them.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be written; [`Error::Invalid`] when the value has no JSON form.
+pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| {
+        Error::invalid(path.display().to_string(), "a value with a JSON form", e.to_string(), "map keys must be text")
+    })?;
+    bytes.push(b'\n');
+    atomic::write(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_map_survives_and_damage_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        let map = BTreeMap::from([("a".to_string(), 0.1f64), ("b".to_string(), 1e-300)]);
+        write(&path, &map).unwrap();
+        assert_eq!(read::<BTreeMap<String, f64>>(&path).unwrap(), map);
+        std::fs::write(&path, "{\"a\": 0.").unwrap();
+        assert!(read::<BTreeMap<String, f64>>(&path).unwrap_err().to_string().contains("line 1"));
+    }
+}

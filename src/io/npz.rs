@@ -1,0 +1,218 @@
+//! NumPy's `.npz`: several named arrays in a zip archive.
+//!
+//! What we write is deterministic: entries in the order given, a fixed date, stored without compression (as `numpy.savez`
+//! does), so that equal arrays make equal bytes. Reading takes compressed archives too.
+
+use crate::error::{Error, Result};
+use crate::io::{atomic, npy};
+use ndarray::{ArrayD, ArrayRef, Dimension};
+use ndarray_npy::WritableElement;
+use std::io::{Cursor, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+
+/// Arrays to be written together.
+#[derive(Debug, Clone, Default)]
+pub struct NpzWriter {
+    entries: Vec<(String, Vec<u8>)>,
+}
+
+impl NpzWriter {
+    /// An archive without arrays.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an array under a name (`numpy.load(FILE)[name]`). Slashes become dots: they would be folders in the archive.
+    #[must_use]
+    pub fn add<A: WritableElement, D: Dimension>(mut self, name: &str, array: &ArrayRef<A, D>) -> Self {
+        self.entries.push((key(name), npy::encode(array)));
+        self
+    }
+
+    /// Writes the archive atomically.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when two arrays have one name; [`Error::Io`] when the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        for (i, (name, _)) in self.entries.iter().enumerate() {
+            if self.entries[..i].iter().any(|(earlier, _)| earlier == name) {
+                let at = path.display().to_string();
+                return Err(Error::invalid(
+                    at,
+                    "one array a name",
+                    format!("`{name}` twice"),
+                    "give the arrays different names",
+                ));
+            }
+        }
+        atomic::write_with(path, |file| {
+            // The archive is made in memory: the writer wants to seek, an atomic write is a stream.
+            let bytes = self.archive().map_err(std::io::Error::other)?;
+            file.write_all(&bytes)
+        })
+    }
+
+    fn archive(&self) -> Result<Vec<u8>, ZipError> {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in &self.entries {
+            let options = SimpleFileOptions::default()
+                .compression_method(zip::CompressionMethod::Stored)
+                .last_modified_time(zip::DateTime::DEFAULT)
+                .unix_permissions(0o644)
+                .large_file(bytes.len() >= u32::MAX as usize);
+            archive.start_file(format!("{name}.npy"), options)?;
+            archive.write_all(bytes).map_err(ZipError::Io)?;
+        }
+        Ok(archive.finish()?.into_inner())
+    }
+}
+
+/// The key under which [`NpzWriter::add`] stores an array: `/` becomes `.`.
+pub fn key(name: &str) -> String {
+    name.replace('/', ".")
+}
+
+/// An archive that was read: names in the archive's order, arrays decoded when asked for.
+#[derive(Debug, Clone)]
+pub struct Npz {
+    path: PathBuf,
+    entries: Vec<(String, Vec<u8>)>,
+}
+
+impl Npz {
+    /// The arrays' names, without `.npy`.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// One array, converted as by [`npy::read`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is no array of that name; [`Error::Corrupt`] as for [`npy::read`].
+    pub fn get<T: npy::Element>(&self, name: &str) -> Result<ArrayD<T>> {
+        let wanted = key(name);
+        match self.entries.iter().find(|(entry, _)| *entry == wanted) {
+            Some((_, bytes)) => npy::decode(bytes, &self.path.join(&wanted)),
+            None => {
+                let names: Vec<_> = self.names().collect();
+                let found = format!("arrays {}", names.join(", "));
+                Err(Error::invalid(
+                    self.path.display().to_string(),
+                    format!("an array `{wanted}`"),
+                    found,
+                    "name one of them",
+                ))
+            }
+        }
+    }
+
+    /// All arrays in the archive's order; see [`Npz::get`].
+    pub fn all<T: npy::Element>(&self) -> Result<Vec<(String, ArrayD<T>)>> {
+        self.entries
+            .iter()
+            .map(|(name, bytes)| Ok((name.clone(), npy::decode(bytes, &self.path.join(name))?)))
+            .collect()
+    }
+}
+
+/// Reads an archive written by us, by `numpy.savez` or by `numpy.savez_compressed`.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] when it is damaged or holds anything but npy arrays.
+pub fn read(path: &Path) -> Result<Npz> {
+    let file = std::fs::File::open(path).map_err(Error::io(path, "read"))?;
+    let mut entries = Vec::new();
+    for_each_file(std::io::BufReader::new(file), path, |name, bytes| {
+        let Some(name) = name.strip_suffix(".npy") else {
+            return Err(Error::corrupt(
+                path,
+                "an archive of .npy arrays",
+                format!("`{name}`"),
+                "give a file written by numpy.savez",
+            ));
+        };
+        entries.push((name.to_string(), bytes()?));
+        Ok(())
+    })?;
+    Ok(Npz { path: path.to_path_buf(), entries })
+}
+
+/// Calls `visit(name, read)` for every file of a zip archive in its order; `read` unpacks the file and checks its CRC.
+pub(crate) fn for_each_file<R: Read + Seek>(
+    reader: R,
+    path: &Path,
+    mut visit: impl FnMut(&str, &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<()>,
+) -> Result<()> {
+    let damaged = |found: String| {
+        Error::corrupt(path, "a zip archive", found, "the file is truncated or damaged: copy or write it again")
+    };
+    let mut archive = zip::ZipArchive::new(reader).map_err(|e| damaged(e.to_string()))?;
+    for index in 0..archive.len() {
+        let mut file = archive.by_index(index).map_err(|e| damaged(e.to_string()))?;
+        if file.is_dir() {
+            continue;
+        }
+        let name = file.name().map_err(|e| damaged(e.to_string()))?.into_owned();
+        let mut unpack = || {
+            let mut bytes = Vec::new();
+            match file.read_to_end(&mut bytes) {
+                Ok(_) => Ok(bytes),
+                Err(e) => Err(damaged(format!("`{name}`: {e}"))),
+            }
+        };
+        visit(&name, &mut unpack)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array1, Array2, arr1};
+    use proptest::prelude::*;
+
+    #[test]
+    fn equal_arrays_make_equal_bytes_in_the_given_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = NpzWriter::new().add("mixed4a/relu", &Array2::<f32>::ones((2, 3))).add("b", &arr1(&[1i64, 2]));
+        let paths = [dir.path().join("a.npz"), dir.path().join("b.npz")];
+        writer.write(&paths[0]).unwrap();
+        writer.write(&paths[1]).unwrap();
+        assert_eq!(std::fs::read(&paths[0]).unwrap(), std::fs::read(&paths[1]).unwrap());
+        let back = read(&paths[0]).unwrap();
+        assert_eq!(back.names().collect::<Vec<_>>(), ["mixed4a.relu", "b"]);
+        assert_eq!(back.get::<f64>("mixed4a/relu").unwrap().shape(), [2, 3]);
+        assert!(back.get::<f64>("c").unwrap_err().to_string().contains("mixed4a.relu"));
+        assert!(writer.add("b", &arr1(&[0u8])).write(&paths[0]).is_err());
+    }
+
+    #[test]
+    fn damage_is_a_typed_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.npz");
+        NpzWriter::new().add("a", &Array1::<f64>::ones(50)).write(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for cut in [0, 10, 200, bytes.len() - 3] {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            assert!(matches!(read(&path), Err(Error::Corrupt { .. })), "cut at {cut}");
+        }
+        let mut flipped = bytes;
+        flipped[300] ^= 1;
+        std::fs::write(&path, &flipped).unwrap();
+        assert!(matches!(read(&path), Err(Error::Corrupt { .. })), "a flipped bit fails the CRC");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn read_after_write_is_the_same(values in prop::collection::vec(any::<f32>(), 0..40), name in "[a-z][a-z0-9_./]{0,12}") {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.npz");
+            NpzWriter::new().add(&name, &arr1(&values)).write(&path).unwrap();
+            let back = read(&path).unwrap().get::<f32>(&name).unwrap();
+            prop_assert!(back.len() == values.len() && back.iter().zip(&values).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()));
+        }
+    }
+}

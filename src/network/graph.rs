@@ -1,0 +1,239 @@
+//! The typed graph: operations in execution order, each with one output tensor that can be tapped by name.
+
+use super::input::InputSpec;
+use super::op::Op;
+use super::shape::{Shape, infer};
+use crate::error::{Error, Result};
+use ndarray::ArrayD;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Index of a node in execution order; 0 is the input.
+pub type NodeId = usize;
+
+/// Named weight arrays, row-major, 32 bits.
+pub type Weights = BTreeMap<String, ArrayD<f32>>;
+
+/// One operation with its inputs; its output is the tensor called `name`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    pub name: String,
+    pub op: Op,
+    pub inputs: Vec<NodeId>,
+    /// Shape of one image's output.
+    pub shape: Shape,
+}
+
+/// A frozen image-computable network. Immutable once built: every shape has been checked.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    pub name: String,
+    pub input: InputSpec,
+    nodes: Vec<Node>,
+    weights: Weights,
+    /// Other names for nodes: alias -> name.
+    pub aliases: BTreeMap<String, String>,
+    /// Named lists of taps, such as `inception12`.
+    pub presets: BTreeMap<String, Vec<String>>,
+}
+
+impl Graph {
+    /// All nodes in execution order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id]
+    }
+
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The weight of that name. The graph was checked when built, so names in its operations are always there.
+    pub fn weight(&self, name: &str) -> &ArrayD<f32> {
+        &self.weights[name]
+    }
+
+    /// The node called `name` exactly (no aliases; see [`super::taps`]).
+    pub fn find(&self, name: &str) -> Option<NodeId> {
+        self.nodes.iter().position(|n| n.name == name)
+    }
+
+    /// The last node: the network's output.
+    pub fn output(&self) -> NodeId {
+        self.nodes.len() - 1
+    }
+
+    /// Number of trained parameters that the nodes use.
+    pub fn n_parameters(&self) -> usize {
+        let mut used: Vec<&str> = self.nodes.iter().flat_map(|n| n.op.weights()).collect();
+        used.sort_unstable();
+        used.dedup();
+        used.iter().map(|name| self.weights[*name].len()).sum()
+    }
+
+    /// Multiply-accumulates of one image through the nodes `0..=deepest`, counting convolutions and linear layers.
+    pub fn n_macs(&self, deepest: NodeId) -> u64 {
+        self.nodes[..=deepest]
+            .iter()
+            .map(|n| match &n.op {
+                Op::Conv2d { weight, .. } | Op::Linear { weight, .. } => {
+                    let per_pixel = self.weights[weight].len() as u64;
+                    per_pixel * (n.shape.height * n.shape.width) as u64
+                }
+                _ => 0,
+            })
+            .sum()
+    }
+
+    /// The nodes that `targets` depend on, as a mask over all nodes.
+    pub fn needed(&self, targets: &[NodeId]) -> Vec<bool> {
+        let mut needed = vec![false; self.nodes.len()];
+        for &t in targets {
+            needed[t] = true;
+        }
+        for id in (0..self.nodes.len()).rev() {
+            if needed[id] {
+                for &input in &self.nodes[id].inputs {
+                    needed[input] = true;
+                }
+            }
+        }
+        needed
+    }
+
+    /// The same graph with the mean over pixels of each node appended, and the ids of the new nodes.
+    ///
+    /// New nodes are called `<name>.gap`: patterns of channel means are then ordinary taps.
+    ///
+    /// # Errors
+    /// Never for nodes of this graph.
+    pub fn with_gap(&self, taps: &[NodeId]) -> Result<(Self, Vec<NodeId>)> {
+        let mut builder = GraphBuilder::from_graph(self.clone());
+        let ids = taps
+            .iter()
+            .map(|&t| {
+                let name = format!("{}.gap", self.nodes[t].name);
+                match builder.graph.find(&name) {
+                    Some(id) => Ok(id),
+                    None => builder.push(name, Op::GlobalAvgPool, &[t]),
+                }
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok((builder.finish()?, ids))
+    }
+
+    /// The same network at another input size; fails where a layer depends on the size.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the first node that does not fit.
+    pub fn resized(&self, height: usize, width: usize) -> Result<Self> {
+        let input = InputSpec { height, width, ..self.input.clone() };
+        let mut builder = GraphBuilder::new(&self.name, input, self.weights.clone())?;
+        for node in &self.nodes[1..] {
+            builder.push(node.name.clone(), node.op.clone(), &node.inputs)?;
+        }
+        builder.graph.aliases = self.aliases.clone();
+        builder.graph.presets = self.presets.clone();
+        builder.finish()
+    }
+}
+
+/// Builds a [`Graph`] node by node, checking names and shapes on the way.
+#[derive(Debug)]
+pub struct GraphBuilder {
+    graph: Graph,
+}
+
+impl GraphBuilder {
+    /// Starts with the input node, called `data`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an unusable [`InputSpec`].
+    pub fn new(name: &str, input: InputSpec, weights: Weights) -> Result<Self> {
+        input.check(name)?;
+        let shape = Shape::new(input.n_channels(), input.height, input.width);
+        let data = Node { name: "data".into(), op: Op::Input, inputs: vec![], shape };
+        let graph = Graph {
+            name: name.into(),
+            input,
+            nodes: vec![data],
+            weights,
+            aliases: BTreeMap::new(),
+            presets: BTreeMap::new(),
+        };
+        Ok(Self { graph })
+    }
+
+    /// Goes on from a finished graph.
+    pub fn from_graph(graph: Graph) -> Self {
+        Self { graph }
+    }
+
+    /// Adds weights that later nodes may use; a name that exists is replaced.
+    pub fn add_weight(&mut self, name: impl Into<String>, array: ArrayD<f32>) {
+        self.graph.weights.insert(name.into(), array);
+    }
+
+    /// Appends a node whose inputs exist already.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name used twice, an unknown input, or shapes that do not fit.
+    pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[NodeId]) -> Result<NodeId> {
+        let name = name.into();
+        let at = format!("node `{name}`");
+        if self.graph.find(&name).is_some() {
+            return Err(Error::invalid(at, "a name of its own", "one that another node has", "rename the node"));
+        }
+        if let Some(bad) = inputs.iter().find(|&&i| i >= self.graph.nodes.len()) {
+            return Err(Error::invalid(at, "inputs that come before it", format!("node {bad}"), "order the nodes"));
+        }
+        let shapes: Vec<Shape> = inputs.iter().map(|&i| self.graph.nodes[i].shape).collect();
+        let shape = infer(&name, &op, &shapes, &self.graph.weights)?;
+        self.graph.nodes.push(Node { name, op, inputs: inputs.to_vec(), shape });
+        Ok(self.graph.nodes.len() - 1)
+    }
+
+    /// The shape of a node added before.
+    pub fn shape(&self, id: NodeId) -> Shape {
+        self.graph.nodes[id].shape
+    }
+
+    /// The weights added so far.
+    pub fn weights(&self) -> &Weights {
+        &self.graph.weights
+    }
+
+    /// Gives a node another name that taps may use.
+    pub fn alias(&mut self, alias: impl Into<String>, name: impl Into<String>) {
+        self.graph.aliases.insert(alias.into(), name.into());
+    }
+
+    /// Names a list of taps.
+    pub fn preset(&mut self, preset: impl Into<String>, taps: Vec<String>) {
+        self.graph.presets.insert(preset.into(), taps);
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] for a graph without operations or an alias of nothing.
+    pub fn finish(self) -> Result<Graph> {
+        let graph = self.graph;
+        if graph.nodes.len() < 2 {
+            return Err(Error::invalid(&graph.name, "at least one operation", "none", "is the file complete?"));
+        }
+        let listed = graph.presets.values().flatten().map(String::as_str);
+        for target in graph.aliases.values().map(String::as_str).chain(listed) {
+            if graph.find(target).is_none() && !graph.aliases.contains_key(target) {
+                return Err(Error::invalid(
+                    format!("{}: aliases and presets", graph.name),
+                    "names of nodes",
+                    format!("`{target}`"),
+                    "correct the card",
+                ));
+            }
+        }
+        Ok(graph)
+    }
+}

@@ -1,0 +1,40 @@
+//! Networks from the files that their authors publish: one module per format, all to the same [`Graph`].
+//!
+//! Nothing in a file is ever executed. What an importer does not understand is an error that names the layer and its type.
+
+mod assembly;
+pub mod onnx;
+
+use crate::error::{Error, Result};
+use crate::network::graph::Graph;
+use std::path::Path;
+
+/// Reads a network from a file by its extension; `arch` names the architecture of a PyTorch state dict.
+///
+/// The result's preprocessing is a placeholder: see [`crate::network::zoo::load_model`], which knows or asks.
+///
+/// # Errors
+/// [`Error::Invalid`] for another extension; whatever the reader says.
+pub fn read(path: &Path, arch: Option<&str>) -> Result<Graph> {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let _ = arch;
+    match extension.as_str() {
+        "onnx" => onnx::read(path),
+        _ => Err(Error::invalid(
+            path.display().to_string(),
+            format!("a file that ends in {}", crate::network::zoo::EXTENSIONS.join(", ")),
+            format!("`.{extension}`"),
+            "convert the network to ONNX",
+        )),
+    }
+}
+
+/// The file's name without folder and extension: what a network is called when nobody says otherwise.
+pub(crate) fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "network".into(), |s| s.to_string_lossy().into_owned())
+}
+
+/// A whole file.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(Error::io(path, "read"))
+}
