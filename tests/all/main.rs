@@ -1,4 +1,5 @@
 //! All integration tests in one binary.
 
+mod cpu_engine;
 mod googlenet;
 mod support;

@@ -15,6 +15,7 @@ use crate::epilogue::Act;
 use crate::mem::{Aligned, Mem, Space};
 use crate::real::Real;
 use crate::simd::{Body, Simd};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// A run of `len` elements at `off` from the pixel.
@@ -206,9 +207,9 @@ pub unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_, S::T>
     unsafe {
         let bias = conv.biases.as_slice().as_ptr().add(block.bias);
         let mut acc = [[S::splat(S::T::ZERO); NV]; MR];
-        for row in &mut acc {
-            for (v, a) in row.iter_mut().enumerate() {
-                *a = S::load(bias.add(v * S::LANES));
+        for i in 0..MR {
+            for v in 0..NV {
+                acc[i][v] = S::load(bias.add(v * S::LANES));
             }
         }
         let mut w = conv.weights.as_slice().as_ptr().add(block.weight);
@@ -239,38 +240,47 @@ pub unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_, S::T>
                 }
             }
         }
+        // Through memory: a reference to `acc` would keep the accumulators out of registers in the loop above.
+        let mut done = MaybeUninit::<[S::T; TILE_ELEMENTS]>::uninit();
+        let done = done.as_mut_ptr().cast::<S::T>();
+        for i in 0..MR {
+            for v in 0..NV {
+                S::store(done.add((i * NV + v) * S::LANES), acc[i][v]);
+            }
+        }
         if block.scatter.is_empty() && NV * S::LANES <= block.room {
-            finish::<S, MR, NV>(t, &acc, m);
+            finish::<S, NV>(t, done, m);
         } else {
-            finish_slowly::<S, MR, NV>(t, &acc, m);
+            finish_slowly::<S, NV>(t, done, m);
         }
     }
 }
 
+/// Elements of the largest tile: 14 x 32.
+const TILE_ELEMENTS: usize = 448;
+
 /// Stores whole vectors.
 #[inline(always)]
-unsafe fn finish<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_, S::T>, acc: &[[S::V; NV]; MR], m: usize) {
+unsafe fn finish<S: Simd, const NV: usize>(t: &Tile<'_, S::T>, done: *const S::T, m: usize) {
     let dest = &t.conv.dests[t.block.dest];
     // SAFETY: `room` allows NV whole vectors at each destination pixel; values have the destination's channels and
     // at least as much room (same tensor shape).
     unsafe {
         let base = t.mem.block(dest.table.space).0;
-        for (i, row) in acc.iter().enumerate() {
-            if i < m {
-                let out = base.offset(t.element(&dest.table, t.first + i) + t.block.channel as isize);
-                for (v, &z) in row.iter().enumerate() {
-                    let out = out.add(v * S::LANES);
-                    let mut z = dest.act.value_vector::<S>(z);
-                    if dest.accumulate {
-                        z = S::add(z, S::load(out));
-                    }
-                    if let Some((act, values)) = &dest.pull {
-                        let at = t.element(values, t.first + i) + (t.block.channel as usize + v * S::LANES) as isize;
-                        let y = t.mem.block(values.space).0.offset(at);
-                        z = act.pull_vector::<S>(S::load(y), z);
-                    }
-                    S::store(out, z);
+        for i in 0..m {
+            let out = base.offset(t.element(&dest.table, t.first + i) + t.block.channel as isize);
+            for v in 0..NV {
+                let out = out.add(v * S::LANES);
+                let mut z = dest.act.value_vector::<S>(S::load(done.add((i * NV + v) * S::LANES)));
+                if dest.accumulate {
+                    z = S::add(z, S::load(out));
                 }
+                if let Some((act, values)) = &dest.pull {
+                    let at = t.element(values, t.first + i) + (t.block.channel as usize + v * S::LANES) as isize;
+                    let y = t.mem.block(values.space).0.offset(at);
+                    z = act.pull_vector::<S>(S::load(y), z);
+                }
+                S::store(out, z);
             }
         }
     }
@@ -278,25 +288,17 @@ unsafe fn finish<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_, S::T>, 
 
 /// Stores channel by channel: blocks that end inside a neighbour's channels, and scattered ones.
 #[inline(always)]
-unsafe fn finish_slowly<S: Simd, const MR: usize, const NV: usize>(
-    t: &Tile<'_, S::T>,
-    acc: &[[S::V; NV]; MR],
-    m: usize,
-) {
+unsafe fn finish_slowly<S: Simd, const NV: usize>(t: &Tile<'_, S::T>, done: *const S::T, m: usize) {
     let (block, dest) = (t.block, &t.conv.dests[t.block.dest]);
-    let mut lanes = [S::T::ZERO; 64];
-    // SAFETY: NV * LANES <= 64 for all tiles; elements of existing channels lie inside the destination.
+    // SAFETY: elements of existing channels lie inside the destination.
     unsafe {
         let base = t.mem.block(dest.table.space).0;
-        for (i, row) in acc.iter().enumerate().take(m) {
-            for (v, &z) in row.iter().enumerate() {
-                S::store(lanes.as_mut_ptr().add(v * S::LANES), z);
-            }
+        for i in 0..m {
             let pixel = t.element(&dest.table, t.first + i) + block.channel as isize;
-            for (n, &z) in lanes.iter().enumerate().take(block.valid) {
+            for n in 0..block.valid {
                 let step = if block.scatter.is_empty() { n } else { block.scatter[n] as usize };
                 let out = base.offset(pixel + step as isize);
-                let mut z = dest.act.value(z);
+                let mut z = dest.act.value(*done.add(i * NV * S::LANES + n));
                 if dest.accumulate {
                     z += *out;
                 }

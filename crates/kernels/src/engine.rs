@@ -229,6 +229,34 @@ impl<T: Real> Session<T> {
         Moments { gram, sums, n_units: layout.h * layout.w * layout.c }
     }
 
+    /// Time of each step for one image on one thread, in milliseconds: what it is, whether forward, how long.
+    /// Gradients at taps are zero.
+    pub fn profile(&mut self, engine: &Engine<T>, pixels: &[T]) -> Vec<(String, bool, f64)> {
+        let mut out = vec![T::ZERO; pixels.len()];
+        let n = self.n_images;
+        let taps = &engine.program.taps;
+        let count = |plain: bool| taps.iter().filter(|t| matches!(t.0, Tap::Plain(_)) == plain).count();
+        let external = External {
+            pixels,
+            out: Out::new(&mut out),
+            gradients: vec![None; count(true)],
+            moments: vec![(vec![T::ZERO; n * n], vec![T::ZERO; n]); count(false)],
+        };
+        let mut worker = take(&self.workers, engine);
+        let mem = Mem::new(self.images.as_mut_slice(), worker.as_mut_slice(), &mut self.bytes, self.stride, 0..n);
+        let mut times = Vec::new();
+        for (steps, forward) in [(&engine.program.forward, true), (&engine.program.backward, false)] {
+            for step in steps {
+                let start = std::time::Instant::now();
+                let view = if step.whole_batch() { mem } else { mem.image(0) };
+                // SAFETY: the planner laid the step out inside these blocks; this is the only task.
+                unsafe { (engine.isa.run)(step, &view, &external, 0..step.units(view.n_images)) };
+                times.push((step.describe(), forward, start.elapsed().as_secs_f64() * 1e3));
+            }
+        }
+        times
+    }
+
     fn run(&mut self, engine: &Engine<T>, steps: &[Step<T>], external: &External<'_, T>) {
         let mut rest = steps;
         while let Some(first) = rest.first() {

@@ -85,9 +85,12 @@ impl<T: Real> Mem<T> {
     pub fn image(&self, i: usize) -> Self {
         debug_assert!(i < self.n_images);
         let at = (i * self.stride).min(self.image_len);
+        let bytes_each = self.bytes_len / self.n_images;
         Mem {
             image: self.image.wrapping_add(at),
             image_len: self.stride.min(self.image_len - at),
+            bytes: self.bytes.wrapping_add(i * bytes_each),
+            bytes_len: bytes_each,
             n_images: 1,
             first_image: self.first_image + i,
             ..*self
