@@ -9,14 +9,10 @@ use orthoscope::network::{
 };
 use orthoscope::rng;
 use orthoscope::tensor::{Device, Precision, SMALL, Tensor, array, array_f64, tensor, tensor_f64};
-use rand::Rng;
 
 fn random(seed: u64, purpose: &str, shape: &[usize], low: f32, high: f32) -> ArrayD<f32> {
     let mut stream = rng::stream(seed, purpose, 0);
-    ArrayD::from_shape_simple_fn(IxDyn(shape), || {
-        let unit = (stream.next_u32() >> 8) as f32 / (1 << 24) as f32;
-        low + (high - low) * unit
-    })
+    ArrayD::from_shape_simple_fn(IxDyn(shape), || stream.uniform_in(low.into(), high.into()) as f32)
 }
 
 struct Bound {
