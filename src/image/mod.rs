@@ -18,6 +18,9 @@ pub mod quantize;
 pub mod resize;
 pub mod scenes;
 pub mod spectrum;
+pub mod transform;
+
+#[cfg(test)]
+mod golden_tests;
 #[cfg(test)]
 mod testing;
-pub mod transform;
