@@ -20,8 +20,7 @@ const IMAGES_PER_CLASS: usize = 20;
 pub fn export(trained: &Graph, settings: &Settings, history: &History, dir: &Path) -> Result<()> {
     let about = About {
         description:
-            "GoogLeNet's pattern at about a thirteenth of its width, for 96 x 96 pixels, trained on generated scenes."
-                .into(),
+            "GoogLeNet's pattern at about a third of its width, for 96 x 96 pixels, trained on generated scenes.".into(),
         source: "trained by examples/train_mini_inception on orthoscope's own scenes (src/image/scenes)".into(),
         licence: "MIT OR Apache-2.0".into(),
         training: Some(training(settings, history)),

@@ -1,4 +1,4 @@
-//! The architecture: GoogLeNet's pattern (Szegedy et al. 2014) at a thirteenth of its width for 96 x 96 pixels, with
+//! The architecture: GoogLeNet's pattern (Szegedy et al. 2014) at about a third of its width for 96 x 96 pixels, with
 //! batch norm after each convolution while it is trained.
 
 use ndarray::{ArrayD, Axis, IxDyn};

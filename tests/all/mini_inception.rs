@@ -43,9 +43,9 @@ fn activations_are_those_of_an_independent_implementation() {
     names.push("prob".into());
     let nodes: Vec<NodeId> = names.iter().map(|n| graph.tap(n).unwrap()).collect();
     for (name, found) in names.iter().zip(activations(&graph, &nodes, &images)) {
-        let expected: ArrayD<f64> = golden.get(&name.replace('/', "|")).unwrap();
-        let expected: Vec<f32> = expected.iter().map(|v| *v as f32).collect();
-        let error = relative_error(found.as_slice().unwrap(), &expected);
+        let expected: ArrayD<f32> = golden.get(&name.replace('/', "|")).unwrap();
+        let found: Vec<f32> = found.iter().copied().step_by(found.len().div_ceil(6000)).collect();
+        let error = relative_error(&found, expected.as_slice().unwrap());
         assert!(error < TOLERANCE, "{name}: {error}");
     }
 }
@@ -83,7 +83,8 @@ fn accuracy_on_fresh_scenes_is_as_stated() {
 #[test]
 fn every_tap_is_alive_and_has_a_fingerprint_of_its_own() {
     let (graph, _) = stored();
-    let (images, _) = fresh(16, 0);
+    // One image of each class: deep channels answer to few of them.
+    let (images, _) = fresh(scenes::CLASSES.len(), 0);
     let values = activations(&graph, &twelve(&graph), &images);
     let rsms: Vec<Vec<f64>> = values.iter().map(fingerprint).collect();
     for (layer, a) in values.iter().enumerate() {
