@@ -3,6 +3,7 @@
 //! Nothing in a file is ever executed. What an importer does not understand is an error that names the layer and its type.
 
 mod assembly;
+pub mod caffe;
 pub mod onnx;
 
 use crate::error::{Error, Result};
@@ -20,6 +21,7 @@ pub fn read(path: &Path, arch: Option<&str>) -> Result<Graph> {
     let _ = arch;
     match extension.as_str() {
         "onnx" => onnx::read(path),
+        "caffemodel" => caffe::read(path),
         _ => Err(Error::invalid(
             path.display().to_string(),
             format!("a file that ends in {}", crate::network::zoo::EXTENSIONS.join(", ")),
