@@ -1,5 +1,6 @@
 //! All integration tests in one binary.
 
+mod compact;
 mod googlenet;
 mod squeezenet;
 mod support;
