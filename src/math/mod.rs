@@ -1,1 +1,5 @@
-//! (floor module)
+//! Statistics and small algebra around ndarray; no tensors, no files.
+
+pub mod condensed;
+pub mod permutation;
+pub mod stats;

@@ -1,6 +1,11 @@
 //! All integration tests in one binary.
 
+mod bad_models;
+mod brains;
 mod compact;
+mod cpu_engine;
+mod cross_reader;
 mod googlenet;
+mod ops;
 mod squeezenet;
 mod support;
