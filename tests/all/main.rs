@@ -9,3 +9,4 @@ mod googlenet;
 mod ops;
 mod squeezenet;
 mod support;
+mod torch_archs;

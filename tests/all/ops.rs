@@ -40,7 +40,7 @@ fn close(what: &str, found: &[f64], expected: &[f64]) {
     let scale = expected.iter().fold(1.0f64, |m, v| m.max(v.abs()));
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {
         // Ten digits are given; constants of an operation (alpha, epsilon, ...) have exact 32-bit values in the cases.
-        assert!((f - e).abs() <= 2e-10 * scale, "{what}[{i}]: {f} against {e}");
+        assert!((f - e).abs() <= 1e-9 * scale, "{what}[{i}]: {f} against {e}");
     }
 }
 
