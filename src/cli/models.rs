@@ -205,3 +205,67 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 fn print(text: &str) -> Result<()> {
     std::io::stdout().write_all(text.as_bytes()).map_err(Error::io("standard output", "write"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{ChannelOrder, GraphBuilder, InputSpec, Op};
+    use clap::Parser;
+    use ndarray::{ArrayD, IxDyn};
+    use std::path::Path;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        models: ModelsArgs,
+    }
+
+    fn command(line: &[&str]) -> Result<()> {
+        run(Cli::try_parse_from([&["models"], line].concat()).unwrap().models)
+    }
+
+    fn tiny(dir: &Path) {
+        let input = InputSpec { height: 12, width: 12, order: ChannelOrder::Rgb, range: 1.0, mean: vec![0.5; 3], std: vec![0.5; 3] };
+        let mut b = GraphBuilder::new("tiny", input, Default::default()).unwrap();
+        b.add_weight("w", ArrayD::from_shape_fn(IxDyn(&[4, 3, 3, 3]), |i| (i[0] * 7 + i[2] * 3 + i[3]) as f32 * 0.1 - 1.0));
+        let op = Op::Conv2d { weight: "w".into(), bias: None, stride: [2, 2], padding: [1; 4], dilation: [1, 1], groups: 1 };
+        let x = b.push("conv.pre_relu", op, &[0]).unwrap();
+        b.push("conv", Op::Relu, &[x]).unwrap();
+        card::write(dir, &b.finish().unwrap(), &About::default(), Storage::F32, false).unwrap();
+    }
+
+    #[test]
+    fn import_then_check_then_spoil() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, out) = (folder.path().join("source"), folder.path().join("out"));
+        tiny(&source);
+        let (from, to) = (source.to_str().unwrap(), out.to_str().unwrap());
+        command(&["import", from, "--name", "mine", "--out", to]).unwrap();
+        let stored = out.join("mine");
+        let stored_name = stored.to_str().unwrap();
+        command(&["check", stored_name, "--json"]).unwrap();
+        command(&["inspect", stored_name]).unwrap();
+        let again = command(&["import", from, "--name", "mine", "--out", to]).unwrap_err();
+        assert!(matches!(again, Error::RunDir { .. }), "{again}");
+        command(&["import", from, "--name", "mine", "--out", to, "--force"]).unwrap();
+        assert!(command(&["import", from, "--name", "../up", "--out", to]).is_err());
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1, "no temporary folder stays behind");
+        // Another preprocessing gives other activations: the card's golden values notice.
+        let failed = command(&["check", stored_name, "--preprocess", "caffe"]).unwrap_err();
+        assert!(failed.to_string().contains("conv"), "{failed}");
+    }
+
+    #[test]
+    fn the_table_holds_shapes_fields_and_names() {
+        let folder = tempfile::tempdir().unwrap();
+        tiny(&folder.path().join("m"));
+        let model = load_model(folder.path().join("m").to_str().unwrap(), &LoadOptions::default()).unwrap();
+        let inspection = inspect(&model);
+        assert_eq!((inspection.parameters, inspection.macs), (108, 108 * 36));
+        let last = &inspection.nodes[2];
+        assert_eq!((last.shape, last.receptive_field.rows.size, last.receptive_field.rows.stride), ([4, 6, 6], 3, 2));
+        assert_eq!(last.presets, ["all-conv", "default"]);
+        let text = table(&inspection);
+        assert!(text.contains("4 x 6 x 6") && text.contains("preset default: conv"), "{text}");
+    }
+}

@@ -102,7 +102,8 @@ pub fn apply<B: Backend>(op: &Op, inputs: &[Tensor<B, 4>], weights: &BurnWeights
         }
         Op::ChannelAffine { scale, shift } => x() * weights.per_channel(scale) + weights.per_channel(shift),
         Op::Relu => activation::relu(x()),
-        Op::LeakyRelu { slope } => activation::leaky_relu(x(), f64::from(*slope)),
+        // burn's own takes the slope 1 at 0, PyTorch and the definition above take `slope` there.
+        Op::LeakyRelu { slope } => x().mask_where(x().lower_equal_elem(0.0), x() * *slope),
         Op::Sigmoid => activation::sigmoid(x()),
         Op::Tanh => x().tanh(),
         Op::MaxPool { kernel, stride, padding, ceil } => max_pool(x(), *kernel, *stride, *padding, *ceil),

@@ -150,7 +150,8 @@ pub fn table(inspection: &Inspection) -> String {
     for n in &i.nodes {
         let [c, h, w] = n.shape;
         let (rows, columns) = (n.receptive_field.rows, n.receptive_field.columns);
-        let field = if rows.size == columns.size { rows.size.to_string() } else { format!("{}x{}", rows.size, columns.size) };
+        let field =
+            if rows.size == columns.size { rows.size.to_string() } else { format!("{}x{}", rows.size, columns.size) };
         let mut also = n.aliases.join(", ");
         if !n.presets.is_empty() {
             also += &format!(" [{}]", n.presets.join(", "));

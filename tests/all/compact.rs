@@ -2,8 +2,8 @@
 
 use crate::support::{activations, data, json, pearson, relative_error};
 use ndarray::{Array2, ArrayD, Axis, IxDyn};
-use orthoscope::network::{CpuEngine, Executor, Graph, TapRequest, TapValue};
 use orthoscope::network::zoo::{LoadOptions, load_model};
+use orthoscope::network::{CpuEngine, Executor, Graph, TapRequest, TapValue};
 use orthoscope::tensor::{Device, Tensor, tensor};
 use std::io::Read;
 use std::path::Path;
@@ -19,8 +19,11 @@ fn load(path: &Path) -> Graph {
 fn images(id: &str, numbers: &[usize]) -> Option<Tensor<4>> {
     let file = std::fs::File::open(data(&format!("v4/data_V4_responses/images/images_{id}.zip"))?).unwrap();
     let mut archive = zip::ZipArchive::new(file).unwrap();
-    let mut names: Vec<String> =
-        archive.file_names().map(|n| n.unwrap().into_owned()).filter(|n| n.ends_with(".jpg") && !n.contains("__MACOSX")).collect();
+    let mut names: Vec<String> = archive
+        .file_names()
+        .map(|n| n.unwrap().into_owned())
+        .filter(|n| n.ends_with(".jpg") && !n.contains("__MACOSX"))
+        .collect();
     names.sort();
     let mut stack = ArrayD::zeros(IxDyn(&[numbers.len(), 3, 112, 112]));
     for (mut slot, &number) in stack.axis_iter_mut(Axis(0)).zip(numbers) {
@@ -38,10 +41,11 @@ fn images(id: &str, numbers: &[usize]) -> Option<Tensor<4>> {
 fn many_predictions(graph: &Graph, images: &Tensor<4>) -> Vec<f64> {
     let mut engine = CpuEngine::new(graph, &[TapRequest::Activations(graph.output())]).unwrap();
     let n = images.dims()[0];
-    let batch = |start: usize| match engine.infer(&images.clone().narrow(0, start, 20.min(n - start))).unwrap().remove(0) {
-        TapValue::Activations(a) => orthoscope::tensor::array(&a).into_iter().map(f64::from).collect::<Vec<f64>>(),
-        TapValue::Moments(_) => panic!("asked for activations"),
-    };
+    let batch =
+        |start: usize| match engine.infer(&images.clone().narrow(0, start, 20.min(n - start))).unwrap().remove(0) {
+            TapValue::Activations(a) => orthoscope::tensor::array(&a).into_iter().map(f64::from).collect::<Vec<f64>>(),
+            TapValue::Moments(_) => panic!("asked for activations"),
+        };
     (0..n).step_by(20).flat_map(batch).collect()
 }
 
@@ -130,8 +134,10 @@ fn check_fit(id: &str, mean: f64) {
     let start = std::time::Instant::now();
     let numbers: Vec<usize> = (0..200).map(|i| 6 * i).collect();
     let images = images(id, &numbers).unwrap();
-    let responses: Array2<f64> =
-        ndarray_npy::read_npy(data(&format!("v4/data_V4_responses/responses_repeat_averaged/responses_{id}.npy")).unwrap()).unwrap();
+    let responses: Array2<f64> = ndarray_npy::read_npy(
+        data(&format!("v4/data_V4_responses/responses_repeat_averaged/responses_{id}.npy")).unwrap(),
+    )
+    .unwrap();
     let complete = std::env::var_os("ORTHOSCOPE_ALL").is_some();
     let text = std::fs::read_to_string(path).unwrap();
     let lines: Vec<&str> = text.lines().filter(|l| l.starts_with(id)).collect();
@@ -166,7 +172,9 @@ fn models_of_201025_fit_their_neurons() {
 #[test]
 fn shared_models_give_219_finite_responses() {
     let folder = "v4/data_shared_compact_models";
-    let paths = [files(&format!("{folder}/from_ensemble_model"), "keras"), files(&format!("{folder}/from_resnet50"), "keras")].concat();
+    let paths =
+        [files(&format!("{folder}/from_ensemble_model"), "keras"), files(&format!("{folder}/from_resnet50"), "keras")]
+            .concat();
     if paths.is_empty() {
         return;
     }
@@ -199,4 +207,17 @@ fn truncated_files_are_corrupt_and_architectures_must_be_named() {
     assert!(error.to_string().contains("resnet18"), "{error}");
     let error = load_model(spec, &LoadOptions { arch: Some("alexnet".into()), ..LoadOptions::default() }).unwrap_err();
     assert!(error.to_string().contains("features.0.weight"), "{error}");
+}
+
+#[test]
+fn a_shared_model_agrees_with_an_independent_implementation() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("../golden/shared_compact.json")).unwrap();
+    let Some(path) = data(golden["model"].as_str().unwrap()) else { return };
+    let graph = load(&path);
+    let found = predictions(&graph, &orthoscope::network::probe::waves(112, 112, &Device::default()));
+    let expected: Vec<f32> =
+        golden["responses"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+    // 32 against 64 bits through seven layers; the readout sums 784 terms of mixed sign.
+    let error = relative_error(&found, &expected);
+    assert!(error <= 2e-5, "{error}");
 }

@@ -6,7 +6,8 @@ use orthoscope::network::burn_ops::{BurnWeights, apply};
 use orthoscope::network::graph::Weights;
 use orthoscope::network::shape::infer;
 use orthoscope::network::{
-    BurnExecutor, ChannelOrder, Executor, FlattenOrder, Graph, GraphBuilder, InputSpec, Op, Shape, TapGrad, TapRequest, TapValue,
+    BurnExecutor, ChannelOrder, Executor, FlattenOrder, Graph, GraphBuilder, InputSpec, Op, Shape, TapGrad, TapRequest,
+    TapValue,
 };
 use orthoscope::rng::stream;
 use orthoscope::tensor::{AutoBackend, Device, Precision, Var, array_f64, constant, leaf, tensor_f64};
@@ -54,8 +55,12 @@ fn operations_agree_with_pytorch() {
         let name = case["name"].as_str().unwrap();
         let op: Op = serde_json::from_value(case["op"].clone()).unwrap();
         kinds.insert(op.kind());
-        let weights: Weights =
-            case["weights"].as_object().unwrap().iter().map(|(k, v)| (k.clone(), array(v).mapv(|v| v as f32))).collect();
+        let weights: Weights = case["weights"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(k, v)| (k.clone(), array(v).mapv(|v| v as f32)))
+            .collect();
         let inputs: Vec<Var<4>> = case["inputs"]
             .as_array()
             .unwrap()
@@ -87,13 +92,27 @@ fn random(shape: &[usize], name: &str) -> ArrayD<f32> {
 /// `data` -> 3x3 convolution to five channels -> the operation.
 fn small_graph(op: &Op) -> Graph {
     let mut b = GraphBuilder::new("small", input(9, 8), Weights::new()).unwrap();
-    for (name, shape) in [("first", &[5, 3, 3, 3][..]), ("w", &[4, 5, 3, 3]), ("deep", &[10, 1, 3, 3]), ("b", &[4]), ("v5", &[5]), ("u5", &[5])] {
+    for (name, shape) in [
+        ("first", &[5, 3, 3, 3][..]),
+        ("w", &[4, 5, 3, 3]),
+        ("deep", &[10, 1, 3, 3]),
+        ("b", &[4]),
+        ("v5", &[5]),
+        ("u5", &[5]),
+    ] {
         b.add_weight(name, random(shape, name));
     }
     b.add_weight("p5", random(&[5], "p5").mapv(|v| v.abs() + 0.5));
     b.add_weight("line", random(&[3, 360], "line"));
     b.add_weight("fb", random(&[3], "fb"));
-    let first = Op::Conv2d { weight: "first".into(), bias: Some("v5".into()), stride: [1, 1], padding: [1; 4], dilation: [1, 1], groups: 1 };
+    let first = Op::Conv2d {
+        weight: "first".into(),
+        bias: Some("v5".into()),
+        stride: [1, 1],
+        padding: [1; 4],
+        dilation: [1, 1],
+        groups: 1,
+    };
     let x = b.push("first", first, &[0]).unwrap();
     let inputs = match op {
         Op::Concat | Op::Add => vec![x, b.push("second", Op::Tanh, &[x]).unwrap()],
@@ -114,13 +133,25 @@ fn operations() -> Vec<Op> {
         groups,
     };
     let max = |ceil| Op::MaxPool { kernel: [3, 3], stride: [2, 2], padding: [1, 1, 1, 1], ceil };
-    let avg = |ceil, count_include_pad| Op::AvgPool { kernel: [3, 2], stride: [2, 2], padding: [1, 0, 1, 1], ceil, count_include_pad };
+    let avg = |ceil, count_include_pad| Op::AvgPool {
+        kernel: [3, 2],
+        stride: [2, 2],
+        padding: [1, 0, 1, 1],
+        ceil,
+        count_include_pad,
+    };
     vec![
         conv("w", Some("b"), [1, 1], [1, 1, 1, 1], [1, 1], 1),
         conv("w", None, [2, 2], [0, 1, 2, 1], [1, 1], 1),
         conv("w", Some("b"), [1, 2], [2, 2, 2, 2], [2, 2], 1),
         conv("deep", None, [2, 1], [1, 1, 1, 1], [1, 1], 5),
-        Op::BatchNorm { scale: Some("v5".into()), shift: Some("u5".into()), mean: "u5".into(), var: "p5".into(), epsilon: 1e-3 },
+        Op::BatchNorm {
+            scale: Some("v5".into()),
+            shift: Some("u5".into()),
+            mean: "u5".into(),
+            var: "p5".into(),
+            epsilon: 1e-3,
+        },
         Op::ChannelAffine { scale: "v5".into(), shift: "u5".into() },
         Op::Relu,
         Op::LeakyRelu { slope: 0.2 },

@@ -90,6 +90,8 @@ pub fn photograph(path: &Path, side: usize, crop: usize) -> Tensor<4> {
     let size = if h < w { (side, long(w, h)) } else { (long(h, w), side) };
     let small = resize(pixels.view(), size, Resize::Stretch, Filter::Bicubic);
     let (top, left) = ((size.0 - crop) / 2, (size.1 - crop) / 2);
-    let values = ArrayD::from_shape_fn(IxDyn(&[1, 3, crop, crop]), |i| f32::from(small[[top + i[2], left + i[3], i[1]]]) / 255.0);
+    let values = ArrayD::from_shape_fn(IxDyn(&[1, 3, crop, crop]), |i| {
+        f32::from(small[[top + i[2], left + i[3], i[1]]]) / 255.0
+    });
     tensor(values.view(), &Device::default())
 }

@@ -38,7 +38,8 @@ fn weight(name: &str, shape: &[usize]) -> ArrayD<f32> {
 fn check(arch: &str) {
     let golden: Value = serde_json::from_str(include_str!("../golden/torch_archs.json")).unwrap();
     let golden = &golden["architectures"][arch];
-    let sizes = |v: &Value| -> Vec<usize> { v.as_array().unwrap().iter().map(|d| d.as_u64().unwrap() as usize).collect() };
+    let sizes =
+        |v: &Value| -> Vec<usize> { v.as_array().unwrap().iter().map(|d| d.as_u64().unwrap() as usize).collect() };
     let weights: Weights =
         golden["tensors"].as_object().unwrap().iter().map(|(n, s)| (n.clone(), weight(n, &sizes(s)))).collect();
     let graph = build(arch, weights, Path::new("state.pth")).unwrap();

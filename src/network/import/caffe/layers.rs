@@ -176,7 +176,9 @@ impl Import {
         let old = [blob.num, blob.channels, blob.height, blob.width].map(|d| i64::from(d.unwrap_or(1)));
         let dims = blob.shape.as_ref().map_or_else(|| old.to_vec(), |s| s.dim.clone());
         let spare = dims.len().saturating_sub(rank);
-        let fits = dims.len() >= rank && dims[..spare].iter().all(|&d| d == 1) && dims.iter().all(|d| (1..1 << 32).contains(d));
+        let fits = dims.len() >= rank
+            && dims[..spare].iter().all(|&d| d == 1)
+            && dims.iter().all(|d| (1..1 << 32).contains(d));
         let shape: Vec<usize> = dims.iter().skip(spare).map(|&d| d as usize).collect();
         let data = values(blob);
         let n = data.len();

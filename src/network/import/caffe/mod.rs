@@ -16,8 +16,17 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// Layers that feed, judge or supervise a network in training.
-const TRAINING: [&str; 9] =
-    ["Data", "ImageData", "HDF5Data", "DummyData", "Accuracy", "SoftmaxWithLoss", "EuclideanLoss", "Silence", "HingeLoss"];
+const TRAINING: [&str; 9] = [
+    "Data",
+    "ImageData",
+    "HDF5Data",
+    "DummyData",
+    "Accuracy",
+    "SoftmaxWithLoss",
+    "EuclideanLoss",
+    "Silence",
+    "HingeLoss",
+];
 
 /// Reads a network. Its [`crate::network::InputSpec`] has the file's size and no preprocessing yet.
 ///
@@ -56,7 +65,9 @@ struct Import {
 /// The input's name and shape, from the network, an Input layer, or a training set's crop.
 fn input_of(path: &Path, net: &NetParameter) -> Result<(String, Shape)> {
     let shape = |dims: &[i64]| match dims {
-        [_, c, h, w] if dims.iter().all(|d| (1..1 << 16).contains(d)) => Some(Shape::new(*c as usize, *h as usize, *w as usize)),
+        [_, c, h, w] if dims.iter().all(|d| (1..1 << 16).contains(d)) => {
+            Some(Shape::new(*c as usize, *h as usize, *w as usize))
+        }
         _ => None,
     };
     let of_layer = |l: &LayerParameter| {
@@ -64,7 +75,10 @@ fn input_of(path: &Path, net: &NetParameter) -> Result<(String, Shape)> {
         let dims = l.input.as_ref().and_then(|i| i.shape.first()).map(|s| s.dim.clone()).or(crop)?;
         Some((l.top.first()?.clone(), shape(&dims)?))
     };
-    let dims = net.input_shape.first().map_or_else(|| net.input_dim.iter().map(|&d| i64::from(d)).collect(), |s| s.dim.clone());
+    let dims = net
+        .input_shape
+        .first()
+        .map_or_else(|| net.input_dim.iter().map(|&d| i64::from(d)).collect(), |s| s.dim.clone());
     let of_net = net.input.first().cloned().zip(shape(&dims));
     of_net.or_else(|| net.layer.iter().find_map(of_layer)).ok_or_else(|| {
         Error::invalid(

@@ -17,7 +17,9 @@ impl Import {
             Some(names) => {
                 let find = |n: &&str| self.nodes.get(*n).copied();
                 let ids: Option<Vec<NodeId>> = names.iter().map(find).collect();
-                ids.ok_or_else(|| self.net.corrupt(format!("the inputs of `{}` before it", layer.name), format!("{names:?}")))?
+                ids.ok_or_else(|| {
+                    self.net.corrupt(format!("the inputs of `{}` before it", layer.name), format!("{names:?}"))
+                })?
             }
         };
         if layer.config["data_format"].as_str() == Some("channels_first") {
@@ -121,7 +123,9 @@ impl Import {
         let mut next = || arrays.next().expect("one array per name");
         let first = next();
         let [rows, columns, _, _] = first.shape()[..] else {
-            return Err(self.net.corrupt(format!("a kernel with four axes in `{}`", layer.name), format!("{:?}", first.shape())));
+            return Err(self
+                .net
+                .corrupt(format!("a kernel with four axes in `{}`", layer.name), format!("{:?}", first.shape())));
         };
         let stride = self.pair(layer, "strides", [1, 1])?;
         let dilation = self.pair(layer, "dilation_rate", [1, 1])?;
@@ -131,15 +135,19 @@ impl Import {
         let depthwise = layer.class != "Conv2D";
         let groups = if depthwise { channels } else { layer.config["groups"].as_u64().unwrap_or(1) as usize };
         let deep = if separable { format!("{}.depthwise", layer.name) } else { name.to_owned() };
-        let weight = self.net.weight(format!("{deep}.weight"), if depthwise { by_channel(first) } else { outputs_first(first) });
+        let weight =
+            self.net.weight(format!("{deep}.weight"), if depthwise { by_channel(first) } else { outputs_first(first) });
         let point = separable.then(&mut next);
-        let bias = (names.last() == Some(&"bias")).then(next).map(|b| self.net.weight(format!("{}.bias", layer.name), b));
+        let bias =
+            (names.last() == Some(&"bias")).then(next).map(|b| self.net.weight(format!("{}.bias", layer.name), b));
         let Some(point) = point else {
             return self.net.push(&deep, Op::Conv2d { weight, bias, stride, padding, dilation, groups }, &[x]);
         };
         let y = self.net.push(&deep, Op::Conv2d { weight, bias: None, stride, padding, dilation, groups }, &[x])?;
         if point.ndim() != 4 {
-            return Err(self.net.corrupt(format!("a kernel with four axes in `{}`", layer.name), format!("{:?}", point.shape())));
+            return Err(self
+                .net
+                .corrupt(format!("a kernel with four axes in `{}`", layer.name), format!("{:?}", point.shape())));
         }
         let weight = self.net.weight(format!("{}.weight", layer.name), outputs_first(point));
         let op = Op::Conv2d { weight, bias, stride: [1, 1], padding: [0; 4], dilation: [1, 1], groups: 1 };

@@ -24,7 +24,12 @@ pub fn read(path: &Path) -> Result<Graph> {
     let (store, config) = store::open(path)?;
     let class = config["class_name"].as_str().unwrap_or_default();
     if !matches!(class, "Sequential" | "Functional" | "Model") {
-        return Err(super::assembly::unsupported(path, "model", class, "only Sequential and Functional models can be imported"));
+        return Err(super::assembly::unsupported(
+            path,
+            "model",
+            class,
+            "only Sequential and Functional models can be imported",
+        ));
     }
     let layers: Vec<Layer<'_>> = match &config["config"] {
         Value::Array(layers) => layers.iter().map(Layer::new).collect(),
@@ -102,7 +107,8 @@ fn input_of<'a>(path: &Path, layers: &[Layer<'a>], model: &Value) -> Result<(Opt
     let n_inputs = layers.iter().filter(|l| l.class == "InputLayer").count();
     let shapes = first.into_iter().flat_map(|l| [&l.config["batch_shape"], &l.config["batch_input_shape"]]);
     let dims = shapes.chain([&model["build_input_shape"]]).find_map(Value::as_array);
-    let dims: Vec<Option<usize>> = dims.map_or_else(Vec::new, |d| d.iter().map(|v| v.as_u64().map(|v| v as usize)).collect());
+    let dims: Vec<Option<usize>> =
+        dims.map_or_else(Vec::new, |d| d.iter().map(|v| v.as_u64().map(|v| v as usize)).collect());
     match dims[..] {
         [_, Some(h), Some(w), Some(c)] if n_inputs <= 1 && [h, w, c].iter().all(|d| (1..1 << 16).contains(d)) => {
             Ok((named, Shape::new(c, h, w)))

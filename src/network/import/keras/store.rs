@@ -41,8 +41,10 @@ fn open_zip(bytes: Vec<u8>, path: &Path) -> Result<(Store, Value)> {
         entry.read_to_end(&mut data).map_err(|e| corrupt(path, format!("`{name}` that cannot be read ({e})")))?;
         Ok(data)
     };
-    let config = serde_json::from_slice(&load("config.json")?).map_err(|e| corrupt(path, format!("config.json that is no JSON ({e})")))?;
-    let file = File::from_bytes(load("model.weights.h5")?).map_err(|e| corrupt(path, format!("weights that are no HDF5 ({e})")))?;
+    let config = serde_json::from_slice(&load("config.json")?)
+        .map_err(|e| corrupt(path, format!("config.json that is no JSON ({e})")))?;
+    let file = File::from_bytes(load("model.weights.h5")?)
+        .map_err(|e| corrupt(path, format!("weights that are no HDF5 ({e})")))?;
     let groups = Some(groups_of(&config, &file));
     Ok((Store { file, path: path.to_path_buf(), groups }, config))
 }
@@ -51,9 +53,15 @@ fn open_legacy(bytes: Vec<u8>, path: &Path) -> Result<(Store, Value)> {
     let file = File::from_bytes(bytes).map_err(|e| corrupt(path, format!("no HDF5 file ({e})")))?;
     let attributes = file.root().attrs().map_err(|e| corrupt(path, format!("attributes that cannot be read ({e})")))?;
     let text = attributes.get("model_config").and_then(|a| a.as_str()).ok_or_else(|| {
-        Error::invalid(path.display().to_string(), "a whole model", "weights alone", "save with model.save(), not save_weights()")
+        Error::invalid(
+            path.display().to_string(),
+            "a whole model",
+            "weights alone",
+            "save with model.save(), not save_weights()",
+        )
     })?;
-    let config = serde_json::from_str(text).map_err(|e| corrupt(path, format!("a configuration that is no JSON ({e})")))?;
+    let config =
+        serde_json::from_str(text).map_err(|e| corrupt(path, format!("a configuration that is no JSON ({e})")))?;
     Ok((Store { file, path: path.to_path_buf(), groups: None }, config))
 }
 
@@ -64,7 +72,8 @@ fn groups_of(config: &Value, file: &File) -> HashMap<String, String> {
     let layers = config["config"]["layers"].as_array().map_or(&[][..], Vec::as_slice);
     let has = |group: &str| file.group(&format!("layers/{group}")).is_ok();
     for layer in layers {
-        let (class, name) = (layer["class_name"].as_str().unwrap_or_default(), layer["config"]["name"].as_str().unwrap_or_default());
+        let (class, name) =
+            (layer["class_name"].as_str().unwrap_or_default(), layer["config"]["name"].as_str().unwrap_or_default());
         let snake = match class {
             "Conv2D" => "conv2d",
             "DepthwiseConv2D" => "depthwise_conv2d",
@@ -87,10 +96,15 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] when one is missing or cannot be read.
     pub fn weights(&self, layer: &str, names: &[&str]) -> Result<Vec<ArrayD<f32>>> {
-        let missing = |what: &str| Error::corrupt(&self.path, format!("{what} of layer `{layer}`"), "none in the weights", AGAIN);
+        let missing =
+            |what: &str| Error::corrupt(&self.path, format!("{what} of layer `{layer}`"), "none in the weights", AGAIN);
         if let Some(groups) = &self.groups {
             let group = groups.get(layer).ok_or_else(|| missing("the group"))?;
-            return names.iter().enumerate().map(|(i, what)| self.array(&format!("layers/{group}/vars/{i}"), layer, what)).collect();
+            return names
+                .iter()
+                .enumerate()
+                .map(|(i, what)| self.array(&format!("layers/{group}/vars/{i}"), layer, what))
+                .collect();
         }
         let root = format!("model_weights/{layer}");
         let mut found = HashMap::new();
@@ -101,7 +115,9 @@ impl Store {
     }
 
     fn array(&self, path: &str, layer: &str, what: &str) -> Result<ArrayD<f32>> {
-        let bad = |e: &dyn std::fmt::Display| Error::corrupt(&self.path, format!("{what} of layer `{layer}`"), format!("{e}"), AGAIN);
+        let bad = |e: &dyn std::fmt::Display| {
+            Error::corrupt(&self.path, format!("{what} of layer `{layer}`"), format!("{e}"), AGAIN)
+        };
         let dataset = self.file.dataset(path).map_err(|e| bad(&e))?;
         let shape: Vec<usize> = dataset.shape().map_err(|e| bad(&e))?.iter().map(|&d| d as usize).collect();
         let values = dataset.read_f32().map_err(|e| bad(&e))?;

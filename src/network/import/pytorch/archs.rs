@@ -7,7 +7,13 @@ use crate::network::op::{FlattenOrder, Op, same_padding};
 
 /// Krizhevsky 2014, "one weird trick". Aliases: `conv1`..`conv5`, `pool1`, `pool2`, `pool5`, `fc6`..`fc8`, after their ReLUs.
 pub(super) fn alexnet(b: &mut Builder) -> Result<()> {
-    let convs = [(0, window(11, 4, 2)), (3, window(5, 1, 2)), (6, window(3, 1, 1)), (8, window(3, 1, 1)), (10, window(3, 1, 1))];
+    let convs = [
+        (0, window(11, 4, 2)),
+        (3, window(5, 1, 2)),
+        (6, window(3, 1, 1)),
+        (8, window(3, 1, 1)),
+        (10, window(3, 1, 1)),
+    ];
     let mut x = 0;
     for (i, (at, w)) in convs.into_iter().enumerate() {
         x = conv_relu(b, at, x, w.kernel, w.stride, w.pad, &format!("conv{}", i + 1))?;
@@ -37,7 +43,15 @@ pub(super) fn vgg(b: &mut Builder, stages: &[usize; 5]) -> Result<()> {
 }
 
 /// `features.<at>` and its ReLU `features.<at + 1>`.
-fn conv_relu(b: &mut Builder, at: usize, x: NodeId, kernel: usize, stride: usize, pad: usize, alias: &str) -> Result<NodeId> {
+fn conv_relu(
+    b: &mut Builder,
+    at: usize,
+    x: NodeId,
+    kernel: usize,
+    stride: usize,
+    pad: usize,
+    alias: &str,
+) -> Result<NodeId> {
     let name = format!("features.{at}");
     let x = b.conv(&name, &name, x, window(kernel, stride, pad), 1)?;
     let relu = format!("features.{}", at + 1);

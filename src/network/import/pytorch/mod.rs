@@ -84,7 +84,9 @@ impl Builder {
     pub fn take(&mut self, name: &str) -> Result<String> {
         match self.state.remove(name) {
             Some(array) => Ok(self.net.weight(name, array)),
-            None => Err(self.mismatch(format!("the tensor `{name}` of {}", self.arch), "no tensor of that name".into())),
+            None => {
+                Err(self.mismatch(format!("the tensor `{name}` of {}", self.arch), "no tensor of that name".into()))
+            }
         }
     }
 
@@ -106,7 +108,15 @@ impl Builder {
         self.conv_padded(node, tensors, x, w.stride, [w.pad; 4], groups)
     }
 
-    pub fn conv_padded(&mut self, node: &str, tensors: &str, x: NodeId, stride: usize, padding: [usize; 4], groups: usize) -> Result<NodeId> {
+    pub fn conv_padded(
+        &mut self,
+        node: &str,
+        tensors: &str,
+        x: NodeId,
+        stride: usize,
+        padding: [usize; 4],
+        groups: usize,
+    ) -> Result<NodeId> {
         let weight = self.take(&format!("{tensors}.weight"))?;
         let bias = self.take_if(&format!("{tensors}.bias"))?;
         let op = Op::Conv2d { weight, bias, stride: [stride; 2], padding, dilation: [1, 1], groups };

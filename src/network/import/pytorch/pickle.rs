@@ -23,7 +23,12 @@ pub enum Item {
     /// What the pickle keeps outside itself: the id is a tuple.
     Persistent(Id),
     /// A view on a storage.
-    Tensor { storage: Id, offset: Id, size: Id, stride: Id },
+    Tensor {
+        storage: Id,
+        offset: Id,
+        size: Id,
+        stride: Id,
+    },
     /// Floats and whatever else a state dict does not hold.
     Other,
 }
@@ -59,7 +64,9 @@ const KNOWN: [&str; 7] = [
 
 fn harmless(name: &str) -> bool {
     let of_torch = name.strip_prefix("torch ").unwrap_or("");
-    KNOWN.contains(&name) || of_torch.ends_with("Storage") || matches!(of_torch, "float16" | "float32" | "float64" | "bfloat16" | "int64")
+    KNOWN.contains(&name)
+        || of_torch.ends_with("Storage")
+        || matches!(of_torch, "float16" | "float32" | "float64" | "bfloat16" | "int64")
 }
 
 /// Parses one pickle at the start of `bytes`.
@@ -93,7 +100,11 @@ impl<'a> Reader<'a> {
     }
 
     fn slice(&mut self, n: usize) -> Result<&'a [u8], Refused> {
-        let end = self.at.checked_add(n).filter(|&e| e <= self.bytes.len()).ok_or_else(|| self.damaged("the end of the pickle"))?;
+        let end = self
+            .at
+            .checked_add(n)
+            .filter(|&e| e <= self.bytes.len())
+            .ok_or_else(|| self.damaged("the end of the pickle"))?;
         let slice = &self.bytes[self.at..end];
         self.at = end;
         Ok(slice)
@@ -108,7 +119,8 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self) -> Result<String, Refused> {
-        let n = self.bytes[self.at..].iter().position(|&b| b == b'\n').ok_or_else(|| self.damaged("an unfinished line"))?;
+        let n =
+            self.bytes[self.at..].iter().position(|&b| b == b'\n').ok_or_else(|| self.damaged("an unfinished line"))?;
         let line = self.text(n)?;
         self.at += 1;
         Ok(line)
@@ -179,7 +191,8 @@ impl<'a> Reader<'a> {
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
-                let (Item::Text(module), Item::Text(name)) = (self.items[module].clone(), self.items[name].clone()) else {
+                let (Item::Text(module), Item::Text(name)) = (self.items[module].clone(), self.items[name].clone())
+                else {
                     return Err(self.damaged("a global without a name"));
                 };
                 self.global(&module, &name)?;
@@ -301,7 +314,18 @@ mod tests {
 
     #[test]
     fn nonsense_is_damaged_and_depth_is_harmless() {
-        for bytes in [&b""[..], b"\x80\x02", b".", b"R.", b"(.", b"u.", b"h\x07.", b"X\xff\xff\xff\xffab", b")R.", b"\x80\x02}K\x01a."] {
+        for bytes in [
+            &b""[..],
+            b"\x80\x02",
+            b".",
+            b"R.",
+            b"(.",
+            b"u.",
+            b"h\x07.",
+            b"X\xff\xff\xff\xffab",
+            b")R.",
+            b"\x80\x02}K\x01a.",
+        ] {
             assert!(matches!(parse(bytes), Err(Refused::Damaged(_))), "{bytes:?}");
         }
         let mut deep = b")".to_vec();

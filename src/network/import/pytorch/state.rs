@@ -31,9 +31,12 @@ fn corrupt(path: &Path, found: impl Into<String>) -> Error {
 fn parsed(bytes: &[u8], path: &Path) -> Result<Pickle> {
     parse(bytes).map_err(|refused| match refused {
         Refused::Damaged(what) => corrupt(path, what),
-        Refused::Forbidden(name) => {
-            Error::invalid(path.display().to_string(), "a state dict of plain tensors", format!("the Python object `{name}`, which is never run"), SAVE)
-        }
+        Refused::Forbidden(name) => Error::invalid(
+            path.display().to_string(),
+            "a state dict of plain tensors",
+            format!("the Python object `{name}`, which is never run"),
+            SAVE,
+        ),
     })
 }
 
@@ -41,7 +44,10 @@ fn from_zip(bytes: Vec<u8>, path: &Path) -> Result<(Pickle, Storages)> {
     let broken = |e: zip::result::ZipError| corrupt(path, format!("a zip archive that cannot be read ({e})"));
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
     let names: Vec<String> = archive.file_names().filter_map(|n| Some(n.ok()?.into_owned())).collect();
-    let main = names.iter().find(|n| n.ends_with("/data.pkl")).ok_or_else(|| corrupt(path, "a zip archive without data.pkl"))?;
+    let main = names
+        .iter()
+        .find(|n| n.ends_with("/data.pkl"))
+        .ok_or_else(|| corrupt(path, "a zip archive without data.pkl"))?;
     let root = main.trim_end_matches("data.pkl").to_owned();
     let mut load = |name: &str| -> Result<Vec<u8>> {
         let mut entry = archive.by_name(name).map_err(broken)?;
@@ -52,7 +58,12 @@ fn from_zip(bytes: Vec<u8>, path: &Path) -> Result<(Pickle, Storages)> {
     let pickle = parsed(&load(main)?, path)?;
     let order = format!("{root}byteorder");
     if names.contains(&order) && load(&order)? != b"little" {
-        return Err(Error::invalid(path.display().to_string(), "little-endian numbers", "big-endian", "save the weights on another machine"));
+        return Err(Error::invalid(
+            path.display().to_string(),
+            "little-endian numbers",
+            "big-endian",
+            "save the weights on another machine",
+        ));
     }
     let prefix = format!("{root}data/");
     let mut storages = Storages::new();
@@ -92,7 +103,9 @@ fn from_stream(bytes: &[u8], path: &Path) -> Result<(Pickle, Storages)> {
         let width = *widths.get(key).ok_or_else(|| corrupt(path, format!("a storage `{key}` of unknown type")))?;
         let count = bytes.get(at..at + 8).map(|b| u64::from_le_bytes(b.try_into().expect("eight bytes")));
         let end = count.and_then(|n| usize::try_from(n).ok()?.checked_mul(width)?.checked_add(at + 8));
-        let data = end.and_then(|end| bytes.get(at + 8..end)).ok_or_else(|| corrupt(path, format!("the end of the file in storage `{key}`")))?;
+        let data = end
+            .and_then(|end| bytes.get(at + 8..end))
+            .ok_or_else(|| corrupt(path, format!("the end of the file in storage `{key}`")))?;
         storages.insert(key.clone(), data.to_vec());
         at += 8 + data.len();
     }
@@ -165,8 +178,13 @@ fn array(pickle: &Pickle, id: Id, storages: &Storages) -> std::result::Result<Op
         .map(|((o, s), t)| (o, s, t))
         .filter(|(_, s, t)| s.len() == t.len())
         .ok_or("sizes that make no sense")?;
-    let count = size.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= values.len()).ok_or("too few numbers")?;
-    let reach = size.iter().zip(&stride).try_fold(offset, |at, (&d, &s)| at.checked_add(d.saturating_sub(1).checked_mul(s)?));
+    let count = size
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .filter(|&n| n <= values.len())
+        .ok_or("too few numbers")?;
+    let reach =
+        size.iter().zip(&stride).try_fold(offset, |at, (&d, &s)| at.checked_add(d.saturating_sub(1).checked_mul(s)?));
     if count > 0 && reach.is_none_or(|r| r >= values.len()) {
         return Err("numbers beyond its storage".into());
     }
