@@ -68,10 +68,10 @@ impl Import {
                 return Err(self.refuse(layer, &format!("along axis {axis}")));
             }
         }
-        if let Some(e) = &layer.eltwise {
-            if e.operation.unwrap_or(1) != 1 || e.coeff.iter().any(|&c| c != 1.0) {
-                return Err(self.refuse(layer, "other than a plain sum"));
-            }
+        if let Some(e) = &layer.eltwise
+            && (e.operation.unwrap_or(1) != 1 || e.coeff.iter().any(|&c| c != 1.0))
+        {
+            return Err(self.refuse(layer, "other than a plain sum"));
         }
         Ok(if kind(layer) == "Concat" { Op::Concat } else { Op::Add })
     }
