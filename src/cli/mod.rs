@@ -1,1 +1,2 @@
 //! (floor module)
+pub mod models;

@@ -1,9 +1,14 @@
 //! All integration tests in one binary.
 
+mod bad_models;
 mod brains;
+mod compact;
 mod cpu_engine;
 mod cross_reader;
 mod fused_training;
 mod googlenet;
 mod mini_inception;
+mod ops;
+mod squeezenet;
 mod support;
+mod torch_archs;
