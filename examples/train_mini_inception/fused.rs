@@ -2,6 +2,7 @@
 //!
 //! Burn's own operations give the same numbers (a test holds them together) at a fifth of the speed on a CPU: its weight
 //! gradient is a convolution with kernels as large as the map, and batch norm is a dozen passes over memory.
+#![allow(clippy::clone_on_copy)] // the devices of other backends are not Copy
 
 use super::kernels::{Conv, Lrn, NormRelu, max_pool, max_pool_backward};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
