@@ -144,7 +144,7 @@ mod tests {
             };
             let difference: f32 =
                 small.indexed_iter().map(|((p, y, x), v)| (block(p, y, x) - v).abs()).sum::<f32>() / small.len() as f32;
-            assert!(difference < 0.06, "{}: mean difference {difference}", c.name);
+            assert!(difference < 0.02, "{}: mean difference {difference}", c.name);
         }
     }
 }
