@@ -1,1 +1,3 @@
-//! (floor module)
+//! Statistics and small algebra around ndarray; no tensors, no files.
+
+pub mod linalg;

@@ -1,4 +1,6 @@
 //! All integration tests in one binary.
 
+mod architecture;
 mod googlenet;
+mod objectives;
 mod support;
