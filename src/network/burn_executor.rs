@@ -79,8 +79,11 @@ impl BurnExecutor {
             let value = if id == 0 {
                 preprocess(images.clone(), &self.folded.input, weights)
             } else {
-                let inputs: Vec<_> =
-                    nodes[id].inputs.iter().map(|&i| values[i].clone().expect("inputs run before their readers")).collect();
+                let inputs: Vec<_> = nodes[id]
+                    .inputs
+                    .iter()
+                    .map(|&i| values[i].clone().expect("inputs run before their readers"))
+                    .collect();
                 apply(&nodes[id].op, &inputs, weights)
             };
             for (slot, _) in self.wanted.iter().enumerate().filter(|(_, w)| **w == id) {
@@ -100,7 +103,12 @@ impl BurnExecutor {
         if grads.len() == self.taps.len() {
             return Ok(());
         }
-        Err(Error::invalid("backward", format!("{} gradients, one per tap", self.taps.len()), format!("{}", grads.len()), ""))
+        Err(Error::invalid(
+            "backward",
+            format!("{} gradients, one per tap", self.taps.len()),
+            format!("{}", grads.len()),
+            "",
+        ))
     }
 }
 

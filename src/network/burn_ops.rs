@@ -106,9 +106,12 @@ pub fn apply<B: Backend>(op: &Op, inputs: &[Tensor<B, 4>], weights: &BurnWeights
         Op::Sigmoid => activation::sigmoid(x()),
         Op::Tanh => x().tanh(),
         Op::MaxPool { kernel, stride, padding, ceil } => max_pool(x(), *kernel, *stride, *padding, *ceil),
-        Op::AvgPool { kernel, stride, padding, ceil, count_include_pad } => {
-            avg_pool(x(), Pooling { kernel: *kernel, stride: *stride, padding: *padding, ceil: *ceil }, *count_include_pad, weights)
-        }
+        Op::AvgPool { kernel, stride, padding, ceil, count_include_pad } => avg_pool(
+            x(),
+            Pooling { kernel: *kernel, stride: *stride, padding: *padding, ceil: *ceil },
+            *count_include_pad,
+            weights,
+        ),
         Op::GlobalAvgPool => x().mean_dim(3).mean_dim(2),
         Op::Lrn { size, alpha, beta, k } => lrn(x(), *size, *alpha, *beta, *k),
         Op::Concat => Tensor::cat(inputs.to_vec(), 1),
@@ -163,7 +166,13 @@ struct Pooling {
     ceil: bool,
 }
 
-fn max_pool<B: Backend>(x: Tensor<B, 4>, kernel: [usize; 2], stride: [usize; 2], padding: Padding, ceil: bool) -> Tensor<B, 4> {
+fn max_pool<B: Backend>(
+    x: Tensor<B, 4>,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: Padding,
+    ceil: bool,
+) -> Tensor<B, 4> {
     let [_, _, h, w] = x.dims();
     let border = complete([h, w], &Pooling { kernel, stride, padding, ceil });
     // The lowest finite number: padding never wins, and no infinity enters the gradient.
@@ -171,7 +180,12 @@ fn max_pool<B: Backend>(x: Tensor<B, 4>, kernel: [usize; 2], stride: [usize; 2],
     module::max_pool2d(x, kernel, stride, [0, 0], [1, 1], false)
 }
 
-fn avg_pool<B: Backend>(x: Tensor<B, 4>, p: Pooling, count_include_pad: bool, weights: &BurnWeights<B>) -> Tensor<B, 4> {
+fn avg_pool<B: Backend>(
+    x: Tensor<B, 4>,
+    p: Pooling,
+    count_include_pad: bool,
+    weights: &BurnWeights<B>,
+) -> Tensor<B, 4> {
     let [_, _, h, w] = x.dims();
     let border = complete([h, w], &p);
     let x = pad_with(x, border, 0.0);
@@ -179,7 +193,17 @@ fn avg_pool<B: Backend>(x: Tensor<B, 4>, p: Pooling, count_include_pad: bool, we
     let mean = module::avg_pool2d(x, p.kernel, p.stride, [0, 0], true, false);
     let [_, _, rows, columns] = mean.dims();
     let divisors = |axis: usize, n: usize, size: usize| -> Vec<usize> {
-        (0..n).map(|i| counted(i * p.stride[axis], p.kernel[axis], size, [border[axis], p.padding[2 + axis]], count_include_pad)).collect()
+        (0..n)
+            .map(|i| {
+                counted(
+                    i * p.stride[axis],
+                    p.kernel[axis],
+                    size,
+                    [border[axis], p.padding[2 + axis]],
+                    count_include_pad,
+                )
+            })
+            .collect()
     };
     let (by_row, by_column) = (divisors(0, rows, h), divisors(1, columns, w));
     let correction: Vec<f32> =
@@ -191,7 +215,13 @@ fn avg_pool<B: Backend>(x: Tensor<B, 4>, p: Pooling, count_include_pad: bool, we
 }
 
 /// How many positions of a window along one axis count in its mean.
-pub(super) fn counted(start: usize, kernel: usize, size: usize, [before, after]: [usize; 2], with_padding: bool) -> usize {
+pub(super) fn counted(
+    start: usize,
+    kernel: usize,
+    size: usize,
+    [before, after]: [usize; 2],
+    with_padding: bool,
+) -> usize {
     let (low, high) = if with_padding { (0, size + before + after) } else { (before, size + before) };
     ((start + kernel).min(high)).saturating_sub(start.max(low)).max(1)
 }

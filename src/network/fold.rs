@@ -17,13 +17,13 @@ pub fn fold_batch_norm(graph: &Graph, taps: &[NodeId]) -> Result<(Graph, Vec<Nod
     let mut readers = vec![0usize; graph.nodes().len()];
     graph.nodes().iter().flat_map(|n| &n.inputs).for_each(|&i| readers[i] += 1);
     taps.iter().for_each(|&t| readers[t] += 1);
-    let foldable = |id: NodeId| {
-        readers[id] == 1 && matches!(graph.node(id).op, Op::Conv2d { .. } | Op::Linear { .. })
-    };
+    let foldable = |id: NodeId| readers[id] == 1 && matches!(graph.node(id).op, Op::Conv2d { .. } | Op::Linear { .. });
     let mut builder = GraphBuilder::new(&graph.name, graph.input.clone(), graph.weights().clone())?;
     let mut moved: Vec<NodeId> = vec![0; graph.nodes().len()];
     let absorbed: Vec<bool> = (0..graph.nodes().len())
-        .map(|id| foldable(id) && graph.nodes().iter().any(|n| n.inputs == [id] && matches!(n.op, Op::BatchNorm { .. })))
+        .map(|id| {
+            foldable(id) && graph.nodes().iter().any(|n| n.inputs == [id] && matches!(n.op, Op::BatchNorm { .. }))
+        })
         .collect();
     for (id, node) in graph.nodes().iter().enumerate().skip(1) {
         let inputs: Vec<NodeId> = node.inputs.iter().map(|&i| moved[i]).collect();

@@ -77,7 +77,12 @@ impl InputSpec {
     pub fn check(&self, at: &str) -> Result<()> {
         let n = self.n_channels();
         if self.height == 0 || self.width == 0 {
-            return Err(Error::invalid(at, "an input of at least 1 x 1 pixels", format!("{} x {}", self.height, self.width), ""));
+            return Err(Error::invalid(
+                at,
+                "an input of at least 1 x 1 pixels",
+                format!("{} x {}", self.height, self.width),
+                "",
+            ));
         }
         let good = |values: &[f32]| values.len() == n && values.iter().all(|v| v.is_finite());
         if !good(&self.mean) || !good(&self.std) || self.std.contains(&0.0) || !self.range.is_finite() {

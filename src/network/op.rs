@@ -59,11 +59,16 @@ pub enum Op {
         epsilon: f32,
     },
     /// `y[c] = scale[c] x[c] + shift[c]` (Caffe's Scale, torchvision's `transform_input`).
-    ChannelAffine { scale: String, shift: String },
+    ChannelAffine {
+        scale: String,
+        shift: String,
+    },
     /// `max(x, 0)`.
     Relu,
     /// `x` where positive, `slope x` elsewhere.
-    LeakyRelu { slope: f32 },
+    LeakyRelu {
+        slope: f32,
+    },
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
     Tanh,
@@ -91,7 +96,12 @@ pub enum Op {
     /// Mean over all pixels of a channel: C x 1 x 1.
     GlobalAvgPool,
     /// `y[c] = x[c] / (k + alpha/size * sum_{|c'-c| <= size/2} x[c']^2)^beta` (Krizhevsky et al. 2012; alpha divided by size).
-    Lrn { size: usize, alpha: f32, beta: f32, k: f32 },
+    Lrn {
+        size: usize,
+        alpha: f32,
+        beta: f32,
+        k: f32,
+    },
     /// Channels of several inputs, one after the other.
     Concat,
     /// Sum of inputs of equal shape.
@@ -112,7 +122,9 @@ pub enum Op {
     /// Dropout at test time, and whatever else does nothing.
     Identity,
     /// Zeros around the image.
-    Pad { padding: Padding },
+    Pad {
+        padding: Padding,
+    },
 }
 
 impl Op {

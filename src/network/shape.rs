@@ -153,7 +153,14 @@ impl Checker<'_> {
         }
     }
 
-    fn windows(&self, x: Shape, extent: [usize; 2], stride: [usize; 2], pad: Padding, ceil: bool) -> Result<[usize; 2]> {
+    fn windows(
+        &self,
+        x: Shape,
+        extent: [usize; 2],
+        stride: [usize; 2],
+        pad: Padding,
+        ceil: bool,
+    ) -> Result<[usize; 2]> {
         if stride.contains(&0) || extent.contains(&0) {
             return Err(self.wrong("stride and window of at least 1", format!("stride {stride:?}, window {extent:?}")));
         }

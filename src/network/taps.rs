@@ -57,7 +57,12 @@ impl Graph {
         let mut seen = std::collections::BTreeSet::new();
         ids.retain(|id| seen.insert(*id));
         if ids.is_empty() {
-            return Err(Error::invalid("--taps", "at least one tap", "none", "name layers, or a preset such as all-conv"));
+            return Err(Error::invalid(
+                "--taps",
+                "at least one tap",
+                "none",
+                "name layers, or a preset such as all-conv",
+            ));
         }
         Ok(ids)
     }
@@ -69,7 +74,9 @@ impl Graph {
         };
         let settle = |mut id: NodeId| loop {
             match readers(id)[..] {
-                [next] if self.node(next).op.is_activation() || matches!(self.node(next).op, Op::BatchNorm { .. }) => id = next,
+                [next] if self.node(next).op.is_activation() || matches!(self.node(next).op, Op::BatchNorm { .. }) => {
+                    id = next
+                }
                 _ => return id,
             }
         };

@@ -1,0 +1,162 @@
+//! Equal mean luminance and RMS contrast of all images of a set, inside the optimisation loop.
+
+use super::aperture::Aperture;
+use super::colour::Light;
+use super::custom::with_gradient;
+use super::equalize::{Solution, Target};
+use super::param::precision_of;
+use crate::error::{Error, Result};
+use crate::tensor::{Device, Precision, Tensor, Var, array_f64, precision, tensor_f64};
+use ndarray::{Array1, Array4};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Gives every image the same mean luminance and RMS contrast, by one gain and one offset for all its channels:
+///
+/// ```text
+/// z = w limit(gain x + offset) + (1 - w) background,        w: the aperture's weights, 1 without an aperture
+/// mean_w(L(z)) = mean_luminance,   sd_w(L(z)) = rms_contrast,        L = 0.2126 R + 0.7152 G + 0.0722 B
+/// ```
+///
+/// The limit to [0, 1] is smooth (`knee`), and gain and offset are solved for the image *after* it, so the targets hold exactly (to 1e-6) and not
+/// only before clipping; with an aperture mean and standard deviation are weighted by `w` and are those of the final image inside it. L is taken on
+/// the gamma-encoded pixel values unless `light` says linear. The gradient includes how gain and offset move with the image (implicit
+/// function theorem). An image whose pattern cannot reach the contrast (even, or a few bright pixels) keeps the mean and gets what contrast it can.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Constraint {
+    /// Target of the mean, in (0, 1).
+    pub mean_luminance: f64,
+    /// Target of the standard deviation over pixels, in (0, 0.5).
+    pub rms_contrast: f64,
+    /// Gamma-encoded values, or linear light.
+    pub light: Light,
+    /// Pixel values beyond [knee, 1 - knee] are compressed smoothly; 0 clips. In [0, 0.25].
+    pub knee: f64,
+    /// A circular window; none by default.
+    pub aperture: Option<Aperture>,
+}
+
+impl Default for Constraint {
+    fn default() -> Self {
+        Self { mean_luminance: 0.5, rms_contrast: 0.2, light: Light::Encoded, knee: 0.05, aperture: None }
+    }
+}
+
+/// Mean and contrast count as reached within this, 32 bits; far below half an 8-bit step.
+const TOLERANCE: f64 = 1e-6;
+/// In 64 bits, where gradients are compared with finite differences.
+const TIGHT_TOLERANCE: f64 = 1e-13;
+
+impl Constraint {
+    /// # Errors
+    /// [`Error::Invalid`] for targets that no image in [0, 1] can have, a knee outside [0, 0.25], or a bad aperture.
+    pub fn check(&self) -> Result<()> {
+        let (m, s) = (self.mean_luminance, self.rms_contrast);
+        // A two-valued image of 0 and 1 with mean m has the largest standard deviation there is.
+        if !(m > 0.0 && m < 1.0 && s > 0.0 && s * s < m * (1.0 - m)) {
+            return Err(Error::invalid(
+                "--luminance, --contrast",
+                "a mean in (0, 1) and a standard deviation above 0 and below sqrt(mean (1 - mean))",
+                format!("mean {m}, standard deviation {s}"),
+                "0.5 and 0.2 leave room on both sides",
+            ));
+        }
+        if !(0.0..=0.25).contains(&self.knee) {
+            return Err(Error::invalid("constraint.knee", "a number in [0, 0.25]", format!("{}", self.knee), ""));
+        }
+        self.aperture.map_or(Ok(()), |a| a.check())
+    }
+
+    /// The constrained images (n x 3 x h x w), differentiable; see [`Constraint`].
+    ///
+    /// Runs on the CPU in 64 bits whatever the backend: one exchange of the images with the device each way.
+    pub fn apply(&self, images: Var<4>) -> Var<4> {
+        let shape = images.dims();
+        let target = Arc::new(self.target(shape[2], shape[3], precision_of(&images)));
+        let x: Arc<Vec<f64>> = Arc::new(array_f64(&images.clone().inner()).into_raw_vec_and_offset().0);
+        let (z, solutions) = equalize(&target, &x);
+        let z = from_values(z, shape, precision_of(&images), &images.device());
+        with_gradient(images, z, move |gradient: Tensor<4>| {
+            let (precision, device) = (precision(&gradient), gradient.device());
+            let mut values = array_f64(&gradient).into_raw_vec_and_offset().0;
+            let size = 3 * target.weights.len();
+            values
+                .par_chunks_mut(size)
+                .zip(x.par_chunks(size))
+                .zip(&solutions)
+                .for_each(|((gradient, x), solution)| solution.pullback(&target, x, gradient));
+            from_values(values, shape, precision, &device)
+        })
+    }
+
+    /// The constrained images on plain arrays.
+    pub fn apply_array(&self, images: &Array4<f32>) -> Array4<f32> {
+        let (_, _, h, w) = images.dim();
+        let target = self.target(h, w, Precision::F32);
+        let x: Vec<f64> = images.iter().map(|&v| f64::from(v)).collect();
+        let (z, _) = equalize(&target, &x);
+        let values = z.into_iter().map(|v| v as f32).collect();
+        Array4::from_shape_vec(images.raw_dim(), values).expect("as many values as before")
+    }
+
+    /// The region's weights, height x width: the aperture's, or ones.
+    pub fn weights(&self, height: usize, width: usize) -> ndarray::Array2<f64> {
+        match &self.aperture {
+            Some(aperture) => aperture.weights(height, width),
+            None => ndarray::Array2::ones((height, width)),
+        }
+    }
+
+    /// In words.
+    pub fn describe(&self) -> String {
+        let light = match self.light {
+            Light::Encoded => "gamma-encoded values",
+            Light::Linear => "linear light",
+        };
+        let window = match &self.aperture {
+            Some(a) => format!("; inside a disc of {} of the shorter side with a {}-px edge", a.diameter, a.edge_px),
+            None => String::new(),
+        };
+        format!("mean luminance {} and RMS contrast {} ({light}){window}", self.mean_luminance, self.rms_contrast)
+    }
+
+    fn target(&self, height: usize, width: usize, precision: Precision) -> Target {
+        let weights: Vec<f64> = self.weights(height, width).into_iter().collect();
+        Target {
+            mean: self.mean_luminance,
+            contrast: self.rms_contrast,
+            light: self.light,
+            knee: self.knee,
+            background: self.aperture.map_or(0.5, |a| a.background),
+            total: weights.iter().sum(),
+            weights,
+            tolerance: if precision == Precision::F64 { TIGHT_TOLERANCE } else { TOLERANCE },
+        }
+    }
+}
+
+/// Every image with its own solution; `x` holds whole images of three planes.
+fn equalize(target: &Target, x: &[f64]) -> (Vec<f64>, Vec<Solution>) {
+    let size = 3 * target.weights.len();
+    let mut z = vec![0.0; x.len()];
+    let solutions = z
+        .par_chunks_mut(size)
+        .zip(x.par_chunks(size))
+        .map(|(z, x)| {
+            let solution = target.solve(x);
+            solution.map(target, x, z);
+            solution
+        })
+        .collect();
+    (z, solutions)
+}
+
+fn from_values(values: Vec<f64>, shape: [usize; 4], precision: Precision, device: &Device) -> Tensor<4> {
+    tensor_f64::<1, _>(Array1::from_vec(values).view(), precision, device).reshape(shape)
+}
+
+#[cfg(test)]
+#[path = "constraint_tests.rs"]
+mod tests;
