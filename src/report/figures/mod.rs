@@ -1,0 +1,42 @@
+//! The figures. Each function takes data and an output path without extension, and writes PNG, and SVG where lines and
+//! cells make sense. Undefined numbers (NaN) are drawn as crossed grey cells or left out, never as zero.
+
+mod filters;
+mod heat;
+mod images;
+mod lines;
+mod points;
+
+pub use filters::filters;
+pub use heat::{FingerprintOptions, Measure, SecondOrderOptions, fingerprints, second_order};
+pub use images::image_grid;
+pub use lines::{BarOptions, BarSeries, TraceOptions, bars, trace};
+pub use points::{Point, ScatterOptions, scatter};
+
+use crate::error::{Error, Result};
+
+/// Columns of a sheet of `n` pictures: full rows when possible (16 in 4, 12 in 4, 28 in 7), no wider than `widest` columns.
+fn columns(n: usize, widest: usize) -> usize {
+    let square = (n as f64).sqrt().ceil() as usize;
+    let upper = widest.min(2 * square).max(square.min(widest));
+    (square.min(widest)..=upper).find(|c| n.is_multiple_of(*c)).unwrap_or_else(|| square.min(widest)).max(1)
+}
+
+/// An error when there is nothing to draw.
+fn nonempty(figure: &str, what: &str, n: usize) -> Result<()> {
+    if n == 0 {
+        return Err(Error::invalid(figure, format!("at least one {what}"), "none", "leave the figure out"));
+    }
+    Ok(())
+}
+
+/// An error when one list does not go with the other.
+fn same_length(figure: &str, what: &str, expected: usize, found: usize) -> Result<()> {
+    if expected != found {
+        return Err(Error::invalid(figure, format!("{expected} {what}"), found.to_string(), "give one per item"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! `report.html` of a run directory.
+
+use super::html::Page;
+use super::sections::{self, text_of};
+use crate::error::{Error, Result};
+use crate::warning::Warning;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// Keys of the manifest that have a place of their own on the page.
+const PLACED: [&str; 4] = ["results", "warnings", "command", "status"];
+
+/// Entries with more values than this are folded away.
+const MAX_ROWS: usize = 8;
+
+/// Writes `report.html` from `manifest.json`, `config.toml` and `figures/*.png`; returns its path.
+///
+/// Figures, configuration and results that are not there are left out, with a note.
+///
+/// # Errors
+/// [`Error::Io`] when the manifest cannot be read or the page not written, [`Error::Corrupt`] when the manifest is not a JSON object.
+pub fn write(run_dir: &Path) -> Result<PathBuf> {
+    let manifest = read_manifest(&run_dir.join("manifest.json"))?;
+    let command = manifest.get("command").map_or_else(|| "run".to_string(), text_of);
+    let results = manifest.get("results").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut page = Page::new(title(&command), subtitle(&manifest, run_dir));
+    status(&mut page, &manifest);
+    page.warnings(warnings(&manifest));
+    let mut figures = Figures::of(run_dir)?;
+    match command.as_str() {
+        "orthogonalize" => sections::orthogonalize(&mut page, &results, &mut figures),
+        "rdm" => sections::rdm(&mut page, &results, &mut figures),
+        _ => sections::generic(&mut page, &results),
+    }
+    figures.rest(&mut page);
+    configuration(&mut page, &run_dir.join("config.toml"));
+    provenance(&mut page, &manifest);
+    let path = run_dir.join("report.html");
+    page.write(&path)?;
+    Ok(path)
+}
+
+fn read_manifest(path: &Path) -> Result<Map<String, Value>> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+    let hint = "run the job again, or restore the file";
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(other) => Err(Error::corrupt(path, "a JSON object", text_of(&other), hint)),
+        Err(e) => Err(Error::corrupt(path, "JSON", e.to_string(), hint)),
+    }
+}
+
+fn title(command: &str) -> String {
+    match command {
+        "orthogonalize" => "Images with uncorrelated layer fingerprints".into(),
+        "rdm" => "Layer fingerprints".into(),
+        other => format!("orthoscope {other}"),
+    }
+}
+
+fn subtitle(manifest: &Map<String, Value>, run_dir: &Path) -> String {
+    let name = run_dir.canonicalize().unwrap_or_else(|_| run_dir.to_path_buf());
+    let name = name.file_name().map(|n| n.to_string_lossy().into_owned());
+    let text = |key: &str| manifest.get(key).and_then(Value::as_str);
+    let program = format!("orthoscope {} {}", text("version").unwrap_or(""), text("command").unwrap_or(""));
+    let commit = text("git_commit").map(|c| format!("commit {}", c.chars().take(12).collect::<String>()));
+    let facts = [Some(program), commit, text("device").map(str::to_string)].into_iter().flatten();
+    name.into_iter().map(|n| format!("Run {n}")).chain(facts).collect::<Vec<_>>().join(" · ")
+}
+
+fn status(page: &mut Page, manifest: &Map<String, Value>) {
+    match manifest.get("status").map(text_of).as_deref() {
+        Some("complete") => {}
+        Some("interrupted") => {
+            page.banner("This run was interrupted: the numbers are those of its last checkpoint. \"orthoscope resume\" continues it.");
+        }
+        Some(other) => {
+            page.banner(format!("The status of this run is: {other}."));
+        }
+        None => {
+            page.banner("The manifest does not say whether this run is complete.");
+        }
+    }
+}
+
+/// Warnings in words; one that this version does not know is shown as it is.
+fn warnings(manifest: &Map<String, Value>) -> Vec<String> {
+    let list = manifest.get("warnings").and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .map(|w| serde_json::from_value::<Warning>(w.clone()).map_or_else(|_| text_of(w), |w| w.to_string()))
+        .collect()
+}
+
+fn configuration(page: &mut Page, path: &Path) {
+    page.section("Configuration");
+    match std::fs::read_to_string(path) {
+        Ok(text) => page.text("Running this again reproduces the run.").code("config.toml", text),
+        Err(_) => page.note("config.toml is not there."),
+    };
+}
+
+fn provenance(page: &mut Page, manifest: &Map<String, Value>) {
+    let (mut rows, mut folded) = (Vec::new(), Vec::new());
+    for (key, value) in manifest.iter().filter(|(k, _)| !PLACED.contains(&k.as_str())) {
+        let mut own = Vec::new();
+        flatten(&sections::words(key), value, &mut own);
+        if own.len() > MAX_ROWS { folded.push((sections::words(key), own)) } else { rows.extend(own) }
+    }
+    page.section("Provenance").facts(rows);
+    for (key, own) in folded {
+        let prefix = format!("{key} / ");
+        let lines = own.iter().map(|(k, v)| format!("{v}  {}", k.strip_prefix(&prefix).unwrap_or(k)));
+        page.code(format!("{key} ({})", own.len()), lines.collect::<Vec<_>>().join("\n"));
+    }
+}
+
+/// One row per leaf: `inputs / weights.safetensors`.
+fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(k, v)| flatten(&format!("{name} / {k}"), v, rows)),
+        Value::Array(items) if items.iter().any(|v| v.is_object() || v.is_array()) => {
+            items.iter().enumerate().for_each(|(i, v)| flatten(&format!("{name} / {}", i + 1), v, rows));
+        }
+        Value::Null => {}
+        leaf => rows.push((name.to_string(), text_of(leaf))),
+    }
+}
+
+/// The PNG files of a run, each shown once.
+pub(super) struct Figures {
+    left: Vec<PathBuf>,
+}
+
+impl Figures {
+    fn of(run_dir: &Path) -> Result<Self> {
+        let folder = run_dir.join("figures");
+        let mut left = Vec::new();
+        if folder.is_dir() {
+            for entry in std::fs::read_dir(&folder).map_err(Error::io(&folder, "read"))? {
+                let path = entry.map_err(Error::io(&folder, "read"))?.path();
+                if path.extension().is_some_and(|e| e == "png") {
+                    left.push(path);
+                }
+            }
+        }
+        left.sort();
+        Ok(Self { left })
+    }
+
+    /// Shows `figures/<stem>.png`, or says that it is not there.
+    pub(super) fn show(&mut self, page: &mut Page, stem: &str, caption: &str) {
+        match self.left.iter().position(|p| p.file_stem().is_some_and(|s| s == stem)) {
+            Some(i) => embed(page, &self.left.remove(i), caption),
+            None => {
+                page.note(format!("figures/{stem}.png is not there."));
+            }
+        }
+    }
+
+    /// Whether `figures/<stem>.png` is there and not shown yet.
+    pub(super) fn has(&self, stem: &str) -> bool {
+        self.left.iter().any(|p| p.file_stem().is_some_and(|s| s == stem))
+    }
+
+    fn rest(self, page: &mut Page) {
+        if !self.left.is_empty() {
+            page.section("More figures");
+        }
+        for path in &self.left {
+            let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+            embed(page, path, &sections::words(&stem));
+        }
+    }
+}
+
+fn embed(page: &mut Page, path: &Path, caption: &str) {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let alt = format!("Figure: {}", sections::words(name.trim_end_matches(".png")));
+    if let Err(error) = page.figure(path, alt, caption) {
+        page.note(format!("figures/{name} cannot be shown ({error})."));
+    }
+}
+
+#[cfg(test)]
+mod tests;
