@@ -1,9 +1,7 @@
 //! The command line: one file per subcommand. Clap's types end here.
 
 mod common;
-mod models;
 mod orthogonalize;
-mod rdm;
 mod report;
 mod run;
 
@@ -20,12 +18,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Networks: list, inspect, import, check.
-    Models(models::ModelsArgs),
     /// N images whose layer RDMs are mutually uncorrelated (or follow target RDMs).
     Orthogonalize(Box<orthogonalize::OrthogonalizeArgs>),
-    /// Layer RDMs (fingerprints) of any set of images, compared with brain RDMs.
-    Rdm(Box<rdm::RdmArgs>),
     /// (Re)write report.html of a run directory.
     Report(report::ReportArgs),
     /// Run a job from its TOML file.
@@ -40,9 +34,7 @@ enum Command {
 /// The job's.
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
-        Command::Models(args) => models::run(args),
         Command::Orthogonalize(args) => orthogonalize::run(*args),
-        Command::Rdm(args) => rdm::run(*args),
         Command::Report(args) => report::run(&args),
         Command::Run(args) => run::run(args),
         Command::Resume(args) => run::resume(args),

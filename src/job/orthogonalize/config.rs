@@ -246,6 +246,9 @@ impl Config {
             let found = format!("{} and {}", i.luminance, i.contrast);
             return bad("--luminance and --contrast", "luminance in (0, 1), RMS contrast in (0, 0.5)", found);
         }
+        if i.aperture && !i.equalise {
+            return bad("--aperture", "no --no-equalise with it", "both".into());
+        }
         if (i.init == InitKind::Natural) != i.init_images.is_some() {
             return bad("--init natural", "--init-images DIR with it, and only with it", format!("{:?}", i.init_images));
         }

@@ -11,4 +11,4 @@ mod score;
 pub use config::{Config, ImageConfig, InitKind, ObjectiveConfig, OptimizerConfig, ParamKind, Patterns, RobustConfig};
 pub use plan::Plan;
 pub use run::run;
-pub use score::{Fingerprints, Score, chance_mean_abs_r, probes};
+pub use score::{Fingerprints, Score, chance_mean_abs_r};

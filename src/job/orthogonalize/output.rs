@@ -3,12 +3,13 @@
 use super::plan::Plan;
 use super::score::Fingerprints;
 use crate::error::{Error, Result};
+use crate::image::colour::Light;
 use crate::image::hygiene;
 use crate::io::{npz, png};
 use crate::job::run_dir::RunDir;
 use crate::report::figures::{self, FingerprintOptions, SecondOrderOptions, TraceOptions};
 use crate::synthesis::State;
-use ndarray::{Array1, Array2, Array4, Axis, s};
+use ndarray::{Array1, Array2, Array4, Axis};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -25,7 +26,7 @@ pub fn images(run: &RunDir, images: &Array4<u8>) -> Result<Array4<u8>> {
         if back.view().permuted_axes([2, 0, 1]) != image {
             return Err(Error::corrupt(&path, "the pixels that were written", "others", "is the disk full or failing?"));
         }
-        written.slice_mut(s![i, .., .., ..]).assign(&back.permuted_axes([2, 0, 1]));
+        written.index_axis_mut(Axis(0), i).assign(&back.permuted_axes([2, 0, 1]));
     }
     Ok(written)
 }
@@ -113,9 +114,11 @@ fn trace(plan: &Plan, state: &State, stem: &std::path::Path) -> Result<()> {
     figures::trace(&series, stem, &options)
 }
 
-/// Achieved statistics of each image.
-pub fn image_statistics(images: &Array4<f32>, aperture: bool) -> Value {
-    json!(hygiene::achieved(images, aperture))
+/// Achieved statistics of each image, inside the aperture when there is one.
+pub fn image_statistics(plan: &Plan, images: &Array4<f32>) -> Value {
+    let (_, _, height, width) = images.dim();
+    let weights = plan.constraint().map_or_else(|| Array2::ones((height, width)), |c| c.weights(height, width));
+    json!(hygiene::achieved(images, &weights, Light::Encoded))
 }
 
 /// What a run would do: shapes, arithmetic, memory, items, and the time of all steps from one that was tried.

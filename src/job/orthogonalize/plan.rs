@@ -5,7 +5,7 @@ use super::score::chance_mean_abs_r;
 use crate::data::Stimuli;
 use crate::error::{Error, Result};
 use crate::image::{
-    Canvas, Constraint, Fourier, FourierOptions, ImageParam, Init, JitterOptions, LaplacianGradient, Pixels, Upsampled,
+    Aperture, Canvas, Constraint, Fourier, FourierOptions, ImageParam, Init, JitterOptions, LaplacianGradient, Pixels, Upsampled,
     octave_sizes,
 };
 use crate::io::npy;
@@ -16,7 +16,7 @@ use crate::objective::{Goal, RsmTaps, flat_fingerprints, second_order_penalty, t
 use crate::synthesis::{Synthesizer, Views};
 use crate::tensor::Device;
 use crate::warning::Warning;
-use ndarray::{Array2, Array3, Array4, s};
+use ndarray::{Array2, Array3, Array4, Axis, Slice};
 use std::collections::BTreeMap;
 
 /// A checked run: what will be computed, on what.
@@ -77,6 +77,7 @@ impl Plan {
         };
         plan.read_targets()?;
         plan.read_images()?;
+        plan.constraint().map_or(Ok(()), |c| c.check())?;
         // Building a parametrisation checks canvas and initial images.
         plan.param(0, 0, None)?;
         Ok(plan)
@@ -139,7 +140,7 @@ impl Plan {
         self.warnings.push(Warning::Note { text: format!("{option}: the first {n} of {found} images are used") });
         let (mut names, images) = stimuli.into_parts();
         names.truncate(n);
-        Stimuli::new(names, images.slice(s![..n, .., .., ..]).to_owned())
+        Stimuli::new(names, images.slice_axis(Axis(0), Slice::from(..n)).to_owned())
     }
 
     /// The executor's taps: moments of each layer.
@@ -161,7 +162,10 @@ impl Plan {
     /// The constraint inside the loop.
     pub fn constraint(&self) -> Option<Constraint> {
         let i = &self.config.image;
-        Constraint::for_set(i.equalise.then_some((i.luminance, i.contrast)), i.aperture)
+        let aperture = i.aperture.then(Aperture::default);
+        let constraint =
+            Constraint { mean_luminance: i.luminance, rms_contrast: i.contrast, aperture, ..Constraint::default() };
+        i.equalise.then_some(constraint)
     }
 
     /// The parametrisation of an item at an octave, started from `images` (of that octave's size), else as configured.

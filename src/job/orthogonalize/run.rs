@@ -5,9 +5,9 @@ use super::config::Config;
 use super::item::{Finished, run_item};
 use super::output;
 use super::plan::Plan;
-use super::score::{Fingerprints, Score, probes};
+use super::score::{Fingerprints, Score};
 use crate::error::{Error, Result};
-use crate::image::{dequantize, quantize};
+use crate::image::{PROBES, dequantize, quantize};
 use crate::job::common::{Common, peak_rss_mb};
 use crate::job::progress::Progress;
 use crate::job::run_dir::{Opened, RunDir};
@@ -131,15 +131,15 @@ fn finish(plan: &Plan, run: &mut RunDir, scorer: &mut dyn Executor, best: Outcom
     let exported = fingerprints(plan, scorer, &shown)?;
     let mut probed = Map::new();
     let mut robust: Option<(f64, Value)> = None;
-    for (name, view) in probes() {
-        let score = fingerprints(plan, scorer, &view.apply_array(&shown))?.score();
+    for probe in PROBES {
+        let score = fingerprints(plan, scorer, &probe.transform.apply_array(&shown))?.score();
         if score.mean_abs_r > plan.chance && plan.config.objective.target.is_none() && plan.config.objective.target_rsms.is_none() {
-            run.warn(Warning::NotRobust { probe: view.describe(), score: score.mean_abs_r, chance: plan.chance });
+            run.warn(Warning::NotRobust { probe: probe.transform.describe(), score: score.mean_abs_r, chance: plan.chance });
         }
         if robust.as_ref().is_none_or(|(worst, _)| score.mean_abs_r > *worst) {
             robust = Some((score.mean_abs_r, json!(score)));
         }
-        probed.insert(name.into(), json!(score));
+        probed.insert(probe.name.into(), json!(score));
     }
     let baseline = match &plan.baseline {
         Some(stimuli) => Some(fingerprints(plan, scorer, &stimuli.images().to_owned())?),
@@ -169,7 +169,7 @@ fn finish(plan: &Plan, run: &mut RunDir, scorer: &mut dyn Executor, best: Outcom
         "rsm_sd": exported.sd.to_vec(),
         "best_item": best.item,
         "objective": plan.goal().describe(),
-        "image_statistics": output::image_statistics(&shown, plan.config.image.aperture),
+        "image_statistics": output::image_statistics(plan, &shown),
     });
     match results {
         Value::Object(map) => Ok(map),

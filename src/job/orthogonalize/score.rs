@@ -1,7 +1,6 @@
 //! How orthogonal a set of images is, measured by running the network on it.
 
 use crate::error::Result;
-use crate::image::Transform;
 use crate::network::{Executor, TapValue};
 use crate::objective::{Measure, first_order, second_order};
 use crate::rng;
@@ -81,15 +80,6 @@ fn split(matrices: &Array3<f64>) -> Vec<Array2<f64>> {
 fn off_diagonal(r: &Array2<f64>) -> Vec<f64> {
     let n = r.nrows();
     (0..n).flat_map(|l| (l + 1..n).map(move |m| (l, m))).map(|(l, m)| r[[l, m]].abs()).collect()
-}
-
-/// What the eye and the projector may do to a written image, by name: each is measured on its own.
-pub fn probes() -> [(&'static str, Transform); 3] {
-    [
-        ("shift_1px", Transform { shift: (1.0, 1.0), ..Transform::IDENTITY }),
-        ("blur_1px", Transform { blur_sigma: 1.0, ..Transform::IDENTITY }),
-        ("rescale_95", Transform { rescale: Some(0.95), ..Transform::IDENTITY }),
-    ]
 }
 
 /// Mean |R| over the layers of a network whose RSMs are random: what no set of images should be worse than.
