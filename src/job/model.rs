@@ -6,7 +6,7 @@ use crate::image::resize::{self, Resize};
 use crate::io::images;
 use crate::job::manifest::hash;
 use crate::network::zoo::{LoadOptions, Model, load_model};
-use crate::network::{BurnExecutor, Executor, Graph, TapRequest};
+use crate::network::{BurnExecutor, CpuEngine, Executor, Graph, TapRequest};
 use crate::tensor::{Device, Precision};
 use crate::warning::Warning;
 use std::path::Path;
@@ -41,5 +41,8 @@ pub fn load_images(path: &Path, graph: &Graph, how: Resize) -> Result<(Stimuli, 
 /// # Errors
 /// [`crate::Error::Invalid`] without taps.
 pub fn executor(graph: &Graph, taps: &[TapRequest], device: &Device) -> Result<Box<dyn Executor>> {
-    Ok(Box::new(BurnExecutor::new(graph, taps, Precision::F32, device)?))
+    if cfg!(any(feature = "cuda", feature = "wgpu")) {
+        return Ok(Box::new(BurnExecutor::new(graph, taps, Precision::F32, device)?));
+    }
+    Ok(Box::new(CpuEngine::new(graph, taps)?))
 }

@@ -1,0 +1,63 @@
+//! AVX2 with FMA: 8 lanes, tile of 6 pixels x 16 channels (12 accumulators, 2 weights, broadcasts from memory).
+
+use super::{Body, Simd, choose_tile};
+use crate::conv::Tile;
+use std::arch::x86_64::*;
+
+/// `f32` on AVX2 and FMA.
+#[derive(Clone, Copy)]
+pub struct Avx2;
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn enabled<B: Body>(body: B) -> B::Out {
+    body.call()
+}
+
+// SAFETY of every block below: the instruction set exists (contract of `Simd`); pointers are the caller's.
+impl Simd for Avx2 {
+    type T = f32;
+    type V = __m256;
+    const LANES: usize = 8;
+    const NV: usize = 2;
+    const MR: usize = 6;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> __m256 {
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> __m256 {
+        unsafe { _mm256_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: __m256) {
+        unsafe { _mm256_storeu_ps(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn max(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_max_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn positive(y: __m256, a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_blendv_ps(b, a, _mm256_cmp_ps::<_CMP_GT_OQ>(y, _mm256_setzero_ps())) }
+    }
+    #[inline(always)]
+    fn vectorize<B: Body>(body: B) -> B::Out {
+        unsafe { enabled(body) }
+    }
+    unsafe fn tile(tile: &Tile<'_, f32>, m: usize, nv: usize) {
+        choose_tile!(Self, tile, m, nv; (1, 1), (2, 1), (4, 1), (6, 1), (1, 2), (2, 2), (4, 2), (6, 2));
+    }
+}
