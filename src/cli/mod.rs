@@ -2,6 +2,7 @@
 
 mod common;
 mod orthogonalize;
+mod rdm;
 mod report;
 mod run;
 
@@ -20,6 +21,8 @@ pub struct Cli {
 enum Command {
     /// N images whose layer RDMs are mutually uncorrelated (or follow target RDMs).
     Orthogonalize(Box<orthogonalize::OrthogonalizeArgs>),
+    /// Layer RDMs (fingerprints) of any set of images, compared with brain RDMs.
+    Rdm(Box<rdm::RdmArgs>),
     /// (Re)write report.html of a run directory.
     Report(report::ReportArgs),
     /// Run a job from its TOML file.
@@ -35,6 +38,7 @@ enum Command {
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Orthogonalize(args) => orthogonalize::run(*args),
+        Command::Rdm(args) => rdm::run(*args),
         Command::Report(args) => report::run(&args),
         Command::Run(args) => run::run(args),
         Command::Resume(args) => run::resume(args),

@@ -1,7 +1,7 @@
 //! `orthoscope run FILE` and `orthoscope resume DIR`: any job from its configuration.
 
 use super::common::CommonArgs;
-use super::orthogonalize;
+use super::{orthogonalize, rdm};
 use crate::error::{Error, Result};
 use crate::job::common::{Common, parse_config};
 use clap::Args;
@@ -73,6 +73,7 @@ fn dispatch(file: &Path, common: &Common) -> Result<()> {
         .map_err(|_| Error::invalid(&at, "a `command`", "none", "write `command = \"orthogonalize\"` into it"))?;
     match named.command.as_str() {
         "orthogonalize" => orthogonalize::run_config(parse_config(&text, &at)?, common),
+        "rdm" => rdm::run_config(parse_config(&text, &at)?, common),
         other => Err(Error::invalid(&at, "command orthogonalize or rdm", format!("`{other}`"), "")),
     }
 }

@@ -17,6 +17,10 @@ pub mod pixels;
 pub mod quantize;
 pub mod resize;
 pub mod spectrum;
+pub mod transform;
+
+#[cfg(test)]
+mod golden_tests;
 #[cfg(test)]
 mod testing;
 pub mod transform;

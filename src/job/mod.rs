@@ -8,6 +8,7 @@ pub mod manifest;
 pub mod model;
 pub mod orthogonalize;
 pub mod progress;
+pub mod rdm;
 pub mod run_dir;
 
 pub use common::Common;
