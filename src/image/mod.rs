@@ -17,7 +17,6 @@ pub mod pixels;
 pub mod quantize;
 pub mod resize;
 pub mod spectrum;
-pub mod transform;
 
 #[cfg(test)]
 mod golden_tests;

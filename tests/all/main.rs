@@ -6,4 +6,6 @@ mod cpu_engine;
 mod cross_reader;
 mod googlenet;
 mod objectives;
+mod program;
+mod runs;
 mod support;
