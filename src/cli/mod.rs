@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Clap's types end here.
 
 mod common;
+pub mod models;
 mod orthogonalize;
 mod rdm;
 mod report;
@@ -19,6 +20,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Networks: list, inspect, import, check.
+    Models(models::ModelsArgs),
     /// N images whose layer RDMs are mutually uncorrelated (or follow target RDMs).
     Orthogonalize(Box<orthogonalize::OrthogonalizeArgs>),
     /// Layer RDMs (fingerprints) of any set of images, compared with brain RDMs.
@@ -37,6 +40,7 @@ enum Command {
 /// The job's.
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
+        Command::Models(args) => models::run(args),
         Command::Orthogonalize(args) => orthogonalize::run(*args),
         Command::Rdm(args) => rdm::run(*args),
         Command::Report(args) => report::run(&args),

@@ -5,7 +5,7 @@ use super::input::{ChannelOrder, InputSpec};
 use super::op::{FlattenOrder, Op, Padding};
 use super::shape::window_len;
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::{ConvOptions, PadMode, PaddedConvOptions};
+use burn::tensor::ops::{ConvOptions, PaddedConvOptions};
 use burn::tensor::{DType, Tensor, TensorData, activation, module};
 use std::collections::BTreeMap;
 
@@ -102,7 +102,8 @@ pub fn apply<B: Backend>(op: &Op, inputs: &[Tensor<B, 4>], weights: &BurnWeights
         }
         Op::ChannelAffine { scale, shift } => x() * weights.per_channel(scale) + weights.per_channel(shift),
         Op::Relu => activation::relu(x()),
-        Op::LeakyRelu { slope } => activation::leaky_relu(x(), f64::from(*slope)),
+        // burn's own takes the slope 1 at 0, PyTorch and the definition above take `slope` there.
+        Op::LeakyRelu { slope } => x().mask_where(x().lower_equal_elem(0.0), x() * *slope),
         Op::Sigmoid => activation::sigmoid(x()),
         Op::Tanh => x().tanh(),
         Op::MaxPool { kernel, stride, padding, ceil } => max_pool(x(), *kernel, *stride, *padding, *ceil),
@@ -141,9 +142,14 @@ pub fn apply<B: Backend>(op: &Op, inputs: &[Tensor<B, 4>], weights: &BurnWeights
     }
 }
 
-/// A constant border around each plane.
+/// A constant border around each plane. (burn's own `pad` fills with 32-bit numbers whatever the tensor's width.)
 fn pad_with<B: Backend>(x: Tensor<B, 4>, [t, l, b, r]: Padding, value: f32) -> Tensor<B, 4> {
-    if [t, l, b, r] == [0; 4] { x } else { x.pad((l, r, t, b), PadMode::Constant(value)) }
+    if [t, l, b, r] == [0; 4] {
+        return x;
+    }
+    let [n, c, h, w] = x.dims();
+    let border = Tensor::full([n, c, t + h + b, l + w + r], value, (&x.device(), x.dtype()));
+    border.slice_assign([0..n, 0..c, t..t + h, l..l + w], x)
 }
 
 /// Border that makes each window of a `ceil` pooling complete, beyond the padding asked for.

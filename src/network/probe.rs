@@ -41,8 +41,8 @@ pub struct TapProbe {
     pub mean: f64,
     pub max: f64,
     pub finite: bool,
-    /// Root mean square of d sum(activation^2) / 2 / d pixel; `None` when only activations were asked for.
-    pub gradient_rms: Option<f64>,
+    /// Root mean square over pixels of the gradient of sum(activation^2) / 2.
+    pub gradient_rms: f64,
     /// Largest difference from the card's activations, relative to the tap's maximum.
     pub golden_error: Option<f64>,
     pub passed: bool,
@@ -55,6 +55,25 @@ pub struct Report {
     pub executor: String,
     pub passed: bool,
     pub taps: Vec<TapProbe>,
+}
+
+impl Report {
+    /// The table for people.
+    pub fn text(&self) -> String {
+        let mut text = format!("{} on {}\n", self.model, self.executor);
+        let width = self.taps.iter().map(|t| t.tap.chars().count()).max().unwrap_or(0);
+        for t in &self.taps {
+            let golden = t.golden_error.map_or("-".into(), |e| format!("{e:.1e}"));
+            text += &format!(
+                "{:<width$}  {}  max {:.4e}  gradient rms {:.4e}  golden error {golden}\n",
+                t.tap,
+                if t.passed { "ok    " } else { "FAILED" },
+                t.max,
+                t.gradient_rms,
+            );
+        }
+        text
+    }
 }
 
 /// The probe image, 1 x 3 x H x W in [0, 1]:
@@ -134,7 +153,7 @@ fn judge(name: &str, value: &Tensor<4>, gradient: &Tensor<4>, golden: Option<&Go
         mean: value.iter().map(|&v| f64::from(v)).sum::<f64>() / n,
         max: f64::from(max),
         finite,
-        gradient_rms: Some(rms),
+        gradient_rms: rms,
         golden_error: error,
         passed: finite && rms.is_finite() && rms > 0.0 && agrees,
     }
@@ -149,6 +168,17 @@ fn difference(tap: &GoldenTap, values: &[f32]) -> f64 {
     let error = |(&i, &v): (&usize, &f32)| values.get(i).map_or(f64::INFINITY, |x| f64::from(x - v).abs() / scale);
     tap.indices.iter().zip(&tap.values).map(error).fold(0.0, f64::max)
 }
+
+/// Records activations at the taps of all presets and at the output, see [`record`].
+///
+/// # Errors
+/// As [`record`].
+pub fn record_presets(graph: &Graph, device: &Device) -> Result<Golden> {
+    record(graph, &probed(graph, None)?, TOLERANCE, device)
+}
+
+/// Largest difference between executors and machines, relative to a tap's maximum: 100 times what two of them showed on GoogLeNet.
+const TOLERANCE: f32 = 1e-4;
 
 /// Records activations of the given nodes for a card: 12 units each, evenly spread, and the largest.
 ///

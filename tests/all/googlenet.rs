@@ -1,6 +1,6 @@
 //! The real GoogLeNet from ONNX, and from safetensors with a card, against activations of independent implementations.
 
-use crate::support::{activations, data, displayed, json, npy, relative_error, synthetic, top5};
+use crate::support::{activations, data, displayed, json, npy, photograph, relative_error, synthetic, top5};
 use orthoscope::io::weights::Storage;
 use orthoscope::network::card::{self, About};
 use orthoscope::network::zoo::{LoadOptions, load_model};
@@ -146,5 +146,22 @@ fn truncated_onnx_is_corrupt() {
         std::fs::write(&path, &bytes[..n]).unwrap();
         let error = load_model(path.to_str().unwrap(), &LoadOptions::default()).unwrap_err();
         assert!(matches!(error, orthoscope::Error::Corrupt { .. }), "{n} bytes: {error}");
+    }
+}
+
+#[test]
+fn photographs() {
+    let Some(graph) = onnx() else { return };
+    let folder = data("googlenet_bvlc/reference").unwrap();
+    let reference = json(&folder.join("activations.json"));
+    for file in ["chelsea.png", "coffee.png", "camera.png", "rocket.jpg"] {
+        let images = photograph(&folder.join(file), 256, 224);
+        let logits = activations(&graph, &[graph.tap("loss3/classifier").unwrap()], &images).remove(0);
+        let top = reference[file]["top5"].as_array().unwrap();
+        let classes: Vec<usize> = top.iter().map(|t| t["index"].as_u64().unwrap() as usize).collect();
+        assert_eq!(top5(logits.as_slice().unwrap()), classes, "{file}");
+        if !file.ends_with("jpg") {
+            check_layers(&graph, &images, &reference[file]);
+        }
     }
 }

@@ -79,3 +79,19 @@ pub fn pearson(a: &[f64], b: &[f64]) -> f64 {
     let (a, b) = (&a - a.mean().unwrap(), &b - b.mean().unwrap());
     a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
 }
+
+/// A photograph as the reference prepared it: grey repeated, shorter side to `side` by Pillow's bicubic, centre cut out.
+pub fn photograph(path: &Path, side: usize, crop: usize) -> Tensor<4> {
+    use orthoscope::image::resize::{Filter, Resize, resize};
+    let image = image::open(path).unwrap().to_rgb8();
+    let (w, h) = (image.width() as usize, image.height() as usize);
+    let pixels = Array3::from_shape_vec((h, w, 3), image.into_raw()).unwrap();
+    let long = |a: usize, b: usize| (side as f64 * a as f64 / b as f64).round() as usize;
+    let size = if h < w { (side, long(w, h)) } else { (long(h, w), side) };
+    let small = resize(pixels.view(), size, Resize::Stretch, Filter::Bicubic);
+    let (top, left) = ((size.0 - crop) / 2, (size.1 - crop) / 2);
+    let values = ArrayD::from_shape_fn(IxDyn(&[1, 3, crop, crop]), |i| {
+        f32::from(small[[top + i[2], left + i[3], i[1]]]) / 255.0
+    });
+    tensor(values.view(), &Device::default())
+}

@@ -3,7 +3,10 @@
 //! Nothing in a file is ever executed. What an importer does not understand is an error that names the layer and its type.
 
 mod assembly;
+pub mod caffe;
+pub mod keras;
 pub mod onnx;
+pub mod pytorch;
 
 use crate::error::{Error, Result};
 use crate::network::graph::Graph;
@@ -17,9 +20,11 @@ use std::path::Path;
 /// [`Error::Invalid`] for another extension; whatever the reader says.
 pub fn read(path: &Path, arch: Option<&str>) -> Result<Graph> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let _ = arch;
     match extension.as_str() {
         "onnx" => onnx::read(path),
+        "pt" | "pth" => pytorch::read(path, arch),
+        "keras" | "h5" => keras::read(path),
+        "caffemodel" => caffe::read(path),
         _ => Err(Error::invalid(
             path.display().to_string(),
             format!("a file that ends in {}", crate::network::zoo::EXTENSIONS.join(", ")),
