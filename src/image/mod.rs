@@ -16,6 +16,7 @@ pub mod param;
 pub mod pixels;
 pub mod quantize;
 pub mod resize;
+pub mod scenes;
 pub mod spectrum;
 
 #[cfg(test)]
