@@ -37,6 +37,17 @@ pub fn fft2(plane: &Array2<f64>) -> Array2<Complex> {
     Zip::from(&re).and(&im).map_collect(|&re, &im| Complex { re, im })
 }
 
+/// Inverse DFT of a square complex spectrum without its factor `1 / n^2`: real and imaginary parts in, the same out.
+/// `x[y, x] = sum_uv F[u, v] exp(2 pi i (u y + v x) / n)`.
+pub fn inverse(re: &Array2<f32>, im: &Array2<f32>) -> (Array2<f32>, Array2<f32>) {
+    let n = re.nrows();
+    let scale = (n as f64).sqrt();
+    let (cos, sin) = tables(n);
+    let (cos, sin) = (cos.mapv(|v| (v * scale) as f32), sin.mapv(|v| (v * scale) as f32));
+    let (wide_re, wide_im) = (re.dot(&cos) - im.dot(&sin), re.dot(&sin) + im.dot(&cos));
+    (cos.dot(&wide_re) - sin.dot(&wide_im), sin.dot(&wide_re) + cos.dot(&wide_im))
+}
+
 /// Signed integer frequency of DFT bin `k` of `n` (numpy's `fftfreq(n) * n`): 0, 1, ..., -2, -1; the Nyquist bin of an even `n` is `-n/2`.
 pub fn signed_frequency(k: usize, n: usize) -> i64 {
     if k < n.div_ceil(2) { k as i64 } else { k as i64 - n as i64 }
@@ -57,6 +68,17 @@ mod tests {
         for ((u, v), c) in spectrum.indexed_iter() {
             let wanted = if (u, v) == (2, 4) || (u, v) == (4, 3) { height } else { 0.0 };
             assert!((c.re - wanted).abs() < 1e-9 && c.im.abs() < 1e-9, "({u}, {v}): {c:?}");
+        }
+    }
+
+    #[test]
+    fn the_inverse_brings_a_plane_back() {
+        let plane = Array2::from_shape_fn((6, 6), |(y, x)| ((y * 5 + x * 3) % 7) as f64);
+        let spectrum = fft2(&plane);
+        let (re, im) = inverse(&spectrum.mapv(|c| c.re as f32), &spectrum.mapv(|c| c.im as f32));
+        // fft2 carries 1/n of the full factor 1/n^2
+        for ((re, im), x) in re.iter().zip(&im).zip(&plane) {
+            assert!((f64::from(*re) / 6.0 - x).abs() < 1e-5 && im.abs() < 1e-4);
         }
     }
 
