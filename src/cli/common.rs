@@ -4,9 +4,9 @@ use crate::error::{Error, Result};
 use crate::job::common::{Common, set_threads};
 use crate::job::{Manifest, ProgressStyle};
 use clap::Args;
+use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
-use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

@@ -72,7 +72,12 @@ pub fn run(args: RdmArgs) -> Result<()> {
     let common = args.common.common("rdm");
     apply(args, &mut config);
     if config.images.as_os_str().is_empty() {
-        return Err(Error::invalid("--images", "a folder, zip or npy of images", "none", "say which images to look at"));
+        return Err(Error::invalid(
+            "--images",
+            "a folder, zip or npy of images",
+            "none",
+            "say which images to look at",
+        ));
     }
     run_config(config, &common)
 }
@@ -116,7 +121,10 @@ fn summary(results: &Value) -> String {
     )];
     let rows = results["comparisons"].as_array().map_or(&[][..], Vec::as_slice);
     if !rows.is_empty() {
-        lines.push(format!("{:<28} {:<28} {:>8} {:>8} {:>8} {:>8}", "layer", "reference", "spearman", "pearson", "tau-a", "p"));
+        lines.push(format!(
+            "{:<28} {:<28} {:>8} {:>8} {:>8} {:>8}",
+            "layer", "reference", "spearman", "pearson", "tau-a", "p"
+        ));
     }
     for row in rows {
         let text = |key: &str| row[key].as_str().unwrap_or("").to_owned();

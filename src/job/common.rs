@@ -99,7 +99,12 @@ pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T> {
 /// [`Error::Invalid`] with TOML's own line and column.
 pub fn parse_config<T: DeserializeOwned>(text: &str, at: &str) -> Result<T> {
     toml::from_str(text).map_err(|e| {
-        Error::invalid(at, "a configuration of this program", format!("{e}"), "DIR/config.toml of any run is a complete example")
+        Error::invalid(
+            at,
+            "a configuration of this program",
+            format!("{e}"),
+            "DIR/config.toml of any run is a complete example",
+        )
     })
 }
 

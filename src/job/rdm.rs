@@ -87,7 +87,12 @@ struct Plan {
 impl Plan {
     fn new(config: Config) -> Result<Self> {
         if config.measure == Measure::Given {
-            return Err(Error::invalid("--measure", "correlation, cosine, euclidean or squared_euclidean", "given", ""));
+            return Err(Error::invalid(
+                "--measure",
+                "correlation, cosine, euclidean or squared_euclidean",
+                "given",
+                "",
+            ));
         }
         let device = config.machine.device()?;
         let found = model::load(&config.model, config.arch.as_deref(), config.preprocess.as_deref())?;
@@ -122,7 +127,8 @@ impl Plan {
         let mut layers = Vec::with_capacity(values.len());
         for (name, value) in self.tap_names.iter().zip(values) {
             if let TapValue::Moments(m) = value {
-                let gram = array_f64(&m.gram).into_dimensionality::<ndarray::Ix2>().expect("a Gram matrix has two axes");
+                let gram =
+                    array_f64(&m.gram).into_dimensionality::<ndarray::Ix2>().expect("a Gram matrix has two axes");
                 let sums: Vec<f64> = array_f64(&m.sums).into_iter().collect();
                 let labels = self.stimuli.names().to_vec();
                 layers.push((name.clone(), from_moments(gram.view(), &sums, m.n_units, self.config.measure, labels)?));
@@ -227,7 +233,15 @@ fn write_table(run: &RunDir, rows: &[Row]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let mut out = tsv::Table::new(["layer", "reference", "spearman", "pearson", "kendall_tau_a", "p_permutation", "n_permutations"]);
+    let mut out = tsv::Table::new([
+        "layer",
+        "reference",
+        "spearman",
+        "pearson",
+        "kendall_tau_a",
+        "p_permutation",
+        "n_permutations",
+    ]);
     let number = |v: f64| if v.is_finite() { format!("{v}") } else { "n/a".into() };
     for row in rows {
         let numbers = [row.spearman, row.pearson, row.kendall_tau_a, row.p_permutation].map(number);

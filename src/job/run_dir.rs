@@ -38,10 +38,12 @@ impl RunDir {
     /// [`Error::RunDir`], or [`Error::Io`] when DIR cannot be written to. Nothing is changed then.
     pub fn open(common: &Common, command: &str, config: &impl Serialize, seed: u64) -> Result<(Self, Opened)> {
         let path = common.out.clone();
-        let text = toml::to_string(config).map_err(|e| Error::invalid("configuration", "values that TOML can hold", e.to_string(), ""))?;
+        let text = toml::to_string(config)
+            .map_err(|e| Error::invalid("configuration", "values that TOML can hold", e.to_string(), ""))?;
         let config_hash = hash(text.as_bytes());
         let manifest_path = path.join("manifest.json");
-        let occupied = path.exists() && std::fs::read_dir(&path).map_err(Error::io(&path, "open as a folder"))?.next().is_some();
+        let occupied =
+            path.exists() && std::fs::read_dir(&path).map_err(Error::io(&path, "open as a folder"))?.next().is_some();
         if occupied && manifest_path.exists() && common.resume {
             return Self::reopen(path, command, &text, &config_hash);
         }

@@ -127,7 +127,8 @@ impl Optimizer for Lbfgs {
 
     fn restore(&mut self, arrays: &[(String, Vec<f32>)]) {
         let get = |name: &str| arrays.iter().find(|(n, _)| n == name).map(|(_, a)| a.clone()).unwrap_or_default();
-        let list = |prefix: &str| arrays.iter().filter(|(n, _)| n.starts_with(prefix)).map(|(_, a)| a.clone()).collect();
+        let list =
+            |prefix: &str| arrays.iter().filter(|(n, _)| n.starts_with(prefix)).map(|(_, a)| a.clone()).collect();
         if let [value, length, cuts] = get("scalars").chunks(4).map(from_exact).collect::<Vec<_>>()[..] {
             (self.value, self.length, self.n_cuts) = (value, length, cuts as u32);
         }

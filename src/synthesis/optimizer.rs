@@ -112,7 +112,8 @@ impl Optimizer for Adam {
     }
 
     fn restore(&mut self, arrays: &[(String, Vec<f32>)]) {
-        let with = |prefix: &str| arrays.iter().filter(|(n, _)| n.starts_with(prefix)).map(|(_, a)| a.clone()).collect();
+        let with =
+            |prefix: &str| arrays.iter().filter(|(n, _)| n.starts_with(prefix)).map(|(_, a)| a.clone()).collect();
         self.first = with("first.");
         self.second = with("second.");
         self.n_steps = arrays.iter().find(|(n, _)| n == "steps").map_or(0, |(_, a)| from_exact(a) as u32);

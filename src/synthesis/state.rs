@@ -42,7 +42,12 @@ impl State {
     }
 
     /// The reverse of [`to_arrays`](Self::to_arrays); the rest comes from the checkpoint's text part.
-    pub fn from_arrays(step: usize, horizon: usize, trace: Trace, arrays: &BTreeMap<String, ArrayD<f32>>) -> Option<Self> {
+    pub fn from_arrays(
+        step: usize,
+        horizon: usize,
+        trace: Trace,
+        arrays: &BTreeMap<String, ArrayD<f32>>,
+    ) -> Option<Self> {
         let mut leaves = Vec::new();
         while let Some(leaf) = arrays.get(&format!("leaf.{}", leaves.len())) {
             leaves.push(leaf.clone().into_dimensionality().ok()?);

@@ -133,7 +133,8 @@ impl Synthesizer {
         }
         // <image, gradient at the image> has the same gradient at the leaves as the objective.
         let grads = (seen * constant(pixels)).sum().backward();
-        let gradients = leaves.iter().map(|l| l.grad(&grads).unwrap_or_else(|| l.clone().inner().zeros_like())).collect();
+        let gradients =
+            leaves.iter().map(|l| l.grad(&grads).unwrap_or_else(|| l.clone().inner().zeros_like())).collect();
         self.update(state, value, self.param.condition(gradients));
         metrics.insert("objective".into(), value);
         state.trace.push(&metrics);
@@ -179,11 +180,9 @@ fn evaluate(
         .into_iter()
         .map(|tap| match tap {
             TapValue::Activations(a) => TapVar::Activations(leaf(a)),
-            TapValue::Moments(m) => TapVar::Moments {
-                gram: leaf(cast(m.gram, SMALL)),
-                sums: leaf(cast(m.sums, SMALL)),
-                n_units: m.n_units,
-            },
+            TapValue::Moments(m) => {
+                TapVar::Moments { gram: leaf(cast(m.gram, SMALL)), sums: leaf(cast(m.sums, SMALL)), n_units: m.n_units }
+            }
         })
         .collect();
     let value = goal.value(&Scene { images: &image_leaf, taps: &vars }, metrics)?;

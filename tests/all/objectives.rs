@@ -2,8 +2,8 @@
 
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis};
 use orthoscope::objective::{
-    Goal, Measure, Metrics, Penalty, RsmTaps, Scene, TapVar, first_order, flat_fingerprints, second_order, second_order_penalty,
-    target_rsm_error,
+    Goal, Measure, Metrics, Penalty, RsmTaps, Scene, TapVar, first_order, flat_fingerprints, second_order,
+    second_order_penalty, target_rsm_error,
 };
 use orthoscope::rng;
 use orthoscope::tensor::{Device, Precision, array_f64, constant, leaf, scalar, tensor_f64};

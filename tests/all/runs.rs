@@ -75,7 +75,12 @@ fn a_signal_ends_the_step_and_leaves_a_checkpoint() {
     assert!(sent.success());
     assert_eq!(child.wait().unwrap().code(), Some(75));
     assert_eq!(manifest(&broken)["status"], "interrupted");
-    orthogonalize(&model, &broken, 150).arg("--param", "pixels").arg("--octaves", "2").flag("--resume").run().expect_code(0);
+    orthogonalize(&model, &broken, 150)
+        .arg("--param", "pixels")
+        .arg("--octaves", "2")
+        .flag("--resume")
+        .run()
+        .expect_code(0);
     assert_eq!(products(&whole), products(&broken));
 }
 

@@ -33,7 +33,10 @@ impl Builder {
         self.conv(x, out, k, s, Padding::all(k / 2), 1, Activation::Relu)
     }
     pub fn max(&mut self, x: Id, k: usize, s: usize, p: usize, ceil: bool) -> Id {
-        self.push(Op::Pool(Pool { kind: PoolKind::Max, kernel: (k, k), stride: (s, s), pad: Padding::all(p), ceil }), &[x])
+        self.push(
+            Op::Pool(Pool { kind: PoolKind::Max, kernel: (k, k), stride: (s, s), pad: Padding::all(p), ceil }),
+            &[x],
+        )
     }
     pub fn linear(&mut self, x: Id, out: usize, order: Order, act: Activation) -> Id {
         let n = self.net.nodes[x].shape.len();
@@ -88,7 +91,9 @@ pub fn squeezenet() -> (Net, Vec<Id>) {
     let mut b = Builder::new(224);
     let mut x = b.conv(0, 64, 3, 2, Padding::all(0), 1, Activation::Relu);
     let mut taps = vec![];
-    for (i, (s, e)) in [(16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)].into_iter().enumerate() {
+    for (i, (s, e)) in
+        [(16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)].into_iter().enumerate()
+    {
         if matches!(i, 0 | 2 | 4) {
             x = b.max(x, 3, 2, 0, true);
         }

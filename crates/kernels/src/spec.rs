@@ -226,7 +226,8 @@ impl Net {
     /// A network that so far only has an image of `shape`, given to it unchanged.
     pub fn new(shape: Shape) -> Self {
         let input = Node { op: Op::Input(shape), inputs: vec![], act: Activation::None, shape };
-        let unit = |c: usize| Prepare { gains: (0..shape.c).map(|k| f32::from(u8::from(k == c))).collect(), offset: 0.0 };
+        let unit =
+            |c: usize| Prepare { gains: (0..shape.c).map(|k| f32::from(u8::from(k == c))).collect(), offset: 0.0 };
         Net { nodes: vec![input], prepare: (0..shape.c).map(unit).collect() }
     }
 

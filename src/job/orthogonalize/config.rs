@@ -234,7 +234,11 @@ impl Config {
             return bad("--target", "no --target-rsms and a penalty other than log-det", "both".into());
         }
         if !(o.min_sd >= 0.0 && o.sd_weight >= 0.0) {
-            return bad("--min-sd and --sd-weight", "numbers of at least 0", format!("{} and {}", o.min_sd, o.sd_weight));
+            return bad(
+                "--min-sd and --sd-weight",
+                "numbers of at least 0",
+                format!("{} and {}", o.min_sd, o.sd_weight),
+            );
         }
         self.check_image().and_then(|()| self.check_numbers())
     }
@@ -250,12 +254,20 @@ impl Config {
             return bad("--aperture", "no --no-equalise with it", "both".into());
         }
         if (i.init == InitKind::Natural) != i.init_images.is_some() {
-            return bad("--init natural", "--init-images DIR with it, and only with it", format!("{:?}", i.init_images));
+            return bad(
+                "--init natural",
+                "--init-images DIR with it, and only with it",
+                format!("{:?}", i.init_images),
+            );
         }
         if i.octaves == 0 || i.octaves > 6 || (i.octaves > 1 && i.param != ParamKind::Pixels) {
             return bad("--octaves", "1 to 6, more than 1 only with --param pixels", i.octaves.to_string());
         }
-        if !(0.0..=0.75).contains(&i.band_limit) || !(0.0..=3.0).contains(&i.decay) || i.init_sd.is_nan() || i.init_sd < 0.0 {
+        if !(0.0..=0.75).contains(&i.band_limit)
+            || !(0.0..=3.0).contains(&i.decay)
+            || i.init_sd.is_nan()
+            || i.init_sd < 0.0
+        {
             let found = format!("{}, {} and {}", i.band_limit, i.decay, i.init_sd);
             return bad("--band-limit, --decay, --init-sd", "0..0.75 cycles per pixel, 0..3, at least 0", found);
         }
@@ -265,7 +277,11 @@ impl Config {
     fn check_numbers(&self) -> Result<()> {
         let (o, r) = (&self.optimizer, &self.robust);
         let bad = |option: &str, expected: &str, found: String| Err(Error::invalid(option, expected, found, ""));
-        if !(o.learning_rate >= 0.0 && o.learning_rate.is_finite() && (0.0..=1.0).contains(&o.anneal) && o.tolerance >= 0.0) {
+        if !(o.learning_rate >= 0.0
+            && o.learning_rate.is_finite()
+            && (0.0..=1.0).contains(&o.anneal)
+            && o.tolerance >= 0.0)
+        {
             let found = format!("{}, {} and {}", o.learning_rate, o.anneal, o.tolerance);
             return bad("--learning-rate, --anneal, --tolerance", "at least 0; anneal at most 1", found);
         }
@@ -279,6 +295,10 @@ impl Config {
 
     /// The learning rate in force.
     pub fn learning_rate(&self) -> f64 {
-        if self.optimizer.learning_rate > 0.0 { self.optimizer.learning_rate } else { self.optimizer.kind.default_rate() }
+        if self.optimizer.learning_rate > 0.0 {
+            self.optimizer.learning_rate
+        } else {
+            self.optimizer.kind.default_rate()
+        }
     }
 }

@@ -24,7 +24,12 @@ pub fn images(run: &RunDir, images: &Array4<u8>) -> Result<Array4<u8>> {
         png::write(&path, image.permuted_axes([1, 2, 0]))?;
         let back = png::read(&path)?;
         if back.view().permuted_axes([2, 0, 1]) != image {
-            return Err(Error::corrupt(&path, "the pixels that were written", "others", "is the disk full or failing?"));
+            return Err(Error::corrupt(
+                &path,
+                "the pixels that were written",
+                "others",
+                "is the disk full or failing?",
+            ));
         }
         written.index_axis_mut(Axis(0), i).assign(&back.permuted_axes([2, 0, 1]));
     }
@@ -84,7 +89,11 @@ pub fn figures(
     figures::image_grid(upright.as_standard_layout().view(), &labels, &at("images"))?;
     let label = format!("{} similarity", plan.config.objective.measure.name());
     let layers = |set: &Fingerprints| plan.tap_names.iter().cloned().zip(set.rsms.iter().cloned()).collect::<Vec<_>>();
-    let options = |set: &Fingerprints| FingerprintOptions { bar_label: label.clone(), sd: set.sd.to_vec(), ..FingerprintOptions::default() };
+    let options = |set: &Fingerprints| FingerprintOptions {
+        bar_label: label.clone(),
+        sd: set.sd.to_vec(),
+        ..FingerprintOptions::default()
+    };
     figures::fingerprints(&layers(exported), &at("fingerprints"), &options(exported))?;
     let mut matrices = vec![];
     if let Some(set) = baseline {
@@ -97,7 +106,12 @@ pub fn figures(
 }
 
 fn trace(plan: &Plan, state: &State, stem: &std::path::Path) -> Result<()> {
-    let shown = [("mean_abs_r", "mean |R|"), ("max_abs_r", "max |R|"), ("rsm_sd_min", "smallest RSM sd"), ("target_rms_error", "rms deviation")];
+    let shown = [
+        ("mean_abs_r", "mean |R|"),
+        ("max_abs_r", "max |R|"),
+        ("rsm_sd_min", "smallest RSM sd"),
+        ("target_rms_error", "rms deviation"),
+    ];
     let series: Vec<(String, Vec<(f64, f64)>)> = shown
         .iter()
         .map(|(name, label)| {
@@ -136,7 +150,8 @@ pub fn describe(plan: &Plan) -> Result<Value> {
     let n = plan.config.n_images;
     let macs = plan.graph.n_macs(deepest) * n as u64;
     let needed = plan.graph.needed(&plan.taps);
-    let units: usize = plan.graph.nodes().iter().zip(&needed).filter(|(_, n)| **n).map(|(node, _)| node.shape.len()).sum();
+    let units: usize =
+        plan.graph.nodes().iter().zip(&needed).filter(|(_, n)| **n).map(|(node, _)| node.shape.len()).sum();
     let taps: Vec<Value> = plan
         .taps
         .iter()

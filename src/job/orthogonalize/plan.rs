@@ -5,8 +5,8 @@ use super::score::chance_mean_abs_r;
 use crate::data::Stimuli;
 use crate::error::{Error, Result};
 use crate::image::{
-    Aperture, Canvas, Constraint, Fourier, FourierOptions, ImageParam, Init, JitterOptions, LaplacianGradient, Pixels, Upsampled,
-    octave_sizes,
+    Aperture, Canvas, Constraint, Fourier, FourierOptions, ImageParam, Init, JitterOptions, LaplacianGradient, Pixels,
+    Upsampled, octave_sizes,
 };
 use crate::io::npy;
 use crate::job::manifest::hash_file;
@@ -88,22 +88,28 @@ impl Plan {
         if let Some(path) = self.config.objective.target.clone() {
             let array = npy::read::<f64>(&path)?;
             let found = format!("{:?}", array.shape());
-            let target = array.into_dimensionality::<ndarray::Ix2>().ok().filter(|t| {
-                t.dim() == (n_layers, n_layers) && t.iter().all(|v| v.abs() <= 1.0) && *t == t.t()
-            });
+            let target = array
+                .into_dimensionality::<ndarray::Ix2>()
+                .ok()
+                .filter(|t| t.dim() == (n_layers, n_layers) && t.iter().all(|v| v.abs() <= 1.0) && *t == t.t());
             let expected = format!("a symmetric {n_layers} x {n_layers} matrix of values in [-1, 1]");
-            self.target = Some(target.ok_or_else(|| Error::invalid("--target", expected, found, "one row per tap, in their order"))?);
+            self.target = Some(
+                target.ok_or_else(|| Error::invalid("--target", expected, found, "one row per tap, in their order"))?,
+            );
             self.inputs.insert("target".into(), hash_file(&path)?);
         }
         if let Some(path) = self.config.objective.target_rsms.clone() {
             let array = npy::read::<f64>(&path)?;
             let found = format!("{:?}", array.shape());
-            let target = array.into_dimensionality::<ndarray::Ix3>().ok().filter(|t| {
-                t.dim() == (n_layers, n, n) && t.iter().all(|v| v.is_nan() || v.abs() <= 1.0)
-            });
+            let target = array
+                .into_dimensionality::<ndarray::Ix3>()
+                .ok()
+                .filter(|t| t.dim() == (n_layers, n, n) && t.iter().all(|v| v.is_nan() || v.abs() <= 1.0));
             let expected = format!("a {n_layers} x {n} x {n} array of values in [-1, 1] or NaN");
             self.target_rsms =
-                Some(target.ok_or_else(|| Error::invalid("--target-rsms", expected, found, "one RSM per tap, in their order"))?);
+                Some(target.ok_or_else(|| {
+                    Error::invalid("--target-rsms", expected, found, "one RSM per tap, in their order")
+                })?);
             self.inputs.insert("target_rsms".into(), hash_file(&path)?);
         }
         Ok(())
@@ -156,7 +162,11 @@ impl Plan {
             Some(target) => -target_rsm_error(taps(), target.clone()),
             None => -second_order_penalty(taps(), o.penalty, self.target.clone()),
         };
-        if o.sd_weight > 0.0 && o.min_sd > 0.0 { goal - o.sd_weight * flat_fingerprints(taps(), o.min_sd) } else { goal }
+        if o.sd_weight > 0.0 && o.min_sd > 0.0 {
+            goal - o.sd_weight * flat_fingerprints(taps(), o.min_sd)
+        } else {
+            goal
+        }
     }
 
     /// The constraint inside the loop.
@@ -191,9 +201,7 @@ impl Plan {
                 let options = FourierOptions { decay: i.decay, band_limit, ..FourierOptions::default() };
                 Ok(Box::new(Fourier::new(canvas, options, &init)?))
             }
-            ParamKind::Pixels => {
-                Ok(Box::new(Pixels::new(canvas, Some(LaplacianGradient::default()), &init)?))
-            }
+            ParamKind::Pixels => Ok(Box::new(Pixels::new(canvas, Some(LaplacianGradient::default()), &init)?)),
         }
     }
 

@@ -90,7 +90,9 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
     for item in 0..plan.config.restarts {
         let finished = run_item(plan, run.path(), item, &mut progress)?;
         let outcome = measure(plan, scorer.as_mut(), item, finished)?;
-        items.push(json!({ "item": item, "exported": outcome.exported.score(), "steps": outcome.checkpoint.state.step }));
+        items.push(
+            json!({ "item": item, "exported": outcome.exported.score(), "steps": outcome.checkpoint.state.step }),
+        );
         let score = |o: &Outcome| o.exported.score().mean_abs_r;
         if best.as_ref().is_none_or(|b| score(&outcome) < score(b)) {
             best = Some(outcome);
@@ -133,8 +135,15 @@ fn finish(plan: &Plan, run: &mut RunDir, scorer: &mut dyn Executor, best: Outcom
     let mut robust: Option<(f64, Value)> = None;
     for probe in PROBES {
         let score = fingerprints(plan, scorer, &probe.transform.apply_array(&shown))?.score();
-        if score.mean_abs_r > plan.chance && plan.config.objective.target.is_none() && plan.config.objective.target_rsms.is_none() {
-            run.warn(Warning::NotRobust { probe: probe.transform.describe(), score: score.mean_abs_r, chance: plan.chance });
+        if score.mean_abs_r > plan.chance
+            && plan.config.objective.target.is_none()
+            && plan.config.objective.target_rsms.is_none()
+        {
+            run.warn(Warning::NotRobust {
+                probe: probe.transform.describe(),
+                score: score.mean_abs_r,
+                chance: plan.chance,
+            });
         }
         if robust.as_ref().is_none_or(|(worst, _)| score.mean_abs_r > *worst) {
             robust = Some((score.mean_abs_r, json!(score)));

@@ -34,7 +34,12 @@ impl Fingerprints {
     ///
     /// # Errors
     /// As [`Executor::infer`].
-    pub fn measure(executor: &mut dyn Executor, images: &Array4<f32>, measure: Measure, device: &crate::tensor::Device) -> Result<Self> {
+    pub fn measure(
+        executor: &mut dyn Executor,
+        images: &Array4<f32>,
+        measure: Measure,
+        device: &crate::tensor::Device,
+    ) -> Result<Self> {
         let taps = executor.infer(&tensor(images.view(), device))?;
         let moments: Vec<_> = taps
             .into_iter()
