@@ -1,7 +1,8 @@
 //! Fused operations registered with burn's automatic differentiation: convolution + batch norm + ReLU, LRN, 3 x 3 max pooling.
 //!
-//! Burn's own operations give the same numbers (a test holds them together) at a fifth of the speed on a CPU: its weight
+//! Burn's own operations give the same numbers (a test holds them together) at about a quarter of the speed on a CPU: its weight
 //! gradient is a convolution with kernels as large as the map, and batch norm is a dozen passes over memory.
+#![allow(clippy::clone_on_copy)] // the devices of other backends are not Copy
 
 use super::kernels::{Conv, Lrn, NormRelu, max_pool, max_pool_backward};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};

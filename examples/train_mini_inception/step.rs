@@ -1,4 +1,5 @@
 //! One training step on burn: forward with batch statistics, cross-entropy, backward, Adam.
+#![allow(clippy::clone_on_copy)] // the devices of other backends are not Copy
 
 use crate::fused;
 use crate::kernels::Conv;

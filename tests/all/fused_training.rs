@@ -6,6 +6,7 @@ mod fused;
 mod kernels;
 
 use crate::support::relative_error;
+use burn::backend::autodiff::grads::Gradients;
 use burn::tensor::DType;
 use kernels::Conv;
 use ndarray::{ArrayD, IxDyn};
@@ -23,11 +24,11 @@ fn random<const D: usize>(purpose: &str, shape: [usize; D]) -> Var<D> {
     leaf(tensor_from_vec(values, shape, &Device::default()))
 }
 
+/// Reads one parent's gradient.
+type Reader<'a> = &'a dyn Fn(&Gradients) -> Vec<f32>;
+
 /// Output and gradients at the parents, for a scalar in which every output has a weight of its own.
-fn run<const N: usize>(
-    output: Var<4>,
-    parents: [&dyn Fn(&burn::backend::autodiff::grads::Gradients) -> Vec<f32>; N],
-) -> Vec<Vec<f32>> {
+fn run<const N: usize>(output: Var<4>, parents: [Reader; N]) -> Vec<Vec<f32>> {
     let weights = random("probe", output.dims()).inner();
     let mut out = vec![vec_f32(&output.clone().inner())];
     let grads = (output * Var::from_inner(weights)).sum().backward();
@@ -35,7 +36,7 @@ fn run<const N: usize>(
     out
 }
 
-fn grad<const D: usize>(v: &Var<D>) -> impl Fn(&burn::backend::autodiff::grads::Gradients) -> Vec<f32> + '_ {
+fn grad<const D: usize>(v: &Var<D>) -> impl Fn(&Gradients) -> Vec<f32> + '_ {
     |grads| vec_f32(&v.grad(grads).expect("a gradient"))
 }
 

@@ -66,6 +66,6 @@ pub(super) fn zigzag(canvas: &mut Canvas, dice: &mut Dice) {
     let (teeth, height) = (4 + dice.below(4), dice.range(0.2, 0.4));
     line(canvas, dice, teeth, |t| {
         let tooth = (t * teeth as f32).round() as usize;
-        (2.0 * t - 1.0, if tooth % 2 == 0 { height } else { -height })
+        (2.0 * t - 1.0, if tooth.is_multiple_of(2) { height } else { -height })
     });
 }
