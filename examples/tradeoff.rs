@@ -12,7 +12,8 @@ use std::path::Path;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let usage = || Error::invalid("tradeoff", "STEM LABEL=RUN_DIR ...", "too few arguments", "see the file's first lines");
+    let usage =
+        || Error::invalid("tradeoff", "STEM LABEL=RUN_DIR ...", "too few arguments", "see the file's first lines");
     let stem = arguments.next().ok_or_else(usage)?;
     let mut points = Vec::new();
     let mut chance = None;

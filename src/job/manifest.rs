@@ -28,7 +28,7 @@ pub struct Manifest {
     pub command: String,
     pub version: String,
     /// `git describe` of the source tree, or "unknown".
-    pub git: String,
+    pub git_commit: String,
     pub status: Status,
     /// Executor and device in words.
     pub device: String,
@@ -57,7 +57,7 @@ impl Manifest {
             schema: SCHEMA,
             command: command.into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            git: env!("ORTHOSCOPE_GIT").into(),
+            git_commit: env!("ORTHOSCOPE_GIT").into(),
             status: Status::Running,
             device: String::new(),
             seed,

@@ -14,9 +14,9 @@ pub enum Penalty {
     MeanSquare,
     /// `2 / (L (L-1)) sum_{l<m} |R[l,m] - T[l,m]|`.
     MeanAbs,
-    /// Smooth maximum of `|R - T|`: `log(mean exp(s |R - T|)) / s`, s = [`SHARPNESS`].
+    /// Smooth maximum of `|R - T|`: `log(mean exp(s |R - T|)) / s`, s = 30.
     LogSumExp,
-    /// `-log det(R + e I) / L`, e = [`RIDGE`]: zero only when the layers are orthogonal. Takes no target.
+    /// `-log det(R + e I) / L`, e = 1e-3: zero only when the layers are orthogonal. Takes no target.
     LogDet,
 }
 

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verdict {
     pub converged: bool,
-    /// Gain of the last window over the one before, relative to the range seen so far.
+    /// Gain of the last window over the one before, relative to the range seen so far; 1 when there are too few values.
     pub gain: f64,
 }
 
@@ -15,7 +15,7 @@ pub struct Verdict {
 pub fn verdict(values: &[f64], tolerance: f64) -> Verdict {
     let window = values.len() / 10;
     if window < 2 {
-        return Verdict { converged: false, gain: f64::INFINITY };
+        return Verdict { converged: false, gain: 1.0 };
     }
     let mean = |slice: &[f64]| slice.iter().sum::<f64>() / slice.len() as f64;
     let last = mean(&values[values.len() - window..]);

@@ -64,9 +64,9 @@ impl Lbfgs {
             let scale = (dot(s, y) / dot(y, y)) as f32;
             q.iter_mut().for_each(|v| *v *= scale);
         }
-        for i in 0..self.s.len() {
-            let beta = dot(&self.y[i], &q) / dot(&self.s[i], &self.y[i]);
-            add(&mut q, alphas[i] - beta, &self.s[i]);
+        for ((s, y), alpha) in self.s.iter().zip(&self.y).zip(alphas) {
+            let beta = dot(y, &q) / dot(s, y);
+            add(&mut q, alpha - beta, s);
         }
         if self.s.is_empty() || dot(&q, &self.gradient) <= 0.0 {
             self.s.clear();

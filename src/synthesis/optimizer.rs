@@ -88,14 +88,16 @@ impl Optimizer for Adam {
         self.n_steps += 1;
         let t = f64::from(self.n_steps);
         let (b1, b2) = (self.beta1 as f32, self.beta2 as f32);
+        // 1 - beta before rounding to 32 bits: 1 - 0.999 in 32 bits is wrong by 5e-5 of itself.
+        let (c1, c2) = ((1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32);
         let rate = (learning_rate / (1.0 - self.beta1.powf(t))) as f32;
         let root = (1.0 / (1.0 - self.beta2.powf(t)).sqrt()) as f32;
         let epsilon = self.epsilon as f32;
         let moments = self.first.iter_mut().zip(&mut self.second);
         for ((leaf, gradient), (first, second)) in leaves.iter_mut().zip(gradients).zip(moments) {
             for (((x, &g), m), v) in leaf.iter_mut().zip(gradient).zip(first).zip(second) {
-                *m = b1 * *m + (1.0 - b1) * g;
-                *v = b2 * *v + (1.0 - b2) * g * g;
+                *m = b1 * *m + c1 * g;
+                *v = b2 * *v + c2 * g * g;
                 *x += rate * *m / (v.sqrt() * root + epsilon);
             }
         }

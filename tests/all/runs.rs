@@ -180,7 +180,12 @@ fn a_full_disk_loses_nothing_that_was_written() {
     let model = tiny_model(dir.path());
     let disk = dir.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
-    let run = orthogonalize(&model, &disk.join("run"), 400).arg("--n-images", "12");
+    let run = Program::new("orthogonalize")
+        .arg("--model", &model)
+        .arg("--n-images", "12")
+        .arg("--steps", "400")
+        .arg("--checkpoint-every", "7")
+        .arg("--out", disk.join("run"));
     match run.run_on_small_disk(&disk, "96k") {
         Some(ended) => ended.expect_code(1).expect_error(&["No space left", "hint"]),
         None => println!("skipped: this system does not let a test mount a small disk"),

@@ -22,6 +22,7 @@ impl Builder {
     pub fn push(&mut self, op: Op, inputs: &[Id]) -> Id {
         self.net.push(op, inputs, Activation::None).unwrap()
     }
+    #[allow(clippy::too_many_arguments, reason = "a convolution has as many numbers")]
     pub fn conv(&mut self, x: Id, out: usize, k: usize, s: usize, pad: Padding, groups: usize, act: Activation) -> Id {
         let c = self.net.nodes[x].shape.c / groups;
         let weight = self.values(out * c * k * k, (6.0 / (c * k * k) as f32).sqrt());

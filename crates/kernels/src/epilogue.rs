@@ -98,6 +98,9 @@ impl<T: Real> Act<T> {
         }
     }
     /// The activation of a vector.
+    ///
+    /// # Safety
+    /// Called inside `S::vectorize`.
     #[inline(always)]
     pub unsafe fn value_vector<S: Simd<T = T>>(self, z: S::V) -> S::V {
         // SAFETY: the caller runs inside `S::vectorize`.
@@ -111,6 +114,9 @@ impl<T: Real> Act<T> {
         }
     }
     /// The derivative of a vector, from the value `y`, times `g`.
+    ///
+    /// # Safety
+    /// Called inside `S::vectorize`.
     #[inline(always)]
     pub unsafe fn pull_vector<S: Simd<T = T>>(self, y: S::V, g: S::V) -> S::V {
         // SAFETY: the caller runs inside `S::vectorize`.

@@ -156,6 +156,7 @@ fn check(name: &str, net: &Net, taps: &[Tap], n: usize) {
     }
 }
 
+#[allow(clippy::too_many_arguments, reason = "a convolution has as many numbers")]
 fn conv(
     g: &mut Lcg,
     cin: usize,

@@ -198,7 +198,7 @@ impl Plan {
         match i.param {
             ParamKind::Fourier => {
                 let band_limit = (i.band_limit > 0.0).then_some(i.band_limit);
-                let options = FourierOptions { decay: i.decay, band_limit, ..FourierOptions::default() };
+                let options = FourierOptions { decay: i.decay, band_limit };
                 Ok(Box::new(Fourier::new(canvas, options, &init)?))
             }
             ParamKind::Pixels => Ok(Box::new(Pixels::new(canvas, Some(LaplacianGradient::default()), &init)?)),

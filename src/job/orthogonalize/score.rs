@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The three numbers that every stage of a run reports.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Mean of |R[l,m]| over pairs of layers.
+    /// Mean of `|R[l,m]|` over pairs of layers.
     pub mean_abs_r: f64,
     pub max_abs_r: f64,
     /// Smallest standard deviation of a layer's condensed RSM.
@@ -81,7 +81,7 @@ fn split(matrices: &Array3<f64>) -> Vec<Array2<f64>> {
     matrices.axis_iter(Axis(0)).map(|m| m.to_owned()).collect()
 }
 
-/// |R| above the diagonal.
+/// `|R|` above the diagonal.
 fn off_diagonal(r: &Array2<f64>) -> Vec<f64> {
     let n = r.nrows();
     (0..n).flat_map(|l| (l + 1..n).map(move |m| (l, m))).map(|(l, m)| r[[l, m]].abs()).collect()

@@ -157,7 +157,7 @@ impl<'a, T: Real> Lower<'a, T> {
             parts: Vec::new(),
         };
         for (y, col) in window((shape.h, shape.w)) {
-            let tap = |i: usize, k: usize, d: usize| (i % d == 0 && i / d < k).then_some(i / d);
+            let tap = |i: usize, k: usize, d: usize| (i.is_multiple_of(d) && i / d < k).then_some(i / d);
             let taps = (tap(y, conv.kernel.0, conv.dilation.0), tap(col, conv.kernel.1, conv.dilation.1));
             let mut part = Part {
                 taps: vec![],

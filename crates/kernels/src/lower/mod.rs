@@ -56,12 +56,15 @@ pub struct Program<T> {
     pub weight_bytes: usize,
 }
 
+/// Makes a step once addresses are known.
+type Build<T> = Box<dyn FnOnce(&Buffers) -> Step<T>>;
+
 /// A step before addresses are known.
 struct Pending<T> {
     reads: Vec<Buf>,
     writes: Vec<Buf>,
     batch: bool,
-    build: Box<dyn FnOnce(&Buffers) -> Step<T>>,
+    build: Build<T>,
 }
 
 struct Lower<'a, T> {
