@@ -97,6 +97,7 @@ impl Error {
 
     /// 2: bad usage or bad input, nothing was written; 75: interrupted with a checkpoint; 1: anything else.
     pub fn exit_code(&self) -> u8 {
+        use std::io::ErrorKind as K;
         match self {
             Self::Invalid { .. }
             | Self::UnknownTap { .. }
@@ -104,7 +105,7 @@ impl Error {
             | Self::Corrupt { .. }
             | Self::RunDir { .. } => 2,
             Self::Io { source, .. } => match source.kind() {
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => 2,
+                K::NotFound | K::PermissionDenied | K::NotADirectory | K::ReadOnlyFilesystem | K::AlreadyExists => 2,
                 _ => 1,
             },
             Self::Interrupted { .. } => 75,
@@ -115,7 +116,7 @@ impl Error {
 fn io_hint(source: &std::io::Error) -> Option<String> {
     use std::io::ErrorKind as K;
     let hint = match source.kind() {
-        K::NotFound => "check the path",
+        K::NotFound | K::NotADirectory => "check the path",
         K::PermissionDenied | K::ReadOnlyFilesystem => {
             "choose a folder that you may write to, or change its permissions"
         }

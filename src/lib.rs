@@ -12,6 +12,7 @@
 //! | 1 | [`data`]: checked containers; [`math`]: statistics; [`tensor`]: the door to burn |
 //! | 0 | [`error`], [`warning`], [`rng`] |
 #![forbid(unsafe_code)]
+#![allow(clippy::clone_on_copy, reason = "the devices of other backends are not Copy")]
 
 pub mod cli;
 pub mod data;

@@ -1,2 +1,50 @@
-//! (floor module)
+//! The command line: one file per subcommand. Clap's types end here.
+
+mod common;
 pub mod models;
+mod orthogonalize;
+mod rdm;
+mod report;
+mod run;
+
+use crate::error::Result;
+use clap::{Parser, Subcommand};
+
+/// From a network to a scanner-ready stimulus set, and from recordings back to the network.
+#[derive(Debug, Parser)]
+#[command(name = "orthoscope", version, max_term_width = 110, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Networks: list, inspect, import, check.
+    Models(models::ModelsArgs),
+    /// N images whose layer RDMs are mutually uncorrelated (or follow target RDMs).
+    Orthogonalize(Box<orthogonalize::OrthogonalizeArgs>),
+    /// Layer RDMs (fingerprints) of any set of images, compared with brain RDMs.
+    Rdm(Box<rdm::RdmArgs>),
+    /// (Re)write report.html of a run directory.
+    Report(report::ReportArgs),
+    /// Run a job from its TOML file.
+    Run(run::RunArgs),
+    /// Continue an interrupted run.
+    Resume(run::ResumeArgs),
+}
+
+/// Runs what was asked for.
+///
+/// # Errors
+/// The job's.
+pub fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Models(args) => models::run(args),
+        Command::Orthogonalize(args) => orthogonalize::run(*args),
+        Command::Rdm(args) => rdm::run(*args),
+        Command::Report(args) => report::run(&args),
+        Command::Run(args) => run::run(args),
+        Command::Resume(args) => run::resume(args),
+    }
+}

@@ -140,7 +140,9 @@ fn show_list(json: bool) -> Result<()> {
     let mut text = String::new();
     for l in &listed {
         text += &match &l.error {
-            None => format!("{}  {} x {}, {} parameters  {}\n", l.name, l.input[0], l.input[1], l.parameters, l.description),
+            None => {
+                format!("{}  {} x {}, {} parameters  {}\n", l.name, l.input[0], l.input[1], l.parameters, l.description)
+            }
             Some(error) => format!("{}  unusable: {error}\n", l.name),
         };
     }
@@ -225,10 +227,21 @@ mod tests {
     }
 
     fn tiny(dir: &Path) {
-        let input = InputSpec { height: 12, width: 12, order: ChannelOrder::Rgb, range: 1.0, mean: vec![0.5; 3], std: vec![0.5; 3] };
+        let input = InputSpec {
+            height: 12,
+            width: 12,
+            order: ChannelOrder::Rgb,
+            range: 1.0,
+            mean: vec![0.5; 3],
+            std: vec![0.5; 3],
+        };
         let mut b = GraphBuilder::new("tiny", input, Default::default()).unwrap();
-        b.add_weight("w", ArrayD::from_shape_fn(IxDyn(&[4, 3, 3, 3]), |i| (i[0] * 7 + i[2] * 3 + i[3]) as f32 * 0.1 - 1.0));
-        let op = Op::Conv2d { weight: "w".into(), bias: None, stride: [2, 2], padding: [1; 4], dilation: [1, 1], groups: 1 };
+        b.add_weight(
+            "w",
+            ArrayD::from_shape_fn(IxDyn(&[4, 3, 3, 3]), |i| (i[0] * 7 + i[2] * 3 + i[3]) as f32 * 0.1 - 1.0),
+        );
+        let op =
+            Op::Conv2d { weight: "w".into(), bias: None, stride: [2, 2], padding: [1; 4], dilation: [1, 1], groups: 1 };
         let x = b.push("conv.pre_relu", op, &[0]).unwrap();
         b.push("conv", Op::Relu, &[x]).unwrap();
         card::write(dir, &b.finish().unwrap(), &About::default(), Storage::F32, false).unwrap();

@@ -243,9 +243,9 @@ fn initial_coefficients(canvas: &Canvas, band: &Band, init: &Init<'_>) -> Array2
                     let spectrum = fft2(plane);
                     let cells = band.rows.len() * band.n_columns;
                     for (cell, ((r, c), scale)) in band.scale.indexed_iter().enumerate() {
-                        let value = spectrum[(band.rows[r], c)] / *scale;
-                        row[k * per_channel + cell] = value.re as f32;
-                        row[k * per_channel + cells + cell] = value.im as f32;
+                        let value = spectrum[(band.rows[r], c)];
+                        row[k * per_channel + cell] = (value.re / scale) as f32;
+                        row[k * per_channel + cells + cell] = (value.im / scale) as f32;
                     }
                 }
             }

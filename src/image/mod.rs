@@ -18,9 +18,20 @@ pub mod quantize;
 pub mod resize;
 pub mod scenes;
 pub mod spectrum;
-pub mod transform;
 
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
 mod testing;
+pub mod transform;
+pub mod upsampled;
+
+pub use aperture::Aperture;
+pub use constraint::Constraint;
+pub use fourier::{Fourier, FourierOptions};
+pub use laplacian::LaplacianGradient;
+pub use param::{Canvas, ImageParam, Init, render_array};
+pub use pixels::{Pixels, octave_sizes, resample_bilinear};
+pub use quantize::{dequantize, quantize};
+pub use transform::{JitterOptions, PROBES, Probe, Transform};
+pub use upsampled::Upsampled;

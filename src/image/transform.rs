@@ -121,13 +121,9 @@ impl Transform {
         if self.is_identity() {
             return images;
         }
-        let [n, channels, h, w] = images.dims();
-        let (precision, device) = (precision_of(&images), images.device());
+        let [_, _, h, w] = images.dims();
         let (ah, aw) = self.matrices(h, w);
-        let across: Tensor<2> = tensor_f64(aw.t(), precision, &device);
-        let down: Tensor<2> = tensor_f64(ah.view(), precision, &device);
-        let rows = images.reshape([n * channels * h, w]).matmul(constant(across)).reshape([n * channels, h, w]);
-        constant(down.reshape([1, h, h])).matmul(rows).reshape([n, channels, h, w])
+        mix(images, &ah, &aw)
     }
 
     /// The transformed images (n x channels x h x w), for scoring.
@@ -157,6 +153,17 @@ impl Transform {
         }
         if parts.is_empty() { "unchanged".into() } else { parts.join(", ") }
     }
+}
+
+/// `A_h X A_w^T` of each plane of n x channels x h x w images, differentiable; the matrices may change the size.
+pub fn mix(images: Var<4>, ah: &Array2<f64>, aw: &Array2<f64>) -> Var<4> {
+    let [n, channels, h, w] = images.dims();
+    let (rows, columns) = (ah.nrows(), aw.nrows());
+    let (precision, device) = (precision_of(&images), images.device());
+    let across: Tensor<2> = tensor_f64(aw.t(), precision, &device);
+    let down: Tensor<2> = tensor_f64(ah.view(), precision, &device);
+    let wide = images.reshape([n * channels * h, w]).matmul(constant(across)).reshape([n * channels, h, columns]);
+    constant(down.reshape([1, rows, h])).matmul(wide).reshape([n, channels, rows, columns])
 }
 
 /// `A_h X A_w^T` of each plane of n x channels x h x w images; the matrices may change the size. In 32 bits.

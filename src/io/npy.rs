@@ -87,7 +87,7 @@ pub fn write<A: WritableElement, D: Dimension>(path: &Path, array: &ArrayRef<A, 
     atomic::write(path, &encode(array))
 }
 
-/// The bytes of an npy file; see [`write`].
+/// The bytes of an npy file; see [`write()`].
 pub fn encode<A: WritableElement, D: Dimension>(array: &ArrayRef<A, D>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(128 + array.len() * size_of::<A>());
     array.write_npy(&mut bytes).expect("a Vec takes every byte, and a shape of numbers is a valid header");

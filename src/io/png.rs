@@ -21,7 +21,7 @@ pub fn write(path: &Path, pixels: ArrayView3<'_, u8>) -> Result<()> {
     atomic::write(path, &encode(pixels)?)
 }
 
-/// The bytes of a PNG file; see [`write`].
+/// The bytes of a PNG file; see [`write()`].
 pub fn encode(pixels: ArrayView3<'_, u8>) -> Result<Vec<u8>> {
     let (height, width, n_channels) = pixels.dim();
     let side = |n: usize| u32::try_from(n).ok().filter(|&n| n > 0 && n <= 65_535);
@@ -37,7 +37,7 @@ pub fn encode(pixels: ArrayView3<'_, u8>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads an image that [`write`] wrote (any PNG or JPEG that [`super::images`] takes).
+/// Reads an image that [`write()`] wrote (any PNG or JPEG that [`super::images`] takes).
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] when it is damaged.

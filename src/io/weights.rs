@@ -106,7 +106,7 @@ pub fn write(path: &Path, weights: &Weights, metadata: &BTreeMap<String, String>
     atomic::write_with(path, |file| file.write_all(&bytes))
 }
 
-/// The bytes of a safetensors file; see [`write`].
+/// The bytes of a safetensors file; see [`write()`].
 pub fn encode(weights: &Weights, metadata: &BTreeMap<String, String>, storage: Storage) -> Result<Vec<u8>> {
     let (size, dtype) = match storage {
         Storage::F32 => (4, "F32"),

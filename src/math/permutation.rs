@@ -19,7 +19,7 @@ pub enum Tail {
 /// Two statistics closer than this are one value: a permutation that changes nothing may differ in its last bits.
 const SAME: f64 = 1e-12;
 
-/// Relabels the conditions of a condensed matrix: entry (i, j) of the result is entry (order[i], order[j]) of `values`.
+/// Relabels the conditions of a condensed matrix: entry `(i, j)` of the result is entry `(order[i], order[j])` of `values`.
 ///
 /// # Shapes
 /// `values`: n (n - 1) / 2; `order`: a permutation of 0..n.

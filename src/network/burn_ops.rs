@@ -239,5 +239,6 @@ fn lrn<B: Backend>(x: Tensor<B, 4>, size: usize, alpha: f32, beta: f32, k: f32) 
     let zeros = Tensor::zeros([n, half, h, w], (&x.device(), x.dtype()));
     let padded = Tensor::cat(vec![zeros.clone(), squares, zeros], 1);
     let sum = (1..size).fold(padded.clone().narrow(1, 0, c), |sum, i| sum + padded.clone().narrow(1, i, c));
-    x / (sum * (alpha / size as f32) + k).powf_scalar(beta)
+    // In 64 bits: alpha / size is rarely a 32-bit number.
+    x / (sum.mul_scalar(f64::from(alpha) / size as f64) + k).powf_scalar(beta)
 }

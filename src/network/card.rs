@@ -85,7 +85,7 @@ pub struct About {
 }
 
 impl Card {
-    /// Describes a graph; the weights' hash is filled in by [`write`].
+    /// Describes a graph; the weights' hash is filled in by [`write()`].
     pub fn of(graph: &Graph, about: &About) -> Self {
         let node = |n: &super::graph::Node| CardNode {
             name: n.name.clone(),

@@ -68,7 +68,8 @@ impl CpuEngine {
     fn run(&mut self, gradient: bool, n_images: usize) -> Result<&mut Run> {
         let slot = if gradient { &mut self.train } else { &mut self.infer };
         if slot.is_none() {
-            let engine = Engine::new(&self.plan.net, &self.plan.taps, gradient, self.isa).map_err(complaint(&self.graph.name))?;
+            let engine = Engine::new(&self.plan.net, &self.plan.taps, gradient, self.isa)
+                .map_err(complaint(&self.graph.name))?;
             *slot = Some(Run { engine, session: None });
         }
         let run = slot.as_mut().expect("just made");

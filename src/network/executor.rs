@@ -49,7 +49,7 @@ pub enum TapGrad {
     /// d objective / d activations, N x C x H x W.
     Activations(Tensor<4>),
     /// d objective / d gram (N x N, need not be symmetric) and d objective / d sums (N):
-    /// d/d a_i = sum_j (gram[i, j] + gram[j, i]) a_j + sums[i].
+    /// `d/d a_i = sum_j (gram[i, j] + gram[j, i]) a_j + sums[i]`.
     Moments { gram: Tensor<2>, sums: Tensor<1> },
 }
 

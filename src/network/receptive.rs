@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_chain_and_a_union() {
-        let input = InputSpec { height: 32, width: 32, order: ChannelOrder::Grey, range: 1.0, mean: vec![0.0], std: vec![1.0] };
+        let input =
+            InputSpec { height: 32, width: 32, order: ChannelOrder::Grey, range: 1.0, mean: vec![0.0], std: vec![1.0] };
         let mut b = GraphBuilder::new("n", input, Default::default()).unwrap();
         let a = conv(&mut b, "a", 0, 7, 2, 3);
         let p = b.push("p", Op::MaxPool { kernel: [3, 3], stride: [2, 2], padding: [0; 4], ceil: true }, &[a]).unwrap();
@@ -135,22 +136,33 @@ mod tests {
     fn the_gradient_of_a_unit_fills_its_field() {
         use crate::network::{BurnExecutor, Executor, TapGrad, TapRequest, TapValue};
         use crate::tensor::{Device, Precision, array, tensor};
-        let input = InputSpec { height: 40, width: 40, order: ChannelOrder::Rgb, range: 1.0, mean: vec![0.0; 3], std: vec![1.0; 3] };
+        let input = InputSpec {
+            height: 40,
+            width: 40,
+            order: ChannelOrder::Rgb,
+            range: 1.0,
+            mean: vec![0.0; 3],
+            std: vec![1.0; 3],
+        };
         let mut b = GraphBuilder::new("n", input, Default::default()).unwrap();
         let a = conv(&mut b, "a", 0, 5, 2, 2);
         let c = conv(&mut b, "c", a, 3, 2, 1);
-        let pool = Op::AvgPool { kernel: [3, 3], stride: [1, 1], padding: [1; 4], ceil: false, count_include_pad: true };
+        let pool =
+            Op::AvgPool { kernel: [3, 3], stride: [1, 1], padding: [1; 4], ceil: false, count_include_pad: true };
         let p = b.push("p", pool, &[c]).unwrap();
         let graph = b.finish().unwrap();
-        let mut run = BurnExecutor::new(&graph, &[TapRequest::Activations(p)], Precision::F32, &Device::default()).unwrap();
+        let mut run =
+            BurnExecutor::new(&graph, &[TapRequest::Activations(p)], Precision::F32, &Device::default()).unwrap();
         let images = tensor::<4, _>(ArrayD::from_elem(IxDyn(&[1, 3, 40, 40]), 0.5f32).view(), &Device::default());
         let TapValue::Activations(v) = run.forward(&images).unwrap().remove(0) else { panic!() };
         let mut one = ArrayD::zeros(IxDyn(&v.dims()));
         one[[0, 0, 5, 4]] = 1.0f32;
         let gradient = array(&run.backward(&[TapGrad::Activations(tensor(one.view(), &Device::default()))]).unwrap());
         let field = receptive_fields(&graph)[p];
-        let rows: Vec<i64> = (0..40).filter(|&y| (0..40).any(|x| gradient[[0, 0, y, x]] != 0.0)).map(|y| y as i64).collect();
-        let columns: Vec<i64> = (0..40).filter(|&x| (0..40).any(|y| gradient[[0, 0, y, x]] != 0.0)).map(|x| x as i64).collect();
+        let rows: Vec<i64> =
+            (0..40).filter(|&y| (0..40).any(|x| gradient[[0, 0, y, x]] != 0.0)).map(|y| y as i64).collect();
+        let columns: Vec<i64> =
+            (0..40).filter(|&x| (0..40).any(|y| gradient[[0, 0, y, x]] != 0.0)).map(|x| x as i64).collect();
         let ends = |axis: Axis, i: usize| {
             let first = axis.start + (axis.stride * i) as i64;
             (first, first + axis.size as i64 - 1)

@@ -42,7 +42,11 @@ pub struct Embedded {
 
 /// Networks inside the program.
 pub fn embedded() -> &'static [Embedded] {
-    &[]
+    &[Embedded {
+        name: "mini-inception",
+        card: include_str!("../../models/mini-inception/card.toml"),
+        weights: include_bytes!("../../models/mini-inception/weights.safetensors"),
+    }]
 }
 
 /// Where named models are.

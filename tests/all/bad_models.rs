@@ -82,7 +82,12 @@ fn one_node(op_type: &str, version: i64) -> Vec<u8> {
             }),
         }),
     };
-    let node = onnx::Node { input: vec!["x".into()], output: vec!["y".into()], name: "stage5/odd".into(), op_type: op_type.into() };
+    let node = onnx::Node {
+        input: vec!["x".into()],
+        output: vec!["y".into()],
+        name: "stage5/odd".into(),
+        op_type: op_type.into(),
+    };
     let graph = onnx::Graph { node: vec![node], input: vec![info("x", &[1, 3, 8, 8])], output: vec![info("y", &[])] };
     onnx::Model { graph: Some(graph), opset: vec![onnx::Opset { domain: String::new(), version }] }.encode_to_vec()
 }

@@ -4,8 +4,8 @@ use crate::support::data;
 use ndarray::{ArrayD, IxDyn};
 use orthoscope::network::zoo::{LoadOptions, load_model};
 use orthoscope::network::{
-    BurnExecutor, ChannelOrder, CpuEngine, Executor, FlattenOrder, Graph, GraphBuilder, InputSpec, NodeId, Op, TapGrad, TapRequest,
-    TapValue, Weights,
+    BurnExecutor, ChannelOrder, CpuEngine, Executor, FlattenOrder, Graph, GraphBuilder, InputSpec, NodeId, Op, TapGrad,
+    TapRequest, TapValue, Weights,
 };
 use orthoscope::rng;
 use orthoscope::tensor::{Device, Precision, SMALL, Tensor, array, array_f64, tensor, tensor_f64};
@@ -36,7 +36,8 @@ fn compare(graph: &Graph, taps: &[TapRequest], n: usize, bound: &Bound) {
                 }
                 (TapValue::Moments(a), TapValue::Moments(b)) => {
                     assert_eq!(a.n_units, b.n_units);
-                    let error = relative(&array_f64(&a.gram).mapv(|v| v as f32), &array_f64(&b.gram).mapv(|v| v as f32));
+                    let error =
+                        relative(&array_f64(&a.gram).mapv(|v| v as f32), &array_f64(&b.gram).mapv(|v| v as f32));
                     assert!(error < 10.0 * bound.activations, "{}: gram {k} differs by {error}", graph.name);
                 }
                 _ => panic!("a tap of another kind"),
@@ -53,7 +54,9 @@ fn compare(graph: &Graph, taps: &[TapRequest], n: usize, bound: &Bound) {
 
 fn pushed(k: u64, value: &TapValue, device: &Device) -> TapGrad {
     match value {
-        TapValue::Activations(a) => TapGrad::Activations(tensor(random(k, "activation gradient", &a.dims(), -1.0, 1.0).view(), device)),
+        TapValue::Activations(a) => {
+            TapGrad::Activations(tensor(random(k, "activation gradient", &a.dims(), -1.0, 1.0).view(), device))
+        }
         TapValue::Moments(m) => {
             let n = m.gram.dims()[0];
             let scale = 1e-2 / m.n_units as f32;
@@ -79,8 +82,14 @@ struct Net {
 impl Net {
     fn new(name: &str, order: ChannelOrder, size: usize) -> Self {
         let n = if order == ChannelOrder::Grey { 1 } else { 3 };
-        let input =
-            InputSpec { height: size, width: size, order, range: 255.0, mean: (0..n).map(|c| 100.0 + c as f32).collect(), std: vec![60.0; n] };
+        let input = InputSpec {
+            height: size,
+            width: size,
+            order,
+            range: 255.0,
+            mean: (0..n).map(|c| 100.0 + c as f32).collect(),
+            std: vec![60.0; n],
+        };
         Self { builder: GraphBuilder::new(name, input, Weights::new()).unwrap(), count: 0 }
     }
 
@@ -101,7 +110,8 @@ impl Net {
     fn conv(&mut self, x: NodeId, out: usize, k: usize, stride: usize, groups: usize) -> NodeId {
         let channels = self.builder.shape(x).channels;
         let (weight, bias) = (self.weight(&[out, channels / groups, k, k]), self.weight(&[out]));
-        let op = Op::Conv2d { weight, bias: Some(bias), stride: [stride; 2], padding: [k / 2; 4], dilation: [1, 1], groups };
+        let op =
+            Op::Conv2d { weight, bias: Some(bias), stride: [stride; 2], padding: [k / 2; 4], dilation: [1, 1], groups };
         self.push(op, &[x])
     }
 

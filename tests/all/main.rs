@@ -1,5 +1,6 @@
 //! All integration tests in one binary.
 
+mod architecture;
 mod bad_models;
 mod brains;
 mod compact;
@@ -8,7 +9,10 @@ mod cross_reader;
 mod fused_training;
 mod googlenet;
 mod mini_inception;
+mod objectives;
 mod ops;
+mod program;
+mod runs;
 mod squeezenet;
 mod support;
 mod torch_archs;

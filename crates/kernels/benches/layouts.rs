@@ -22,6 +22,7 @@ impl Builder {
     pub fn push(&mut self, op: Op, inputs: &[Id]) -> Id {
         self.net.push(op, inputs, Activation::None).unwrap()
     }
+    #[allow(clippy::too_many_arguments, reason = "a convolution has as many numbers")]
     pub fn conv(&mut self, x: Id, out: usize, k: usize, s: usize, pad: Padding, groups: usize, act: Activation) -> Id {
         let c = self.net.nodes[x].shape.c / groups;
         let weight = self.values(out * c * k * k, (6.0 / (c * k * k) as f32).sqrt());
@@ -33,7 +34,10 @@ impl Builder {
         self.conv(x, out, k, s, Padding::all(k / 2), 1, Activation::Relu)
     }
     pub fn max(&mut self, x: Id, k: usize, s: usize, p: usize, ceil: bool) -> Id {
-        self.push(Op::Pool(Pool { kind: PoolKind::Max, kernel: (k, k), stride: (s, s), pad: Padding::all(p), ceil }), &[x])
+        self.push(
+            Op::Pool(Pool { kind: PoolKind::Max, kernel: (k, k), stride: (s, s), pad: Padding::all(p), ceil }),
+            &[x],
+        )
     }
     pub fn linear(&mut self, x: Id, out: usize, order: Order, act: Activation) -> Id {
         let n = self.net.nodes[x].shape.len();
@@ -88,7 +92,9 @@ pub fn squeezenet() -> (Net, Vec<Id>) {
     let mut b = Builder::new(224);
     let mut x = b.conv(0, 64, 3, 2, Padding::all(0), 1, Activation::Relu);
     let mut taps = vec![];
-    for (i, (s, e)) in [(16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)].into_iter().enumerate() {
+    for (i, (s, e)) in
+        [(16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)].into_iter().enumerate()
+    {
         if matches!(i, 0 | 2 | 4) {
             x = b.max(x, 3, 2, 0, true);
         }

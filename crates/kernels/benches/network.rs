@@ -38,7 +38,8 @@ fn main() {
         let moments: Vec<_> = (0..taps.len()).filter(|_| !plain).map(|k| session.moments(&engine, k)).collect();
         let half = start.elapsed().as_secs_f64() * 1e3;
         let ones = vec![1.0f32; n];
-        let pushed: Vec<_> = moments.iter().map(|m| (m.gram.iter().map(|g| g * 1e-9).collect::<Vec<f64>>(), m.sums.clone())).collect();
+        let pushed: Vec<_> =
+            moments.iter().map(|m| (m.gram.iter().map(|g| g * 1e-9).collect::<Vec<f64>>(), m.sums.clone())).collect();
         let grads: Vec<TapGradient<'_, f32>> = match plain {
             true => vec![TapGradient::Plain(&ones)],
             false => pushed.iter().map(|(g, s)| TapGradient::Moments(g, s)).collect(),

@@ -143,7 +143,14 @@ impl<T: Real> Depthwise<T> {
     }
 
     #[inline(always)]
-    unsafe fn finish<S: Simd<T = T>, const M: usize>(&self, mem: &Mem<T>, y: usize, x: usize, channel: usize, acc: [S::V; M]) {
+    unsafe fn finish<S: Simd<T = T>, const M: usize>(
+        &self,
+        mem: &Mem<T>,
+        y: usize,
+        x: usize,
+        channel: usize,
+        acc: [S::V; M],
+    ) {
         let place = |grid: &Grid, i: usize| grid.at + (y * grid.row + (x + i) * grid.col + channel) as isize;
         // SAFETY: output pixels lie inside the destination, values inside theirs.
         unsafe {
@@ -182,6 +189,9 @@ impl<T: Real> Depthwise<T> {
         let total = mem.block(self.src.space).1 as isize;
         let (rows, cols) = (self.taps.0 as isize - 1, self.taps.1 as isize - 1);
         let extent = rows * self.tap_row + cols * self.tap_col + ((m - 1) * self.src.col + lanes) as isize;
-        assert!(self.taps.0 == 0 || self.taps.1 == 0 || (start >= 0 && start + extent <= total), "{start}+{extent} of {total}");
+        assert!(
+            self.taps.0 == 0 || self.taps.1 == 0 || (start >= 0 && start + extent <= total),
+            "{start}+{extent} of {total}"
+        );
     }
 }

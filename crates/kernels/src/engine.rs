@@ -141,7 +141,12 @@ impl<T: Real> Session<T> {
     ///
     /// # Errors
     /// Lengths that do not fit, a gradient of another kind than its tap, or a program without the way back.
-    pub fn backward(&mut self, engine: &Engine<T>, grads: &[TapGradient<'_, T>], out: &mut [T]) -> Result<(), SpecError> {
+    pub fn backward(
+        &mut self,
+        engine: &Engine<T>,
+        grads: &[TapGradient<'_, T>],
+        out: &mut [T],
+    ) -> Result<(), SpecError> {
         let program = &engine.program;
         let (planes, h, w) = program.pixels;
         expect("gradients", program.taps.len(), grads.len())?;
@@ -163,7 +168,9 @@ impl<T: Real> Session<T> {
                     expect("gradient at a Gram matrix", n * n, gram.len())?;
                     expect("gradient at sums", n, sums.len())?;
                     let both = |p: usize| T::from_f64(gram[p] + gram[p % n * n + p / n]);
-                    external.moments.push(((0..n * n).map(both).collect(), sums.iter().map(|&s| T::from_f64(s)).collect()));
+                    external
+                        .moments
+                        .push(((0..n * n).map(both).collect(), sums.iter().map(|&s| T::from_f64(s)).collect()));
                 }
                 _ => return Err(SpecError("backward: expected a gradient of its tap's kind, found another".into())),
             }
@@ -288,8 +295,11 @@ impl<T: Real> Session<T> {
         let (images, tail) = self.images.as_mut_slice().split_at_mut(whole * stride);
         let (bytes, tail_bytes) = self.bytes.split_at_mut(whole * n_bytes);
         let workers = &self.workers;
-        let bytes: Vec<&mut [u8]> =
-            if n_bytes == 0 { (0..whole).map(|_| Default::default()).collect() } else { bytes.chunks_mut(n_bytes).collect() };
+        let bytes: Vec<&mut [u8]> = if n_bytes == 0 {
+            (0..whole).map(|_| Default::default()).collect()
+        } else {
+            bytes.chunks_mut(n_bytes).collect()
+        };
         images.par_chunks_mut(stride).zip(bytes).enumerate().with_max_len(1).for_each(|(i, (image, bytes))| {
             let mut worker = take(workers, engine);
             let mem = Mem::new(image, worker.as_mut_slice(), bytes, stride, i..i + 1);

@@ -38,8 +38,20 @@ impl<T: Real> Act<T> {
     pub fn value(self, z: T) -> T {
         match self {
             Act::None => z,
-            Act::Relu => if z > T::ZERO { z } else { T::ZERO },
-            Act::Leaky(slope) => if z > T::ZERO { z } else { slope * z },
+            Act::Relu => {
+                if z > T::ZERO {
+                    z
+                } else {
+                    T::ZERO
+                }
+            }
+            Act::Leaky(slope) => {
+                if z > T::ZERO {
+                    z
+                } else {
+                    slope * z
+                }
+            }
             Act::Sigmoid => T::ONE / (T::ONE + (-z).exp()),
             Act::Tanh => z.tanh(),
         }
@@ -49,8 +61,20 @@ impl<T: Real> Act<T> {
     pub fn pull(self, y: T, g: T) -> T {
         match self {
             Act::None => g,
-            Act::Relu => if y > T::ZERO { g } else { T::ZERO },
-            Act::Leaky(slope) => if y > T::ZERO { g } else { slope * g },
+            Act::Relu => {
+                if y > T::ZERO {
+                    g
+                } else {
+                    T::ZERO
+                }
+            }
+            Act::Leaky(slope) => {
+                if y > T::ZERO {
+                    g
+                } else {
+                    slope * g
+                }
+            }
             Act::Sigmoid => g * y * (T::ONE - y),
             Act::Tanh => g * (T::ONE - y * y),
         }
@@ -74,6 +98,9 @@ impl<T: Real> Act<T> {
         }
     }
     /// The activation of a vector.
+    ///
+    /// # Safety
+    /// Called inside `S::vectorize`.
     #[inline(always)]
     pub unsafe fn value_vector<S: Simd<T = T>>(self, z: S::V) -> S::V {
         // SAFETY: the caller runs inside `S::vectorize`.
@@ -87,6 +114,9 @@ impl<T: Real> Act<T> {
         }
     }
     /// The derivative of a vector, from the value `y`, times `g`.
+    ///
+    /// # Safety
+    /// Called inside `S::vectorize`.
     #[inline(always)]
     pub unsafe fn pull_vector<S: Simd<T = T>>(self, y: S::V, g: S::V) -> S::V {
         // SAFETY: the caller runs inside `S::vectorize`.
@@ -137,7 +167,10 @@ impl<T: Real> Store<T> {
         for x in 0..g.w as isize {
             // SAFETY: pixels inside both tensors.
             let (g, v) = unsafe {
-                (mem.write(g.space, g.pixel(y as isize, x), g.c), mem.read(values.space, values.pixel(y as isize, x), g.c))
+                (
+                    mem.write(g.space, g.pixel(y as isize, x), g.c),
+                    mem.read(values.space, values.pixel(y as isize, x), g.c),
+                )
             };
             act.pull_row(v, g);
         }

@@ -122,7 +122,8 @@ impl<T: Real> LrnBackward<T> {
             for j in 0..self.gx.w {
                 let (r, q) = (i as isize, j as isize);
                 // SAFETY: pixels of the tensors and of the caller's rows.
-                let (x, gy, gx) = unsafe { (pixel(mem, &self.x, r, q), pixel(mem, &self.gy, r, q), pixel_mut(mem, &self.gx, r, q)) };
+                let (x, gy, gx) =
+                    unsafe { (pixel(mem, &self.x, r, q), pixel(mem, &self.gy, r, q), pixel_mut(mem, &self.gx, r, q)) };
                 squares.channels().iter_mut().zip(x).for_each(|(s, &x)| *s = x * x);
                 squares.windowed(&mut sums);
                 let lines = direct.iter_mut().zip(cross.channels());

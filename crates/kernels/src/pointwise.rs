@@ -129,7 +129,8 @@ impl<T: Real> SoftmaxBackward<T> {
             for j in 0..self.gx.w {
                 let (r, c) = (i as isize, j as isize);
                 // SAFETY: pixels of the tensors and of the caller's rows.
-                let (y, gy, gx) = unsafe { (pixel(mem, &self.y, r, c), pixel(mem, &self.gy, r, c), pixel_mut(mem, &self.gx, r, c)) };
+                let (y, gy, gx) =
+                    unsafe { (pixel(mem, &self.y, r, c), pixel(mem, &self.gy, r, c), pixel_mut(mem, &self.gx, r, c)) };
                 let mut dot = T::ZERO;
                 y.iter().zip(gy).for_each(|(&y, &g)| dot += y * g);
                 for ((o, &y), &g) in gx.iter_mut().zip(y).zip(gy) {

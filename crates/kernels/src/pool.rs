@@ -210,7 +210,9 @@ mod tests {
 
     #[test]
     fn covering_inverts_covered() {
-        for (n, k, s, before, windows) in [(7, 3, 2, 1, 4), (8, 3, 2, 0, 4), (5, 2, 3, 0, 2), (6, 5, 1, 2, 6), (4, 1, 2, 0, 2)] {
+        for (n, k, s, before, windows) in
+            [(7, 3, 2, 1, 4), (8, 3, 2, 0, 4), (5, 2, 3, 0, 2), (6, 5, 1, 2, 6), (4, 1, 2, 0, 2)]
+        {
             for p in 0..n {
                 let expected: Vec<usize> = (0..windows).filter(|&i| covered(i, k, s, before, n).contains(&p)).collect();
                 let found: Vec<usize> = covering(p, k, s, before, windows).collect();

@@ -226,7 +226,8 @@ impl Net {
     /// A network that so far only has an image of `shape`, given to it unchanged.
     pub fn new(shape: Shape) -> Self {
         let input = Node { op: Op::Input(shape), inputs: vec![], act: Activation::None, shape };
-        let unit = |c: usize| Prepare { gains: (0..shape.c).map(|k| f32::from(u8::from(k == c))).collect(), offset: 0.0 };
+        let unit =
+            |c: usize| Prepare { gains: (0..shape.c).map(|k| f32::from(u8::from(k == c))).collect(), offset: 0.0 };
         Net { nodes: vec![input], prepare: (0..shape.c).map(unit).collect() }
     }
 
@@ -318,7 +319,7 @@ fn conv_shape(conv: &Conv, x: Shape) -> Result<Shape, String> {
     if [kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1, *groups, *out].contains(&0) {
         return Err("convolution: kernel, stride, dilation, groups and channels must be at least 1".into());
     }
-    if x.c % groups != 0 || out % groups != 0 {
+    if !x.c.is_multiple_of(*groups) || !out.is_multiple_of(*groups) {
         return Err(format!("convolution: {groups} groups divide neither {} nor {out} channels", x.c));
     }
     expect("convolution weight length", out * x.c / groups * kernel.0 * kernel.1, conv.weight.len())?;

@@ -75,11 +75,17 @@ impl<T: Real> Step<T> {
             Step::Export(_) => "export".into(),
             Step::Conv(s) => {
                 let block = &s.blocks[0];
-                let k: u32 = s.runs[block.runs.clone()].iter().flat_map(|r| &s.segments[r.segments.clone()]).map(|g| g.len).sum();
+                let k: u32 = s.runs[block.runs.clone()]
+                    .iter()
+                    .flat_map(|r| &s.segments[r.segments.clone()])
+                    .map(|g| g.len)
+                    .sum();
                 let n: usize = s.blocks.iter().map(|b| b.valid).sum();
                 format!("product {} x {k} x {n}{}", s.n_pixels, if s.batch { " (batch)" } else { "" })
             }
-            Step::Depthwise(s) => format!("depthwise {} x {} x {}, {}x{}", s.n_rows, s.n_cols, s.n_channels, s.taps.0, s.taps.1),
+            Step::Depthwise(s) => {
+                format!("depthwise {} x {} x {}, {}x{}", s.n_rows, s.n_cols, s.n_channels, s.taps.0, s.taps.1)
+            }
             Step::PoolForward(s) => format!("pool {} x {} x {}", s.y.h, s.y.w, s.y.c),
             Step::PoolBackward(s) => format!("pool gradient {} x {} x {}", s.gx.h, s.gx.w, s.gx.c),
             Step::LrnForward(s) => format!("lrn {} x {} x {}", s.y.h, s.y.w, s.y.c),

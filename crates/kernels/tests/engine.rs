@@ -122,9 +122,8 @@ fn check(name: &str, net: &Net, taps: &[Tap], n: usize) {
             Tap::Plain(_) => close(&format!("{name}: f64 tap {id}"), &exact.taps[k], &all, 1e-12),
             Tap::Moments(_) => {
                 let rows: Vec<&[f64]> = all.chunks(all.len() / n).collect();
-                let gram: Vec<f64> = (0..n * n)
-                    .map(|p| rows[p / n].iter().zip(rows[p % n]).map(|(a, b)| a * b).sum())
-                    .collect();
+                let gram: Vec<f64> =
+                    (0..n * n).map(|p| rows[p / n].iter().zip(rows[p % n]).map(|(a, b)| a * b).sum()).collect();
                 close(&format!("{name}: f64 gram {id}"), &exact.moments[k].0, &gram, 1e-12);
                 let sums: Vec<f64> = rows.iter().map(|r| r.iter().sum()).collect();
                 close(&format!("{name}: f64 sums {id}"), &exact.moments[k].1, &sums, 1e-12);
@@ -138,7 +137,10 @@ fn check(name: &str, net: &Net, taps: &[Tap], n: usize) {
         let slope = (scalar(net, taps, &moved(step), n, 7) - scalar(net, taps, &moved(-step), n, 7)) / (2.0 * step);
         let found: f64 = exact.gradient.iter().zip(&direction).map(|(a, b)| a * b).sum();
         let norm = exact.gradient.iter().map(|v| v * v).sum::<f64>().sqrt();
-        assert!((slope - found).abs() <= 2e-5 * (norm + 1.0), "{name}: direction {trial}: expected {slope}, found {found}");
+        assert!(
+            (slope - found).abs() <= 2e-5 * (norm + 1.0),
+            "{name}: direction {trial}: expected {slope}, found {found}"
+        );
     }
     for set in isa::available() {
         let fast = run::<f32>(net, taps, set, &pixels, n, 7);
@@ -154,10 +156,29 @@ fn check(name: &str, net: &Net, taps: &[Tap], n: usize) {
     }
 }
 
-fn conv(g: &mut Lcg, cin: usize, out: usize, k: (usize, usize), s: (usize, usize), pad: Padding, d: (usize, usize), groups: usize) -> Op {
+#[allow(clippy::too_many_arguments, reason = "a convolution has as many numbers")]
+fn conv(
+    g: &mut Lcg,
+    cin: usize,
+    out: usize,
+    k: (usize, usize),
+    s: (usize, usize),
+    pad: Padding,
+    d: (usize, usize),
+    groups: usize,
+) -> Op {
     let n = out * cin / groups * k.0 * k.1;
     let scale = 1.5 / ((cin / groups * k.0 * k.1) as f32).sqrt();
-    Op::Conv(Conv { weight: g.values(n, scale), bias: g.values(out, 0.3), out, kernel: k, stride: s, pad, dilation: d, groups })
+    Op::Conv(Conv {
+        weight: g.values(n, scale),
+        bias: g.values(out, 0.3),
+        out,
+        kernel: k,
+        stride: s,
+        pad,
+        dilation: d,
+        groups,
+    })
 }
 
 fn pad(top: usize, left: usize, bottom: usize, right: usize) -> Padding {
@@ -209,7 +230,9 @@ fn convolutions() {
 
 #[test]
 fn first_layers() {
-    for (i, (k, s, p, d)) in [(7, 2, 3, 1), (5, 1, 2, 1), (3, 1, 1, 2), (11, 4, 2, 1), (3, 3, 0, 1), (1, 2, 0, 1)].into_iter().enumerate() {
+    for (i, (k, s, p, d)) in
+        [(7, 2, 3, 1), (5, 1, 2, 1), (3, 1, 1, 2), (11, 4, 2, 1), (3, 3, 0, 1), (1, 2, 0, 1)].into_iter().enumerate()
+    {
         for planes in [1, 3, 4] {
             let mut g = Lcg::new(i as u64);
             let mut net = start(23, 19, planes);
@@ -267,7 +290,8 @@ fn one_pixel_operations() {
     check("lrn", &net, &taps, 2);
     let (net, taps) = sandwich(|_| lrn(3, 0.6), Activation::Sigmoid, 4, 6, 5);
     check("lrn 0.6", &net, &taps, 2);
-    for (i, act) in [NONE, RELU, Activation::Leaky(0.1), Activation::Sigmoid, Activation::Tanh].into_iter().enumerate() {
+    for (i, act) in [NONE, RELU, Activation::Leaky(0.1), Activation::Sigmoid, Activation::Tanh].into_iter().enumerate()
+    {
         let (net, taps) = sandwich(|_| Op::Identity, act, 9, 4, 5);
         check(&format!("activation {i}"), &net, &taps, 2);
         let (net, taps) = sandwich(|g| conv(g, 9, 21, (3, 3), (1, 1), Padding::all(1), (1, 1), 1), act, 9, 4, 5);
@@ -330,7 +354,12 @@ fn branches() {
         check(&format!("block {i}"), &net, &[Tap::Moments(block)], 3);
         check(&format!("branches {i}, all tapped"), &net, &all.map(Tap::Plain), 2);
         check(&format!("branches {i}, all moments"), &net, &all.map(Tap::Moments), 5);
-        check(&format!("branches {i}, mixed"), &net, &[Tap::Moments(block), Tap::Plain(block), Tap::Moments(last), Tap::Plain(three)], 7);
+        check(
+            &format!("branches {i}, mixed"),
+            &net,
+            &[Tap::Moments(block), Tap::Plain(block), Tap::Moments(last), Tap::Plain(three)],
+            7,
+        );
     }
 }
 
@@ -340,7 +369,10 @@ fn preparation_mixes_planes() {
     let mut net = start(9, 8, 3);
     net.prepare = [2usize, 1, 0]
         .iter()
-        .map(|&k| Prepare { gains: (0..3).map(|p| if p == k { 255.0 } else { 0.0 }).collect(), offset: -120.0 + k as f32 })
+        .map(|&k| Prepare {
+            gains: (0..3).map(|p| if p == k { 255.0 } else { 0.0 }).collect(),
+            offset: -120.0 + k as f32,
+        })
         .collect();
     let a = net.push(conv(&mut g, 3, 9, (3, 3), (2, 2), Padding::all(1), (1, 1), 1), &[0], RELU).unwrap();
     check("bgr", &net, &[Tap::Plain(a), Tap::Moments(0)], 2);
@@ -363,8 +395,9 @@ fn random_networks() {
             let (k, s) = (g.pick(&[1, 1, 3, 3, 5]), g.pick(&[1, 1, 1, 2]));
             let margin = pad(g.below(k), g.below(k), g.below(k), g.below(k));
             let same: Vec<usize> = (0..net.nodes.len()).filter(|&i| net.nodes[i].shape == shape).collect();
-            let alike: Vec<usize> =
-                (1..net.nodes.len()).filter(|&i| (net.nodes[i].shape.h, net.nodes[i].shape.w) == (shape.h, shape.w)).collect();
+            let alike: Vec<usize> = (1..net.nodes.len())
+                .filter(|&i| (net.nodes[i].shape.h, net.nodes[i].shape.w) == (shape.h, shape.w))
+                .collect();
             let (op, inputs, act) = match g.below(9) {
                 0..=2 => {
                     let out = 1 + g.below(24);
@@ -373,7 +406,11 @@ fn random_networks() {
                 3 => (conv(&mut g, shape.c, shape.c, (k, k), (s, s), margin, (1, 1), shape.c), vec![x], act),
                 4 => {
                     let kind = [PoolKind::Max, PoolKind::AvgIncludePad, PoolKind::AvgExcludePad][g.below(3)];
-                    (Op::Pool(Pool { kind, kernel: (k, k), stride: (s, s), pad: margin, ceil: g.below(2) == 0 }), vec![x], act)
+                    (
+                        Op::Pool(Pool { kind, kernel: (k, k), stride: (s, s), pad: margin, ceil: g.below(2) == 0 }),
+                        vec![x],
+                        act,
+                    )
                 }
                 5 => (Op::Add, (0..2 + g.below(2)).map(|_| same[g.below(same.len())]).collect(), act),
                 6 if !alike.is_empty() => {

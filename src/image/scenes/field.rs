@@ -1,8 +1,8 @@
 //! Random scalar fields: lattice noise, noise of a given spectrum, and the backgrounds made from them.
 
 use super::canvas::{Canvas, Dice, Rgb, mix, smoothstep};
-use rustfft::FftPlanner;
-use rustfft::num_complex::Complex;
+use crate::image::spectrum::inverse;
+use ndarray::Array2;
 
 /// Uniform in [0, 1), a function of a lattice point and a key.
 pub(super) fn hash(x: i32, y: i32, key: u32) -> f32 {
@@ -63,23 +63,18 @@ pub(super) fn background(canvas: &mut Canvas, dice: &mut Dice) -> Rgb {
 /// frequencies in cycles per image; by the inverse Fourier transform of a spectrum with random phases.
 pub(super) fn spectral(size: usize, dice: &mut Dice, amplitude: impl Fn(f32, f32) -> f32) -> (Vec<f32>, Vec<f32>) {
     let signed = |i: usize| if i > size / 2 { i as f32 - size as f32 } else { i as f32 };
-    let mut data: Vec<Complex<f32>> = (0..size * size)
-        .map(|i| {
-            let (fx, fy) = (signed(i % size), signed(i / size));
-            let strength = if i == 0 { 0.0 } else { amplitude(fx, fy) };
-            let (re, im) = (dice.normal(), dice.normal());
-            Complex::new(re * strength, im * strength)
-        })
-        .collect();
-    let fft = FftPlanner::new().plan_fft_inverse(size);
-    fft.process(&mut data);
-    let mut turned: Vec<Complex<f32>> = (0..size * size).map(|i| data[i % size * size + i / size]).collect();
-    fft.process(&mut turned);
+    let (mut re, mut im) = (Array2::<f32>::zeros((size, size)), Array2::<f32>::zeros((size, size)));
+    for (i, (re, im)) in re.iter_mut().zip(&mut im).enumerate() {
+        let (fx, fy) = (signed(i % size), signed(i / size));
+        let strength = if i == 0 { 0.0 } else { amplitude(fx, fy) };
+        (*re, *im) = (dice.normal() * strength, dice.normal() * strength);
+    }
+    let (re, im) = inverse(&re, &im);
     let field = |values: Vec<f32>| {
         let sd = (values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32).sqrt().max(1e-12);
         values.into_iter().map(|v| v / sd).collect()
     };
-    (field(turned.iter().map(|c| c.re).collect()), field(turned.iter().map(|c| c.im).collect()))
+    (field(re.t().iter().copied().collect()), field(im.t().iter().copied().collect()))
 }
 
 /// Paints two fields: the first from one colour to another, the second as a tint.

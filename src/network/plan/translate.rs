@@ -22,8 +22,7 @@ struct Translator<'a> {
 /// [`Error::Invalid`] for an operation that the engine cannot do.
 pub fn nodes(graph: &Graph, wanted: &[NodeId], net: &mut Net) -> Result<Vec<Id>> {
     let n = graph.nodes().len();
-    let mut t =
-        Translator { graph, wanted, needed: graph.needed(wanted), ids: vec![0; n], orders: vec![None; n] };
+    let mut t = Translator { graph, wanted, needed: graph.needed(wanted), ids: vec![0; n], orders: vec![None; n] };
     for id in (1..n).filter(|&id| t.needed[id]).collect::<Vec<_>>() {
         t.ids[id] = t.node(id, net)?;
         let node = graph.node(id);
@@ -73,7 +72,11 @@ impl Translator<'_> {
         if let Op::Flatten { order } = &node.op {
             let linear = |&n: &NodeId| matches!(self.graph.node(n).op, Op::Linear { .. });
             let readers = self.readers(id);
-            if !self.wanted.contains(&id) && !readers.is_empty() && readers.iter().all(linear) && self.orders[node.inputs[0]].is_none() {
+            if !self.wanted.contains(&id)
+                && !readers.is_empty()
+                && readers.iter().all(linear)
+                && self.orders[node.inputs[0]].is_none()
+            {
                 self.orders[id] = Some(order_of(*order));
                 return Ok(inputs[0]);
             }
@@ -101,7 +104,9 @@ impl Translator<'_> {
                     groups: *groups,
                 })
             }
-            Op::ChannelAffine { scale, shift } => Kernel::Affine { scale: self.values(scale), shift: self.values(shift) },
+            Op::ChannelAffine { scale, shift } => {
+                Kernel::Affine { scale: self.values(scale), shift: self.values(shift) }
+            }
             Op::MaxPool { kernel, stride, padding, ceil } => Kernel::Pool(Pool {
                 kind: PoolKind::Max,
                 kernel: pair(kernel),
@@ -129,7 +134,9 @@ impl Translator<'_> {
             },
             Op::Softmax => Kernel::Softmax,
             Op::Pad { padding } => Kernel::Pad(margin(*padding)),
-            Op::Identity | Op::BatchNorm { .. } | Op::Relu | Op::LeakyRelu { .. } | Op::Sigmoid | Op::Tanh => Kernel::Identity,
+            Op::Identity | Op::BatchNorm { .. } | Op::Relu | Op::LeakyRelu { .. } | Op::Sigmoid | Op::Tanh => {
+                Kernel::Identity
+            }
         }
     }
 }

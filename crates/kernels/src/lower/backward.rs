@@ -121,7 +121,12 @@ impl<T: Real> Lower<'_, T> {
             }
             Contribution::Moments(tap) => {
                 self.push(&store.reads(&[act(x)]), &[gx], move |b| {
-                    Step::MomentBackward(MomentBackward { tap, x: b.layout(act(x)), gx: b.layout(gx), store: store.store(b) })
+                    Step::MomentBackward(MomentBackward {
+                        tap,
+                        x: b.layout(act(x)),
+                        gx: b.layout(gx),
+                        store: store.store(b),
+                    })
                 });
                 self.list.last_mut().expect("just pushed").batch = true;
             }
@@ -182,7 +187,14 @@ impl<T: Real> Lower<'_, T> {
                 let order = *order;
                 self.push(&reads, &[gx], move |b| {
                     let (whole, flat) = (b.layout(gx), b.layout(gy));
-                    Step::Flatten(Flatten { whole, flat, order, unflatten: true, act: Act::None, store: store.store(b) })
+                    Step::Flatten(Flatten {
+                        whole,
+                        flat,
+                        order,
+                        unflatten: true,
+                        act: Act::None,
+                        store: store.store(b),
+                    })
                 });
             }
         }

@@ -36,7 +36,9 @@ impl<'a, T: Real> Lower<'a, T> {
                         let size = x.h * x.w;
                         let from = |o: usize, c: usize, p: usize| weight[o * x.len() + p * x.c + c];
                         let rows = (0..*out).flat_map(|o| (0..x.c).map(move |c| (o, c)));
-                        rows.flat_map(|(o, c)| (0..size).map(move |p| (o, c, p))).map(|(o, c, p)| from(o, c, p)).collect()
+                        rows.flat_map(|(o, c)| (0..size).map(move |p| (o, c, p)))
+                            .map(|(o, c, p)| from(o, c, p))
+                            .collect()
                     }
                 };
                 Some(Cow::Owned(Conv {
@@ -68,7 +70,8 @@ impl<'a, T: Real> Lower<'a, T> {
             Op::Conv(c) => {
                 self.live[*n]
                     && self.net.nodes[*n].inputs[0] == x
-                    && (c.kernel, c.stride, c.pad, c.dilation) == (first.kernel, first.stride, first.pad, first.dilation)
+                    && (c.kernel, c.stride, c.pad, c.dilation)
+                        == (first.kernel, first.stride, first.pad, first.dilation)
                     && c.groups == 1
             }
             _ => false,
@@ -154,9 +157,17 @@ impl<'a, T: Real> Lower<'a, T> {
             parts: Vec::new(),
         };
         for (y, col) in window((shape.h, shape.w)) {
-            let tap = |i: usize, k: usize, d: usize| (i % d == 0 && i / d < k).then_some(i / d);
+            let tap = |i: usize, k: usize, d: usize| (i.is_multiple_of(d) && i / d < k).then_some(i / d);
             let taps = (tap(y, conv.kernel.0, conv.dilation.0), tap(col, conv.kernel.1, conv.dilation.1));
-            let mut part = Part { taps: vec![], matrix: vec![], n: shape.c, bias: vec![], dest: gemm.targets.len(), c0: 0, scatter: vec![] };
+            let mut part = Part {
+                taps: vec![],
+                matrix: vec![],
+                n: shape.c,
+                bias: vec![],
+                dest: gemm.targets.len(),
+                c0: 0,
+                scatter: vec![],
+            };
             if let (Some(ky), Some(kx)) = taps {
                 part.taps.push(TapAt { src: 0, dy: 0, dx: 0, c0: 0, len: conv.out });
                 for o in 0..conv.out {
@@ -198,7 +209,15 @@ impl<'a, T: Real> Lower<'a, T> {
                         matrix.extend((0..inputs).map(|i| weight(&conv, inputs, g * outputs + o, i, ky, kx)));
                     }
                 }
-                gemm.parts.push(Part { taps, matrix, n: inputs, bias: vec![], dest: 0, c0: g * inputs, scatter: vec![] });
+                gemm.parts.push(Part {
+                    taps,
+                    matrix,
+                    n: inputs,
+                    bias: vec![],
+                    dest: 0,
+                    c0: g * inputs,
+                    scatter: vec![],
+                });
             }
             self.push_gemm(gemm);
         }

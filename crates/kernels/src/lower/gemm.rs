@@ -101,7 +101,12 @@ impl Gemm {
         };
         for t in &self.targets {
             let pull = t.store.pull.map(|(act, buf)| (Act::from(act), table(&Pixels { buf, ..t.pixels })));
-            conv.dests.push(Dest { table: table(&t.pixels), act: Act::from(t.act), accumulate: t.store.accumulate, pull });
+            conv.dests.push(Dest {
+                table: table(&t.pixels),
+                act: Act::from(t.act),
+                accumulate: t.store.accumulate,
+                pull,
+            });
         }
         conv.chunk = self.chunk(buffers, isa);
         let width = isa.lanes * isa.nv;
@@ -180,7 +185,14 @@ impl Gemm {
     }
 }
 
-fn pack<T: Real>(part: &Part, first: usize, valid: usize, width: usize, filled: &mut (usize, usize), conv: &mut Conv<T>) {
+fn pack<T: Real>(
+    part: &Part,
+    first: usize,
+    valid: usize,
+    width: usize,
+    filled: &mut (usize, usize),
+    conv: &mut Conv<T>,
+) {
     let rows = part.matrix.len() / part.n.max(1);
     let weights = conv.weights.as_mut_slice();
     for k in 0..rows {
@@ -198,7 +210,8 @@ impl<T: Real> Lower<'_, T> {
     /// Adds the product to the program.
     pub(super) fn push_gemm(&mut self, gemm: Gemm) {
         gemm.reaches(&mut self.buffers);
-        let reads = gemm.sources.iter().map(|s| s.buf).chain(gemm.targets.iter().filter_map(|t| t.store.pull.map(|p| p.1)));
+        let reads =
+            gemm.sources.iter().map(|s| s.buf).chain(gemm.targets.iter().filter_map(|t| t.store.pull.map(|p| p.1)));
         let isa = *self.isa;
         self.list.push(Pending {
             reads: reads.collect(),

@@ -56,12 +56,15 @@ pub struct Program<T> {
     pub weight_bytes: usize,
 }
 
+/// Makes a step once addresses are known.
+type Build<T> = Box<dyn FnOnce(&Buffers) -> Step<T>>;
+
 /// A step before addresses are known.
 struct Pending<T> {
     reads: Vec<Buf>,
     writes: Vec<Buf>,
     batch: bool,
-    build: Box<dyn FnOnce(&Buffers) -> Step<T>>,
+    build: Build<T>,
 }
 
 struct Lower<'a, T> {
@@ -147,11 +150,18 @@ impl<'a, T: Real> Lower<'a, T> {
     /// Live nodes that read `id`, once for each time they do, with the place among their inputs.
     fn readers(&self, id: Id) -> Vec<(Id, usize)> {
         let nodes = self.net.nodes.iter().enumerate().filter(|(n, _)| self.live[*n]);
-        nodes.flat_map(|(n, node)| (0..node.inputs.len()).filter(|&k| node.inputs[k] == id).map(move |k| (n, k))).collect()
+        nodes
+            .flat_map(|(n, node)| (0..node.inputs.len()).filter(|&k| node.inputs[k] == id).map(move |k| (n, k)))
+            .collect()
     }
 
     fn push(&mut self, reads: &[Buf], writes: &[Buf], build: impl FnOnce(&Buffers) -> Step<T> + 'static) {
-        self.list.push(Pending { reads: reads.to_vec(), writes: writes.to_vec(), batch: false, build: Box::new(build) });
+        self.list.push(Pending {
+            reads: reads.to_vec(),
+            writes: writes.to_vec(),
+            batch: false,
+            build: Box::new(build),
+        });
     }
 
     /// Makes the inputs of each concat parts of its output; inputs that cannot be are copied into it.
@@ -215,7 +225,11 @@ impl<'a, T: Real> Lower<'a, T> {
             worker_len,
             bytes_len: self.bytes_len,
             taps: self.taps.iter().map(|&t| (t, self.buffers.layout(act(t.id())))).collect(),
-            pixels: (self.net.prepare.first().map_or(0, |p| p.gains.len()), self.net.nodes[0].shape.h, self.net.nodes[0].shape.w),
+            pixels: (
+                self.net.prepare.first().map_or(0, |p| p.gains.len()),
+                self.net.nodes[0].shape.h,
+                self.net.nodes[0].shape.w,
+            ),
             macs: macs(self.net, &self.live),
             weight_bytes,
         }

@@ -40,20 +40,44 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const MR: usize;
 
     /// All lanes equal.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set.
     unsafe fn splat(x: Self::T) -> Self::V;
     /// Unaligned load.
+    ///
+    /// # Safety
+    /// `p` is valid for reading `LANES` elements, and the CPU has the instruction set.
     unsafe fn load(p: *const Self::T) -> Self::V;
     /// Unaligned store.
+    ///
+    /// # Safety
+    /// `p` is valid for writing `LANES` elements, and the CPU has the instruction set.
     unsafe fn store(p: *mut Self::T, v: Self::V);
     /// `a b + c`.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a + b`.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// `a b`.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set.
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `max(a, b)`.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// Per lane: `y > 0 ? a : b`.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set.
     unsafe fn positive(y: Self::V, a: Self::V, b: Self::V) -> Self::V;
     /// Runs `body` with the instruction set switched on.
     fn vectorize<B: Body>(body: B) -> B::Out;
@@ -65,6 +89,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// Sum of the lanes, in lane order.
     #[inline(always)]
+    ///
+    /// # Safety
+    /// The CPU has the instruction set.
     unsafe fn sum(v: Self::V) -> Self::T {
         let mut lanes = [Self::T::ZERO; 16];
         debug_assert!(Self::LANES <= 16);

@@ -36,7 +36,13 @@ fn activate(act: Activation, z: f64) -> f64 {
     match act {
         Activation::None => z,
         Activation::Relu => z.max(0.0),
-        Activation::Leaky(s) => if z > 0.0 { z } else { f64::from(s) * z },
+        Activation::Leaky(s) => {
+            if z > 0.0 {
+                z
+            } else {
+                f64::from(s) * z
+            }
+        }
         Activation::Sigmoid => 1.0 / (1.0 + (-z).exp()),
         Activation::Tanh => z.tanh(),
     }
@@ -46,8 +52,7 @@ fn activate(act: Activation, z: f64) -> f64 {
 pub fn forward(net: &Net, pixels: &[f64]) -> Vec<Vec<f64>> {
     let mut values: Vec<Vec<f64>> = Vec::new();
     for node in &net.nodes {
-        let inputs: Vec<(&[f64], Shape)> =
-            node.inputs.iter().map(|&i| (&values[i][..], net.nodes[i].shape)).collect();
+        let inputs: Vec<(&[f64], Shape)> = node.inputs.iter().map(|&i| (&values[i][..], net.nodes[i].shape)).collect();
         let mut y = apply(net, node, &inputs, pixels);
         y.iter_mut().for_each(|v| *v = activate(node.act, *v));
         values.push(y);
@@ -78,7 +83,8 @@ fn apply(net: &Net, node: &Node, inputs: &[(&[f64], Shape)], pixels: &[f64]) -> 
             let size = s.h * s.w;
             each(&mut |c, i, j| {
                 let p = &net.prepare[c];
-                let sum: f64 = p.gains.iter().enumerate().map(|(k, &g)| f64::from(g) * pixels[k * size + i * s.w + j]).sum();
+                let sum: f64 =
+                    p.gains.iter().enumerate().map(|(k, &g)| f64::from(g) * pixels[k * size + i * s.w + j]).sum();
                 sum + f64::from(p.offset)
             });
         }
@@ -110,7 +116,8 @@ fn apply(net: &Net, node: &Node, inputs: &[(&[f64], Shape)], pixels: &[f64]) -> 
         Op::Pool(p) => {
             let s = inputs[0].1;
             each(&mut |c, i, j| {
-                let (r0, q0) = ((i * p.stride.0) as isize - p.pad.top as isize, (j * p.stride.1) as isize - p.pad.left as isize);
+                let (r0, q0) =
+                    ((i * p.stride.0) as isize - p.pad.top as isize, (j * p.stride.1) as isize - p.pad.left as isize);
                 let (mut top, mut sum, mut valid, mut padded) = (f64::NEG_INFINITY, 0.0, 0, 0);
                 for r in r0..r0 + p.kernel.0 as isize {
                     for q in q0..q0 + p.kernel.1 as isize {
@@ -149,9 +156,9 @@ fn apply(net: &Net, node: &Node, inputs: &[(&[f64], Shape)], pixels: &[f64]) -> 
                 inputs.iter().enumerate().flat_map(|(k, (_, s))| (0..s.c).map(move |c| (k, c))).collect();
             each(&mut |c, i, j| read(which[c].0, which[c].1, i as isize, j as isize).unwrap());
         }
-        Op::Affine { scale, shift } => each(&mut |c, i, j| {
-            f64::from(scale[c]) * read(0, c, i as isize, j as isize).unwrap() + f64::from(shift[c])
-        }),
+        Op::Affine { scale, shift } => {
+            each(&mut |c, i, j| f64::from(scale[c]) * read(0, c, i as isize, j as isize).unwrap() + f64::from(shift[c]))
+        }
         Op::Identity => each(&mut |c, i, j| read(0, c, i as isize, j as isize).unwrap()),
         Op::Softmax => each(&mut |c, i, j| {
             let e = |d: usize| read(0, d, i as isize, j as isize).unwrap().exp();
@@ -161,9 +168,9 @@ fn apply(net: &Net, node: &Node, inputs: &[(&[f64], Shape)], pixels: &[f64]) -> 
             let flat = flatten(inputs[0], *order);
             each(&mut |c, _, _| flat[c]);
         }
-        Op::Pad(p) => each(&mut |c, i, j| {
-            read(0, c, i as isize - p.top as isize, j as isize - p.left as isize).unwrap_or(0.0)
-        }),
+        Op::Pad(p) => {
+            each(&mut |c, i, j| read(0, c, i as isize - p.top as isize, j as isize - p.left as isize).unwrap_or(0.0))
+        }
     }
     y
 }

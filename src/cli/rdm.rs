@@ -1,0 +1,143 @@
+//! `orthoscope rdm`
+
+use super::common::{CommonArgs, choice, show};
+use crate::error::{Error, Result};
+use crate::image::resize::Resize;
+use crate::job::common::{Common, read_config};
+use crate::job::orthogonalize::Patterns;
+use crate::job::rdm::{self as job, Config};
+use crate::rdm::{Comparison, Measure};
+use clap::Args;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Flags of `rdm`; each one overrides the configuration file.
+#[derive(Debug, Args)]
+pub struct RdmArgs {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Network: a name, a model directory, or a file to import [default: mini-inception].
+    #[arg(long)]
+    model: Option<String>,
+    /// Architecture of a PyTorch state dict.
+    #[arg(long)]
+    arch: Option<String>,
+    /// Preprocessing of a bare file: caffe, keras-caffe, torchvision, lucid, v4 or unit.
+    #[arg(long)]
+    preprocess: Option<String>,
+    /// Layers, aliases or presets, separated by commas [default: the model's own list].
+    #[arg(long, value_delimiter = ',')]
+    taps: Option<Vec<String>>,
+    /// Images: folder, zip, npy or stimuli.tsv.
+    #[arg(long, value_name = "IMAGES")]
+    images: Option<PathBuf>,
+    /// How images are brought to the input size: stretch, crop or pad [default: stretch].
+    #[arg(long, value_parser = choice::<Resize>)]
+    resize: Option<Resize>,
+    /// correlation, cosine, euclidean or squared_euclidean [default: correlation].
+    #[arg(long, value_parser = choice::<Measure>)]
+    measure: Option<Measure>,
+    /// Patterns over all units (full) or channel means (gap).
+    #[arg(long, value_parser = choice::<Patterns>)]
+    patterns: Option<Patterns>,
+    /// RDMs to compare with: npy or npz, square or condensed, one or many; may be repeated.
+    #[arg(long, value_name = "RDM")]
+    compare: Vec<PathBuf>,
+    /// What the permutation p is of: spearman, pearson, kendall_tau_a or cosine [default: spearman].
+    #[arg(long, value_parser = choice::<Comparison>)]
+    statistic: Option<Comparison>,
+    /// Relabellings of the images [default: 1000].
+    #[arg(long, value_name = "N")]
+    n_permutations: Option<usize>,
+    /// Seed of the relabellings [default: 1].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// cpu, or cuda[:N] in a build with that feature.
+    #[arg(long)]
+    device: Option<String>,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// The job's; [`Error::Invalid`] without images.
+pub fn run(args: RdmArgs) -> Result<()> {
+    let mut config: Config = match &args.config {
+        Some(path) => read_config(path)?,
+        None => Config::default(),
+    };
+    let common = args.common.common("rdm");
+    apply(args, &mut config);
+    if config.images.as_os_str().is_empty() {
+        return Err(Error::invalid(
+            "--images",
+            "a folder, zip or npy of images",
+            "none",
+            "say which images to look at",
+        ));
+    }
+    run_config(config, &common)
+}
+
+/// Runs a configuration and shows its results.
+///
+/// # Errors
+/// The job's.
+pub fn run_config(config: Config, common: &Common) -> Result<()> {
+    let results = job::run(config, common)?;
+    show(common, &results, &summary(&results))
+}
+
+fn apply(args: RdmArgs, config: &mut Config) {
+    let set = |slot: &mut String, given: Option<String>| *slot = given.unwrap_or(std::mem::take(slot));
+    set(&mut config.model, args.model);
+    set(&mut config.machine.device, args.device);
+    config.arch = args.arch.or(config.arch.take());
+    config.preprocess = args.preprocess.or(config.preprocess.take());
+    config.taps = args.taps.unwrap_or(std::mem::take(&mut config.taps));
+    config.images = args.images.unwrap_or(std::mem::take(&mut config.images));
+    config.resize = args.resize.unwrap_or(config.resize);
+    config.measure = args.measure.unwrap_or(config.measure);
+    config.patterns = args.patterns.unwrap_or(config.patterns);
+    config.statistic = args.statistic.unwrap_or(config.statistic);
+    config.n_permutations = args.n_permutations.unwrap_or(config.n_permutations);
+    config.seed = args.seed.unwrap_or(config.seed);
+    if !args.compare.is_empty() {
+        config.compare = args.compare;
+    }
+}
+
+/// The comparisons in a few lines.
+fn summary(results: &Value) -> String {
+    let mut lines = vec![format!(
+        "{} images, {} layers; mean |R| between layers {:.3}, max {:.3}",
+        results["n_images"],
+        results["taps"].as_array().map_or(0, Vec::len),
+        results["mean_abs_r"].as_f64().unwrap_or(f64::NAN),
+        results["max_abs_r"].as_f64().unwrap_or(f64::NAN)
+    )];
+    let rows = results["comparisons"].as_array().map_or(&[][..], Vec::as_slice);
+    if !rows.is_empty() {
+        lines.push(format!(
+            "{:<28} {:<28} {:>8} {:>8} {:>8} {:>8}",
+            "layer", "reference", "spearman", "pearson", "tau-a", "p"
+        ));
+    }
+    for row in rows {
+        let text = |key: &str| row[key].as_str().unwrap_or("").to_owned();
+        let number = |key: &str| row[key].as_f64().map_or_else(|| "n/a".into(), |v| format!("{v:.3}"));
+        lines.push(format!(
+            "{:<28} {:<28} {:>8} {:>8} {:>8} {:>8}",
+            text("layer"),
+            text("reference"),
+            number("spearman"),
+            number("pearson"),
+            number("kendall_tau_a"),
+            number("p_permutation")
+        ));
+    }
+    lines.join("\n")
+}

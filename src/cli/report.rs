@@ -1,0 +1,22 @@
+//! `orthoscope report`
+
+use crate::error::Result;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Flags of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Run directory.
+    dir: PathBuf,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// [`crate::Error::Io`] or [`crate::Error::Corrupt`] when DIR is not a run.
+pub fn run(args: &ReportArgs) -> Result<()> {
+    let page = crate::report::write(&args.dir)?;
+    eprintln!("report: {}", page.display());
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! `orthogonalize`: N images whose layer RSMs are mutually uncorrelated, or as designed.
+
+mod checkpoint;
+mod config;
+mod item;
+mod output;
+mod plan;
+mod run;
+mod score;
+
+pub use config::{Config, ImageConfig, InitKind, ObjectiveConfig, OptimizerConfig, ParamKind, Patterns, RobustConfig};
+pub use plan::Plan;
+pub use run::run;
+pub use score::{Fingerprints, Score, chance_mean_abs_r};

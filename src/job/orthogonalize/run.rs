@@ -1,0 +1,218 @@
+//! The job: items, the best of them, its images, arrays, results and figures.
+
+use super::checkpoint::{self, Checkpoint};
+use super::config::Config;
+use super::item::{Finished, run_item};
+use super::output;
+use super::plan::Plan;
+use super::score::{Fingerprints, Score};
+use crate::error::{Error, Result};
+use crate::image::{PROBES, dequantize, quantize};
+use crate::job::common::{Common, peak_rss_mb};
+use crate::job::progress::Progress;
+use crate::job::run_dir::{Opened, RunDir};
+use crate::job::{interrupt, model};
+use crate::network::Executor;
+use crate::synthesis::{Verdict, verdict};
+use crate::warning::Warning;
+use ndarray::{Array4, Axis};
+use serde_json::{Map, Value, json};
+
+/// An item's outcome, measured on its 8-bit images.
+pub(super) struct Outcome {
+    pub item: usize,
+    pub checkpoint: Checkpoint,
+    pub start: Fingerprints,
+    pub last: Fingerprints,
+    pub exported: Fingerprints,
+    /// N x 3 x H x W.
+    pub images: Array4<u8>,
+}
+
+/// Runs `orthoscope orthogonalize`; returns the `results` object, or the plan's description for a dry run.
+///
+/// # Errors
+/// Bad input before anything is written; [`Error::Interrupted`] with a checkpoint; whatever writing says.
+pub fn run(config: Config, common: &Common) -> Result<Value> {
+    interrupt::install();
+    let plan = Plan::new(config)?;
+    if common.dry_run {
+        return output::describe(&plan);
+    }
+    let (mut run, opened) = RunDir::open(common, "orthogonalize", &plan.config, plan.config.seed)?;
+    check_inputs(&plan, &run, opened)?;
+    if opened == Opened::Complete {
+        return Ok(run.manifest.results.clone());
+    }
+    match execute(&plan, common, &mut run) {
+        Ok(results) => Ok(results),
+        Err(Error::Interrupted { .. }) => Err(run.interrupted()),
+        Err(e) => {
+            run.failed(&e);
+            Err(e)
+        }
+    }
+}
+
+/// A resumed run must see the same network and images.
+fn check_inputs(plan: &Plan, run: &RunDir, opened: Opened) -> Result<()> {
+    if opened == Opened::Fresh || run.manifest.inputs.is_empty() {
+        return Ok(());
+    }
+    for (name, hash) in &plan.inputs {
+        if run.manifest.inputs.get(name) != Some(hash) {
+            return Err(Error::RunDir {
+                path: run.path().to_path_buf(),
+                expected: format!("the same `{name}` as when the run began"),
+                found: "one with other contents".into(),
+                hint: "give it back its input, or start again with --force or another --out".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
+    let mut scorer = model::executor(&plan.graph, &plan.requests(), &plan.device)?;
+    run.manifest.device = scorer.describe();
+    run.manifest.inputs = plan.inputs.clone();
+    run.manifest.status = crate::job::Status::Running;
+    plan.warnings.iter().for_each(|w| run.warn(w.clone()));
+    run.save()?;
+    let total = plan.config.restarts * plan.steps_per_octave() * plan.octaves.len();
+    let mut done = 0;
+    for item in 0..plan.config.restarts {
+        done += checkpoint::read(&checkpoint::path(run.path(), item))?.map_or(0, |c| c.state.step);
+    }
+    let mut progress = Progress::new(common.progress, "orthogonalize", total as u64, done as u64);
+    let mut best: Option<Outcome> = None;
+    let mut items = Vec::new();
+    for item in 0..plan.config.restarts {
+        let finished = run_item(plan, run.path(), item, &mut progress)?;
+        let outcome = measure(plan, scorer.as_mut(), item, finished)?;
+        items.push(
+            json!({ "item": item, "exported": outcome.exported.score(), "steps": outcome.checkpoint.state.step }),
+        );
+        let score = |o: &Outcome| o.exported.score().mean_abs_r;
+        if best.as_ref().is_none_or(|b| score(&outcome) < score(b)) {
+            best = Some(outcome);
+        }
+    }
+    progress.finish();
+    let best = best.expect("the configuration was checked to have at least one restart");
+    let mut results = finish(plan, run, scorer.as_mut(), best)?;
+    if plan.config.restarts > 1 {
+        results.insert("restarts".into(), Value::Array(items));
+    }
+    let results = Value::Object(results);
+    run.complete(results.clone())?;
+    crate::report::write(run.path())?;
+    Ok(results)
+}
+
+fn fingerprints(plan: &Plan, scorer: &mut dyn Executor, images: &Array4<f32>) -> Result<Fingerprints> {
+    Fingerprints::measure(scorer, images, plan.config.objective.measure, &plan.device)
+}
+
+fn measure(plan: &Plan, scorer: &mut dyn Executor, item: usize, finished: Finished) -> Result<Outcome> {
+    let images = quantize(&finished.images);
+    Ok(Outcome {
+        item,
+        start: fingerprints(plan, scorer, &finished.start)?,
+        last: fingerprints(plan, scorer, &finished.images)?,
+        exported: fingerprints(plan, scorer, &dequantize(&images))?,
+        images,
+        checkpoint: finished.checkpoint,
+    })
+}
+
+/// Writes the best item and measures again what was written.
+fn finish(plan: &Plan, run: &mut RunDir, scorer: &mut dyn Executor, best: Outcome) -> Result<Map<String, Value>> {
+    let written = output::images(run, &best.images)?;
+    let shown = dequantize(&written);
+    let exported = fingerprints(plan, scorer, &shown)?;
+    let mut probed = Map::new();
+    let mut robust: Option<(f64, Value)> = None;
+    for probe in PROBES {
+        let score = fingerprints(plan, scorer, &probe.transform.apply_array(&shown))?.score();
+        if score.mean_abs_r > plan.chance
+            && plan.config.objective.target.is_none()
+            && plan.config.objective.target_rsms.is_none()
+        {
+            run.warn(Warning::NotRobust {
+                probe: probe.transform.describe(),
+                score: score.mean_abs_r,
+                chance: plan.chance,
+            });
+        }
+        if robust.as_ref().is_none_or(|(worst, _)| score.mean_abs_r > *worst) {
+            robust = Some((score.mean_abs_r, json!(score)));
+        }
+        probed.insert(probe.name.into(), json!(score));
+    }
+    let baseline = match &plan.baseline {
+        Some(stimuli) => Some(fingerprints(plan, scorer, &stimuli.images().to_owned())?),
+        None => None,
+    };
+    let state = &best.checkpoint.state;
+    let verdict = verdict(state.trace.column("objective"), CONVERGED);
+    warn(plan, run, &best, &exported, &shown, verdict);
+    output::arrays(plan, run, &exported, baseline.as_ref(), state)?;
+    output::figures(plan, run, &written, &exported, baseline.as_ref(), state)?;
+    let steps = state.step;
+    let results = json!({
+        "taps": plan.tap_names,
+        "n_images": plan.config.n_images,
+        "steps": steps,
+        "converged": verdict.converged,
+        "seconds_per_step": best.checkpoint.seconds / steps.max(1) as f64,
+        "executor_share": best.checkpoint.executor_seconds / best.checkpoint.seconds.max(f64::MIN_POSITIVE),
+        "peak_rss_mb": peak_rss_mb(),
+        "start": best.start.score(),
+        "final": best.last.score(),
+        "exported": exported.score(),
+        "robust": robust.map(|(_, score)| score),
+        "probes": probed,
+        "baseline": baseline.as_ref().map(Fingerprints::score),
+        "chance_mean_abs_r": plan.chance,
+        "rsm_sd": exported.sd.to_vec(),
+        "best_item": best.item,
+        "objective": plan.goal().describe(),
+        "image_statistics": output::image_statistics(plan, &shown),
+    });
+    match results {
+        Value::Object(map) => Ok(map),
+        _ => Ok(Map::new()),
+    }
+}
+
+/// A gain below this share of the range over the last tenth of the steps counts as converged.
+const CONVERGED: f64 = 0.02;
+/// A larger loss by rounding to 8 bits is worth a warning.
+const EXPORT_GAP: f64 = 0.02;
+/// A larger share of pixels at the edge of the range is worth a warning.
+const CLIPPED: f64 = 0.02;
+
+fn warn(plan: &Plan, run: &mut RunDir, best: &Outcome, exported: &Fingerprints, shown: &Array4<f32>, verdict: Verdict) {
+    if !verdict.converged {
+        let (item, steps) = (format!("item {}", best.item), best.checkpoint.state.step);
+        run.warn(Warning::NotConverged { item, steps, last_gain: verdict.gain });
+    }
+    let wanted = plan.config.objective.min_sd;
+    for (tap, &sd) in plan.tap_names.iter().zip(&exported.sd) {
+        if sd < 0.6 * wanted {
+            run.warn(Warning::FlatFingerprint { tap: tap.clone(), sd, wanted });
+        }
+    }
+    let (before, after): (Score, Score) = (best.last.score(), exported.score());
+    if after.mean_abs_r > before.mean_abs_r + EXPORT_GAP {
+        run.warn(Warning::ExportGap { before: before.mean_abs_r, after: after.mean_abs_r });
+    }
+    let clipped = |image: ndarray::ArrayView3<'_, f32>| {
+        image.iter().filter(|&&v| v <= 0.0 || v >= 1.0).count() as f64 / image.len() as f64
+    };
+    let fraction = shown.axis_iter(Axis(0)).map(clipped).fold(0.0, f64::max);
+    if fraction > CLIPPED {
+        run.warn(Warning::ClippedPixels { fraction });
+    }
+}
