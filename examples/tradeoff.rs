@@ -34,7 +34,6 @@ fn main() -> Result<()> {
         y_label: "mean |R|, worst of shift, blur and rescale".into(),
         x_references: reference.clone(),
         y_references: reference,
-        diagonal: true,
         ..ScatterOptions::default()
     };
     scatter(&points, Path::new(&stem), &options)

@@ -155,8 +155,8 @@ struct SearchArgs {
     #[arg(long, value_name = "PX")]
     blur: Option<f64>,
     /// Smallest and largest random zoom in the loop [default: 0.94,1.04].
-    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', num_args = 2)]
-    scale: Option<Vec<f64>>,
+    #[arg(long, value_name = "LOW,HIGH", value_parser = pair)]
+    scale: Option<[f64; 2]>,
 }
 
 /// Runs the subcommand.
@@ -240,12 +240,16 @@ fn apply_search(from: SearchArgs, config: &mut Config) {
     r.enabled &= !from.plain;
     set(&mut r.jitter, from.jitter);
     set(&mut r.blur, from.blur);
-    if let Some([low, high]) = from.scale.as_deref() {
-        r.scale = [*low, *high];
-    }
+    set(&mut r.scale, from.scale);
     if from.plain && config.image.band_limit == Config::default().image.band_limit {
         config.image.band_limit = 0.0;
     }
+}
+
+/// Two numbers separated by a comma.
+fn pair(text: &str) -> Result<[f64; 2], String> {
+    let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    numbers.and_then(|n| n.try_into().ok()).ok_or_else(|| "expected two numbers, as in 0.94,1.04".into())
 }
 
 /// The headline numbers in a few lines.

@@ -131,6 +131,7 @@ fn bad_input_is_an_error_before_anything_is_written() {
         (orthogonalize(Path::new("no-such-model"), &out, 3), vec!["no-such-model"]),
         (orthogonalize(&model, &out, 0), vec!["--steps", "at least 1"]),
         (orthogonalize(&model, &out, 3).arg("--contrast", "0.7"), vec!["--contrast"]),
+        (orthogonalize(&model, &out, 3).arg("--scale", "0.9"), vec!["--scale", "two numbers"]),
         (orthogonalize(&model, &out, 3).arg("--baseline", dir.path().join("none")), vec!["none"]),
     ];
     for (program, texts) in cases {
@@ -197,7 +198,8 @@ fn a_dry_run_writes_nothing_and_describes_the_plan() {
     let dir = tempfile::tempdir().unwrap();
     let model = tiny_model(dir.path());
     let out = dir.path().join("run");
-    let ended = orthogonalize(&model, &out, 9).flag("--dry-run").flag("--json").run().expect_code(0);
+    let ended = orthogonalize(&model, &out, 9).arg("--scale", "0.97,1.03").flag("--dry-run").flag("--json").run();
+    let ended = ended.expect_code(0);
     let plan = ended.json();
     assert_eq!(plan["steps"], 9);
     assert_eq!(plan["taps"].as_array().unwrap().len(), 4);
