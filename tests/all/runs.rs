@@ -46,8 +46,8 @@ fn a_killed_run_resumes_to_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let model = tiny_model(dir.path());
     let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
-    orthogonalize(&model, &whole, 200).run().expect_code(0);
-    let mut child = orthogonalize(&model, &broken, 200).spawn();
+    orthogonalize(&model, &whole, 400).run().expect_code(0);
+    let mut child = orthogonalize(&model, &broken, 400).spawn();
     await_checkpoint(&broken);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -68,14 +68,14 @@ fn a_signal_ends_the_step_and_leaves_a_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let model = tiny_model(dir.path());
     let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
-    orthogonalize(&model, &whole, 150).arg("--param", "pixels").arg("--octaves", "2").run().expect_code(0);
-    let mut child = orthogonalize(&model, &broken, 150).arg("--param", "pixels").arg("--octaves", "2").spawn();
+    orthogonalize(&model, &whole, 300).arg("--param", "pixels").arg("--octaves", "2").run().expect_code(0);
+    let mut child = orthogonalize(&model, &broken, 300).arg("--param", "pixels").arg("--octaves", "2").spawn();
     await_checkpoint(&broken);
     let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     assert_eq!(child.wait().unwrap().code(), Some(75));
     assert_eq!(manifest(&broken)["status"], "interrupted");
-    orthogonalize(&model, &broken, 150)
+    orthogonalize(&model, &broken, 300)
         .arg("--param", "pixels")
         .arg("--octaves", "2")
         .flag("--resume")
