@@ -25,6 +25,7 @@ pub struct CpuEngine {
     infer: Option<Run>,
     /// With the way back: made when first needed.
     train: Option<Run>,
+    one_thread: bool,
     pending: bool,
 }
 
@@ -53,19 +54,38 @@ impl CpuEngine {
 
     fn on(graph: &Graph, taps: &[TapRequest], isa: Isa<f32>) -> Result<Self> {
         let plan = Plan::new(graph, taps)?;
-        Ok(Self { graph: graph.clone(), taps: taps.to_vec(), plan, isa, infer: None, train: None, pending: false })
+        Ok(Self {
+            graph: graph.clone(),
+            taps: taps.to_vec(),
+            plan,
+            isa,
+            infer: None,
+            train: None,
+            one_thread: false,
+            pending: false,
+        })
     }
 
-    /// What one forward and backward pass costs; weights are packed for it.
+    /// As [`new`](Self::new), on the calling thread alone: for many small models, each on a thread of its own. Memory is
+    /// kept from step to step.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn on_one_thread(graph: &Graph, taps: &[TapRequest]) -> Result<Self> {
+        Ok(Self { one_thread: true, ..Self::new(graph, taps)? })
+    }
+
+    /// What one forward and backward pass costs; plans, but packs no weights.
     ///
     /// # Errors
     /// [`Error::Invalid`] as [`new`](Self::new).
-    pub fn cost(&mut self) -> Result<Cost> {
-        Ok(self.run(true, 0)?.engine.cost())
+    pub fn cost(&self) -> Result<Cost> {
+        Engine::estimate(&self.plan.net, &self.plan.taps, true, self.isa).map_err(complaint(&self.graph.name))
     }
 
     /// The program for one direction or both, with memory for `n_images`.
     fn run(&mut self, gradient: bool, n_images: usize) -> Result<&mut Run> {
+        let one_thread = self.one_thread;
         let slot = if gradient { &mut self.train } else { &mut self.infer };
         if slot.is_none() {
             let engine = Engine::new(&self.plan.net, &self.plan.taps, gradient, self.isa)
@@ -73,9 +93,12 @@ impl CpuEngine {
             *slot = Some(Run { engine, session: None });
         }
         let run = slot.as_mut().expect("just made");
-        if n_images > 0 && run.session.as_ref().is_none_or(|s| s.n_images() != n_images) {
+        if run.session.as_ref().is_none_or(|s| s.n_images() != n_images) {
             run.session = None;
-            run.session = Some(run.engine.session(n_images));
+            run.session = Some(match one_thread {
+                true => run.engine.session_on_one_thread(n_images),
+                false => run.engine.session(n_images),
+            });
         }
         Ok(run)
     }

@@ -9,47 +9,59 @@ use orthoscope::network::{
 };
 use orthoscope::rng;
 use orthoscope::tensor::{Device, Precision, SMALL, Tensor, array, array_f64, tensor, tensor_f64};
+use orthoscope_kernels::isa;
 
-fn random(seed: u64, purpose: &str, shape: &[usize], low: f32, high: f32) -> ArrayD<f32> {
+/// Uniform numbers.
+pub fn random(seed: u64, purpose: &str, shape: &[usize], low: f32, high: f32) -> ArrayD<f32> {
     let mut stream = rng::stream(seed, purpose, 0);
     ArrayD::from_shape_simple_fn(IxDyn(shape), || stream.uniform_in(low.into(), high.into()) as f32)
 }
 
-struct Bound {
-    activations: f32,
-    gradient: f64,
+/// How close the engine has to come: activations relative to their maximum, the gradient in relative L2.
+pub struct Bound {
+    pub activations: f32,
+    pub gradient: f64,
 }
 
-/// Runs both executors on the same images and gradients, and compares everything that they return.
-fn compare(graph: &Graph, taps: &[TapRequest], n: usize, bound: &Bound) {
+/// Runs burn, and the engine on every instruction set of this machine, on the same images and gradients, and compares
+/// everything that they return.
+pub fn compare(graph: &Graph, taps: &[TapRequest], n: usize, bound: &Bound) {
     let device = Device::default();
     let images = tensor(random(1, "images", &[n, 3, graph.input.height, graph.input.width], 0.0, 1.0).view(), &device);
     let mut burn = BurnExecutor::new(graph, taps, Precision::F32, &device).unwrap();
-    let mut engine = CpuEngine::new(graph, taps).unwrap();
     let expected = burn.forward(&images).unwrap();
-    for found in [engine.infer(&images).unwrap(), engine.forward(&images).unwrap()] {
-        for (k, pair) in found.iter().zip(&expected).enumerate() {
-            match pair {
-                (TapValue::Activations(a), TapValue::Activations(b)) => {
-                    let error = relative(&array(a), &array(b));
-                    assert!(error < bound.activations, "{}: tap {k} differs by {error}", graph.name);
-                }
-                (TapValue::Moments(a), TapValue::Moments(b)) => {
-                    assert_eq!(a.n_units, b.n_units);
-                    let error =
-                        relative(&array_f64(&a.gram).mapv(|v| v as f32), &array_f64(&b.gram).mapv(|v| v as f32));
-                    assert!(error < 10.0 * bound.activations, "{}: gram {k} differs by {error}", graph.name);
-                }
-                _ => panic!("a tap of another kind"),
-            }
-        }
-    }
     let grads: Vec<TapGrad> = expected.iter().enumerate().map(|(k, v)| pushed(k as u64, v, &device)).collect();
-    let (found, expected) = (engine.backward(&grads).unwrap(), burn.backward(&grads).unwrap());
-    let (found, expected) = (array_f64(&found), array_f64(&expected));
-    let norm = expected.iter().map(|v| v * v).sum::<f64>().sqrt();
-    let error = (&found - &expected).iter().map(|v| v * v).sum::<f64>().sqrt() / norm.max(1e-30);
-    assert!(error < bound.gradient, "{}: the gradient at the pixels differs by {error}", graph.name);
+    let gradient = array_f64(&burn.backward(&grads).unwrap());
+    let norm = gradient.iter().map(|v| v * v).sum::<f64>().sqrt();
+    for simd in isa::available() {
+        let at = format!("{} on {}", graph.name, simd.name);
+        let mut engine = CpuEngine::with_simd(graph, taps, simd.name).unwrap();
+        for found in [engine.infer(&images).unwrap(), engine.forward(&images).unwrap()] {
+            found
+                .iter()
+                .zip(&expected)
+                .enumerate()
+                .for_each(|(k, (f, e))| same(&format!("{at}: tap {k}"), f, e, bound));
+        }
+        let found = array_f64(&engine.backward(&grads).unwrap());
+        let error = (&found - &gradient).iter().map(|v| v * v).sum::<f64>().sqrt() / norm.max(1e-30);
+        assert!(error < bound.gradient, "{at}: the gradient at the pixels differs by {error}");
+    }
+}
+
+fn same(at: &str, found: &TapValue, expected: &TapValue, bound: &Bound) {
+    match (found, expected) {
+        (TapValue::Activations(a), TapValue::Activations(b)) => {
+            let error = relative(&array(a), &array(b));
+            assert!(error < bound.activations, "{at} differs by {error}");
+        }
+        (TapValue::Moments(a), TapValue::Moments(b)) => {
+            assert_eq!(a.n_units, b.n_units);
+            let error = relative(&array_f64(&a.gram).mapv(|v| v as f32), &array_f64(&b.gram).mapv(|v| v as f32));
+            assert!(error < 10.0 * bound.activations, "{at}: gram differs by {error}");
+        }
+        _ => panic!("a tap of another kind"),
+    }
 }
 
 fn pushed(k: u64, value: &TapValue, device: &Device) -> TapGrad {
@@ -186,17 +198,67 @@ fn misuse_is_an_error() {
     assert!(array(&zero).iter().all(|&v| v == 0.0));
 }
 
+/// Estimates plan without packing; an engine on one thread gives the same bytes.
+#[test]
+fn estimates_and_single_threads() {
+    let (graph, taps) = mixed(ChannelOrder::Rgb, FlattenOrder::Chw);
+    let taps: Vec<TapRequest> = taps.iter().map(|&t| TapRequest::Activations(t)).collect();
+    let cost = CpuEngine::new(&graph, &taps).unwrap().cost().unwrap();
+    assert!(cost.macs_per_image > 0 && cost.bytes_per_image > 0 && cost.weight_bytes > 0);
+    let images = tensor(random(1, "images", &[3, 3, 20, 20], 0.0, 1.0).view(), &Device::default());
+    let run = |mut engine: CpuEngine| {
+        let values = engine.forward(&images).unwrap();
+        let grads: Vec<TapGrad> =
+            values.iter().enumerate().map(|(k, v)| pushed(k as u64, v, &Device::default())).collect();
+        array(&engine.backward(&grads).unwrap())
+    };
+    let one = run(CpuEngine::on_one_thread(&graph, &taps).unwrap());
+    assert_eq!(one, run(CpuEngine::new(&graph, &taps).unwrap()));
+}
+
+/// Deep taps as moments and the deepest as activations.
+fn compare_real(graph: &Graph, names: &[&str]) {
+    let bound = Bound { activations: 1e-5, gradient: 3e-3 };
+    let taps: Vec<NodeId> = names.iter().map(|n| graph.tap(n).unwrap()).collect();
+    compare(graph, &taps.iter().map(|&t| TapRequest::Moments(t)).collect::<Vec<_>>(), 3, &bound);
+    compare(graph, &taps.iter().map(|&t| TapRequest::Activations(t)).collect::<Vec<_>>(), 1, &bound);
+}
+
 /// Real networks, where decisions of ReLU and max pools that flip in 32 bits set the bound of the gradient.
 #[test]
-fn real_networks_agree() {
+fn googlenet_agrees() {
+    let Some(path) = data("googlenet_bvlc/googlenet_bvlc.onnx") else { return };
+    let options = LoadOptions { preprocess: Some("caffe".into()), ..LoadOptions::default() };
+    let graph = load_model(path.to_str().unwrap(), &options).unwrap().graph;
+    compare_real(&graph, &["inception_3a/output", "inception_4d/output", "inception_5b/output"]);
+}
+
+#[test]
+fn squeezenet_agrees() {
+    let Some(path) = data("squeezenet_v11/squeezenet_v11.onnx") else { return };
+    let graph = load_model(path.to_str().unwrap(), &LoadOptions::default()).unwrap().graph;
+    compare_real(&graph, &["fire2/concat", "fire5/concat", "fire9/concat", "pool10"]);
+}
+
+#[test]
+fn mini_inception_agrees() {
+    let graph = load_model("mini-inception", &LoadOptions::default()).unwrap().graph;
+    let names = graph.presets["inception12"].clone();
+    compare_real(&graph, &[names[2].as_str(), names[11].as_str()]);
+}
+
+#[test]
+fn a_compact_model_agrees() {
+    let Some(folder) = data("v4/data_compact_models") else { return };
+    let first = |folder: &std::path::Path| {
+        let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    let file = first(&folder).into_iter().flat_map(|p| if p.is_dir() { first(&p) } else { vec![p] });
+    let path = file.into_iter().find(|p| p.extension().is_some_and(|e| e == "pt")).expect("a compact model");
+    let options = LoadOptions { arch: Some("cowley-compact".into()), ..LoadOptions::default() };
+    let graph = load_model(path.to_str().unwrap(), &options).unwrap().graph;
     let bound = Bound { activations: 1e-5, gradient: 3e-3 };
-    for path in ["googlenet_bvlc/googlenet_bvlc.onnx"] {
-        let Some(path) = data(path) else { continue };
-        let options = LoadOptions { preprocess: Some("caffe".into()), ..LoadOptions::default() };
-        let graph = load_model(path.to_str().unwrap(), &options).unwrap().graph;
-        let names = ["inception_3a/output", "inception_4d/output", "inception_5b/output"];
-        let taps: Vec<NodeId> = names.iter().map(|n| graph.tap(n).unwrap()).collect();
-        compare(&graph, &taps.iter().map(|&t| TapRequest::Moments(t)).collect::<Vec<_>>(), 3, &bound);
-        compare(&graph, &[TapRequest::Activations(taps[2])], 1, &bound);
-    }
+    compare(&graph, &[TapRequest::Activations(graph.nodes().len() - 1)], 5, &bound);
 }

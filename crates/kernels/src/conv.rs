@@ -14,7 +14,7 @@
 use crate::epilogue::Act;
 use crate::mem::{Aligned, Mem, Space};
 use crate::real::Real;
-use crate::simd::{Body, Simd};
+use crate::simd::{Simd, TileKernel};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -77,8 +77,6 @@ pub struct Block {
     pub dest: usize,
     /// Element of the first channel from the destination pixel.
     pub channel: u32,
-    /// When not empty: each channel has its own element from the destination pixel.
-    pub scatter: Vec<u32>,
 }
 
 /// The step.
@@ -107,7 +105,8 @@ pub struct Conv<T> {
 }
 
 impl<T: Real> Conv<T> {
-    fn pixels(&self, n_images: usize) -> usize {
+    /// Output pixels, of one image or, for a step over the whole batch, of all.
+    pub fn pixels(&self, n_images: usize) -> usize {
         if self.batch { n_images } else { self.n_pixels }
     }
     /// Number of work units.
@@ -171,7 +170,7 @@ impl<T: Real> Tile<'_, T> {
         assert!(block.bias + block.nv * lanes <= conv.biases.as_slice().len());
         let table = &conv.dests[block.dest].table;
         let total = self.mem.block(table.space).1;
-        let extent = block.scatter.iter().map(|&s| s as usize + 1).max().unwrap_or(block.room.min(block.nv * lanes));
+        let extent = block.room.min(block.nv * lanes);
         for p in self.first..self.first + m {
             let at = self.element(table, p) + block.channel as isize;
             assert!(at >= 0 && at as usize + extent <= total, "store {at}+{extent} of {total}");
@@ -179,20 +178,12 @@ impl<T: Real> Tile<'_, T> {
     }
 }
 
-/// A tile as a [`Body`].
-pub struct TileBody<'a, 'b, S: Simd, const MR: usize, const NV: usize> {
-    /// What to compute.
-    pub tile: &'a Tile<'b, S::T>,
-    /// Pixels that exist; the others repeat the last and are not stored.
-    pub m: usize,
-}
-
-impl<S: Simd, const MR: usize, const NV: usize> Body for TileBody<'_, '_, S, MR, NV> {
-    type Out = ();
+impl<T: Real> TileKernel for Tile<'_, T> {
+    type T = T;
     #[inline(always)]
-    fn call(self) {
+    unsafe fn tile<S: Simd<T = T>, const MR: usize, const NV: usize>(&self, m: usize) {
         // SAFETY: `Conv::run` checked the tile.
-        unsafe { tile::<S, MR, NV>(self.tile, self.m) }
+        unsafe { tile::<S, MR, NV>(self, m) }
     }
 }
 
@@ -248,7 +239,7 @@ pub unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_, S::T>
                 S::store(done.add((i * NV + v) * S::LANES), acc[i][v]);
             }
         }
-        if block.scatter.is_empty() && NV * S::LANES <= block.room {
+        if NV * S::LANES <= block.room {
             finish::<S, NV>(t, done, m);
         } else {
             finish_slowly::<S, NV>(t, done, m);
@@ -286,7 +277,7 @@ unsafe fn finish<S: Simd, const NV: usize>(t: &Tile<'_, S::T>, done: *const S::T
     }
 }
 
-/// Stores channel by channel: blocks that end inside a neighbour's channels, and scattered ones.
+/// Stores channel by channel: blocks that end inside a neighbour's channels.
 #[inline(always)]
 unsafe fn finish_slowly<S: Simd, const NV: usize>(t: &Tile<'_, S::T>, done: *const S::T, m: usize) {
     let (block, dest) = (t.block, &t.conv.dests[t.block.dest]);
@@ -296,8 +287,7 @@ unsafe fn finish_slowly<S: Simd, const NV: usize>(t: &Tile<'_, S::T>, done: *con
         for i in 0..m {
             let pixel = t.element(&dest.table, t.first + i) + block.channel as isize;
             for n in 0..block.valid {
-                let step = if block.scatter.is_empty() { n } else { block.scatter[n] as usize };
-                let out = base.offset(pixel + step as isize);
+                let out = base.offset(pixel + n as isize);
                 let mut z = dest.act.value(*done.add(i * NV * S::LANES + n));
                 if dest.accumulate {
                     z += *out;

@@ -156,29 +156,20 @@ impl<T: Real> Depthwise<T> {
         unsafe {
             for (i, &z) in acc.iter().enumerate() {
                 let out = mem.block(self.dst.space).0.offset(place(&self.dst, i));
-                let whole = self.whole || channel + S::LANES <= self.n_channels;
-                let mut lanes = [T::ZERO; 16];
                 let valid = (self.n_channels - channel).min(S::LANES);
+                let whole = self.whole || valid == S::LANES;
                 let mut z = self.act.value_vector::<S>(z);
                 if self.store.accumulate {
-                    let old = if whole {
-                        S::load(out)
-                    } else {
-                        std::ptr::copy_nonoverlapping(out, lanes.as_mut_ptr(), valid);
-                        S::load(lanes.as_ptr())
-                    };
-                    z = S::add(z, old);
+                    z = S::add(z, if whole { S::load(out) } else { S::load_first(out, valid) });
                 }
                 if let (Some((act, _)), Some(grid)) = (&self.store.pull, &self.values) {
                     let from = mem.block(grid.space).0.offset(place(grid, i));
-                    std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr(), valid);
-                    z = act.pull_vector::<S>(S::load(lanes.as_ptr()), z);
+                    z = act.pull_vector::<S>(S::load_first(from, valid), z);
                 }
                 if whole {
                     S::store(out, z);
                 } else {
-                    S::store(lanes.as_mut_ptr(), z);
-                    std::ptr::copy_nonoverlapping(lanes.as_ptr(), out, valid);
+                    S::store_first(out, valid, z);
                 }
             }
         }

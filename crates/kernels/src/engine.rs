@@ -5,7 +5,7 @@
 //! over the threads. Units compute disjoint outputs in a fixed order of operations: any split gives the same bytes.
 
 use crate::isa::Isa;
-use crate::lower::{Program, Tap, plan};
+use crate::lower::{Program, Sizes, Tap, plan};
 use crate::mem::{Aligned, Layout, Mem};
 use crate::real::Real;
 use crate::spec::{Net, SpecError};
@@ -56,13 +56,31 @@ pub struct Cost {
     pub weight_bytes: usize,
 }
 
+impl Cost {
+    fn of<T>(sizes: Sizes) -> Self {
+        Cost {
+            macs_per_image: sizes.macs,
+            bytes_per_image: stride::<T>(sizes.image_len) * size_of::<T>() + sizes.bytes_len,
+            bytes_per_thread: (sizes.worker_len + sizes.scratch_len) * size_of::<T>(),
+            weight_bytes: sizes.weights_len * size_of::<T>(),
+        }
+    }
+}
+
 impl<T: Real> Engine<T> {
     /// Plans `net` for `taps`, with or without the way back to the pixels.
     ///
     /// # Errors
     /// No taps, or taps that do not exist.
     pub fn new(net: &Net, taps: &[Tap], gradient: bool, isa: Isa<T>) -> Result<Self, SpecError> {
-        Ok(Engine { program: plan(net, taps, gradient, &isa)?, isa })
+        Ok(Engine { program: plan(net, taps, gradient, &isa)?.build(), isa })
+    }
+    /// What the engine would cost, without packing its weights.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn estimate(net: &Net, taps: &[Tap], gradient: bool, isa: Isa<T>) -> Result<Cost, SpecError> {
+        Ok(Cost::of::<T>(plan(net, taps, gradient, &isa)?.sizes()))
     }
     /// Name of the instruction set.
     pub fn isa(&self) -> &'static str {
@@ -74,23 +92,26 @@ impl<T: Real> Engine<T> {
     }
     /// What it costs.
     pub fn cost(&self) -> Cost {
-        Cost {
-            macs_per_image: self.program.macs,
-            bytes_per_image: stride::<T>(self.program.image_len) * size_of::<T>() + self.program.bytes_len,
-            bytes_per_thread: self.program.worker_len * size_of::<T>(),
-            weight_bytes: self.program.weight_bytes,
-        }
+        Cost::of::<T>(self.program.sizes)
     }
-    /// Memory for `n_images`, zeroed.
+    /// Memory for `n_images`, zeroed. The session runs on all threads of the rayon pool that calls it.
     pub fn session(&self, n_images: usize) -> Session<T> {
-        let stride = stride::<T>(self.program.image_len);
-        let n_workers = rayon::current_num_threads().clamp(1, n_images.max(1));
+        self.session_on(n_images, rayon::current_num_threads().clamp(1, n_images.max(1)), true)
+    }
+    /// As [`session`](Self::session), but the session never leaves the thread that calls it: for many small networks,
+    /// each on a thread of its own.
+    pub fn session_on_one_thread(&self, n_images: usize) -> Session<T> {
+        self.session_on(n_images, 1, false)
+    }
+    fn session_on(&self, n_images: usize, n_workers: usize, parallel: bool) -> Session<T> {
+        let stride = stride::<T>(self.program.sizes.image_len);
         Session {
             n_images,
+            parallel,
             stride,
             images: Aligned::zeros(stride * n_images),
-            bytes: vec![0; self.program.bytes_len * n_images],
-            workers: Mutex::new((0..n_workers).map(|_| Aligned::zeros(self.program.worker_len)).collect()),
+            bytes: vec![0; self.program.sizes.bytes_len * n_images],
+            workers: Mutex::new((0..n_workers).map(|_| Aligned::zeros(self.program.sizes.worker_len)).collect()),
         }
     }
 }
@@ -107,6 +128,7 @@ fn stride<T>(len: usize) -> usize {
 #[derive(Debug)]
 pub struct Session<T> {
     n_images: usize,
+    parallel: bool,
     stride: usize,
     images: Aligned<T>,
     bytes: Vec<u8>,
@@ -191,7 +213,7 @@ impl<T: Real> Session<T> {
         let size = layout.h * layout.w;
         expect("tap", self.n_images * size * layout.c, out.len())?;
         let images = self.images.as_slice();
-        out.par_chunks_mut((size * layout.c).max(1)).enumerate().for_each(|(i, out)| {
+        let copy = |(i, out): (usize, &mut [T])| {
             let image = &images[i * self.stride..(i + 1) * self.stride];
             for y in 0..layout.h {
                 for x in 0..layout.w {
@@ -201,7 +223,11 @@ impl<T: Real> Session<T> {
                     }
                 }
             }
-        });
+        };
+        match self.parallel {
+            true => out.par_chunks_mut((size * layout.c).max(1)).enumerate().for_each(copy),
+            false => out.chunks_mut((size * layout.c).max(1)).enumerate().for_each(copy),
+        }
         Ok(())
     }
 
@@ -214,15 +240,16 @@ impl<T: Real> Session<T> {
         let chunks: Vec<Range<usize>> = (0..layout.h).step_by(rows).map(|y| y..(y + rows).min(layout.h)).collect();
         let (images, bytes) = (self.images.as_mut_slice(), &mut self.bytes[..]);
         let mem = Mem::new(images, &mut [], bytes, self.stride, 0..n);
-        let parts: Vec<(Vec<f64>, Vec<f64>)> = chunks
-            .into_par_iter()
-            .map(|rows| {
-                let (mut gram, mut sums) = (vec![0.0; n * n], vec![0.0; n]);
-                // SAFETY: the tap's layout lies in each image's block, and nothing writes to it now.
-                unsafe { (engine.isa.gram)(layout, &mem, rows, &mut gram, &mut sums) };
-                (gram, sums)
-            })
-            .collect();
+        let part = |rows| {
+            let (mut gram, mut sums) = (vec![0.0; n * n], vec![0.0; n]);
+            // SAFETY: the tap's layout lies in each image's block, and nothing writes to it now.
+            unsafe { (engine.isa.gram)(layout, &mem, rows, &mut gram, &mut sums) };
+            (gram, sums)
+        };
+        let parts: Vec<(Vec<f64>, Vec<f64>)> = match self.parallel {
+            true => chunks.into_par_iter().map(part).collect(),
+            false => chunks.into_iter().map(part).collect(),
+        };
         let (mut gram, mut sums) = (vec![0.0; n * n], vec![0.0; n]);
         for (g, s) in parts {
             gram.iter_mut().zip(g).for_each(|(a, b)| *a += b);
@@ -236,7 +263,7 @@ impl<T: Real> Session<T> {
         Moments { gram, sums, n_units: layout.h * layout.w * layout.c }
     }
 
-    /// Time of each step for one image on one thread, in milliseconds: what it is, whether forward, how long.
+    /// Time of each step on one thread, all images together, in milliseconds: what it is, whether forward, how long.
     /// Gradients at taps are zero.
     pub fn profile(&mut self, engine: &Engine<T>, pixels: &[T]) -> Vec<(String, bool, f64)> {
         let mut out = vec![T::ZERO; pixels.len()];
@@ -253,93 +280,117 @@ impl<T: Real> Session<T> {
         let mem = Mem::new(self.images.as_mut_slice(), worker.as_mut_slice(), &mut self.bytes, self.stride, 0..n);
         let mut times = Vec::new();
         for (steps, forward) in [(&engine.program.forward, true), (&engine.program.backward, false)] {
-            for step in steps {
-                let start = std::time::Instant::now();
-                let view = if step.whole_batch() { mem } else { mem.image(0) };
-                // SAFETY: the planner laid the step out inside these blocks; this is the only task.
-                unsafe { (engine.isa.run)(step, &view, &external, 0..step.units(view.n_images)) };
-                times.push((step.describe(), forward, start.elapsed().as_secs_f64() * 1e3));
+            for run in steps.chunk_by(|a, b| !a.whole_batch() && !b.whole_batch()) {
+                let views: Vec<Mem<T>> =
+                    if run[0].whole_batch() { vec![mem] } else { (0..n).map(|i| mem.image(i)).collect() };
+                let mut spent = vec![0.0; run.len()];
+                for view in views {
+                    for (step, spent) in run.iter().zip(&mut spent) {
+                        let start = std::time::Instant::now();
+                        // SAFETY: the planner laid the step out inside these blocks; this is the only task.
+                        unsafe { (engine.isa.run)(step, &view, &external, 0..step.units(view.n_images)) };
+                        *spent += start.elapsed().as_secs_f64() * 1e3;
+                    }
+                }
+                times.extend(run.iter().zip(spent).map(|(step, ms)| (step.describe(), forward, ms)));
             }
         }
         times
     }
 
     fn run(&mut self, engine: &Engine<T>, steps: &[Step<T>], external: &External<'_, T>) {
-        let mut rest = steps;
-        while let Some(first) = rest.first() {
-            if first.whole_batch() {
-                self.run_batch(engine, first, external);
-                rest = &rest[1..];
-            } else {
-                let n = rest.iter().position(Step::whole_batch).unwrap_or(rest.len());
-                self.run_images(engine, &rest[..n], external);
-                rest = &rest[n..];
-            }
-        }
-    }
-
-    /// A step over all images, its units spread over the threads.
-    fn run_batch(&mut self, engine: &Engine<T>, step: &Step<T>, external: &External<'_, T>) {
-        let mem = Mem::new(self.images.as_mut_slice(), &mut [], &mut self.bytes, self.stride, 0..self.n_images);
-        spread(step.units(self.n_images), |units| {
-            // SAFETY: the planner laid the step out inside these blocks; units are disjoint.
-            unsafe { (engine.isa.run)(step, &mem, external, units) }
-        });
-    }
-
-    /// Steps that look at one image at a time.
-    fn run_images(&mut self, engine: &Engine<T>, steps: &[Step<T>], external: &External<'_, T>) {
-        let n_threads = rayon::current_num_threads();
-        let whole = if n_threads <= 1 { self.n_images } else { self.n_images / n_threads * n_threads };
-        let (stride, n_bytes) = (self.stride, engine.program.bytes_len);
-        let (images, tail) = self.images.as_mut_slice().split_at_mut(whole * stride);
-        let (bytes, tail_bytes) = self.bytes.split_at_mut(whole * n_bytes);
-        let workers = &self.workers;
-        let bytes: Vec<&mut [u8]> = if n_bytes == 0 {
-            (0..whole).map(|_| Default::default()).collect()
+        let n_threads = if self.parallel { rayon::current_num_threads() } else { 1 };
+        let (images, bytes) = (self.images.as_mut_slice(), &mut self.bytes[..]);
+        let mem = Mem::new(images, &mut [], bytes, self.stride, 0..self.n_images);
+        let pass = Pass { engine, workers: &self.workers, external, mem, n_threads };
+        if n_threads > 1 {
+            // Once into the pool: from outside, every step would have to wake it.
+            rayon::scope(|_| pass.run(steps));
         } else {
-            bytes.chunks_mut(n_bytes).collect()
-        };
-        images.par_chunks_mut(stride).zip(bytes).enumerate().with_max_len(1).for_each(|(i, (image, bytes))| {
-            let mut worker = take(workers, engine);
-            let mem = Mem::new(image, worker.as_mut_slice(), bytes, stride, i..i + 1);
-            for step in steps {
-                // SAFETY: these blocks belong to this task alone.
-                unsafe { (engine.isa.run)(step, &mem, external, 0..step.units(1)) };
-            }
-            workers.lock().expect("no task panics while it holds the list").push(worker);
-        });
-        for i in whole..self.n_images {
-            let at = i - whole;
-            let mut worker = take(workers, engine);
-            let image = &mut tail[at * stride..(at + 1) * stride];
-            let bytes = &mut tail_bytes[at * n_bytes..(at + 1) * n_bytes];
-            let mem = Mem::new(image, worker.as_mut_slice(), bytes, stride, i..i + 1);
-            for step in steps {
-                spread(step.units(1), |units| {
-                    // SAFETY: the planner laid the step out inside these blocks; units are disjoint.
-                    unsafe { (engine.isa.run)(step, &mem, external, units) }
-                });
-            }
-            workers.lock().expect("no task panics while it holds the list").push(worker);
+            pass.run(steps);
         }
+    }
+}
+
+/// Steps over the images of a session, whose memory belongs to this alone.
+struct Pass<'a, T> {
+    engine: &'a Engine<T>,
+    workers: &'a Mutex<Vec<Aligned<T>>>,
+    external: &'a External<'a, T>,
+    mem: Mem<T>,
+    n_threads: usize,
+}
+
+impl<T: Real> Pass<'_, T> {
+    fn run(&self, steps: &[Step<T>]) {
+        for run in steps.chunk_by(|a, b| !a.whole_batch() && !b.whole_batch()) {
+            if run[0].whole_batch() {
+                self.spread(&run[0], &self.mem);
+            } else {
+                self.run_images(run);
+            }
+        }
+    }
+
+    /// Steps that look at one image at a time: an image per thread, and what is left step by step.
+    fn run_images(&self, steps: &[Step<T>]) {
+        let n = self.mem.n_images;
+        let whole = n / self.n_threads * self.n_threads;
+        let image = |i: usize| {
+            let mut worker = self.take();
+            for step in steps {
+                // SAFETY: the blocks of image `i` and of this worker belong to this task alone.
+                unsafe { self.execute(step, &self.mem.image(i).with_worker(worker.as_mut_slice()), 0..step.units(1)) };
+            }
+            self.give_back(worker);
+        };
+        if self.n_threads > 1 {
+            (0..whole).into_par_iter().with_max_len(1).for_each(image);
+        } else {
+            (0..whole).for_each(image);
+        }
+        for i in whole..n {
+            let mut worker = self.take();
+            let mem = self.mem.image(i).with_worker(worker.as_mut_slice());
+            steps.iter().for_each(|step| self.spread(step, &mem));
+            self.give_back(worker);
+        }
+    }
+
+    /// Runs ranges of a step's units on all threads, as many as are worth it.
+    fn spread(&self, step: &Step<T>, mem: &Mem<T>) {
+        const TASKS_PER_THREAD: usize = 4;
+        /// Multiply-adds below which a task costs more to hand over than to do.
+        const LEAST_WORK: usize = 400_000;
+        let n_units = step.units(mem.n_images);
+        let n_tasks = (self.n_threads * TASKS_PER_THREAD).min(n_units).min(step.work(mem.n_images) / LEAST_WORK);
+        // SAFETY: the planner laid the step out inside these blocks; units are disjoint.
+        let run = |units: Range<usize>| unsafe { self.execute(step, mem, units) };
+        if self.n_threads <= 1 || n_tasks <= 1 {
+            return run(0..n_units);
+        }
+        (0..n_tasks).into_par_iter().for_each(|t| run(t * n_units / n_tasks..(t + 1) * n_units / n_tasks));
+    }
+
+    /// # Safety
+    /// As [`crate::step::run`].
+    unsafe fn execute(&self, step: &Step<T>, mem: &Mem<T>, units: Range<usize>) {
+        // SAFETY: passed on; the engine's instruction set exists.
+        unsafe { (self.engine.isa.run)(step, mem, self.external, units) };
+    }
+
+    fn take(&self) -> Aligned<T> {
+        take(self.workers, self.engine)
+    }
+
+    fn give_back(&self, worker: Aligned<T>) {
+        self.workers.lock().expect("no task panics while it holds the list").push(worker);
     }
 }
 
 fn take<T: Real>(workers: &Mutex<Vec<Aligned<T>>>, engine: &Engine<T>) -> Aligned<T> {
     let free = workers.lock().expect("no task panics while it holds the list").pop();
-    free.unwrap_or_else(|| Aligned::zeros(engine.program.worker_len))
-}
-
-/// Runs ranges of units on all threads.
-fn spread(n_units: usize, run: impl Fn(Range<usize>) + Sync) {
-    const TASKS_PER_THREAD: usize = 4;
-    let n_threads = rayon::current_num_threads();
-    let n_tasks = if n_threads <= 1 { 1 } else { (n_threads * TASKS_PER_THREAD).min(n_units) };
-    if n_tasks <= 1 {
-        return run(0..n_units);
-    }
-    (0..n_tasks).into_par_iter().for_each(|t| run(t * n_units / n_tasks..(t + 1) * n_units / n_tasks));
+    free.unwrap_or_else(|| Aligned::zeros(engine.program.sizes.worker_len))
 }
 
 fn expect(what: &str, expected: usize, found: usize) -> Result<(), SpecError> {

@@ -177,6 +177,48 @@ impl<T: Real> Store<T> {
     }
 }
 
+/// One vector of channels of a tensor, the same at every pixel: how it may be touched.
+#[derive(Debug, Clone, Copy)]
+pub struct Vector {
+    layout: Layout,
+    channel: usize,
+    /// Channels of the vector that exist.
+    valid: usize,
+}
+
+impl Vector {
+    /// The vector of `lanes` channels from `channel` on.
+    #[inline(always)]
+    pub fn new(layout: &Layout, channel: usize, lanes: usize) -> Self {
+        Vector { layout: *layout, channel, valid: (layout.c - channel).min(lanes) }
+    }
+
+    /// Stores `z` at a pixel of the tensor as `how` says.
+    ///
+    /// # Safety
+    /// The pixel lies inside the tensor and belongs to the caller; values of `how` lie inside theirs. Called inside
+    /// `S::vectorize`.
+    #[inline(always)]
+    pub unsafe fn store<S: Simd>(&self, mem: &Mem<S::T>, how: &Store<S::T>, (y, x): (usize, usize), z: S::V) {
+        let (y, x) = (y as isize, x as isize);
+        // SAFETY: promised by the caller.
+        unsafe {
+            let out = mem.write(self.layout.space, self.layout.pixel(y, x) + self.channel, self.valid).as_mut_ptr();
+            let values = how.pull.map(|(act, l)| (act, mem.read(l.space, l.pixel(y, x) + self.channel, self.valid)));
+            let whole = self.valid == S::LANES;
+            let mut z = z;
+            if how.accumulate {
+                z = S::add(z, if whole { S::load(out) } else { S::load_first(out, self.valid) });
+            }
+            if let Some((act, values)) = values {
+                let y = values.as_ptr();
+                z = act.pull_vector::<S>(if whole { S::load(y) } else { S::load_first(y, self.valid) }, z);
+            }
+            if whole { S::store(out, z) } else { S::store_first(out, self.valid, z) }
+        }
+    }
+}
+
 /// Shorthand: the channels of a pixel, to read.
 ///
 /// # Safety

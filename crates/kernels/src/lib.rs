@@ -9,7 +9,8 @@
 //! | [`spec`] | description of a network |
 //! | [`lower`] | description to program: fusion, views, lifetimes, packing |
 //! | [`engine`] | running programs: images and units over threads |
-//! | [`conv`], [`depthwise`], [`pool`], [`lrn`], [`pointwise`], [`moments`], [`pixels`] | one kernel family each |
+//! | [`conv`], [`winograd`], [`depthwise`], [`thin`], [`pool`], [`lrn`], [`pointwise`], [`moments`], [`pixels`] | one kernel family each |
+//! | [`gram`], [`ranks`], [`dense`] | patterns gathered around a voxel: all products of pairs; ranks; whitening |
 //! | [`simd`], [`isa`] | instruction sets and the choice among them |
 //!
 //! `unsafe` is confined to this crate: raw views of a session's memory ([`mem`]) and vector intrinsics. Debug builds check
@@ -19,9 +20,11 @@
 #![allow(clippy::needless_range_loop, clippy::too_many_arguments)]
 
 pub mod conv;
+pub mod dense;
 pub mod depthwise;
 pub mod engine;
 pub mod epilogue;
+pub mod gram;
 pub mod isa;
 pub mod lower;
 pub mod lrn;
@@ -30,10 +33,13 @@ pub mod moments;
 pub mod pixels;
 pub mod pointwise;
 pub mod pool;
+pub mod ranks;
 pub mod real;
 pub mod simd;
 pub mod spec;
 pub mod step;
+pub mod thin;
+pub mod winograd;
 
 pub use engine::{Cost, Engine, Moments, Session, TapGradient};
 pub use isa::Isa;

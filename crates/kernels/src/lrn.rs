@@ -38,10 +38,11 @@ pub struct LrnBackward<T> {
     pub store: Store<T>,
 }
 
-/// `s^-beta`, by square roots for the usual 3/4.
+/// `s^-beta`, by square roots for the usual 3/4. The choice is made outside the loops over channels, which otherwise
+/// stay scalar.
 #[inline(always)]
-fn shrink<T: Real>(s: T, beta: T) -> T {
-    if beta == T::from_f64(0.75) {
+fn shrink<T: Real, const THREE_QUARTERS: bool>(s: T, beta: T) -> T {
+    if THREE_QUARTERS {
         let root = s.sqrt();
         T::ONE / (root * root.sqrt())
     } else {
@@ -83,6 +84,17 @@ impl<T: Real> LrnForward<T> {
     /// Layouts lie inside `mem`; the rows belong to the caller.
     #[inline(always)]
     pub unsafe fn run(&self, mem: &Mem<T>, rows: Range<usize>) {
+        // SAFETY: passed on.
+        unsafe {
+            match self.lrn.beta {
+                0.75 => self.rows::<true>(mem, rows),
+                _ => self.rows::<false>(mem, rows),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn rows<const THREE_QUARTERS: bool>(&self, mem: &Mem<T>, rows: Range<usize>) {
         let (lrn, c) = (&self.lrn, self.x.c);
         let (k, beta) = (T::from_f32(lrn.k), T::from_f32(lrn.beta));
         let a = T::from_f64(f64::from(lrn.alpha) / lrn.n as f64);
@@ -97,7 +109,7 @@ impl<T: Real> LrnForward<T> {
                 squares.channels().iter_mut().zip(x).for_each(|(s, &x)| *s = x * x);
                 squares.windowed(&mut sums);
                 for ((y, &x), &s) in y.iter_mut().zip(x).zip(&sums) {
-                    *y = x * shrink(k + a * s, beta);
+                    *y = x * shrink::<T, THREE_QUARTERS>(k + a * s, beta);
                 }
                 self.act.value_row(y);
             }
@@ -112,6 +124,17 @@ impl<T: Real> LrnBackward<T> {
     /// Layouts lie inside `mem`; the rows belong to the caller.
     #[inline(always)]
     pub unsafe fn run(&self, mem: &Mem<T>, rows: Range<usize>) {
+        // SAFETY: passed on.
+        unsafe {
+            match self.lrn.beta {
+                0.75 => self.rows::<true>(mem, rows),
+                _ => self.rows::<false>(mem, rows),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn rows<const THREE_QUARTERS: bool>(&self, mem: &Mem<T>, rows: Range<usize>) {
         let (lrn, c) = (&self.lrn, self.x.c);
         let (k, beta) = (T::from_f32(lrn.k), T::from_f32(lrn.beta));
         let a = T::from_f64(f64::from(lrn.alpha) / lrn.n as f64);
@@ -129,7 +152,7 @@ impl<T: Real> LrnBackward<T> {
                 let lines = direct.iter_mut().zip(cross.channels());
                 for (((d, t), (&x, &g)), &s) in lines.zip(x.iter().zip(gy)).zip(&sums) {
                     let s = k + a * s;
-                    *d = g * shrink(s, beta);
+                    *d = g * shrink::<T, THREE_QUARTERS>(s, beta);
                     *t = *d * x / s;
                 }
                 cross.windowed(&mut sums);

@@ -6,6 +6,7 @@
 //! raw pointers with lengths; in debug builds every access is checked against the length.
 
 use crate::real::Real;
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// Which block a tensor lies in.
@@ -41,6 +42,28 @@ impl<T: Real> Aligned<T> {
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         &mut self.data[self.start..self.start + self.len]
     }
+}
+
+/// A cache line.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[allow(dead_code, reason = "only memory")] [u8; 64]);
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls `work` with at least `len` elements of this thread's scratch memory, which is kept from call to call and holds
+/// whatever was left there.
+pub fn with_scratch<T: Real, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+    SCRATCH.with_borrow_mut(|lines| {
+        let needed = (len * size_of::<T>()).div_ceil(64);
+        if lines.len() < needed {
+            lines.resize(needed, Line([0; 64]));
+        }
+        // SAFETY: initialised memory of the vector, aligned to 64 bytes; every bit pattern is an f32 or f64.
+        work(unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<T>(), len) })
+    })
 }
 
 /// Raw view of the blocks for one image (or, for steps over the whole batch, for all images at a fixed stride).
@@ -95,6 +118,11 @@ impl<T: Real> Mem<T> {
             first_image: self.first_image + i,
             ..*self
         }
+    }
+
+    /// The same view with another worker's block.
+    pub fn with_worker(self, worker: &mut [T]) -> Self {
+        Mem { worker: worker.as_mut_ptr(), worker_len: worker.len(), ..self }
     }
 
     /// Start and length of a block.

@@ -184,7 +184,10 @@ impl<S: Simd> MomentBody<'_, S> {
             let x = self.mem.block(step.x.space).0.add(from);
             let out = self.mem.block(step.gx.space).0.add(to);
             for d in (0..whole).step_by(S::LANES) {
-                let mut acc: [S::V; 6] = std::array::from_fn(|k| S::splat(self.offsets[(i + k).min(n - 1)]));
+                let mut acc = [S::splat(S::T::ZERO); 6];
+                for (k, a) in acc.iter_mut().enumerate() {
+                    *a = S::splat(self.offsets[(i + k).min(n - 1)]);
+                }
                 for j in 0..n {
                     let a = S::load(x.add(j * stride + d));
                     for k in 0..6 {

@@ -11,6 +11,8 @@ use crate::pointwise::{Flatten, Map, SoftmaxBackward, SoftmaxForward};
 use crate::pool::{PoolBackward, PoolForward};
 use crate::real::Real;
 use crate::simd::{Body, Simd};
+use crate::thin::Thin;
+use crate::winograd::{POINTS, Winograd};
 use std::ops::Range;
 
 /// `g (+)= gradient handed in at a plain tap`, from `n x c x h x w`. Work unit: a row.
@@ -32,6 +34,8 @@ pub enum Step<T> {
     Export(Export<T>),
     Conv(Conv<T>),
     Depthwise(Depthwise<T>),
+    Winograd(Winograd<T>),
+    Thin(Thin<T>),
     PoolForward(PoolForward<T>),
     PoolBackward(PoolBackward<T>),
     LrnForward(LrnForward<T>),
@@ -86,6 +90,11 @@ impl<T: Real> Step<T> {
             Step::Depthwise(s) => {
                 format!("depthwise {} x {} x {}, {}x{}", s.n_rows, s.n_cols, s.n_channels, s.taps.0, s.taps.1)
             }
+            Step::Winograd(s) => {
+                let n_weights = s.weights.as_slice().len() / POINTS;
+                format!("winograd {} x {} x {n_weights}, {}x{}", s.out.h, s.out.w, s.m, s.m)
+            }
+            Step::Thin(s) => format!("image gradient {} phases, {} x {}", s.phases.len(), s.n_outputs, s.n_channels),
             Step::PoolForward(s) => format!("pool {} x {} x {}", s.y.h, s.y.w, s.y.c),
             Step::PoolBackward(s) => format!("pool gradient {} x {} x {}", s.gx.h, s.gx.w, s.gx.c),
             Step::LrnForward(s) => format!("lrn {} x {} x {}", s.y.h, s.y.w, s.y.c),
@@ -100,14 +109,33 @@ impl<T: Real> Step<T> {
         }
     }
 
-    /// Bytes of packed weights.
-    pub fn weight_bytes(&self) -> usize {
-        let elements = match self {
-            Step::Conv(s) => s.weights.as_slice().len() + s.biases.as_slice().len(),
-            Step::Depthwise(s) => s.weights.as_slice().len() + s.biases.as_slice().len(),
-            _ => 0,
-        };
-        elements * size_of::<T>()
+    /// Roughly how many multiply-adds the step takes, for one image or, for a step over the whole batch, for all.
+    pub fn work(&self, n_images: usize) -> usize {
+        /// What an element of a pool or a map costs with its loads and stores.
+        const ELEMENT: usize = 16;
+        let elements = |l: &Layout| ELEMENT * l.h * l.w * l.c;
+        match self {
+            Step::Import(s) => elements(&s.x),
+            Step::Export(s) => elements(&s.g),
+            Step::Conv(s) => s.weights.as_slice().len() * s.pixels(n_images),
+            Step::Depthwise(s) => s.weights.as_slice().len() * s.n_rows * s.n_cols,
+            Step::Winograd(s) => s.weights.as_slice().len() * s.tiles.0 * s.tiles.1,
+            Step::Thin(s) => {
+                let pixels = s.phases.iter().map(|p| p.size.0 * p.size.1 * p.taps.len()).sum::<usize>();
+                pixels * s.n_outputs * s.n_channels
+            }
+            Step::PoolForward(s) => elements(&s.x),
+            Step::PoolBackward(s) => elements(&s.gx),
+            Step::LrnForward(s) => elements(&s.y),
+            Step::LrnBackward(s) => elements(&s.gx),
+            Step::Map(s) => elements(&s.out),
+            Step::SoftmaxForward(s) => elements(&s.y),
+            Step::SoftmaxBackward(s) => elements(&s.gx),
+            Step::Flatten(s) => elements(&s.whole),
+            Step::ZeroBorder(_) => 0,
+            Step::TapIn(s) => elements(&s.g),
+            Step::MomentBackward(s) => elements(&s.gx) * n_images,
+        }
     }
 
     /// Number of work units, for one image or, for a step over the whole batch, for all.
@@ -117,6 +145,8 @@ impl<T: Real> Step<T> {
             Step::Export(s) => s.g.h,
             Step::Conv(s) => s.units(n_images),
             Step::Depthwise(s) => s.n_rows,
+            Step::Winograd(s) => s.units(),
+            Step::Thin(s) => s.units(),
             Step::PoolForward(s) => s.y.h,
             Step::PoolBackward(s) => s.gx.h,
             Step::LrnForward(s) => s.y.h,
@@ -193,7 +223,9 @@ impl<S: Simd> Body for Rows<'_, S> {
                 Step::Flatten(s) => s.run(mem, units),
                 Step::TapIn(s) => s.run(mem, self.external, units),
                 Step::ZeroBorder(s) => s.run(mem),
-                Step::Conv(_) | Step::Depthwise(_) | Step::MomentBackward(_) => unreachable!("run has its own arm"),
+                Step::Conv(_) | Step::Depthwise(_) | Step::Winograd(_) | Step::Thin(_) | Step::MomentBackward(_) => {
+                    unreachable!("run has its own arm")
+                }
             }
         }
     }
@@ -210,6 +242,8 @@ pub unsafe fn run<S: Simd>(step: &Step<S::T>, mem: &Mem<S::T>, external: &Extern
         match step {
             Step::Conv(s) => s.run::<S>(mem, units),
             Step::Depthwise(s) => s.run::<S>(mem, units),
+            Step::Winograd(s) => s.run::<S>(mem, units),
+            Step::Thin(s) => s.run::<S>(mem, units),
             Step::MomentBackward(s) => {
                 let (matrix, offsets) = &external.moments[s.tap];
                 S::vectorize(MomentBody::<S> { step: s, mem, matrix, offsets, rows: units });

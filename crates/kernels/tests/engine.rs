@@ -204,7 +204,7 @@ fn sandwich(op: impl FnOnce(&mut Lcg) -> Op, act: Activation, channels: usize, h
 fn convolutions() {
     type Case = (usize, usize, (usize, usize), (usize, usize), Padding, (usize, usize), usize, usize, usize);
     let p = Padding::all;
-    let cases: [Case; 16] = [
+    let cases: [Case; 20] = [
         (8, 16, (1, 1), (1, 1), p(0), (1, 1), 1, 7, 9),
         (13, 37, (3, 3), (1, 1), p(1), (1, 1), 1, 9, 7),
         (16, 33, (5, 5), (1, 1), p(2), (1, 1), 1, 8, 11),
@@ -221,6 +221,10 @@ fn convolutions() {
         (9, 6, (6, 7), (1, 1), p(0), (1, 1), 1, 6, 7),
         (3, 11, (7, 7), (2, 2), p(3), (1, 1), 1, 15, 14),
         (2, 3, (3, 3), (3, 3), pad(1, 2, 1, 2), (3, 2), 1, 13, 14),
+        (40, 70, (3, 3), (1, 1), p(1), (1, 1), 1, 14, 31),
+        (16, 48, (3, 3), (1, 1), pad(0, 2, 1, 0), (1, 1), 1, 30, 29),
+        (33, 17, (5, 5), (1, 1), p(2), (1, 1), 1, 15, 12),
+        (24, 20, (5, 5), (1, 1), pad(4, 0, 3, 1), (1, 1), 1, 11, 14),
     ];
     for (i, (cin, out, k, s, pad, d, groups, h, w)) in cases.into_iter().enumerate() {
         let (net, taps) = sandwich(|g| conv(g, cin, out, k, s, pad, d, groups), RELU, cin, h, w);
@@ -446,6 +450,33 @@ fn same_bytes_for_any_number_of_threads() {
         assert_eq!(one.taps, many.taps, "{threads} threads");
         assert_eq!(one.moments, many.moments, "{threads} threads");
         assert_eq!(one.gradient, many.gradient, "{threads} threads");
+    }
+}
+
+#[test]
+fn one_thread_does_the_same_as_the_pool() {
+    let (net, taps) = sandwich(|g| conv(g, 20, 30, (3, 3), (1, 1), Padding::all(1), (1, 1), 1), RELU, 20, 17, 19);
+    let engine = Engine::new(&net, &taps, true, isa::available()[0]).unwrap();
+    let pixels = Lcg::new(1).values(5 * 3 * 17 * 19, 1.0);
+    let run = |mut session: orthoscope_kernels::Session<f32>| {
+        session.forward(&engine, &pixels).unwrap();
+        let mut tap = vec![0.0; 5 * net.nodes[taps[0].id()].shape.len()];
+        session.tap(&engine, 0, &mut tap).unwrap();
+        let mut gradient = vec![0.0; pixels.len()];
+        let grads = [TapGradient::Plain(&tap), TapGradient::None, TapGradient::None];
+        session.backward(&engine, &grads, &mut gradient).unwrap();
+        (session.moments(&engine, 2), tap, gradient)
+    };
+    assert_eq!(run(engine.session(5)), run(engine.session_on_one_thread(5)));
+}
+
+#[test]
+fn estimates_are_the_cost() {
+    let (net, taps) = sandwich(|g| conv(g, 20, 30, (5, 5), (1, 1), Padding::all(2), (1, 1), 1), RELU, 20, 17, 19);
+    for gradient in [false, true] {
+        let estimate = Engine::estimate(&net, &taps, gradient, isa::portable::<f32>()).unwrap();
+        assert_eq!(estimate, Engine::new(&net, &taps, gradient, isa::portable::<f32>()).unwrap().cost());
+        assert!(estimate.weight_bytes > 4 * 36 * 20 * 30, "transformed weights count");
     }
 }
 

@@ -23,7 +23,7 @@ enum Contribution {
     Moments(usize),
 }
 
-impl<T: Real> Lower<'_, T> {
+impl<'a, T: Real> Lower<'a, T> {
     pub(super) fn lower_backward(&mut self) {
         let mut pulled = vec![false; self.net.nodes.len()];
         for id in (0..self.net.nodes.len()).rev().filter(|&id| self.live[id]).collect::<Vec<_>>() {
@@ -141,11 +141,12 @@ impl<T: Real> Lower<'_, T> {
             Op::Input(_) => {}
             Op::Conv(_) | Op::Linear { .. } => {
                 if self.is_depthwise(n) {
-                    self.depthwise_backward(x, n, store);
-                } else if self.backward_kind(n) == Backward::Whole {
-                    self.conv_whole(x, n, store);
-                } else {
-                    self.conv_phases(x, n, store);
+                    return self.depthwise_backward(x, n, store);
+                }
+                match self.backward_kind(n) {
+                    Backward::Winograd => self.winograd_backward(x, n, store),
+                    Backward::Whole => self.conv_whole(x, n, store),
+                    Backward::Joint | Backward::Phases => self.conv_phases(x, n, store),
                 }
             }
             Op::Pool(_) | Op::GlobalAvg => {

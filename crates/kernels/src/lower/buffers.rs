@@ -121,7 +121,7 @@ impl Buffers {
     ///
     /// Kept: what the backward pass reads of the forward pass, and taps. Other tensors share memory with those of other
     /// times; they lie in the worker's block unless a step over the whole batch falls into their life.
-    pub fn allocate(&mut self, batch: &[usize], _n_forward: usize) -> (usize, usize) {
+    pub fn allocate(&mut self, batch: &[usize]) -> (usize, usize) {
         let mut kept = 0;
         let (mut image, mut worker) = (Vec::new(), Vec::new());
         for b in 0..self.all.len() {

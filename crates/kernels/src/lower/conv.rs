@@ -1,19 +1,45 @@
 //! Convolutions and linear layers as products, forward and backward.
 
 use super::gemm::{Gemm, Part, Pixels, TapAt, Target};
+use super::thin::CHANNELS;
 use super::{Lower, Pull, act, grad};
 use crate::real::Real;
-use crate::spec::{Activation, Conv, Id, Op, Order, Padding};
-use std::borrow::Cow;
+use crate::spec::{Activation, Id, Op, Order, Padding};
 
-/// One weight: output, input within the group, row, column.
-fn weight(conv: &Conv, inputs: usize, o: usize, i: usize, ky: usize, kx: usize) -> f32 {
-    conv.weight[((o * inputs + i) * conv.kernel.0 + ky) * conv.kernel.1 + kx]
+/// A convolution, or a linear layer as the convolution whose kernel covers its input. Weights stay where they are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'a> {
+    weights: &'a [f32],
+    pub bias: &'a [f32],
+    /// Input channels of a group.
+    pub inputs: usize,
+    pub out: usize,
+    pub kernel: (usize, usize),
+    pub stride: (usize, usize),
+    pub pad: Padding,
+    pub dilation: (usize, usize),
+    pub groups: usize,
+    /// Weights are output, row, column, input instead of output, input, row, column.
+    channels_last: bool,
+}
+
+impl View<'_> {
+    /// One weight: output, input within the group, row, column.
+    pub fn weight(&self, o: usize, i: usize, ky: usize, kx: usize) -> f32 {
+        let (inputs, (kh, kw)) = (self.inputs, self.kernel);
+        let at = match self.channels_last {
+            true => ((o * kh + ky) * kw + kx) * inputs + i,
+            false => ((o * inputs + i) * kh + ky) * kw + kx,
+        };
+        self.weights[at]
+    }
 }
 
 /// What the gradient of a convolution looks like as a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Backward {
+    /// A product in Winograd's form.
+    Winograd,
     /// Stride 1, one group: joins the products of other readers.
     Joint,
     /// The kernel covers the whole input: one part for each input pixel.
@@ -23,35 +49,35 @@ pub(super) enum Backward {
 }
 
 impl<'a, T: Real> Lower<'a, T> {
-    /// The convolution that a node is, with linear layers as kernels that cover their input.
-    pub(super) fn conv_of(&self, id: Id) -> Option<Cow<'a, Conv>> {
+    /// The convolution that a node is.
+    pub(super) fn conv_of(&self, id: Id) -> Option<View<'a>> {
         let node = &self.net.nodes[id];
+        let x = self.shape(*node.inputs.first()?);
         match &node.op {
-            Op::Conv(conv) => Some(Cow::Borrowed(conv)),
-            Op::Linear { weight, bias, out, order } => {
-                let x = self.shape(node.inputs[0]);
-                let weight = match order {
-                    Order::Chw => weight.clone(),
-                    Order::Hwc => {
-                        let size = x.h * x.w;
-                        let from = |o: usize, c: usize, p: usize| weight[o * x.len() + p * x.c + c];
-                        let rows = (0..*out).flat_map(|o| (0..x.c).map(move |c| (o, c)));
-                        rows.flat_map(|(o, c)| (0..size).map(move |p| (o, c, p)))
-                            .map(|(o, c, p)| from(o, c, p))
-                            .collect()
-                    }
-                };
-                Some(Cow::Owned(Conv {
-                    weight,
-                    bias: bias.clone(),
-                    out: *out,
-                    kernel: (x.h, x.w),
-                    stride: (1, 1),
-                    pad: Padding::default(),
-                    dilation: (1, 1),
-                    groups: 1,
-                }))
-            }
+            Op::Conv(conv) => Some(View {
+                weights: &conv.weight,
+                bias: &conv.bias,
+                inputs: x.c / conv.groups,
+                out: conv.out,
+                kernel: conv.kernel,
+                stride: conv.stride,
+                pad: conv.pad,
+                dilation: conv.dilation,
+                groups: conv.groups,
+                channels_last: false,
+            }),
+            Op::Linear { weight, bias, out, order } => Some(View {
+                weights: weight,
+                bias,
+                inputs: x.c,
+                out: *out,
+                kernel: (x.h, x.w),
+                stride: (1, 1),
+                pad: Padding::default(),
+                dilation: (1, 1),
+                groups: 1,
+                channels_last: *order == Order::Hwc,
+            }),
             _ => None,
         }
     }
@@ -81,7 +107,11 @@ impl<'a, T: Real> Lower<'a, T> {
 
     /// The forward product of a convolution and its siblings; nothing when an earlier sibling did it.
     pub(super) fn conv_forward(&mut self, id: Id) {
-        let group = self.siblings(id);
+        if self.winograd_forward_pays(id) {
+            return self.winograd_forward(id);
+        }
+        let mut group = self.siblings(id);
+        group.retain(|&n| !self.winograd_forward_pays(n));
         if group[0] != id {
             return;
         }
@@ -102,7 +132,7 @@ impl<'a, T: Real> Lower<'a, T> {
                 act: self.net.nodes[n].act,
                 store: Pull { accumulate: false, pull: None },
             });
-            gemm.parts.extend((0..conv.groups).map(|g| forward_part(&conv, g, self.shape(x).c, dest)));
+            gemm.parts.extend((0..conv.groups).map(|g| forward_part(conv, g, dest)));
         }
         self.push_gemm(gemm);
     }
@@ -113,7 +143,9 @@ impl<'a, T: Real> Lower<'a, T> {
         let (x, y) = (self.shape(self.net.nodes[id].inputs[0]), self.shape(id));
         if (y.h, y.w) == (1, 1) && conv.groups == 1 && conv.pad == Padding::default() && (x.h, x.w) != (1, 1) {
             Backward::Whole
-        } else if conv.groups == 1 && conv.stride == (1, 1) && x.c > 4 {
+        } else if self.winograd_backward_pays(id) {
+            Backward::Winograd
+        } else if conv.groups == 1 && conv.stride == (1, 1) && x.c > CHANNELS {
             Backward::Joint
         } else {
             Backward::Phases
@@ -129,7 +161,7 @@ impl<'a, T: Real> Lower<'a, T> {
             targets: vec![gradient_target(x, (0, 0), (1, 1), store)],
             parts: Vec::new(),
         };
-        let (mut taps, mut matrix) = (Vec::new(), Vec::new());
+        let (mut taps, mut convs) = (Vec::new(), Vec::new());
         for (src, &id) in readers.iter().enumerate() {
             let conv = self.conv_of(id).expect("readers are convolutions");
             gemm.sources.push(Pixels { buf: grad(id), at: (0, 0), step: (1, 1) });
@@ -137,12 +169,19 @@ impl<'a, T: Real> Lower<'a, T> {
                 let dy = conv.pad.top as isize - (ky * conv.dilation.0) as isize;
                 let dx = conv.pad.left as isize - (kx * conv.dilation.1) as isize;
                 taps.push(TapAt { src, dy, dx, c0: 0, len: conv.out });
-                for o in 0..conv.out {
-                    matrix.extend((0..shape.c).map(|i| weight(&conv, shape.c, o, i, ky, kx)));
+            }
+            convs.push(conv);
+        }
+        let matrix = move || {
+            let mut matrix = Vec::new();
+            for conv in convs {
+                for (ky, kx) in window(conv.kernel).rev() {
+                    gradient_rows(&mut matrix, conv, 0, (ky, kx));
                 }
             }
-        }
-        gemm.parts.push(Part { taps, matrix, n: shape.c, bias: vec![], dest: 0, c0: 0, scatter: vec![] });
+            matrix
+        };
+        gemm.parts.push(Part { taps, matrix: Box::new(matrix), n: shape.c, bias: &[], dest: 0, c0: 0 });
         self.push_gemm(gemm);
     }
 
@@ -159,21 +198,20 @@ impl<'a, T: Real> Lower<'a, T> {
         for (y, col) in window((shape.h, shape.w)) {
             let tap = |i: usize, k: usize, d: usize| (i.is_multiple_of(d) && i / d < k).then_some(i / d);
             let taps = (tap(y, conv.kernel.0, conv.dilation.0), tap(col, conv.kernel.1, conv.dilation.1));
-            let mut part = Part {
-                taps: vec![],
-                matrix: vec![],
+            let hit = taps.0.zip(taps.1);
+            let matrix = move || {
+                let mut matrix = Vec::new();
+                hit.into_iter().for_each(|at| gradient_rows(&mut matrix, conv, 0, at));
+                matrix
+            };
+            let part = Part {
+                taps: hit.iter().map(|_| TapAt { src: 0, dy: 0, dx: 0, c0: 0, len: conv.out }).collect(),
+                matrix: Box::new(matrix),
                 n: shape.c,
-                bias: vec![],
+                bias: &[],
                 dest: gemm.targets.len(),
                 c0: 0,
-                scatter: vec![],
             };
-            if let (Some(ky), Some(kx)) = taps {
-                part.taps.push(TapAt { src: 0, dy: 0, dx: 0, c0: 0, len: conv.out });
-                for o in 0..conv.out {
-                    part.matrix.extend((0..shape.c).map(|i| weight(&conv, shape.c, o, i, ky, kx)));
-                }
-            }
             gemm.targets.push(gradient_target(x, (y as isize, col as isize), (1, 1), store));
             gemm.parts.push(part);
         }
@@ -184,11 +222,11 @@ impl<'a, T: Real> Lower<'a, T> {
     /// convolution of stride 1 of the output's gradient with some of the taps.
     pub(super) fn conv_phases(&mut self, x: Id, id: Id, store: Pull) {
         let conv = self.conv_of(id).expect("called for convolutions");
-        if conv.groups == 1 && store.pull.is_none() && self.shape(x).c <= 4 {
-            return self.conv_few_channels(x, id, &conv, store);
+        if conv.groups == 1 && store.pull.is_none() && self.shape(x).c <= CHANNELS {
+            return self.conv_thin(x, id, conv, store);
         }
         let shape = self.shape(x);
-        let (inputs, outputs) = (shape.c / conv.groups, conv.out / conv.groups);
+        let outputs = conv.out / conv.groups;
         for (py, px) in window(conv.stride) {
             if py >= shape.h || px >= shape.w {
                 continue;
@@ -202,70 +240,25 @@ impl<'a, T: Real> Lower<'a, T> {
                 parts: Vec::new(),
             };
             for g in 0..conv.groups {
-                let (mut taps, mut matrix) = (Vec::new(), Vec::new());
-                for &(ky, kx, dy, dx) in &hits {
-                    taps.push(TapAt { src: 0, dy, dx, c0: g * outputs, len: outputs });
-                    for o in 0..outputs {
-                        matrix.extend((0..inputs).map(|i| weight(&conv, inputs, g * outputs + o, i, ky, kx)));
-                    }
-                }
-                gemm.parts.push(Part {
-                    taps,
-                    matrix,
-                    n: inputs,
-                    bias: vec![],
-                    dest: 0,
-                    c0: g * inputs,
-                    scatter: vec![],
-                });
+                let tap = |&(_, _, dy, dx): &(usize, usize, isize, isize)| TapAt {
+                    src: 0,
+                    dy,
+                    dx,
+                    c0: g * outputs,
+                    len: outputs,
+                };
+                let taps = hits.iter().map(tap).collect();
+                let hits = hits.clone();
+                let matrix = move || {
+                    let mut matrix = Vec::new();
+                    hits.iter().for_each(|&(ky, kx, ..)| gradient_rows(&mut matrix, conv, g, (ky, kx)));
+                    matrix
+                };
+                let (n, c0) = (conv.inputs, g * conv.inputs);
+                gemm.parts.push(Part { taps, matrix: Box::new(matrix), n, bias: &[], dest: 0, c0 });
             }
             self.push_gemm(gemm);
         }
-    }
-
-    /// The gradient at a tensor of few channels (an image): a block of neighbouring input pixels becomes the columns
-    /// of the product, so that vectors are filled; taps that miss a pixel have zero weights.
-    fn conv_few_channels(&mut self, x: Id, id: Id, conv: &Conv, store: Pull) {
-        let shape = self.shape(x);
-        let block = self.best_block(conv, shape.c);
-        let (dys, dxs) = (tap_span(conv, 0, block.0), tap_span(conv, 1, block.1));
-        let columns: Vec<(usize, usize, usize)> =
-            window(block).flat_map(|(py, px)| (0..shape.c).map(move |c| (py, px, c))).collect();
-        let (mut taps, mut matrix) = (Vec::new(), Vec::new());
-        for dy in dys.0..=dys.1 {
-            for dx in dxs.0..=dxs.1 {
-                taps.push(TapAt { src: 0, dy, dx, c0: 0, len: conv.out });
-                for o in 0..conv.out {
-                    for &(py, px, i) in &columns {
-                        let ky = tap_of(py, dy, conv.pad.top, conv.dilation.0, conv.stride.0, conv.kernel.0);
-                        let kx = tap_of(px, dx, conv.pad.left, conv.dilation.1, conv.stride.1, conv.kernel.1);
-                        matrix.push(ky.zip(kx).map_or(0.0, |(ky, kx)| weight(conv, shape.c, o, i, ky, kx)));
-                    }
-                }
-            }
-        }
-        let step = (block.0 / conv.stride.0, block.1 / conv.stride.1);
-        let part = Part { taps, matrix, n: columns.len(), bias: vec![], dest: 0, c0: 0, scatter: columns };
-        self.push_gemm(Gemm {
-            grid: (shape.h.div_ceil(block.0), shape.w.div_ceil(block.1)),
-            sources: vec![Pixels { buf: grad(id), at: (0, 0), step }],
-            targets: vec![gradient_target(x, (0, 0), block, store)],
-            parts: vec![part],
-        });
-    }
-
-    /// The block of input pixels with the least work per pixel.
-    fn best_block(&self, conv: &Conv, channels: usize) -> (usize, usize) {
-        let cost = |&(by, bx): &(usize, usize)| {
-            let (ys, xs) = (tap_span(conv, 0, by), tap_span(conv, 1, bx));
-            let taps = ((ys.1 - ys.0 + 1) * (xs.1 - xs.0 + 1)) as usize;
-            let vectors = (by * bx * channels).div_ceil(self.isa.lanes);
-            (taps * vectors * 1000) / (by * bx)
-        };
-        let sizes = window((3, 3)).map(|(i, j)| (conv.stride.0 * (i + 1), conv.stride.1 * (j + 1)));
-        let width = self.isa.lanes * self.isa.nv;
-        let fits = |b: &(usize, usize)| b.0 * b.1 * channels <= width || *b == conv.stride;
-        sizes.filter(fits).min_by_key(cost).unwrap_or(conv.stride)
     }
 }
 
@@ -278,22 +271,38 @@ pub(super) fn window(size: (usize, usize)) -> impl DoubleEndedIterator<Item = (u
     (0..size.0 * size.1).map(move |p| (p / size.1, p % size.1))
 }
 
-fn forward_part(conv: &Conv, g: usize, channels: usize, dest: usize) -> Part {
-    let (inputs, outputs) = (channels / conv.groups, conv.out / conv.groups);
-    let (mut taps, mut matrix) = (Vec::new(), Vec::new());
-    for (ky, kx) in window(conv.kernel) {
-        let (dy, dx) = ((ky * conv.dilation.0) as isize, (kx * conv.dilation.1) as isize);
-        taps.push(TapAt { src: 0, dy, dx, c0: g * inputs, len: inputs });
-        for i in 0..inputs {
-            matrix.extend((0..outputs).map(|o| weight(conv, inputs, g * outputs + o, i, ky, kx)));
+fn forward_part(conv: View<'_>, g: usize, dest: usize) -> Part<'_> {
+    let (inputs, outputs) = (conv.inputs, conv.out / conv.groups);
+    let tap = |(ky, kx): (usize, usize)| TapAt {
+        src: 0,
+        dy: (ky * conv.dilation.0) as isize,
+        dx: (kx * conv.dilation.1) as isize,
+        c0: g * inputs,
+        len: inputs,
+    };
+    let matrix = move || {
+        let rows = window(conv.kernel).flat_map(|at| (0..inputs).map(move |i| (at, i)));
+        let mut matrix = Vec::with_capacity(conv.kernel.0 * conv.kernel.1 * inputs * outputs);
+        for ((ky, kx), i) in rows {
+            matrix.extend((0..outputs).map(|o| conv.weight(g * outputs + o, i, ky, kx)));
         }
+        matrix
+    };
+    let bias = conv.bias.get(g * outputs..(g + 1) * outputs).unwrap_or_default();
+    let taps = window(conv.kernel).map(tap).collect();
+    Part { taps, matrix: Box::new(matrix), n: outputs, bias, dest, c0: g * outputs }
+}
+
+/// Rows (outputs of group `g`) times columns (its inputs) for one kernel place.
+fn gradient_rows(matrix: &mut Vec<f32>, conv: View<'_>, g: usize, (ky, kx): (usize, usize)) {
+    let outputs = conv.out / conv.groups;
+    for o in g * outputs..(g + 1) * outputs {
+        matrix.extend((0..conv.inputs).map(|i| conv.weight(o, i, ky, kx)));
     }
-    let bias = conv.bias.get(g * outputs..(g + 1) * outputs).unwrap_or_default().to_vec();
-    Part { taps, matrix, n: outputs, bias, dest, c0: g * outputs, scatter: vec![] }
 }
 
 /// Taps that reach input pixels of a phase: kernel row and column, and where their output lies from the phase's pixel.
-pub(super) fn phase_taps(conv: &Conv, (py, px): (usize, usize)) -> Vec<(usize, usize, isize, isize)> {
+pub(super) fn phase_taps(conv: &View<'_>, (py, px): (usize, usize)) -> Vec<(usize, usize, isize, isize)> {
     let hit = |p: usize, pad: usize, k: usize, d: usize, s: usize| {
         let q = (p + pad) as isize - (k * d) as isize;
         (q.rem_euclid(s as isize) == 0).then(|| q.div_euclid(s as isize))
@@ -304,21 +313,4 @@ pub(super) fn phase_taps(conv: &Conv, (py, px): (usize, usize)) -> Vec<(usize, u
         Some((ky, kx, dy, dx))
     };
     window(conv.kernel).rev().filter_map(both).collect()
-}
-
-/// The kernel row (or column) by which output `dy` away from the block reaches input `p` of the block.
-fn tap_of(p: usize, dy: isize, pad: usize, d: usize, s: usize, k: usize) -> Option<usize> {
-    let q = (p + pad) as isize - dy * s as isize;
-    (q >= 0 && q % d as isize == 0 && (q as usize / d) < k).then(|| q as usize / d)
-}
-
-/// First and last output, relative to a block of `b` input rows (or columns), that reaches any of them.
-fn tap_span(conv: &Conv, axis: usize, b: usize) -> (isize, isize) {
-    let (pad, k, s, d) = if axis == 0 {
-        (conv.pad.top, conv.kernel.0, conv.stride.0, conv.dilation.0)
-    } else {
-        (conv.pad.left, conv.kernel.1, conv.stride.1, conv.dilation.1)
-    };
-    let low = (pad as isize - ((k - 1) * d) as isize).div_euclid(s as isize);
-    (low, ((b - 1 + pad) / s) as isize)
 }

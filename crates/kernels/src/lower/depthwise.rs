@@ -1,14 +1,14 @@
 //! Depthwise convolutions, forward and backward by phases.
 
 use super::buffers::Buffers;
-use super::conv::{phase_taps, window};
+use super::conv::{View, phase_taps, window};
 use super::gemm::Pixels;
 use super::{Lower, Pull, act, grad};
 use crate::depthwise::{Depthwise, Grid};
 use crate::epilogue::Act;
 use crate::mem::Aligned;
 use crate::real::Real;
-use crate::spec::{Activation, Conv, Id, Op};
+use crate::spec::{Activation, Id};
 use crate::step::Step;
 
 /// A depthwise product in coordinates.
@@ -26,8 +26,8 @@ struct Plan {
     bias: Vec<f32>,
 }
 
-impl Plan {
-    fn grid_of(buffers: &Buffers, p: &Pixels) -> Grid {
+impl Grid {
+    pub(super) fn new(buffers: &Buffers, p: &Pixels) -> Grid {
         let l = buffers.layout(p.buf);
         Grid {
             space: l.space,
@@ -36,25 +36,27 @@ impl Plan {
             col: p.step.1 * l.cs,
         }
     }
+}
 
-    fn build<T: Real>(&self, conv: &Conv, buffers: &Buffers, lanes: usize) -> Depthwise<T> {
+impl Plan {
+    fn build<T: Real>(&self, conv: View<'_>, buffers: &Buffers, lanes: usize) -> Depthwise<T> {
         let (source, target) = (buffers.layout(self.source.buf), buffers.layout(self.target.buf));
         let padded = conv.out.next_multiple_of(lanes);
         let mut weights = Aligned::zeros(self.kernel.len() * padded);
         for (&(ky, kx), to) in self.kernel.iter().zip(weights.as_mut_slice().chunks_exact_mut(padded)) {
             for (c, w) in to.iter_mut().enumerate().take(conv.out) {
-                *w = T::from_f32(conv.weight[(c * conv.kernel.0 + ky) * conv.kernel.1 + kx]);
+                *w = T::from_f32(conv.weight(c, 0, ky, kx));
             }
         }
         let mut biases = Aligned::zeros(padded);
         biases.as_mut_slice().iter_mut().zip(&self.bias).for_each(|(t, &b)| *t = T::from_f32(b));
-        let values = self.store.pull.map(|(_, buf)| Self::grid_of(buffers, &Pixels { buf, ..self.target }));
+        let values = self.store.pull.map(|(_, buf)| Grid::new(buffers, &Pixels { buf, ..self.target }));
         Depthwise {
             n_rows: self.grid.0,
             n_cols: self.grid.1,
             n_channels: conv.out,
-            src: Self::grid_of(buffers, &self.source),
-            dst: Self::grid_of(buffers, &self.target),
+            src: Grid::new(buffers, &self.source),
+            dst: Grid::new(buffers, &self.target),
             tap_row: self.tap_step.0 * source.pitch as isize,
             tap_col: self.tap_step.1 * source.cs as isize,
             taps: self.taps,
@@ -68,9 +70,9 @@ impl Plan {
     }
 }
 
-impl<T: Real> Lower<'_, T> {
+impl<'a, T: Real> Lower<'a, T> {
     fn push_depthwise(&mut self, id: Id, plan: Plan) {
-        let Op::Conv(conv) = &self.net.nodes[id].op else { return };
+        let Some(conv) = self.conv_of(id) else { return };
         let last = (plan.grid.0 as isize - 1, plan.grid.1 as isize - 1);
         let mut reach = |p: &Pixels, taps: (usize, usize), step: (isize, isize)| {
             let far = ((taps.0.max(1) as isize - 1) * step.0, (taps.1.max(1) as isize - 1) * step.1);
@@ -81,13 +83,15 @@ impl<T: Real> Lower<'_, T> {
         reach(&plan.source, plan.taps, plan.tap_step);
         reach(&plan.target, (1, 1), (0, 0));
         let reads = plan.store.reads(&[plan.source.buf]);
-        let (conv, lanes, writes) = (conv.clone(), self.isa.lanes, [plan.target.buf]);
-        self.push(&reads, &writes, move |buffers| Step::Depthwise(plan.build(&conv, buffers, lanes)));
+        let (lanes, writes) = (self.isa.lanes, [plan.target.buf]);
+        let n_weights = (plan.kernel.len() + 1) * conv.out.next_multiple_of(lanes);
+        self.push(&reads, &writes, move |buffers| Step::Depthwise(plan.build(conv, buffers, lanes)));
+        self.list.last_mut().expect("just pushed").weights = n_weights;
     }
 
     pub(super) fn depthwise_forward(&mut self, id: Id) {
         let node = &self.net.nodes[id];
-        let Op::Conv(conv) = &node.op else { return };
+        let Some(conv) = self.conv_of(id) else { return };
         let out = node.shape;
         let plan = Plan {
             grid: (out.h, out.w),
@@ -102,16 +106,16 @@ impl<T: Real> Lower<'_, T> {
             target: Pixels { buf: act(id), at: (0, 0), step: (1, 1) },
             act: node.act,
             store: Pull { accumulate: false, pull: None },
-            bias: conv.bias.clone(),
+            bias: conv.bias.to_vec(),
         };
         self.push_depthwise(id, plan);
     }
 
     pub(super) fn depthwise_backward(&mut self, x: Id, id: Id, store: Pull) {
-        let Op::Conv(conv) = &self.net.nodes[id].op else { return };
+        let Some(conv) = self.conv_of(id) else { return };
         let shape = self.shape(x);
         for (py, px) in window(conv.stride).filter(|&(py, px)| py < shape.h && px < shape.w) {
-            let hits = phase_taps(conv, (py, px));
+            let hits = phase_taps(&conv, (py, px));
             let distinct = |pick: fn(&(usize, usize, isize, isize)) -> isize| {
                 let mut list: Vec<isize> = hits.iter().map(pick).collect();
                 list.sort_unstable();

@@ -15,7 +15,7 @@ pub(super) fn reals<T: Real>(values: &[f32]) -> Vec<T> {
     values.iter().map(|&v| T::from_f32(v)).collect()
 }
 
-impl<T: Real> Lower<'_, T> {
+impl<'a, T: Real> Lower<'a, T> {
     pub(super) fn lower_forward(&mut self) {
         for id in 0..self.net.nodes.len() {
             if self.live[id] {

@@ -29,16 +29,14 @@ pub struct TapAt {
 }
 
 /// Some output channels: `matrix` is (sum of the taps' lengths) x `n`.
-#[derive(Debug, Clone)]
-pub struct Part {
+pub struct Part<'a> {
     pub taps: Vec<TapAt>,
-    pub matrix: Vec<f32>,
+    /// Called when weights are packed.
+    pub matrix: Box<dyn FnOnce() -> Vec<f32> + Send + 'a>,
     pub n: usize,
-    pub bias: Vec<f32>,
+    pub bias: &'a [f32],
     pub dest: usize,
     pub c0: usize,
-    /// For each of the `n` outputs: row, column, channel from the destination pixel; empty when they are channels in order.
-    pub scatter: Vec<(usize, usize, usize)>,
 }
 
 /// A tensor that is written.
@@ -50,15 +48,29 @@ pub struct Target {
 }
 
 /// The product.
-#[derive(Debug, Clone)]
-pub struct Gemm {
+pub struct Gemm<'a> {
     pub grid: (usize, usize),
     pub sources: Vec<Pixels>,
     pub targets: Vec<Target>,
-    pub parts: Vec<Part>,
+    pub parts: Vec<Part<'a>>,
 }
 
-impl Gemm {
+impl Part<'_> {
+    /// Elements of packed weights and biases.
+    fn packed(&self, lanes: usize) -> (usize, usize) {
+        let rows: usize = self.taps.iter().map(|t| t.len).sum();
+        let columns = self.n.next_multiple_of(lanes);
+        (rows * columns, columns)
+    }
+}
+
+impl Gemm<'_> {
+    /// Elements of packed weights and biases.
+    fn packed(&self, lanes: usize) -> (usize, usize) {
+        let each = self.parts.iter().map(|p| p.packed(lanes));
+        each.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
+    }
+
     fn reaches(&self, buffers: &mut Buffers) {
         let mut reach = |p: &Pixels, (y0, y1): (isize, isize), (x0, x1): (isize, isize)| {
             let last = (((self.grid.0 - 1) * p.step.0) as isize, ((self.grid.1 - 1) * p.step.1) as isize);
@@ -70,9 +82,6 @@ impl Gemm {
             }
             let target = &self.targets[part.dest].pixels;
             reach(target, (0, 0), (0, 0));
-            for &(y, x, _) in &part.scatter {
-                reach(target, (0, y as isize), (0, x as isize));
-            }
         }
     }
 
@@ -109,25 +118,17 @@ impl Gemm {
             });
         }
         conv.chunk = self.chunk(buffers, isa);
-        let width = isa.lanes * isa.nv;
-        let (mut n_weights, mut n_biases) = (0, 0);
-        for part in &self.parts {
-            let k: usize = part.taps.iter().map(|t| t.len).sum();
-            let vectors = part.n.div_ceil(isa.lanes);
-            n_weights += k * vectors * isa.lanes;
-            n_biases += vectors * isa.lanes;
-        }
+        let (n_weights, n_biases) = self.packed(isa.lanes);
         conv.weights = Aligned::zeros(n_weights);
         conv.biases = Aligned::zeros(n_biases);
         let mut filled = (0, 0);
-        for part in &self.parts {
-            let runs = self.segments(part, buffers, &mut conv);
+        for part in self.parts {
+            let runs = segments(&self.sources, &part, buffers, &mut conv);
             let layout = buffers.layout(self.targets[part.dest].pixels.buf);
-            for first in (0..part.n).step_by(width) {
-                let valid = (part.n - first).min(width);
+            let matrix = (part.matrix)();
+            for first in (0..part.n).step_by(isa.lanes * isa.nv) {
+                let valid = (part.n - first).min(isa.lanes * isa.nv);
                 let nv = valid.div_ceil(isa.lanes);
-                let offsets = |&(y, x, c): &(usize, usize, usize)| (y * layout.pitch + x * layout.cs + c) as u32;
-                let scatter: Vec<u32> = part.scatter.iter().skip(first).take(valid).map(offsets).collect();
                 let end = first + valid == part.n && part.c0 + part.n == layout.c;
                 conv.blocks.push(Block {
                     runs: runs.clone(),
@@ -137,37 +138,19 @@ impl Gemm {
                     valid,
                     room: if end { layout.room - part.c0 - first } else { valid },
                     dest: part.dest,
-                    channel: if scatter.is_empty() { (part.c0 + first) as u32 } else { 0 },
-                    scatter,
+                    channel: (part.c0 + first) as u32,
                 });
-                pack(part, first, valid, nv * isa.lanes, &mut filled, &mut conv);
+                let (rows, columns) = (matrix.chunks_exact(part.n), first..first + valid);
+                for (row, to) in rows.zip(conv.weights.as_mut_slice()[filled.0..].chunks_mut(nv * isa.lanes)) {
+                    to.iter_mut().zip(&row[columns.clone()]).for_each(|(t, &f)| *t = T::from_f32(f));
+                }
+                let biases = part.bias.iter().skip(first).take(valid);
+                conv.biases.as_mut_slice()[filled.1..].iter_mut().zip(biases).for_each(|(t, &f)| *t = T::from_f32(f));
+                filled.0 += matrix.len() / part.n * nv * isa.lanes;
+                filled.1 += nv * isa.lanes;
             }
         }
         conv
-    }
-
-    /// Segments of a part, contiguous ones joined.
-    fn segments<T: Real>(&self, part: &Part, buffers: &Buffers, conv: &mut Conv<T>) -> std::ops::Range<usize> {
-        let first_run = conv.runs.len();
-        let mut last: Option<usize> = None;
-        for tap in &part.taps {
-            let l = buffers.layout(self.sources[tap.src].buf);
-            let off = (tap.dy * l.pitch as isize + tap.dx * l.cs as isize + tap.c0 as isize) as i32;
-            if last != Some(tap.src) {
-                let n = conv.segments.len();
-                conv.runs.push(Run { src: tap.src, segments: n..n });
-                last = Some(tap.src);
-            }
-            let run = conv.runs.last_mut().expect("a run was just made");
-            match conv.segments[run.segments.clone()].last_mut() {
-                Some(s) if s.off + s.len as i32 == off => s.len += tap.len as u32,
-                _ => {
-                    conv.segments.push(Segment { off, len: tap.len as u32 });
-                    run.segments.end += 1;
-                }
-            }
-        }
-        first_run..conv.runs.len()
     }
 
     /// Pixels per unit: what is read for them should fit into half of a small second-level cache.
@@ -185,38 +168,49 @@ impl Gemm {
     }
 }
 
-fn pack<T: Real>(
-    part: &Part,
-    first: usize,
-    valid: usize,
-    width: usize,
-    filled: &mut (usize, usize),
+/// Segments of a part, contiguous ones joined.
+fn segments<T: Real>(
+    sources: &[Pixels],
+    part: &Part<'_>,
+    buffers: &Buffers,
     conv: &mut Conv<T>,
-) {
-    let rows = part.matrix.len() / part.n.max(1);
-    let weights = conv.weights.as_mut_slice();
-    for k in 0..rows {
-        let from = &part.matrix[k * part.n + first..][..valid];
-        let to = &mut weights[filled.0 + k * width..][..valid];
-        to.iter_mut().zip(from).for_each(|(t, &f)| *t = T::from_f32(f));
+) -> std::ops::Range<usize> {
+    let first_run = conv.runs.len();
+    let mut last: Option<usize> = None;
+    for tap in &part.taps {
+        let l = buffers.layout(sources[tap.src].buf);
+        let off = (tap.dy * l.pitch as isize + tap.dx * l.cs as isize + tap.c0 as isize) as i32;
+        if last != Some(tap.src) {
+            let n = conv.segments.len();
+            conv.runs.push(Run { src: tap.src, segments: n..n });
+            last = Some(tap.src);
+        }
+        let run = conv.runs.last_mut().expect("a run was just made");
+        match conv.segments[run.segments.clone()].last_mut() {
+            Some(s) if s.off + s.len as i32 == off => s.len += tap.len as u32,
+            _ => {
+                conv.segments.push(Segment { off, len: tap.len as u32 });
+                run.segments.end += 1;
+            }
+        }
     }
-    filled.0 += rows * width;
-    let biases = &mut conv.biases.as_mut_slice()[filled.1..][..valid];
-    biases.iter_mut().zip(part.bias.iter().skip(first)).for_each(|(t, &f)| *t = T::from_f32(f));
-    filled.1 += width;
+    first_run..conv.runs.len()
 }
 
-impl<T: Real> Lower<'_, T> {
+impl<'a, T: Real> Lower<'a, T> {
     /// Adds the product to the program.
-    pub(super) fn push_gemm(&mut self, gemm: Gemm) {
+    pub(super) fn push_gemm(&mut self, gemm: Gemm<'a>) {
         gemm.reaches(&mut self.buffers);
         let reads =
             gemm.sources.iter().map(|s| s.buf).chain(gemm.targets.iter().filter_map(|t| t.store.pull.map(|p| p.1)));
         let isa = *self.isa;
+        let (n_weights, n_biases) = gemm.packed(isa.lanes);
         self.list.push(Pending {
             reads: reads.collect(),
             writes: gemm.targets.iter().map(|t| t.pixels.buf).collect(),
             batch: gemm.grid == (1, 1),
+            weights: n_weights + n_biases,
+            scratch: 0,
             build: Box::new(move |buffers| Step::Conv(gemm.build(buffers, &isa))),
         });
     }

@@ -6,6 +6,8 @@ mod conv;
 mod depthwise;
 mod forward;
 mod gemm;
+mod thin;
+mod winograd;
 
 use crate::epilogue::{Act, Store, ZeroBorder};
 use crate::isa::Isa;
@@ -14,6 +16,7 @@ use crate::real::Real;
 use crate::spec::{Activation, Id, Net, Op, Shape, SpecError};
 use crate::step::Step;
 use buffers::{Buf, Buffers};
+use rayon::prelude::*;
 
 /// What is wanted of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,31 +43,43 @@ pub struct Program<T> {
     pub forward: Vec<Step<T>>,
     /// From gradients at taps to the gradient at the pixels; empty when no gradient was asked for.
     pub backward: Vec<Step<T>>,
-    /// Elements kept for each image.
-    pub image_len: usize,
-    /// Elements for each worker.
-    pub worker_len: usize,
-    /// Winner bytes for each image.
-    pub bytes_len: usize,
+    /// Sizes.
+    pub sizes: Sizes,
     /// Where each tap lies.
     pub taps: Vec<(Tap, Layout)>,
     /// Pixels: planes, rows, columns.
     pub pixels: (usize, usize, usize),
-    /// Multiply-accumulates of one image forward, counting convolutions and linear layers.
-    pub macs: u64,
-    /// Bytes of packed weights.
-    pub weight_bytes: usize,
 }
 
-/// Makes a step once addresses are known.
-type Build<T> = Box<dyn FnOnce(&Buffers) -> Step<T>>;
+/// How much a program holds and computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Elements kept for each image.
+    pub image_len: usize,
+    /// Elements for each worker.
+    pub worker_len: usize,
+    /// Elements of scratch memory for each thread.
+    pub scratch_len: usize,
+    /// Winner bytes for each image.
+    pub bytes_len: usize,
+    /// Elements of packed weights.
+    pub weights_len: usize,
+    /// Multiply-accumulates of one image forward, counting convolutions and linear layers.
+    pub macs: u64,
+}
+
+/// Makes a step once addresses are known; packs its weights.
+type Build<'a, T> = Box<dyn FnOnce(&Buffers) -> Step<T> + Send + 'a>;
 
 /// A step before addresses are known.
-struct Pending<T> {
+struct Pending<'a, T> {
     reads: Vec<Buf>,
     writes: Vec<Buf>,
     batch: bool,
-    build: Build<T>,
+    /// Elements of packed weights, and of scratch memory per thread.
+    weights: usize,
+    scratch: usize,
+    build: Build<'a, T>,
 }
 
 struct Lower<'a, T> {
@@ -74,7 +89,7 @@ struct Lower<'a, T> {
     live: Vec<bool>,
     taps: Vec<Tap>,
     buffers: Buffers,
-    list: Vec<Pending<T>>,
+    list: Vec<Pending<'a, T>>,
     /// First winner byte of each max pool.
     winners: Vec<Option<usize>>,
     bytes_len: usize,
@@ -94,7 +109,12 @@ fn grad(id: Id) -> Buf {
 ///
 /// # Errors
 /// No taps, or a tap that does not exist.
-pub fn plan<T: Real>(net: &Net, taps: &[Tap], gradient: bool, isa: &Isa<T>) -> Result<Program<T>, SpecError> {
+pub fn plan<'a, T: Real>(
+    net: &'a Net,
+    taps: &[Tap],
+    gradient: bool,
+    isa: &'a Isa<T>,
+) -> Result<Planned<'a, T>, SpecError> {
     if taps.is_empty() {
         return Err(SpecError("taps: expected at least one, found none".into()));
     }
@@ -108,7 +128,27 @@ pub fn plan<T: Real>(net: &Net, taps: &[Tap], gradient: bool, isa: &Isa<T>) -> R
     if gradient {
         lower.lower_backward();
     }
-    Ok(lower.finish(n_forward))
+    let sizes = lower.allocate(n_forward);
+    Ok(Planned { lower, n_forward, sizes })
+}
+
+/// A network whose steps and addresses are decided, before weights are packed.
+pub struct Planned<'a, T> {
+    lower: Lower<'a, T>,
+    n_forward: usize,
+    sizes: Sizes,
+}
+
+impl<T: Real> Planned<'_, T> {
+    /// How much the program will hold and compute.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// Packs the weights.
+    pub fn build(self) -> Program<T> {
+        self.lower.build(self.n_forward, self.sizes)
+    }
 }
 
 impl<'a, T: Real> Lower<'a, T> {
@@ -155,11 +195,13 @@ impl<'a, T: Real> Lower<'a, T> {
             .collect()
     }
 
-    fn push(&mut self, reads: &[Buf], writes: &[Buf], build: impl FnOnce(&Buffers) -> Step<T> + 'static) {
+    fn push(&mut self, reads: &[Buf], writes: &[Buf], build: impl FnOnce(&Buffers) -> Step<T> + Send + 'a) {
         self.list.push(Pending {
             reads: reads.to_vec(),
             writes: writes.to_vec(),
             batch: false,
+            weights: 0,
+            scratch: 0,
             build: Box::new(build),
         });
     }
@@ -191,7 +233,8 @@ impl<'a, T: Real> Lower<'a, T> {
         }
     }
 
-    fn finish(mut self, n_forward: usize) -> Program<T> {
+    /// Decides where everything lies.
+    fn allocate(&mut self, n_forward: usize) -> Sizes {
         for t in &self.taps {
             self.buffers.keep(act(t.id()));
         }
@@ -204,34 +247,37 @@ impl<'a, T: Real> Lower<'a, T> {
             }
         }
         let batch: Vec<usize> = (0..self.list.len()).filter(|&t| self.list[t].batch).collect();
-        let (image_len, worker_len) = self.buffers.allocate(&batch, n_forward);
-        let mut steps = Vec::new();
-        let mut split = usize::MAX;
-        for (t, pending) in self.list.into_iter().enumerate() {
-            if t == n_forward {
-                split = steps.len();
-            }
-            for (layout, border) in self.buffers.borders_to_clear(t) {
-                steps.push(Step::ZeroBorder(ZeroBorder { layout, border }));
-            }
-            steps.push((pending.build)(&self.buffers));
-        }
-        let backward = if split < steps.len() { steps.split_off(split) } else { Vec::new() };
-        let weight_bytes = steps.iter().chain(&backward).map(Step::weight_bytes).sum();
-        Program {
-            forward: steps,
-            backward,
+        let (image_len, worker_len) = self.buffers.allocate(&batch);
+        Sizes {
             image_len,
             worker_len,
+            scratch_len: self.list.iter().map(|p| p.scratch).max().unwrap_or(0),
             bytes_len: self.bytes_len,
+            weights_len: self.list.iter().map(|p| p.weights).sum(),
+            macs: macs(self.net, &self.live),
+        }
+    }
+
+    /// Packs weights, steps in parallel.
+    fn build(self, n_forward: usize, sizes: Sizes) -> Program<T> {
+        let buffers = &self.buffers;
+        let with_borders = |(t, pending): (usize, Pending<'a, T>)| {
+            let borders = buffers.borders_to_clear(t).into_iter();
+            let clear = borders.map(|(layout, border)| Step::ZeroBorder(ZeroBorder { layout, border }));
+            clear.chain([(pending.build)(buffers)]).collect::<Vec<_>>()
+        };
+        let mut steps: Vec<Vec<Step<T>>> = self.list.into_par_iter().enumerate().map(with_borders).collect();
+        let backward = steps.split_off(n_forward);
+        Program {
+            forward: steps.into_iter().flatten().collect(),
+            backward: backward.into_iter().flatten().collect(),
+            sizes,
             taps: self.taps.iter().map(|&t| (t, self.buffers.layout(act(t.id())))).collect(),
             pixels: (
                 self.net.prepare.first().map_or(0, |p| p.gains.len()),
                 self.net.nodes[0].shape.h,
                 self.net.nodes[0].shape.w,
             ),
-            macs: macs(self.net, &self.live),
-            weight_bytes,
         }
     }
 }

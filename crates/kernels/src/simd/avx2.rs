@@ -1,7 +1,6 @@
 //! AVX2 with FMA: 8 lanes, tile of 6 pixels x 16 channels (12 accumulators, 2 weights, broadcasts from memory).
 
-use super::{Body, Simd, choose_tile};
-use crate::conv::Tile;
+use super::{Body, Simd, TileKernel, choose_tile};
 use std::arch::x86_64::*;
 
 /// `f32` on AVX2 and FMA.
@@ -54,10 +53,18 @@ impl Simd for Avx2 {
         unsafe { _mm256_blendv_ps(b, a, _mm256_cmp_ps::<_CMP_GT_OQ>(y, _mm256_setzero_ps())) }
     }
     #[inline(always)]
+    unsafe fn sum(v: __m256) -> f32 {
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+    #[inline(always)]
     fn vectorize<B: Body>(body: B) -> B::Out {
         unsafe { enabled(body) }
     }
-    unsafe fn tile(tile: &Tile<'_, f32>, m: usize, nv: usize) {
-        choose_tile!(Self, tile, m, nv; (1, 1), (2, 1), (4, 1), (6, 1), (1, 2), (2, 2), (4, 2), (6, 2));
+    unsafe fn tile<K: TileKernel<T = f32>>(kernel: &K, m: usize, nv: usize) {
+        choose_tile!(Self, kernel, m, nv; (1, 1), (2, 1), (4, 1), (6, 1), (1, 2), (2, 2), (4, 2), (6, 2));
     }
 }

@@ -1,7 +1,6 @@
 //! AVX-512F: 16 lanes, tile of 14 pixels x 32 channels (28 of the 32 registers are accumulators).
 
-use super::{Body, Simd, choose_tile};
-use crate::conv::Tile;
+use super::{Body, Simd, TileKernel, choose_tile};
 use std::arch::x86_64::*;
 
 /// `f32` on AVX-512F.
@@ -54,10 +53,23 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(y, _mm512_setzero_ps()), b, a) }
     }
     #[inline(always)]
+    unsafe fn load_first(p: *const f32, n: usize) -> __m512 {
+        unsafe { _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p) }
+    }
+    #[inline(always)]
+    unsafe fn store_first(p: *mut f32, n: usize, v: __m512) {
+        unsafe { _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as u16, v) }
+    }
+    #[inline(always)]
+    unsafe fn sum(v: __m512) -> f32 {
+        unsafe { _mm512_reduce_add_ps(v) }
+    }
+    #[inline(always)]
     fn vectorize<B: Body>(body: B) -> B::Out {
         unsafe { enabled(body) }
     }
-    unsafe fn tile(tile: &Tile<'_, f32>, m: usize, nv: usize) {
-        choose_tile!(Self, tile, m, nv; (1, 1), (4, 1), (8, 1), (14, 1), (1, 2), (4, 2), (8, 2), (14, 2));
+    unsafe fn tile<K: TileKernel<T = f32>>(kernel: &K, m: usize, nv: usize) {
+        choose_tile!(Self, kernel, m, nv;
+            (1, 1), (4, 1), (8, 1), (14, 1), (1, 2), (4, 2), (7, 2), (8, 2), (10, 2), (12, 2), (14, 2));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A kernel is written once, generic over [`Simd`], and marked `inline(always)`. [`Simd::vectorize`] runs it inside a
 //! function that has the instruction set switched on, so that everything inlined into it is compiled for that set.
+//! Closures may stay functions of their own, without the instruction set: no vector may pass through one (also not
+//! through `std::array::from_fn`) where speed matters.
 
 #[cfg(target_arch = "x86_64")]
 pub mod avx2;
@@ -11,8 +13,8 @@ pub mod avx512;
 pub mod neon;
 pub mod portable;
 
-use crate::conv::Tile;
 use crate::real::Real;
+use std::marker::PhantomData;
 
 /// A piece of work to be compiled for an instruction set; `call` must be `inline(always)`.
 pub trait Body {
@@ -20,6 +22,39 @@ pub trait Body {
     type Out;
     /// Does the work.
     fn call(self) -> Self::Out;
+}
+
+/// Work on a register tile of pixels and vectors of channels; `tile` must be `inline(always)`.
+pub trait TileKernel {
+    /// Element.
+    type T: Real;
+    /// Computes `m <= MR` pixels times NV vectors.
+    ///
+    /// # Safety
+    /// Called inside `S::vectorize`, and what the kernel itself asks for.
+    unsafe fn tile<S: Simd<T = Self::T>, const MR: usize, const NV: usize>(&self, m: usize);
+}
+
+/// A tile as a [`Body`].
+pub struct TileBody<'a, K, S, const MR: usize, const NV: usize>(&'a K, usize, PhantomData<S>);
+
+impl<'a, K, S, const MR: usize, const NV: usize> TileBody<'a, K, S, MR, NV> {
+    /// `m <= MR` pixels of a kernel.
+    ///
+    /// # Safety
+    /// As [`TileKernel::tile`].
+    pub unsafe fn new(kernel: &'a K, m: usize) -> Self {
+        TileBody(kernel, m, PhantomData)
+    }
+}
+
+impl<S: Simd, K: TileKernel<T = S::T>, const MR: usize, const NV: usize> Body for TileBody<'_, K, S, MR, NV> {
+    type Out = ();
+    #[inline(always)]
+    fn call(self) {
+        // SAFETY: promised to `new`.
+        unsafe { self.0.tile::<S, MR, NV>(self.1) }
+    }
 }
 
 /// Vectors of `LANES` elements and the register tile that suits the instruction set.
@@ -84,10 +119,44 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Runs the smallest compiled tile with at least `m` pixels and exactly `nv` vectors.
     ///
     /// # Safety
-    /// See [`crate::conv::tile`].
-    unsafe fn tile(tile: &Tile<'_, Self::T>, m: usize, nv: usize);
+    /// What the kernel asks for.
+    unsafe fn tile<K: TileKernel<T = Self::T>>(kernel: &K, m: usize, nv: usize);
 
-    /// Sum of the lanes, in lane order.
+    /// The first `n <= LANES` elements, zeros behind them.
+    ///
+    /// # Safety
+    /// `p` is valid for reading `n` elements, and the CPU has the instruction set.
+    #[inline(always)]
+    unsafe fn load_first(p: *const Self::T, n: usize) -> Self::V {
+        debug_assert!(n <= 16 && Self::LANES <= 16);
+        let mut lanes = [Self::T::ZERO; 16];
+        // SAFETY: `n` elements of both, then LANES of `lanes`.
+        unsafe {
+            for (i, lane) in lanes.iter_mut().enumerate().take(n) {
+                *lane = *p.add(i);
+            }
+            Self::load(lanes.as_ptr())
+        }
+    }
+
+    /// Stores the first `n <= LANES` lanes.
+    ///
+    /// # Safety
+    /// `p` is valid for writing `n` elements, and the CPU has the instruction set.
+    #[inline(always)]
+    unsafe fn store_first(p: *mut Self::T, n: usize, v: Self::V) {
+        debug_assert!(n <= 16 && Self::LANES <= 16);
+        let mut lanes = [Self::T::ZERO; 16];
+        // SAFETY: LANES elements of `lanes`, then `n` of both.
+        unsafe {
+            Self::store(lanes.as_mut_ptr(), v);
+            for (i, lane) in lanes.iter().enumerate().take(n) {
+                *p.add(i) = *lane;
+            }
+        }
+    }
+
+    /// Sum of the lanes, in an order of the instruction set's own.
     #[inline(always)]
     ///
     /// # Safety
@@ -107,9 +176,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
 /// Writes the choice of compiled tile sizes: `(pixels, vectors)`, ascending in pixels for each number of vectors.
 macro_rules! choose_tile {
-    ($s:ty, $tile:expr, $m:expr, $nv:expr; $(($mr:literal, $v:literal)),+ $(,)?) => {
+    ($s:ty, $kernel:expr, $m:expr, $nv:expr; $(($mr:literal, $v:literal)),+ $(,)?) => {
         $(if $nv == $v && $m <= $mr {
-            return <$s>::vectorize($crate::conv::TileBody::<$s, $mr, $v> { tile: $tile, m: $m });
+            // SAFETY: promised by the caller of `tile`.
+            return <$s>::vectorize(unsafe { $crate::simd::TileBody::<K, $s, $mr, $v>::new($kernel, $m) });
         })+
         unreachable!("no tile of {} pixels and {} vectors", $m, $nv);
     };

@@ -1,7 +1,6 @@
 //! NEON: 4 lanes, tile of 6 pixels x 16 channels (24 of the 32 registers are accumulators).
 
-use super::{Body, Simd, choose_tile};
-use crate::conv::Tile;
+use super::{Body, Simd, TileKernel, choose_tile};
 use std::arch::aarch64::*;
 
 /// `f32` on NEON, which every aarch64 machine has.
@@ -52,8 +51,8 @@ impl Simd for Neon {
     fn vectorize<B: Body>(body: B) -> B::Out {
         body.call()
     }
-    unsafe fn tile(tile: &Tile<'_, f32>, m: usize, nv: usize) {
-        choose_tile!(Self, tile, m, nv;
+    unsafe fn tile<K: TileKernel<T = f32>>(kernel: &K, m: usize, nv: usize) {
+        choose_tile!(Self, kernel, m, nv;
             (1, 1), (6, 1), (1, 2), (6, 2), (1, 3), (6, 3), (1, 4), (2, 4), (4, 4), (6, 4));
     }
 }

@@ -1,7 +1,6 @@
 //! Plain Rust lanes: every machine, `f32` and `f64`.
 
-use super::{Body, Simd, choose_tile};
-use crate::conv::Tile;
+use super::{Body, Simd, TileKernel, choose_tile};
 use crate::real::Real;
 use std::marker::PhantomData;
 
@@ -61,7 +60,7 @@ impl<T: Real> Simd for Portable<T> {
     fn vectorize<B: Body>(body: B) -> B::Out {
         body.call()
     }
-    unsafe fn tile(tile: &Tile<'_, T>, m: usize, nv: usize) {
-        choose_tile!(Self, tile, m, nv; (1, 1), (2, 1), (4, 1));
+    unsafe fn tile<K: TileKernel<T = T>>(kernel: &K, m: usize, nv: usize) {
+        choose_tile!(Self, kernel, m, nv; (1, 1), (2, 1), (4, 1));
     }
 }
