@@ -17,6 +17,15 @@ pub fn stream(seed: u64, purpose: &str, item: u64) -> Stream {
     Stream { inner }
 }
 
+/// A seed of its own for something that has a name, so that what it draws does not depend on what else is drawn.
+pub fn seed_of(seed: u64, name: &str) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes());
+    hasher.update(name.as_bytes());
+    let hash = hasher.finalize();
+    hash.as_bytes()[..8].iter().fold(0, |bits, &byte| bits << 8 | u64::from(byte))
+}
+
 /// A random stream; see [`stream`].
 #[derive(Debug, Clone)]
 pub struct Stream {

@@ -22,6 +22,16 @@ pub enum Warning {
     Resized { n_images: usize, from: String, to: String, how: String },
     /// Brain or model patterns without variation: their correlations are undefined.
     UndefinedRdm { name: String, n_undefined: usize },
+    /// A model of a directory that could not be read, and was left out because the user said so.
+    SkippedModel { name: String, reason: String },
+    /// Synthesised images that do not do better than natural ones.
+    NotBeyondNatural { n_images: usize, of: usize },
+    /// Images that drive the model they were made on, but not another one.
+    OnlyOwnModel { model: String, n_images: usize, of: usize },
+    /// A unit that no start moves: its gradient is zero.
+    NoGradient { unit: String, direction: String },
+    /// A residual fingerprint keeps so little of its layer that no recording could see it.
+    LittleLeft { layer: String, share: f64, wanted: f64 },
     /// Anything else worth saying.
     Note { text: String },
 }
@@ -56,6 +66,25 @@ impl fmt::Display for Warning {
             Self::UndefinedRdm { name, n_undefined } => {
                 write!(f, "{name}: {n_undefined} dissimilarities are undefined (constant patterns) and were left out")
             }
+            Self::SkippedModel { name, reason } => write!(f, "{name} was left out (--skip-bad): {reason}"),
+            Self::NotBeyondNatural { n_images, of } => write!(
+                f,
+                "{n_images} of {of} images drive their unit no further than the best natural image; raise --steps or --restarts"
+            ),
+            Self::OnlyOwnModel { model, n_images, of } => write!(
+                f,
+                "{n_images} of {of} images do not move `{model}` beyond its median natural response: they may fool only the model they were made on"
+            ),
+            Self::NoGradient { unit, direction } => write!(
+                f,
+                "{unit}, {direction}: the response did not move from any start; drive the layer before its activation, or start from images with --init-images"
+            ),
+            Self::LittleLeft { layer, share, wanted } => write!(
+                f,
+                "{layer}: {:.1} % of the fingerprint's standard deviation is left after the other layers are taken out, below {:.0} %; its residual map shows noise: use fewer or more distant layers, or images made to be orthogonal",
+                100.0 * share,
+                100.0 * wanted
+            ),
             Self::Note { text } => f.write_str(text),
         }
     }

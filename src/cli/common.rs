@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::job::common::{Common, set_threads};
+use crate::job::model::NetworkConfig;
 use crate::job::{Manifest, ProgressStyle};
 use clap::Args;
 use serde::Deserialize;
@@ -40,6 +41,36 @@ pub struct CommonArgs {
     pub json: bool,
 }
 
+/// Flags that name a network.
+#[derive(Debug, Clone, Default, Args)]
+pub struct NetworkArgs {
+    /// Network: a name, a model directory, or a file to import [default: mini-inception].
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Architecture of a PyTorch state dict.
+    #[arg(long)]
+    pub arch: Option<String>,
+    /// Preprocessing of a bare file: caffe, keras-caffe, torchvision, lucid, v4 or unit.
+    #[arg(long)]
+    pub preprocess: Option<String>,
+}
+
+impl NetworkArgs {
+    /// Overrides what was given.
+    pub fn apply(self, config: &mut NetworkConfig) {
+        set(&mut config.model, self.model);
+        config.arch = self.arch.or(config.arch.take());
+        config.preprocess = self.preprocess.or(config.preprocess.take());
+    }
+}
+
+/// Overrides a field when its flag was given.
+pub fn set<T>(slot: &mut T, given: Option<T>) {
+    if let Some(value) = given {
+        *slot = value;
+    }
+}
+
 impl CommonArgs {
     /// As the jobs take them; `default_out` names the directory when `--out` does not.
     pub fn common(&self, default_out: &str) -> Common {
@@ -63,6 +94,15 @@ impl CommonArgs {
 pub fn choice<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, String> {
     let source: StrDeserializer<'_, ValueError> = text.into_deserializer();
     T::deserialize(source).map_err(|e| e.to_string())
+}
+
+/// Two numbers separated by a comma.
+///
+/// # Errors
+/// What was expected.
+pub fn pair(text: &str) -> Result<[f64; 2], String> {
+    let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    numbers.and_then(|n| n.try_into().ok()).ok_or_else(|| "expected two numbers, as in 0.94,1.04".into())
 }
 
 /// Prints a job's results: JSON to standard output when asked for, else a summary and the warnings to standard error.

@@ -1,6 +1,9 @@
 //! The command line: one file per subcommand. Clap's types end here.
 
+mod adversarial;
 mod common;
+mod map;
+mod maximize;
 pub mod models;
 mod orthogonalize;
 mod rdm;
@@ -24,8 +27,16 @@ enum Command {
     Models(models::ModelsArgs),
     /// N images whose layer RDMs are mutually uncorrelated (or follow target RDMs).
     Orthogonalize(Box<orthogonalize::OrthogonalizeArgs>),
+    /// Images that drive units or neuron models up, down or to a level.
+    Maximize(Box<maximize::MaximizeArgs>),
+    /// Bounded perturbations of given images that drive a response up and down.
+    Adversarial(Box<adversarial::AdversarialArgs>),
+    /// Images that one model likes and another does not (maximize with --against).
+    Controversial(Box<maximize::MaximizeArgs>),
     /// Layer RDMs (fingerprints) of any set of images, compared with brain RDMs.
     Rdm(Box<rdm::RdmArgs>),
+    /// Which layer each place of the brain resembles: searchlight or regions, raw or residual fingerprints.
+    Map(Box<map::MapArgs>),
     /// (Re)write report.html of a run directory.
     Report(report::ReportArgs),
     /// Run a job from its TOML file.
@@ -42,7 +53,11 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Models(args) => models::run(args),
         Command::Orthogonalize(args) => orthogonalize::run(*args),
+        Command::Maximize(args) => maximize::run(*args),
+        Command::Adversarial(args) => adversarial::run(*args),
+        Command::Controversial(args) => maximize::run_controversial(*args),
         Command::Rdm(args) => rdm::run(*args),
+        Command::Map(args) => map::run(*args),
         Command::Report(args) => report::run(&args),
         Command::Run(args) => run::run(args),
         Command::Resume(args) => run::resume(args),

@@ -1,6 +1,6 @@
 //! `orthoscope orthogonalize`
 
-use super::common::{CommonArgs, choice, show};
+use super::common::{CommonArgs, NetworkArgs, choice, pair, set, show};
 use crate::error::Result;
 use crate::image::resize::Resize;
 use crate::job::common::{Common, read_config};
@@ -17,15 +17,8 @@ pub struct OrthogonalizeArgs {
     /// Configuration file (TOML); DIR/config.toml of any run is a complete example.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Network: a name, a model directory, or a file to import [default: mini-inception].
-    #[arg(long)]
-    model: Option<String>,
-    /// Architecture of a PyTorch state dict.
-    #[arg(long)]
-    arch: Option<String>,
-    /// Preprocessing of a bare file: caffe, keras-caffe, torchvision, lucid, v4 or unit.
-    #[arg(long)]
-    preprocess: Option<String>,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Layers, aliases or presets, separated by commas [default: the model's own list].
     #[arg(long, value_delimiter = ',')]
     taps: Option<Vec<String>>,
@@ -182,17 +175,8 @@ pub fn run_config(config: Config, common: &Common) -> Result<()> {
     show(common, &results, &summary(&results))
 }
 
-/// Overrides a field when its flag was given.
-fn set<T>(slot: &mut T, given: Option<T>) {
-    if let Some(value) = given {
-        *slot = value;
-    }
-}
-
 fn apply(args: OrthogonalizeArgs, config: &mut Config) {
-    set(&mut config.model, args.model);
-    config.arch = args.arch.or(config.arch.take());
-    config.preprocess = args.preprocess.or(config.preprocess.take());
+    args.network.apply(&mut config.network);
     set(&mut config.taps, args.taps);
     set(&mut config.n_images, args.n_images);
     set(&mut config.steps, args.steps);
@@ -244,12 +228,6 @@ fn apply_search(from: SearchArgs, config: &mut Config) {
     if from.plain && config.image.band_limit == Config::default().image.band_limit {
         config.image.band_limit = 0.0;
     }
-}
-
-/// Two numbers separated by a comma.
-fn pair(text: &str) -> Result<[f64; 2], String> {
-    let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
-    numbers.and_then(|n| n.try_into().ok()).ok_or_else(|| "expected two numbers, as in 0.94,1.04".into())
 }
 
 /// The headline numbers in a few lines.

@@ -1,6 +1,6 @@
 //! `orthoscope rdm`
 
-use super::common::{CommonArgs, choice, show};
+use super::common::{CommonArgs, NetworkArgs, choice, set, show};
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
 use crate::job::common::{Common, read_config};
@@ -17,15 +17,8 @@ pub struct RdmArgs {
     /// Configuration file (TOML).
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Network: a name, a model directory, or a file to import [default: mini-inception].
-    #[arg(long)]
-    model: Option<String>,
-    /// Architecture of a PyTorch state dict.
-    #[arg(long)]
-    arch: Option<String>,
-    /// Preprocessing of a bare file: caffe, keras-caffe, torchvision, lucid, v4 or unit.
-    #[arg(long)]
-    preprocess: Option<String>,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Layers, aliases or presets, separated by commas [default: the model's own list].
     #[arg(long, value_delimiter = ',')]
     taps: Option<Vec<String>>,
@@ -92,19 +85,16 @@ pub fn run_config(config: Config, common: &Common) -> Result<()> {
 }
 
 fn apply(args: RdmArgs, config: &mut Config) {
-    let set = |slot: &mut String, given: Option<String>| *slot = given.unwrap_or(std::mem::take(slot));
-    set(&mut config.model, args.model);
+    args.network.apply(&mut config.network);
     set(&mut config.machine.device, args.device);
-    config.arch = args.arch.or(config.arch.take());
-    config.preprocess = args.preprocess.or(config.preprocess.take());
-    config.taps = args.taps.unwrap_or(std::mem::take(&mut config.taps));
-    config.images = args.images.unwrap_or(std::mem::take(&mut config.images));
-    config.resize = args.resize.unwrap_or(config.resize);
-    config.measure = args.measure.unwrap_or(config.measure);
-    config.patterns = args.patterns.unwrap_or(config.patterns);
-    config.statistic = args.statistic.unwrap_or(config.statistic);
-    config.n_permutations = args.n_permutations.unwrap_or(config.n_permutations);
-    config.seed = args.seed.unwrap_or(config.seed);
+    set(&mut config.taps, args.taps);
+    set(&mut config.images, args.images);
+    set(&mut config.resize, args.resize);
+    set(&mut config.measure, args.measure);
+    set(&mut config.patterns, args.patterns);
+    set(&mut config.statistic, args.statistic);
+    set(&mut config.n_permutations, args.n_permutations);
+    set(&mut config.seed, args.seed);
     if !args.compare.is_empty() {
         config.compare = args.compare;
     }

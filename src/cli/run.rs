@@ -1,7 +1,7 @@
 //! `orthoscope run FILE` and `orthoscope resume DIR`: any job from its configuration.
 
 use super::common::CommonArgs;
-use super::{orthogonalize, rdm};
+use super::{adversarial, map, maximize, orthogonalize, rdm};
 use crate::error::{Error, Result};
 use crate::job::common::{Common, parse_config};
 use clap::Args;
@@ -74,6 +74,14 @@ fn dispatch(file: &Path, common: &Common) -> Result<()> {
     match named.command.as_str() {
         "orthogonalize" => orthogonalize::run_config(parse_config(&text, &at)?, common),
         "rdm" => rdm::run_config(parse_config(&text, &at)?, common),
-        other => Err(Error::invalid(&at, "command orthogonalize or rdm", format!("`{other}`"), "")),
+        "maximize" => maximize::run_config(parse_config(&text, &at)?, common),
+        "adversarial" => adversarial::run_config(parse_config(&text, &at)?, common),
+        "map" => map::run_config(parse_config(&text, &at)?, common),
+        other => Err(Error::invalid(
+            &at,
+            "command orthogonalize, maximize, adversarial, rdm or map",
+            format!("`{other}`"),
+            "",
+        )),
     }
 }

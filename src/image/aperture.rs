@@ -1,11 +1,13 @@
 //! A circular window with a soft edge onto an even background.
 
+use super::param::precision_of;
 use crate::error::{Error, Result};
+use crate::tensor::{Var, constant, tensor_f64};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// A centred disc: `w(r) = 1` inside `R - edge`, `(1 + cos(pi (r - R + edge) / edge)) / 2` up to `R`, 0 beyond, with
+/// A disc: `w(r) = 1` inside `R - edge`, `(1 + cos(pi (r - R + edge) / edge)) / 2` up to `R`, 0 beyond, with
 /// `R = diameter min(h, w) / 2`; images become `w image + (1 - w) background`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -16,11 +18,13 @@ pub struct Aperture {
     pub edge_px: f64,
     /// Pixel value around the disc, in [0, 1].
     pub background: f64,
+    /// Centre of the disc, pixels down and to the right of the image's centre.
+    pub offset_px: (f64, f64),
 }
 
 impl Default for Aperture {
     fn default() -> Self {
-        Self { diameter: 1.0, edge_px: 12.0, background: 0.5 }
+        Self { diameter: 1.0, edge_px: 12.0, background: 0.5, offset_px: (0.0, 0.0) }
     }
 }
 
@@ -32,7 +36,9 @@ impl Aperture {
             && self.diameter <= 1.5
             && self.edge_px.is_finite()
             && self.edge_px >= 0.0
-            && (0.0..=1.0).contains(&self.background);
+            && (0.0..=1.0).contains(&self.background)
+            && self.offset_px.0.is_finite()
+            && self.offset_px.1.is_finite();
         if good {
             return Ok(());
         }
@@ -44,10 +50,21 @@ impl Aperture {
         ))
     }
 
+    /// `w image + (1 - w) background`, differentiable; n x 3 x h x w.
+    pub fn apply(&self, images: Var<4>) -> Var<4> {
+        let [_, _, height, width] = images.dims();
+        let weights = self.weights(height, width);
+        let (precision, device) = (precision_of(&images), images.device());
+        let table =
+            |a: &Array2<f64>| constant(tensor_f64::<2, _>(a.view(), precision, &device).reshape([1, 1, height, width]));
+        let around = weights.mapv(|w| (1.0 - w) * self.background);
+        images * table(&weights) + table(&around)
+    }
+
     /// `w`, height x width.
     pub fn weights(&self, height: usize, width: usize) -> Array2<f64> {
         let radius = 0.5 * self.diameter * height.min(width) as f64;
-        let centre = ((height as f64 - 1.0) / 2.0, (width as f64 - 1.0) / 2.0);
+        let centre = ((height as f64 - 1.0) / 2.0 + self.offset_px.0, (width as f64 - 1.0) / 2.0 + self.offset_px.1);
         Array2::from_shape_fn((height, width), |(y, x)| {
             let r = (y as f64 - centre.0).hypot(x as f64 - centre.1);
             let inside = radius - r;
@@ -68,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_edge_is_a_raised_cosine() {
-        let aperture = Aperture { diameter: 1.0, edge_px: 4.0, background: 0.5 };
+        let aperture = Aperture { diameter: 1.0, edge_px: 4.0, ..Aperture::default() };
         let w = aperture.weights(21, 21);
         assert_eq!(w[(10, 10)], 1.0);
         assert_eq!(w[(0, 0)], 0.0);

@@ -6,7 +6,7 @@ use ndarray::Array2;
 use proptest::prelude::*;
 
 fn variants() -> Vec<Constraint> {
-    let aperture = Some(Aperture { diameter: 0.9, edge_px: 3.0, background: 0.5 });
+    let aperture = Some(Aperture { diameter: 0.9, edge_px: 3.0, ..Aperture::default() });
     vec![
         Constraint::default(),
         Constraint { rms_contrast: 0.3, ..Default::default() },
@@ -82,7 +82,7 @@ fn even_images_get_the_mean_and_stay_finite() {
 
 #[test]
 fn outside_the_aperture_is_background() {
-    let aperture = Aperture { diameter: 0.8, edge_px: 2.0, background: 0.4 };
+    let aperture = Aperture { diameter: 0.8, edge_px: 2.0, background: 0.4, ..Aperture::default() };
     let constraint = Constraint { aperture: Some(aperture), ..Default::default() };
     let out = constraint.apply_array(&wild_images(1, 20));
     assert!((out[(0, 1, 0, 0)] - 0.4).abs() < 1e-6);

@@ -1,12 +1,12 @@
 //! The default parametrisation: Fourier coefficients of decorrelated colour channels, through a sigmoid.
 
 use super::colour::{achromatic_gain, correlation, decorrelation};
-use super::param::{Canvas, ImageParam, Init, precision_of};
+use super::param::{Canvas, ImageParam, Init};
+use super::spectral::{self, Tables};
 use super::spectrum::{fft2, signed_frequency};
 use crate::error::{Error, Result};
 use crate::rng;
-use crate::tensor::{Tensor, Var, constant, tensor_f64};
-use burn::tensor::activation::sigmoid;
+use crate::tensor::Var;
 use ndarray::{Array2, ArrayView3, Axis};
 use std::f64::consts::{PI, TAU};
 
@@ -86,6 +86,9 @@ impl Fourier {
         let at = "fourier parametrisation";
         canvas.check(at)?;
         init.check(&canvas, at)?;
+        if let Init::Uniform { .. } = init {
+            return Err(Error::invalid(at, "noise, grey or given images to start from", "uniform noise on pixels", ""));
+        }
         if let Some(limit) = options.band_limit
             && !(limit > 0.0 && limit <= 0.5)
         {
@@ -136,24 +139,14 @@ impl ImageParam for Fourier {
     }
 
     fn render(&self, leaves: &[Var<2>]) -> Var<4> {
-        let (precision, device) = (precision_of(&leaves[0]), leaves[0].device());
-        let table = |a: &Array2<f64>| -> Tensor<2> { tensor_f64(a.view(), precision, &device) };
-        let n_images = leaves[0].dims()[0];
-        let [channels, _, rows, columns] = self.coefficient_shape();
-        let (h, w) = (self.canvas.height, self.canvas.width);
-
-        // Colours are mixed on the coefficients: the transform is linear, and there are fewer of them than pixels.
-        let gain = constant(table(&self.band.gain).reshape([1, 1, rows, columns]));
-        let spectrum = leaves[0].clone().reshape([n_images * channels, 2, rows, columns]) * gain;
-        let spectrum = spectrum.reshape([n_images, channels, 2 * rows * columns]);
-        let mixing = constant(table(&self.mixing()).reshape([1, channels, channels]));
-        let spectrum = mixing.matmul(spectrum).reshape([n_images * channels, 2 * rows, columns]);
-
-        let along_rows = constant(table(&self.band.along_rows).reshape([1, 2 * h, 2 * rows]));
-        let half = along_rows.matmul(spectrum).reshape([n_images * channels * h, 2 * columns]);
-        let logits = half.matmul(constant(table(&self.band.along_columns)));
-        let planes = sigmoid(logits).reshape([n_images, channels, h, w]);
-        if channels == 1 { planes.repeat_dim(1, 3) } else { planes }
+        let tables = Tables {
+            gain: &self.band.gain,
+            mixing: &self.mixing(),
+            along_rows: &self.band.along_rows,
+            along_columns: &self.band.along_columns,
+        };
+        let planes = spectral::planes(leaves[0].clone(), tables);
+        if self.canvas.grey { planes.repeat_dim(1, 3) } else { planes }
     }
 
     fn describe(&self) -> String {
@@ -202,7 +195,7 @@ fn roll_off(f: f64, band_limit: Option<f64>) -> f64 {
 }
 
 /// `exp(2 pi i u y / h)` as a real matrix: rows (y, part), columns (part, u).
-fn row_table(rows: &[usize], h: usize) -> Array2<f64> {
+pub(super) fn row_table(rows: &[usize], h: usize) -> Array2<f64> {
     Array2::from_shape_fn((2 * h, 2 * rows.len()), |(out, into)| {
         let (y, part) = (out / 2, out % 2);
         let angle = TAU * ((y * rows[into % rows.len()]) % h) as f64 / h as f64;
@@ -215,7 +208,7 @@ fn row_table(rows: &[usize], h: usize) -> Array2<f64> {
 }
 
 /// `m_v (hw)^(-1/2) (cos, -sin)(2 pi v x / w)`; `m_v` counts the conjugate bin: 1 for v = 0 and the Nyquist bin, else 2.
-fn column_table(n_columns: usize, h: usize, w: usize) -> Array2<f64> {
+pub(super) fn column_table(n_columns: usize, h: usize, w: usize) -> Array2<f64> {
     let norm = 1.0 / ((h * w) as f64).sqrt();
     Array2::from_shape_fn((2 * n_columns, w), |(into, x)| {
         let v = into % n_columns;
@@ -230,7 +223,7 @@ fn initial_coefficients(canvas: &Canvas, band: &Band, init: &Init<'_>) -> Array2
     let n_values = canvas.n_channels() * per_channel;
     let mut out = Array2::zeros((canvas.n_images, n_values));
     match init {
-        Init::Grey => {}
+        Init::Grey | Init::Uniform { .. } => {}
         Init::Noise { sd, seed, item } => {
             for (i, mut row) in out.axis_iter_mut(Axis(0)).enumerate() {
                 let mut draws = rng::stream(*seed, "image-init", item * canvas.n_images as u64 + i as u64);

@@ -71,7 +71,7 @@ fn constraint_is_solved_as_by_scipy() {
     let golden = Golden::read();
     let images = golden.images("images");
     let plain = Constraint { mean_luminance: 0.45, rms_contrast: 0.22, ..Default::default() };
-    let aperture = Some(Aperture { diameter: 0.9, edge_px: 3.0, background: 0.5 });
+    let aperture = Some(Aperture { diameter: 0.9, edge_px: 3.0, ..Aperture::default() });
     // Ours stops within 1e-6 of the targets.
     golden.assert_close(&plain.apply_array(&images), "constraint", 1e-5);
     golden.assert_close(&Constraint { aperture, ..Default::default() }.apply_array(&images), "constraint_disc", 1e-5);

@@ -4,6 +4,8 @@
 //! ([`transform::Transform`]) -> network. Given images reach the network's input size by [`resize`].
 
 pub mod aperture;
+pub mod ball;
+mod bounded;
 pub mod colour;
 pub mod constraint;
 mod custom;
@@ -13,11 +15,16 @@ pub mod hygiene;
 pub mod kernel;
 pub mod laplacian;
 pub mod param;
+pub mod phase;
 pub mod pixels;
+mod planes;
 pub mod quantize;
 pub mod resize;
 pub mod scenes;
+pub mod smooth;
+mod spectral;
 pub mod spectrum;
+pub mod ssim;
 
 #[cfg(test)]
 mod golden_tests;
@@ -25,13 +32,19 @@ mod golden_tests;
 mod testing;
 pub mod transform;
 pub mod upsampled;
+pub mod warp;
 
 pub use aperture::Aperture;
+pub use ball::Norm;
+pub use bounded::{Ascent, Bounded, Equal};
 pub use constraint::Constraint;
 pub use fourier::{Fourier, FourierOptions};
 pub use laplacian::LaplacianGradient;
 pub use param::{Canvas, ImageParam, Init, render_array};
-pub use pixels::{Pixels, octave_sizes, resample_bilinear};
+pub use phase::{Amplitude, PhaseOnly};
+pub use pixels::{GradientRule, Pixels, Relax, octave_sizes, resample_bilinear};
 pub use quantize::{dequantize, quantize};
+pub use smooth::Gaussian;
+pub use ssim::ssim;
 pub use transform::{JitterOptions, PROBES, Probe, Transform};
 pub use upsampled::Upsampled;

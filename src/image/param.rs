@@ -1,7 +1,7 @@
 //! What is optimised, and how it becomes images: the trait, and how both parametrisations start.
 
 use crate::error::{Error, Result};
-use crate::tensor::{Precision, Tensor, Var, constant, tensor};
+use crate::tensor::{Precision, Var, constant, tensor};
 use ndarray::{Array2, Array4, ArrayView4};
 
 /// A parametrisation: arrays to optimise (leaves), and a differentiable function from them to images.
@@ -20,14 +20,21 @@ pub trait ImageParam: Send {
     /// Runs in the width (32 or 64 bits) of the leaves, and takes any number of rows up to `n_images`.
     fn render(&self, leaves: &[Var<2>]) -> Var<4>;
 
-    /// The direction to ascend in place of the raw gradients (same order and shapes as the leaves).
-    fn condition(&self, gradients: Vec<Tensor<2>>) -> Vec<Tensor<2>> {
-        gradients
+    /// True when the one leaf is the image, pixel for pixel, with a gradient of 1: rendering can then be left out.
+    fn is_pixels(&self) -> bool {
+        false
     }
 
-    /// The leaves moved back into their domain after a step. Idempotent.
-    fn project(&self, leaves: Vec<Tensor<2>>) -> Vec<Tensor<2>> {
-        leaves
+    /// Turns the raw gradients (same order and shapes as the leaves) into the direction to ascend; `images` as for [`project`](Self::project).
+    fn condition(&self, _gradients: &mut [Array2<f32>], _images: &[usize]) {}
+
+    /// Moves the leaves back into their domain after step number `step` (from 1). `images[row]` is the image that a row makes:
+    /// images that are done have left the leaves.
+    fn project(&self, _leaves: &mut [Array2<f32>], _images: &[usize], _step: usize) {}
+
+    /// Changes the leaves for another reason than the objective after step number `step` (from 1) was scored; false when it did not.
+    fn relax(&self, _leaves: &mut [Array2<f32>], _step: usize) -> bool {
+        false
     }
 
     /// In words, for manifests and reports.
@@ -82,6 +89,8 @@ pub enum Init<'a> {
     Images(ArrayView4<'a, f32>),
     /// Every pixel 0.5.
     Grey,
+    /// Independent uniform noise in [low, high) on each pixel (parametrisations of pixels only); streams as for `Noise`.
+    Uniform { low: f64, high: f64, seed: u64, item: u64 },
 }
 
 impl Init<'_> {
@@ -91,6 +100,9 @@ impl Init<'_> {
         match self {
             Self::Noise { sd, .. } if !(sd.is_finite() && *sd >= 0.0) => {
                 Err(Error::invalid(at, "a standard deviation of the noise, at least 0", format!("{sd}"), ""))
+            }
+            Self::Uniform { low, high, .. } if !(low < high && low.is_finite() && high.is_finite()) => {
+                Err(Error::invalid(at, "finite bounds of the noise, the lower first", format!("{low}, {high}"), ""))
             }
             Self::Images(images) if images.shape() != canvas.shape() => Err(Error::invalid(
                 at,
@@ -111,6 +123,9 @@ impl Init<'_> {
             Self::Noise { sd, seed, item } => format!("noise (sd {sd}, seed {seed}, item {item})"),
             Self::Images(_) => "given images".into(),
             Self::Grey => "mid-grey".into(),
+            Self::Uniform { low, high, seed, item } => {
+                format!("uniform noise ({low:.3} to {high:.3}, seed {seed}, item {item})")
+            }
         }
     }
 }

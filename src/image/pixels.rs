@@ -1,13 +1,17 @@
 //! The ancestor's parametrisation: the pixels themselves, with Laplacian-pyramid gradient normalisation and octaves.
 
+use super::ball::LEVELS;
 use super::colour::luminance_plane;
 use super::custom::with_gradient;
 use super::laplacian::LaplacianGradient;
 use super::param::{Canvas, ImageParam, Init};
+use super::smooth::Gaussian;
 use crate::error::Result;
 use crate::rng;
-use crate::tensor::{Tensor, Var, array, precision, tensor_f64};
+use crate::tensor::Var;
+use ndarray::parallel::prelude::*;
 use ndarray::{Array2, Array4, Axis};
+use rayon::slice::ParallelSliceMut;
 
 /// Pixel values, shown as they are:
 ///
@@ -16,16 +20,79 @@ use ndarray::{Array2, Array4, Axis};
 /// ```
 ///
 /// so that a pixel at the edge of the range can come back; [`project`](ImageParam::project) brings the values into [0, 1] after each step.
-/// The one leaf holds, per image, channels x height x width. Gradients are normalised per pyramid level when [`LaplacianGradient`] is given.
+/// The one leaf holds, per image, channels x height x width. What is ascended is a [`GradientRule`].
 ///
 /// # Source
 /// Wammes, Norman and Turk-Browne, eLife 2022, "Stimulus synthesis"; Mordvintsev's DeepDream tutorial (2015).
 #[derive(Debug)]
 pub struct Pixels {
     canvas: Canvas,
-    normalisation: Option<LaplacianGradient>,
+    rule: GradientRule,
+    relax: Option<Relax>,
     initial: Array2<f32>,
     start: String,
+}
+
+/// What is ascended in place of the raw gradient, image by image.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GradientRule {
+    Plain,
+    /// Band by band; see [`LaplacianGradient`].
+    Laplacian(LaplacianGradient),
+    /// `G_sigma( g / (rms(g) + 1e-5) )` with `g` in units of response per level of 0..255, and G a Gaussian over the pixels of
+    /// each channel ([`Gaussian`]); the root mean square is over all values of an image.
+    ///
+    /// # Source
+    /// Cowley et al., Nature 2026, maximising synthesis.
+    Smooth {
+        sigma: f64,
+    },
+}
+
+/// Added to the root mean square, in units of response per level of 0..255.
+const RMS_FLOOR: f64 = 1e-5;
+
+impl GradientRule {
+    /// Conditions a gradient in place: rows are images of `channels` x `height` x `width`.
+    pub fn apply(&self, gradient: &mut Array2<f32>, channels: usize, height: usize, width: usize) {
+        match self {
+            Self::Plain => {}
+            Self::Laplacian(rule) => {
+                let shape = (gradient.nrows(), channels, height, width);
+                let planes = gradient.to_shape(shape).expect("one value per pixel");
+                let out = rule.apply(planes.view());
+                gradient.iter_mut().zip(out).for_each(|(slot, v)| *slot = v);
+            }
+            Self::Smooth { sigma } => {
+                let gaussian = Gaussian::new(*sigma);
+                gradient.axis_iter_mut(Axis(0)).into_par_iter().for_each(|mut row| {
+                    let row = row.as_slice_mut().expect("gradients are row-major");
+                    let square: f64 = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / row.len() as f64;
+                    // g / 255 is the gradient per level.
+                    let factor = (1.0 / LEVELS / (square.sqrt() / LEVELS + RMS_FLOOR)) as f32;
+                    row.iter_mut().for_each(|v| *v *= factor);
+                    row.chunks_exact_mut(height * width).for_each(|plane| gaussian.apply(plane, height, width));
+                });
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Plain => "plain gradients".into(),
+            Self::Laplacian(rule) => format!("gradients normalised in {} Laplacian levels", rule.n_levels),
+            Self::Smooth { sigma } => format!("gradients of unit root mean square, smoothed by {sigma} px"),
+        }
+    }
+}
+
+/// Blurs the images now and then, so that fine noise does not pile up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Relax {
+    /// Steps between two blurs: after steps `every + 1`, `2 every + 1`, ... (counted from 1), as published.
+    pub every: usize,
+    /// Standard deviation of the Gaussian, pixels.
+    pub sigma: f64,
 }
 
 impl Pixels {
@@ -36,12 +103,17 @@ impl Pixels {
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) for an empty canvas or initial images of another shape.
-    pub fn new(canvas: Canvas, normalisation: Option<LaplacianGradient>, init: &Init<'_>) -> Result<Self> {
+    pub fn new(canvas: Canvas, rule: GradientRule, init: &Init<'_>) -> Result<Self> {
         let at = "pixel parametrisation";
         canvas.check(at)?;
         init.check(&canvas, at)?;
         let initial = initial_pixels(&canvas, init);
-        Ok(Self { canvas, normalisation, initial, start: init.describe() })
+        Ok(Self { canvas, rule, relax: None, initial, start: init.describe() })
+    }
+
+    /// The same, blurred every so many steps.
+    pub fn with_relax(self, relax: Relax) -> Self {
+        Self { relax: Some(relax), ..self }
     }
 }
 
@@ -63,32 +135,36 @@ impl ImageParam for Pixels {
         if self.canvas.grey { planes.repeat_dim(1, 3) } else { planes }
     }
 
-    fn condition(&self, gradients: Vec<Tensor<2>>) -> Vec<Tensor<2>> {
-        let Some(normalisation) = self.normalisation else { return gradients };
-        let Canvas { height, width, .. } = self.canvas;
-        let condition = |gradient: Tensor<2>| {
-            let [n_images, _] = gradient.dims();
-            let shape = (n_images, self.canvas.n_channels(), height, width);
-            let planes = array(&gradient).into_shape_with_order(shape).expect("the leaf has one value per pixel");
-            let out = normalisation.apply(planes.view()).mapv(f64::from);
-            let flat =
-                out.into_shape_with_order((n_images, shape.1 * height * width)).expect("as many values as before");
-            tensor_f64(flat.view(), precision(&gradient), &gradient.device())
-        };
-        gradients.into_iter().map(condition).collect()
+    fn is_pixels(&self) -> bool {
+        !self.canvas.grey
     }
 
-    fn project(&self, leaves: Vec<Tensor<2>>) -> Vec<Tensor<2>> {
-        leaves.into_iter().map(|leaf| leaf.clamp(0.0, 1.0)).collect()
+    fn condition(&self, gradients: &mut [Array2<f32>], _: &[usize]) {
+        let Canvas { height, width, .. } = self.canvas;
+        gradients.iter_mut().for_each(|g| self.rule.apply(g, self.canvas.n_channels(), height, width));
+    }
+
+    fn project(&self, leaves: &mut [Array2<f32>], _: &[usize], _: usize) {
+        leaves.iter_mut().for_each(|leaf| leaf.mapv_inplace(|v| v.clamp(0.0, 1.0)));
+    }
+
+    fn relax(&self, leaves: &mut [Array2<f32>], step: usize) -> bool {
+        let Canvas { height, width, .. } = self.canvas;
+        let due = |r: &Relax| r.every > 0 && step > 1 && (step - 1).is_multiple_of(r.every);
+        let Some(relax) = self.relax.filter(due) else { return false };
+        let gaussian = Gaussian::new(relax.sigma);
+        for leaf in leaves {
+            let planes = leaf.as_slice_mut().expect("leaves are row-major").par_chunks_exact_mut(height * width);
+            planes.for_each(|plane| gaussian.apply(plane, height, width));
+        }
+        true
     }
 
     fn describe(&self) -> String {
         let colour = if self.canvas.grey { "grey" } else { "RGB" };
-        let gradient = match &self.normalisation {
-            Some(n) => format!("gradients normalised in {} Laplacian levels", n.n_levels),
-            None => "plain gradients".into(),
-        };
-        format!("pixels, {colour}, {gradient}; from {}", self.start)
+        let relax =
+            self.relax.map_or_else(String::new, |r| format!(", blurred by {} px every {} steps", r.sigma, r.every));
+        format!("pixels, {colour}, {}{relax}; from {}", self.rule.describe(), self.start)
     }
 }
 
@@ -101,6 +177,12 @@ fn initial_pixels(canvas: &Canvas, init: &Init<'_>) -> Array2<f32> {
             for (i, mut row) in out.axis_iter_mut(Axis(0)).enumerate() {
                 let mut draws = rng::stream(*seed, "image-init", item * canvas.n_images as u64 + i as u64);
                 row.mapv_inplace(|v| (f64::from(v) + sd * draws.normal()).clamp(0.0, 1.0) as f32);
+            }
+        }
+        Init::Uniform { low, high, seed, item } => {
+            for (i, mut row) in out.axis_iter_mut(Axis(0)).enumerate() {
+                let mut draws = rng::stream(*seed, "image-init", item * canvas.n_images as u64 + i as u64);
+                row.mapv_inplace(|_| draws.uniform_in(*low, *high) as f32);
             }
         }
         Init::Images(images) => {

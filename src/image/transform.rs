@@ -1,10 +1,9 @@
 //! What a projector, an eye and a head do to an image, shared by all images of a set: small shifts, blur, zoom, rescaling.
 
 use super::kernel;
-use super::param::precision_of;
 use crate::error::{Error, Result};
 use crate::rng::Stream;
-use crate::tensor::{Tensor, Var, constant, tensor_f64};
+use crate::tensor::Var;
 use ndarray::{Array2, Array4, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
@@ -157,13 +156,7 @@ impl Transform {
 
 /// `A_h X A_w^T` of each plane of n x channels x h x w images, differentiable; the matrices may change the size.
 pub fn mix(images: Var<4>, ah: &Array2<f64>, aw: &Array2<f64>) -> Var<4> {
-    let [n, channels, h, w] = images.dims();
-    let (rows, columns) = (ah.nrows(), aw.nrows());
-    let (precision, device) = (precision_of(&images), images.device());
-    let across: Tensor<2> = tensor_f64(aw.t(), precision, &device);
-    let down: Tensor<2> = tensor_f64(ah.view(), precision, &device);
-    let wide = images.reshape([n * channels * h, w]).matmul(constant(across)).reshape([n * channels, h, columns]);
-    constant(down.reshape([1, rows, h])).matmul(wide).reshape([n, channels, rows, columns])
+    super::planes::separable(images, ah, aw)
 }
 
 /// `A_h X A_w^T` of each plane of n x channels x h x w images; the matrices may change the size. In 32 bits.

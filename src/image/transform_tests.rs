@@ -1,5 +1,6 @@
 use super::super::testing::{check_gradient, normal, uniform_images};
 use super::*;
+use crate::tensor::constant;
 use crate::tensor::{array, tensor};
 
 const MIXED: Transform = Transform { shift: (1.3, -0.4), blur_sigma: 0.8, scale: 0.95, rescale: Some(0.9) };

@@ -3,7 +3,7 @@
 use super::kernel;
 use super::param::ImageParam;
 use super::transform::mix;
-use crate::tensor::{Tensor, Var};
+use crate::tensor::Var;
 use ndarray::Array2;
 
 /// Bilinear enlargement of another parametrisation's images: how the ancestor's octaves start small.
@@ -37,12 +37,12 @@ impl ImageParam for Upsampled {
         mix(self.inner.render(leaves), &self.down, &self.across)
     }
 
-    fn condition(&self, gradients: Vec<Tensor<2>>) -> Vec<Tensor<2>> {
-        self.inner.condition(gradients)
+    fn condition(&self, gradients: &mut [Array2<f32>], images: &[usize]) {
+        self.inner.condition(gradients, images);
     }
 
-    fn project(&self, leaves: Vec<Tensor<2>>) -> Vec<Tensor<2>> {
-        self.inner.project(leaves)
+    fn project(&self, leaves: &mut [Array2<f32>], images: &[usize], step: usize) {
+        self.inner.project(leaves, images, step);
     }
 
     fn describe(&self) -> String {

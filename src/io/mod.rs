@@ -1,8 +1,11 @@
 //! One file per format; every write is atomic.
 
 pub mod atomic;
+pub mod glmsingle;
 pub mod images;
 pub mod json;
+pub mod labels;
+pub mod nifti;
 pub mod npy;
 pub mod npz;
 pub mod png;

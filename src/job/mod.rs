@@ -2,9 +2,13 @@
 //!
 //! Jobs never call each other; files are the only hand-over.
 
+pub mod adversarial;
 pub mod common;
+mod drive;
 pub mod interrupt;
 pub mod manifest;
+pub mod map;
+pub mod maximize;
 pub mod model;
 pub mod orthogonalize;
 pub mod progress;

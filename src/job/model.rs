@@ -9,16 +9,44 @@ use crate::network::zoo::{LoadOptions, Model, load_model};
 use crate::network::{BurnExecutor, CpuEngine, Executor, Graph, TapRequest};
 use crate::tensor::{Device, Precision};
 use crate::warning::Warning;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Finds and reads the network that `--model`, `--arch` and `--preprocess` name.
-///
-/// # Errors
-/// As [`load_model`].
-pub fn load(model: &str, arch: Option<&str>, preprocess: Option<&str>) -> Result<Model> {
-    let options =
-        LoadOptions { arch: arch.map(str::to_owned), preprocess: preprocess.map(str::to_owned), models_dir: None };
-    load_model(model, &options)
+/// `[network]`: which network, for every job that needs one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// A name, a model directory, or a file to import.
+    pub model: String,
+    /// Architecture of a bare PyTorch state dict.
+    pub arch: Option<String>,
+    /// Preprocessing of a bare file.
+    pub preprocess: Option<String>,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self { model: "mini-inception".into(), arch: None, preprocess: None }
+    }
+}
+
+impl NetworkConfig {
+    /// Finds and reads the network.
+    ///
+    /// # Errors
+    /// As [`load_model`].
+    pub fn load(&self) -> Result<Model> {
+        self.load_other(&self.model)
+    }
+
+    /// Finds and reads another network with the same architecture and preprocessing.
+    ///
+    /// # Errors
+    /// As [`load_model`].
+    pub fn load_other(&self, model: &str) -> Result<Model> {
+        let options = LoadOptions { arch: self.arch.clone(), preprocess: self.preprocess.clone(), models_dir: None };
+        load_model(model, &options)
+    }
 }
 
 /// Images brought to a network's input size, with the hash of their pixels as they were in the files.

@@ -3,10 +3,10 @@
 use super::common::{Common, Machine};
 use super::interrupt;
 use super::manifest::hash_file;
-use super::model;
+use super::model::{self, NetworkConfig};
 use super::orthogonalize::Patterns;
 use super::progress::Progress;
-use super::run_dir::{Opened, RunDir};
+use super::run_dir::{self, RunDir};
 use crate::data::Stimuli;
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
@@ -32,9 +32,7 @@ use std::path::PathBuf;
 pub struct Config {
     /// Always `rdm`.
     pub command: String,
-    pub model: String,
-    pub arch: Option<String>,
-    pub preprocess: Option<String>,
+    pub network: NetworkConfig,
     pub taps: Vec<String>,
     /// Folder, zip, npy, `stimuli.tsv` or one file.
     pub images: PathBuf,
@@ -54,9 +52,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             command: "rdm".into(),
-            model: "mini-inception".into(),
-            arch: None,
-            preprocess: None,
+            network: NetworkConfig::default(),
             taps: vec!["default".into()],
             images: PathBuf::new(),
             resize: Resize::default(),
@@ -95,7 +91,7 @@ impl Plan {
             ));
         }
         let device = config.machine.device()?;
-        let found = model::load(&config.model, config.arch.as_deref(), config.preprocess.as_deref())?;
+        let found = config.network.load()?;
         let mut graph = found.graph;
         let mut taps = graph.resolve_taps(&config.taps)?;
         let tap_names: Vec<String> = taps.iter().map(|&t| graph.node(t).name.clone()).collect();
@@ -164,21 +160,11 @@ pub fn run(config: Config, common: &Common) -> Result<Value> {
     if common.dry_run {
         return Ok(plan.describe(executor.as_ref()));
     }
-    let (mut run, opened) = RunDir::open(common, "rdm", &plan.config, plan.config.seed)?;
-    if opened == Opened::Complete {
-        return Ok(run.manifest.results.clone());
-    }
-    run.manifest.device = executor.describe();
-    run.manifest.inputs = plan.inputs.clone();
-    plan.warnings.iter().for_each(|w| run.warn(w.clone()));
-    match execute(&plan, common, &mut run, executor.as_mut()) {
-        Ok(results) => Ok(results),
-        Err(Error::Interrupted { .. }) => Err(run.interrupted()),
-        Err(e) => {
-            run.failed(&e);
-            Err(e)
-        }
-    }
+    run_dir::run(common, ("rdm", &plan.config, plan.config.seed), &plan.inputs, |run| {
+        run.manifest.device = executor.describe();
+        plan.warnings.iter().for_each(|w| run.warn(w.clone()));
+        execute(&plan, common, run, executor.as_mut())
+    })
 }
 
 fn execute(plan: &Plan, common: &Common, run: &mut RunDir, executor: &mut dyn Executor) -> Result<Value> {

@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 use crate::io::atomic;
 use crate::warning::Warning;
 use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// An open run directory.
@@ -13,6 +16,8 @@ use std::path::{Path, PathBuf};
 pub struct RunDir {
     path: PathBuf,
     pub manifest: Manifest,
+    /// Held as long as this process writes; the system takes it back when the process ends, however it ends.
+    _lock: Option<File>,
 }
 
 /// What [`RunDir::open`] found.
@@ -42,25 +47,35 @@ impl RunDir {
             .map_err(|e| Error::invalid("configuration", "values that TOML can hold", e.to_string(), ""))?;
         let config_hash = hash(text.as_bytes());
         let manifest_path = path.join("manifest.json");
-        let occupied =
-            path.exists() && std::fs::read_dir(&path).map_err(Error::io(&path, "open as a folder"))?.next().is_some();
+        let occupied = path.exists() && is_occupied(&path)?;
         if occupied && manifest_path.exists() && common.resume {
-            return Self::reopen(path, command, &text, &config_hash);
+            let lock = lock(&path)?;
+            return Self::reopen(path, lock, command, &text, &config_hash);
         }
         if occupied {
-            Self::make_room(&path, &manifest_path, common)?;
+            Self::may_replace(&path, &manifest_path, common)?;
+        }
+        let lock = lock(&path)?;
+        if occupied {
+            Self::make_room(&path)?;
         }
         for part in PARTS {
             let folder = path.join(part);
             std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
         }
-        let run = Self { path, manifest: Manifest::new(command, seed, &config_hash) };
+        let run = Self { path, manifest: Manifest::new(command, seed, &config_hash), _lock: lock };
         atomic::write(&run.file("config.toml"), text.as_bytes())?;
         run.save()?;
         Ok((run, Opened::Fresh))
     }
 
-    fn reopen(path: PathBuf, command: &str, text: &str, config_hash: &str) -> Result<(Self, Opened)> {
+    fn reopen(
+        path: PathBuf,
+        lock: Option<File>,
+        command: &str,
+        text: &str,
+        config_hash: &str,
+    ) -> Result<(Self, Opened)> {
         let manifest = Manifest::read(&path.join("manifest.json"))?;
         let config = path.join("config.toml");
         let old = std::fs::read_to_string(&config).map_err(Error::io(&config, "read"))?;
@@ -73,11 +88,11 @@ impl RunDir {
             });
         }
         let opened = if manifest.status == Status::Complete { Opened::Complete } else { Opened::Resumed };
-        Ok((Self { path, manifest }, opened))
+        Ok((Self { path, manifest, _lock: lock }, opened))
     }
 
-    /// Removes an earlier run, only when asked to and only what a run owns.
-    fn make_room(path: &Path, manifest: &Path, common: &Common) -> Result<()> {
+    /// An earlier run is replaced only when asked to, and nothing else ever.
+    fn may_replace(path: &Path, manifest: &Path, common: &Common) -> Result<()> {
         let refuse = |found: &str, hint: &str| {
             Err(Error::RunDir {
                 path: path.to_path_buf(),
@@ -93,6 +108,11 @@ impl RunDir {
             let hint = "continue it with --resume, replace it with --force, or choose another --out";
             return refuse("an earlier run", hint);
         }
+        Ok(())
+    }
+
+    /// Removes an earlier run: only what a run owns.
+    fn make_room(path: &Path) -> Result<()> {
         for part in PARTS {
             let folder = path.join(part);
             if folder.exists() {
@@ -149,6 +169,8 @@ impl RunDir {
         self.manifest.status = Status::Complete;
         self.manifest.finished = Some(now());
         self.save()?;
+        // Still held: whoever comes now finds a complete run.
+        std::fs::remove_file(self.file(LOCK)).ok();
         let checkpoint = self.file("checkpoint");
         std::fs::remove_dir_all(&checkpoint).map_err(Error::io(&checkpoint, "remove"))
     }
@@ -172,6 +194,78 @@ impl RunDir {
     /// Notes a warning for the manifest.
     pub fn warn(&mut self, warning: Warning) {
         self.manifest.warn(warning);
+    }
+}
+
+/// Name of the file that a writing process holds.
+const LOCK: &str = ".lock";
+
+/// Whether a folder holds anything but a lock that nobody holds.
+fn is_occupied(path: &Path) -> Result<bool> {
+    let entries = std::fs::read_dir(path).map_err(Error::io(path, "open as a folder"))?;
+    Ok(entries.flatten().any(|entry| entry.file_name() != LOCK))
+}
+
+/// Takes the directory for this process; `None` on file systems that cannot lock.
+fn lock(path: &Path) -> Result<Option<File>> {
+    std::fs::create_dir_all(path).map_err(Error::io(path, "create"))?;
+    let at = path.join(LOCK);
+    let file = File::options().create(true).append(true).open(&at).map_err(Error::io(&at, "write"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(Error::RunDir {
+            path: path.to_path_buf(),
+            expected: "a run directory that nobody is writing".into(),
+            found: "another process at work in it".into(),
+            hint: "wait for it or stop it (Ctrl-C writes a checkpoint), or choose another --out".into(),
+        }),
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// Runs a job in its directory: opened or resumed, `work` done unless it is complete already, its end written down.
+///
+/// `inputs` are names and hashes of everything that was read: a resumed run must see the same.
+///
+/// # Errors
+/// As [`RunDir::open`]; [`Error::Interrupted`] and whatever `work` says, noted in the manifest.
+pub fn run(
+    common: &Common,
+    (command, config, seed): (&str, &impl Serialize, u64),
+    inputs: &BTreeMap<String, String>,
+    work: impl FnOnce(&mut RunDir) -> Result<Value>,
+) -> Result<Value> {
+    let (mut run, opened) = RunDir::open(common, command, config, seed)?;
+    check_inputs(&run, inputs, opened)?;
+    if opened == Opened::Complete {
+        std::fs::remove_file(run.file(LOCK)).ok();
+        return Ok(run.manifest.results.clone());
+    }
+    run.manifest.inputs = inputs.clone();
+    run.manifest.status = Status::Running;
+    match work(&mut run) {
+        Ok(results) => Ok(results),
+        Err(Error::Interrupted { .. }) => Err(run.interrupted()),
+        Err(e) => {
+            run.failed(&e);
+            Err(e)
+        }
+    }
+}
+
+/// A resumed run must see the inputs that it began with; `inputs` are names and hashes.
+fn check_inputs(run: &RunDir, inputs: &BTreeMap<String, String>, opened: Opened) -> Result<()> {
+    if opened == Opened::Fresh || run.manifest.inputs.is_empty() {
+        return Ok(());
+    }
+    match inputs.iter().find(|(name, hash)| run.manifest.inputs.get(*name) != Some(hash)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::RunDir {
+            path: run.path().to_path_buf(),
+            expected: format!("the same `{name}` as when the run began"),
+            found: "one with other contents".into(),
+            hint: "give it back its input, or start again with --force or another --out".into(),
+        }),
     }
 }
 

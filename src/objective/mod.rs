@@ -11,10 +11,12 @@
 //! assert_eq!(goal.describe(), "- mean R^2 between the RSMs (pearson) of taps 0, 1, 2 - 2 x RSM standard deviation below 0.08, squared");
 //! ```
 
+mod drive;
 mod penalty;
 mod rsm;
 mod set;
 
+pub use drive::{Drive, Similar, UnitTap, drive, margin, similarity};
 pub use penalty::{Penalty, second_order_value};
 pub use rsm::{Measure, Rsms, first_order, second_order};
 pub use set::{RsmTaps, flat_fingerprints, second_order_penalty, target_rsm_error};
@@ -40,14 +42,17 @@ pub struct Scene<'a> {
     pub images: &'a Var<4>,
     /// One per tap of the executor.
     pub taps: &'a [TapVar],
+    /// Which image of the objective each row is: images that are done have left.
+    pub items: &'a [usize],
 }
 
-/// Numbers worth a line in the trace, by name.
-pub type Metrics = BTreeMap<String, f64>;
+/// Numbers worth a line in the trace, by name: one for the whole set, or one per row.
+pub type Metrics = BTreeMap<String, Vec<f64>>;
 
 /// A scalar function of a [`Scene`].
 pub trait Objective: Send + Sync {
-    /// The value (one number), larger is better. May note numbers for the trace.
+    /// The value, larger is better: one number for a set of images, or one per row when every image is for itself. What is
+    /// differentiated is the sum. May note numbers for the trace.
     ///
     /// # Errors
     /// [`Error::Invalid`] when a tap is missing or of the wrong kind.

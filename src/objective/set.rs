@@ -76,10 +76,10 @@ fn note(r: &Var<2>, sd: &Var<1>, metrics: &mut Metrics) {
     let n_layers = r.shape()[0];
     let off: Vec<f64> =
         (0..n_layers).flat_map(|l| (l + 1..n_layers).map(move |m| [l, m])).map(|lm| r[&lm[..]].abs()).collect();
-    metrics.insert("mean_abs_r".into(), off.iter().sum::<f64>() / off.len().max(1) as f64);
-    metrics.insert("max_abs_r".into(), off.iter().copied().fold(0.0, f64::max));
+    metrics.insert("mean_abs_r".into(), vec![off.iter().sum::<f64>() / off.len().max(1) as f64]);
+    metrics.insert("max_abs_r".into(), vec![off.iter().copied().fold(0.0, f64::max)]);
     let sd = array_f64(&sd.clone().inner());
-    metrics.insert("rsm_sd_min".into(), sd.iter().copied().fold(f64::INFINITY, f64::min));
+    metrics.insert("rsm_sd_min".into(), vec![sd.iter().copied().fold(f64::INFINITY, f64::min)]);
 }
 
 /// `sum_l max(0, floor - sd(v_l))^2` over the layers' condensed RSMs v_l, to be **subtracted**.
@@ -133,7 +133,7 @@ impl Objective for TargetRsm {
         let error = (rsms.matrices - constant(tensor_f64::<3, _>(wanted.view(), width, &device)))
             * constant(tensor_f64::<3, _>(chosen.view(), width, &device));
         let value = error.square().sum().div_scalar(n_chosen);
-        metrics.insert("target_rms_error".into(), tensor::scalar(&value.clone().inner()).sqrt());
+        metrics.insert("target_rms_error".into(), vec![tensor::scalar(&value.clone().inner()).sqrt()]);
         Ok(value)
     }
 

@@ -4,8 +4,10 @@
 //! lines and cells make sense). [`html::Page`] builds a self-contained page; [`write()`] makes `report.html` of a run directory.
 
 mod axes;
+mod driven;
 pub mod figures;
 pub mod html;
+mod mapped;
 pub mod names;
 pub mod palette;
 mod raster;

@@ -110,8 +110,8 @@ pub(crate) fn cut_labels(names: &[String], fits: impl Fn(&str) -> bool) -> Vec<S
     found.unwrap_or_else(|| (1..=names.len()).map(|i| format!("#{i}")).collect())
 }
 
-/// Names without the whole components (up to a `.`, `/` or `_`) that all of them begin or end with.
-fn without_common(names: &[String]) -> Vec<String> {
+/// Names without the whole components (up to a `.`, `/` or `_`) that all of them begin or end with; as they are where nothing would be left.
+pub fn without_common(names: &[String]) -> Vec<String> {
     let separator = |c: char| ['.', '/', '_'].contains(&c);
     let first = names.first().map_or("", String::as_str);
     let mut prefixes = first.char_indices().filter(|(_, c)| separator(*c)).map(|(i, c)| &first[..i + c.len_utf8()]);

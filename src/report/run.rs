@@ -1,6 +1,8 @@
 //! `report.html` of a run directory.
 
+use super::driven;
 use super::html::Page;
+use super::mapped;
 use super::sections::{self, text_of};
 use crate::error::{Error, Result};
 use crate::warning::Warning;
@@ -30,6 +32,9 @@ pub fn write(run_dir: &Path) -> Result<PathBuf> {
     match command.as_str() {
         "orthogonalize" => sections::orthogonalize(&mut page, &results, &mut figures),
         "rdm" => sections::rdm(&mut page, &results, &mut figures),
+        "maximize" => driven::maximize(&mut page, &results, &mut figures),
+        "adversarial" => driven::adversarial(&mut page, &results, &mut figures),
+        "map" => mapped::map(&mut page, &results, &mut figures),
         _ => sections::generic(&mut page, &results),
     }
     figures.rest(&mut page);
@@ -54,6 +59,9 @@ fn title(command: &str) -> String {
     match command {
         "orthogonalize" => "Images with uncorrelated layer fingerprints".into(),
         "rdm" => "Layer fingerprints".into(),
+        "maximize" => "Images that drive units".into(),
+        "adversarial" => "Bounded perturbations".into(),
+        "map" => "Layers in the brain".into(),
         other => format!("orthoscope {other}"),
     }
 }
@@ -161,6 +169,22 @@ impl Figures {
     /// Whether `figures/<stem>.png` is there and not shown yet.
     pub(super) fn has(&self, stem: &str) -> bool {
         self.left.iter().any(|p| p.file_stem().is_some_and(|s| s == stem))
+    }
+
+    /// Whether a figure is there whose name begins so.
+    pub(super) fn has_prefix(&self, prefix: &str) -> bool {
+        self.left.iter().any(|p| p.file_stem().is_some_and(|s| s.to_string_lossy().starts_with(prefix)))
+    }
+
+    /// Shows every figure whose name begins so; the caption once.
+    pub(super) fn show_all(&mut self, page: &mut Page, prefix: &str, caption: &str) {
+        let begins = |p: &PathBuf| p.file_stem().is_some_and(|s| s.to_string_lossy().starts_with(prefix));
+        let (chosen, left) = std::mem::take(&mut self.left).into_iter().partition(begins);
+        self.left = left;
+        let chosen: Vec<PathBuf> = chosen;
+        for (i, path) in chosen.iter().enumerate() {
+            embed(page, path, if i == 0 { caption } else { "" });
+        }
     }
 
     fn rest(self, page: &mut Page) {

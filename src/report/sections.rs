@@ -78,7 +78,7 @@ const SECOND_ORDER: &str =
     "How much the fingerprints of two layers resemble each other: the correlation of their condensed matrices.";
 
 /// Plain values in one table; tables for lists of objects and for objects of objects.
-fn values<'a>(page: &mut Page, title: &str, entries: impl Iterator<Item = (&'a String, &'a Value)>) {
+pub(super) fn values<'a>(page: &mut Page, title: &str, entries: impl Iterator<Item = (&'a String, &'a Value)>) {
     let (nested, plain): (Vec<_>, Vec<_>) = entries.partition(|(_, v)| is_nested(v));
     if plain.is_empty() && nested.is_empty() {
         return;

@@ -1,6 +1,7 @@
 //! Limited-memory BFGS with a backtracking search, one evaluation per step so that it can be interrupted anywhere.
 
 use super::optimizer::{Optimizer, exact, from_exact};
+use ndarray::Array2;
 
 /// Curvature pairs kept (Nocedal and Wright 2006, section 7.2).
 const MEMORY: usize = 10;
@@ -87,7 +88,7 @@ fn add(target: &mut [f32], factor: f64, other: &[f32]) {
 }
 
 impl Optimizer for Lbfgs {
-    fn step(&mut self, leaves: &mut [Vec<f32>], value: f64, gradients: &[Vec<f32>], learning_rate: f64) {
+    fn step(&mut self, leaves: &mut [Array2<f32>], value: f64, gradients: &[Array2<f32>], learning_rate: f64) {
         let x: Vec<f32> = leaves.iter().flatten().copied().collect();
         let gradient: Vec<f32> = gradients.iter().flatten().copied().collect();
         let promised = ARMIJO * self.length * dot(&self.direction, &self.gradient);
@@ -106,7 +107,7 @@ impl Optimizer for Lbfgs {
         let mut rest = next.as_slice();
         for leaf in leaves {
             let (head, tail) = rest.split_at(leaf.len());
-            leaf.copy_from_slice(head);
+            leaf.iter_mut().zip(head).for_each(|(slot, v)| *slot = *v);
             rest = tail;
         }
     }
@@ -137,5 +138,10 @@ impl Optimizer for Lbfgs {
         self.direction = get("direction");
         self.s = list("s.");
         self.y = list("y.");
+    }
+
+    /// Curvature is that of all rows together: without some of them the search begins anew.
+    fn retain(&mut self, _: &[bool]) {
+        *self = Self::default();
     }
 }

@@ -1,18 +1,33 @@
 //! First-order optimizers on plain vectors: they **ascend**, and their state is nothing but arrays.
 
 use super::lbfgs::Lbfgs;
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 /// Moves leaves uphill.
 pub trait Optimizer: Send {
-    /// One update of all leaves for the objective's `value` and `gradients` there (same lengths as the leaves).
-    fn step(&mut self, leaves: &mut [Vec<f32>], value: f64, gradients: &[Vec<f32>], learning_rate: f64);
+    /// One update of all leaves (n_images rows each) for the objective's `value` and `gradients` there (same shapes as the leaves).
+    fn step(&mut self, leaves: &mut [Array2<f32>], value: f64, gradients: &[Array2<f32>], learning_rate: f64);
 
     /// Everything that the next step depends on, as named arrays.
     fn save(&self) -> Vec<(String, Vec<f32>)>;
 
     /// Takes back what [`save`](Self::save) gave, bit for bit.
     fn restore(&mut self, arrays: &[(String, Vec<f32>)]);
+
+    /// Forgets the rows that leave the batch; `keep` has one entry per row of the leaves.
+    fn retain(&mut self, keep: &[bool]);
+}
+
+/// The kept rows of a row-major array.
+fn retain_rows(values: &mut Vec<f32>, keep: &[bool]) {
+    let per_row = values.len() / keep.len().max(1);
+    let mut at = 0;
+    values.retain(|_| {
+        let kept = keep[at / per_row.max(1)];
+        at += 1;
+        kept
+    });
 }
 
 /// A 64-bit number as four 16-bit pieces, each exact in 32 bits: checkpoints hold 32-bit arrays of finite numbers only.
@@ -38,15 +53,18 @@ pub enum OptimizerKind {
     /// Gradient divided by its root mean square, per image.
     NormalizedGradient,
     Lbfgs,
+    /// The conditioned gradient as it is: `x += rate g`.
+    Gradient,
 }
 
 impl OptimizerKind {
-    /// A fresh optimizer for leaves of `n_images` rows each.
-    pub fn build(self, n_images: usize) -> Box<dyn Optimizer> {
+    /// A fresh optimizer.
+    pub fn build(self) -> Box<dyn Optimizer> {
         match self {
             Self::Adam => Box::new(Adam::default()),
-            Self::NormalizedGradient => Box::new(NormalizedGradient { n_images }),
+            Self::NormalizedGradient => Box::new(NormalizedGradient),
             Self::Lbfgs => Box::new(Lbfgs::default()),
+            Self::Gradient => Box::new(Gradient),
         }
     }
 
@@ -54,7 +72,7 @@ impl OptimizerKind {
     pub fn default_rate(self) -> f64 {
         match self {
             Self::Adam => 0.05,
-            Self::NormalizedGradient => 0.01,
+            Self::NormalizedGradient | Self::Gradient => 0.01,
             Self::Lbfgs => 1.0,
         }
     }
@@ -80,7 +98,7 @@ impl Default for Adam {
 }
 
 impl Optimizer for Adam {
-    fn step(&mut self, leaves: &mut [Vec<f32>], _value: f64, gradients: &[Vec<f32>], learning_rate: f64) {
+    fn step(&mut self, leaves: &mut [Array2<f32>], _value: f64, gradients: &[Array2<f32>], learning_rate: f64) {
         if self.first.is_empty() {
             self.first = gradients.iter().map(|g| vec![0.0; g.len()]).collect();
             self.second = self.first.clone();
@@ -120,22 +138,44 @@ impl Optimizer for Adam {
         self.second = with("second.");
         self.n_steps = arrays.iter().find(|(n, _)| n == "steps").map_or(0, |(_, a)| from_exact(a) as u32);
     }
+
+    fn retain(&mut self, keep: &[bool]) {
+        self.first.iter_mut().chain(&mut self.second).for_each(|moments| retain_rows(moments, keep));
+    }
+}
+
+/// `x += rate g`.
+#[derive(Debug, Clone)]
+pub struct Gradient;
+
+impl Optimizer for Gradient {
+    fn step(&mut self, leaves: &mut [Array2<f32>], _value: f64, gradients: &[Array2<f32>], learning_rate: f64) {
+        let rate = learning_rate as f32;
+        for (leaf, gradient) in leaves.iter_mut().zip(gradients) {
+            leaf.zip_mut_with(gradient, |x, g| *x += rate * g);
+        }
+    }
+
+    fn save(&self) -> Vec<(String, Vec<f32>)> {
+        vec![]
+    }
+
+    fn restore(&mut self, _: &[(String, Vec<f32>)]) {}
+
+    fn retain(&mut self, _: &[bool]) {}
 }
 
 /// `x += rate g / (rms(g) + 1e-5)`, the root mean square taken per image.
 #[derive(Debug, Clone)]
-pub struct NormalizedGradient {
-    pub n_images: usize,
-}
+pub struct NormalizedGradient;
 
 impl Optimizer for NormalizedGradient {
-    fn step(&mut self, leaves: &mut [Vec<f32>], _value: f64, gradients: &[Vec<f32>], learning_rate: f64) {
+    fn step(&mut self, leaves: &mut [Array2<f32>], _value: f64, gradients: &[Array2<f32>], learning_rate: f64) {
         for (leaf, gradient) in leaves.iter_mut().zip(gradients) {
-            let per_image = leaf.len() / self.n_images.max(1);
-            for (x, g) in leaf.chunks_mut(per_image.max(1)).zip(gradient.chunks(per_image.max(1))) {
+            for (mut x, g) in leaf.rows_mut().into_iter().zip(gradient.rows()) {
                 let square: f64 = g.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / g.len() as f64;
                 let scale = (learning_rate / (square.sqrt() + 1e-5)) as f32;
-                x.iter_mut().zip(g).for_each(|(x, g)| *x += scale * g);
+                x.zip_mut_with(&g, |x, g| *x += scale * g);
             }
         }
     }
@@ -145,42 +185,45 @@ impl Optimizer for NormalizedGradient {
     }
 
     fn restore(&mut self, _: &[(String, Vec<f32>)]) {}
+
+    fn retain(&mut self, _: &[bool]) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::array;
 
     /// Climbs -(x - 3)^2 - 10 (y + 1)^2 from the origin.
     fn climb(optimizer: &mut dyn Optimizer, rate: impl Fn(usize) -> f64, steps: usize) -> Vec<f32> {
-        let mut leaves = vec![vec![0.0f32, 0.0]];
+        let mut leaves = vec![array![[0.0f32, 0.0]]];
         for t in 0..steps {
-            let (x, y) = (leaves[0][0], leaves[0][1]);
+            let (x, y) = (leaves[0][(0, 0)], leaves[0][(0, 1)]);
             let value = f64::from(-(x - 3.0).powi(2) - 10.0 * (y + 1.0).powi(2));
-            let gradient = vec![vec![-2.0 * (x - 3.0), -20.0 * (y + 1.0)]];
+            let gradient = vec![array![[-2.0 * (x - 3.0), -20.0 * (y + 1.0)]]];
             optimizer.step(&mut leaves, value, &gradient, rate(t));
         }
-        leaves.remove(0)
+        leaves.remove(0).into_iter().collect()
     }
 
     #[test]
     fn each_optimizer_reaches_the_top() {
         let anneal = |t: usize| 0.3 * (1.0 - t as f64 / 300.0);
         for kind in [OptimizerKind::Adam, OptimizerKind::NormalizedGradient] {
-            let top = climb(kind.build(1).as_mut(), anneal, 300);
+            let top = climb(kind.build().as_mut(), anneal, 300);
             assert!((top[0] - 3.0).abs() < 0.02 && (top[1] + 1.0).abs() < 0.02, "{kind:?}: {top:?}");
         }
-        let top = climb(OptimizerKind::Lbfgs.build(1).as_mut(), |_| 1.0, 30);
+        let top = climb(OptimizerKind::Lbfgs.build().as_mut(), |_| 1.0, 30);
         assert!((top[0] - 3.0).abs() < 1e-3 && (top[1] + 1.0).abs() < 1e-3, "lbfgs: {top:?}");
     }
 
     /// PyTorch 2.15, Adam lr 0.1 maximize, x0 = (1, -2), f = -(x^2 + 3 y^2): five steps.
     #[test]
     fn adam_follows_pytorch() {
-        let mut leaves = vec![vec![1.0f32, -2.0]];
+        let mut leaves = vec![array![[1.0f32, -2.0]]];
         let mut adam = Adam::default();
         for _ in 0..5 {
-            let gradient = vec![vec![-2.0 * leaves[0][0], -6.0 * leaves[0][1]]];
+            let gradient = vec![array![[-2.0 * leaves[0][(0, 0)], -6.0 * leaves[0][(0, 1)]]]];
             adam.step(&mut leaves, 0.0, &gradient, 0.1);
         }
         let expected = [0.507_963_7, -1.502_955_8];
@@ -190,15 +233,15 @@ mod tests {
     #[test]
     fn a_restored_optimizer_goes_on_bit_for_bit() {
         for kind in [OptimizerKind::Adam, OptimizerKind::Lbfgs, OptimizerKind::NormalizedGradient] {
-            let gradient = |x: &[Vec<f32>]| vec![x[0].iter().map(|v| -v + 0.3).collect::<Vec<f32>>()];
-            let value = |x: &[Vec<f32>]| -x[0].iter().map(|&v| f64::from(v - 0.3).powi(2) / 2.0).sum::<f64>();
-            let mut leaves = vec![vec![1.0f32, -2.0, 0.5]];
-            let mut original = kind.build(1);
+            let gradient = |x: &[Array2<f32>]| vec![x[0].mapv(|v| -v + 0.3)];
+            let value = |x: &[Array2<f32>]| -x[0].iter().map(|&v| f64::from(v - 0.3).powi(2) / 2.0).sum::<f64>();
+            let mut leaves = vec![array![[1.0f32, -2.0, 0.5]]];
+            let mut original = kind.build();
             for _ in 0..4 {
                 let (v, g) = (value(&leaves), gradient(&leaves));
                 original.step(&mut leaves, v, &g, 0.1);
             }
-            let mut twin = kind.build(1);
+            let mut twin = kind.build();
             twin.restore(&original.save());
             let mut copied = leaves.clone();
             for _ in 0..4 {
@@ -209,5 +252,28 @@ mod tests {
             }
             assert_eq!(leaves, copied, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn rows_that_leave_do_not_change_the_others() {
+        let step = |adam: &mut Adam, leaves: &mut Vec<Array2<f32>>| {
+            let gradient = vec![leaves[0].mapv(|v| 0.5 - v * v)];
+            adam.step(leaves, 0.0, &gradient, 0.1);
+        };
+        let (mut all, mut fewer) =
+            (vec![array![[1.0f32, 2.0], [3.0, 4.0], [5.0, 6.0]]], vec![array![[1.0f32, 2.0], [5.0, 6.0]]]);
+        let (mut a, mut b) = (Adam::default(), Adam::default());
+        for _ in 0..3 {
+            step(&mut a, &mut all);
+            step(&mut b, &mut fewer);
+        }
+        a.retain(&[true, false, true]);
+        let mut left = vec![all[0].select(ndarray::Axis(0), &[0, 2])];
+        assert_eq!(left, fewer);
+        for _ in 0..3 {
+            step(&mut a, &mut left);
+            step(&mut b, &mut fewer);
+        }
+        assert_eq!(left, fewer);
     }
 }

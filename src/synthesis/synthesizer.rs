@@ -3,22 +3,16 @@
 use super::converge::verdict;
 use super::optimizer::OptimizerKind;
 use super::state::State;
+use super::views::Views;
 use crate::error::{Error, Result};
-use crate::image::{Constraint, ImageParam, JitterOptions, Transform};
+use crate::image::{Aperture, Constraint, ImageParam};
 use crate::network::{Executor, TapGrad, TapValue};
 use crate::objective::{Goal, Metrics, Scene, TapVar};
-use crate::rng;
-use crate::tensor::{Device, SMALL, Tensor, Var, array, cast, constant, leaf, precision, scalar, tensor};
+use crate::tensor::{
+    Device, SMALL, Tensor, Var, array, array_f64, cast, constant, leaf, precision, tensor, tensor_from_vec, vec_f32,
+};
 use ndarray::{Array2, Array4};
 use std::time::Instant;
-
-/// How the images are looked at while they are optimised: each step draws one random view, shared by all images of the set.
-#[derive(Debug, Clone)]
-pub struct Views {
-    pub jitter: JitterOptions,
-    /// Key of the random stream, with the item and the step.
-    pub seed: u64,
-}
 
 /// Steps between two looks at whether an item has converged.
 const VERDICT_EVERY: usize = 50;
@@ -38,6 +32,8 @@ pub struct StepReport {
 pub struct Synthesizer {
     pub param: Box<dyn ImageParam>,
     pub constraint: Option<Constraint>,
+    /// A window onto an even background, where no constraint has its own.
+    pub mask: Option<Aperture>,
     pub views: Option<Views>,
     pub executor: Box<dyn Executor>,
     /// To be maximised.
@@ -62,18 +58,27 @@ impl Synthesizer {
 
     /// The images as they would be shown: rendered and constrained, before any view. N x 3 x H x W, RGB in [0, 1].
     pub fn images(&self, state: &State) -> Array4<f32> {
-        let rendered = array(&self.render(&self.leaf_vars(state)).inner());
+        self.show(&state.leaves)
+    }
+
+    /// As [`images`](Self::images), of any leaves.
+    pub fn show(&self, leaves: &[Array2<f32>]) -> Array4<f32> {
+        let rendered = array(&self.render(&self.leaf_vars(leaves)).inner());
         rendered.into_dimensionality().expect("a rendering has four axes")
     }
 
-    fn leaf_vars(&self, state: &State) -> Vec<Var<2>> {
-        state.leaves.iter().map(|l| leaf(tensor::<2, _>(l.view(), &self.device))).collect()
+    fn leaf_vars(&self, leaves: &[Array2<f32>]) -> Vec<Var<2>> {
+        leaves.iter().map(|l| leaf(tensor::<2, _>(l.view(), &self.device))).collect()
     }
 
     fn render(&self, leaves: &[Var<2>]) -> Var<4> {
         let rendered = self.param.render(leaves);
-        match &self.constraint {
+        let rendered = match &self.constraint {
             Some(c) => c.apply(rendered),
+            None => rendered,
+        };
+        match &self.mask {
+            Some(mask) => mask.apply(rendered),
             None => rendered,
         }
     }
@@ -83,10 +88,15 @@ impl Synthesizer {
         ((self.anneal * self.steps as f64).round() as usize).clamp(1, self.steps)
     }
 
-    /// Learning rate at a step: constant, then a quarter cosine down to 0 at the state's horizon.
+    /// Constant, then a quarter cosine down to 0 at the state's horizon.
     fn rate(&self, state: &State) -> f64 {
+        self.rate_at(state.step, state.horizon)
+    }
+
+    /// Learning rate at a step of an item that ends at `horizon`.
+    pub(super) fn rate_at(&self, step: usize, horizon: usize) -> f64 {
         let fall = self.fall();
-        let into = (state.step + fall).saturating_sub(state.horizon) as f64 / fall as f64;
+        let into = (step + fall).saturating_sub(horizon) as f64 / fall as f64;
         self.learning_rate * (std::f64::consts::FRAC_PI_2 * into).cos().max(0.0)
     }
 
@@ -105,23 +115,54 @@ impl Synthesizer {
     /// [`Error::Invalid`] when the objective is not finite (the state is then unchanged), or taps and objective do not fit.
     pub fn step(&mut self, state: &mut State) -> Result<StepReport> {
         let began = Instant::now();
-        let leaves = self.leaf_vars(state);
-        let rendered = self.render(&leaves);
-        let seen = match self.view(state.step) {
-            Some(view) => view.apply(rendered),
-            None => rendered,
+        let items: Vec<usize> = (0..state.leaves[0].nrows()).collect();
+        let mut found = self.evaluate(&state.leaves, &items, state.step)?;
+        let value = found.values.iter().sum();
+        self.param.condition(&mut found.gradients, &items);
+        let mut optimizer = self.optimizer.build();
+        optimizer.restore(&state.optimizer);
+        let rate = self.rate(state);
+        optimizer.step(&mut state.leaves, value, &found.gradients, rate);
+        state.optimizer = optimizer.save();
+        self.param.project(&mut state.leaves, &items, state.step + 1);
+        found.metrics.insert("objective".into(), vec![value]);
+        state.trace.push(&found.metrics);
+        state.step += 1;
+        self.shorten(state);
+        let (metrics, executor_seconds) = (found.metrics, found.executor_seconds);
+        Ok(StepReport { value, metrics, executor_seconds, seconds: began.elapsed().as_secs_f64() })
+    }
+
+    /// The objective and its gradient at the leaves; row `r` of the leaves is image `items[r]` of the objective.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when a value is not finite, or taps and objective do not fit.
+    pub(super) fn evaluate(&mut self, leaves: &[Array2<f32>], items: &[usize], step: usize) -> Result<Evaluation> {
+        let direct = self.param.is_pixels() && self.constraint.is_none() && self.views.is_none() && self.mask.is_none();
+        let (shown, vars) = if direct {
+            let [_, channels, height, width] = self.param.shape();
+            let pixels = leaves[0].iter().copied().collect();
+            (Shown::Pixels(tensor_from_vec(pixels, [items.len(), channels, height, width], &self.device)), vec![])
+        } else {
+            let vars = self.leaf_vars(leaves);
+            let rendered = self.render(&vars);
+            let seen = match &self.views {
+                Some(views) => views.apply(rendered, self.item, items, step),
+                None => rendered,
+            };
+            (Shown::Rendered(seen), vars)
         };
-        let images = seen.clone().inner();
+        let images = shown.images();
         let forward = Instant::now();
         let taps = self.executor.forward(&images)?;
         let mut executor_seconds = forward.elapsed().as_secs_f64();
         let mut metrics = Metrics::new();
-        let (value, tap_grads, image_grad) = evaluate(&self.goal, images, taps, &mut metrics)?;
-        if !value.is_finite() {
+        let (values, tap_grads, image_grad) = differentiate(&self.goal, images, taps, items, &mut metrics)?;
+        if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
             return Err(Error::invalid(
-                format!("step {}", state.step),
+                format!("step {step}"),
                 "a finite objective",
-                format!("{value}"),
+                format!("{bad}"),
                 "lower the learning rate, or start from noise",
             ));
         }
@@ -129,52 +170,60 @@ impl Synthesizer {
         let mut pixels = self.executor.backward(&tap_grads)?;
         executor_seconds += backward.elapsed().as_secs_f64();
         if let Some(g) = image_grad {
-            pixels = pixels + cast(g, precision(&seen.clone().inner()));
+            pixels = pixels.clone() + cast(g, precision(&pixels));
         }
-        // <image, gradient at the image> has the same gradient at the leaves as the objective.
-        let grads = (seen * constant(pixels)).sum().backward();
-        let gradients =
-            leaves.iter().map(|l| l.grad(&grads).unwrap_or_else(|| l.clone().inner().zeros_like())).collect();
-        self.update(state, value, self.param.condition(gradients));
-        metrics.insert("objective".into(), value);
-        state.trace.push(&metrics);
-        state.step += 1;
-        self.shorten(state);
-        Ok(StepReport { value, metrics, executor_seconds, seconds: began.elapsed().as_secs_f64() })
-    }
-
-    fn view(&self, step: usize) -> Option<Transform> {
-        let views = self.views.as_ref()?;
-        let mut stream = rng::stream(views.seed, "views", self.item << 32 | step as u64);
-        Some(Transform::draw(&mut stream, &views.jitter))
-    }
-
-    fn update(&self, state: &mut State, value: f64, gradients: Vec<Tensor<2>>) {
-        let gradients: Vec<Vec<f32>> = gradients.iter().map(crate::tensor::vec_f32).collect();
-        let mut flat: Vec<Vec<f32>> = state.leaves.iter().map(|l| l.iter().copied().collect()).collect();
-        let mut optimizer = self.optimizer.build(state.leaves[0].nrows());
-        optimizer.restore(&state.optimizer);
-        optimizer.step(&mut flat, value, &gradients, self.rate(state));
-        state.optimizer = optimizer.save();
-        let moved = state.leaves.iter().zip(flat).map(|(old, new)| {
-            let new = Array2::from_shape_vec(old.raw_dim(), new).expect("an update keeps a leaf's length");
-            tensor::<2, _>(new.view(), &self.device)
-        });
-        let projected = self.param.project(moved.collect());
-        state.leaves = projected
-            .iter()
-            .map(|t| array(t).into_dimensionality().expect("a projection keeps a leaf's two axes"))
-            .collect();
+        let gradients = match shown {
+            Shown::Pixels(_) => {
+                let values = vec_f32(&pixels);
+                vec![Array2::from_shape_vec(leaves[0].raw_dim(), values).expect("as many values as pixels")]
+            }
+            Shown::Rendered(seen) => {
+                let pixels = cast(pixels, precision(&seen.clone().inner()));
+                // <image, gradient at the image> has the same gradient at the leaves as the objective.
+                let grads = (seen * constant(pixels)).sum().backward();
+                let two = |l: &Var<2>| l.grad(&grads).unwrap_or_else(|| l.clone().inner().zeros_like());
+                let array = |l| array(&two(l)).into_dimensionality().expect("a leaf's gradient has its two axes");
+                vars.iter().map(array).collect()
+            }
+        };
+        Ok(Evaluation { values, metrics, gradients, executor_seconds })
     }
 }
 
-/// The objective's value, its gradient at each tap, and at the images when it looks at them.
-fn evaluate(
+/// What the network is shown.
+enum Shown {
+    /// The leaf itself.
+    Pixels(Tensor<4>),
+    Rendered(Var<4>),
+}
+
+impl Shown {
+    fn images(&self) -> Tensor<4> {
+        match self {
+            Self::Pixels(images) => images.clone(),
+            Self::Rendered(images) => images.clone().inner(),
+        }
+    }
+}
+
+/// The objective at some leaves.
+pub(super) struct Evaluation {
+    /// One per row, or one for the set.
+    pub values: Vec<f64>,
+    pub metrics: Metrics,
+    /// One per leaf, of its shape.
+    pub gradients: Vec<Array2<f32>>,
+    pub executor_seconds: f64,
+}
+
+/// The objective's values, the gradient of their sum at each tap, and at the images when it looks at them.
+fn differentiate(
     goal: &Goal,
     images: Tensor<4>,
     taps: Vec<TapValue>,
+    items: &[usize],
     metrics: &mut Metrics,
-) -> Result<(f64, Vec<TapGrad>, Option<Tensor<4>>)> {
+) -> Result<(Vec<f64>, Vec<TapGrad>, Option<Tensor<4>>)> {
     let image_leaf = leaf(images);
     let vars: Vec<TapVar> = taps
         .into_iter()
@@ -185,9 +234,9 @@ fn evaluate(
             }
         })
         .collect();
-    let value = goal.value(&Scene { images: &image_leaf, taps: &vars }, metrics)?;
-    let number = scalar(&value.clone().inner());
-    let grads = value.backward();
+    let value = goal.value(&Scene { images: &image_leaf, taps: &vars, items }, metrics)?;
+    let numbers = array_f64(&value.clone().inner()).into_iter().collect();
+    let grads = value.sum().backward();
     let tap_grads = vars
         .iter()
         .map(|var| match var {
@@ -201,5 +250,5 @@ fn evaluate(
             },
         })
         .collect();
-    Ok((number, tap_grads, image_leaf.grad(&grads)))
+    Ok((numbers, tap_grads, image_leaf.grad(&grads)))
 }

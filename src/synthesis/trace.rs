@@ -18,7 +18,7 @@ impl Trace {
             self.columns.entry(name.clone()).or_insert_with(|| vec![f64::NAN; self.n_steps]);
         }
         for (name, column) in &mut self.columns {
-            column.push(metrics.get(name).copied().unwrap_or(f64::NAN));
+            column.push(metrics.get(name).and_then(|values| values.first()).copied().unwrap_or(f64::NAN));
         }
         self.n_steps += 1;
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Floor of each top-level module.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("error", 0),
     ("warning", 0),
     ("rng", 0),
@@ -16,6 +16,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("rdm", 3),
     ("synthesis", 4),
     ("objective", 4),
+    ("mapping", 4),
     ("job", 5),
     ("report", 5),
     ("cli", 6),

@@ -2,8 +2,8 @@
 
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis};
 use orthoscope::objective::{
-    Goal, Measure, Metrics, Penalty, RsmTaps, Scene, TapVar, first_order, flat_fingerprints, second_order,
-    second_order_penalty, target_rsm_error,
+    Drive, Goal, Measure, Metrics, Penalty, RsmTaps, Scene, Similar, TapVar, UnitTap, drive, first_order,
+    flat_fingerprints, margin, second_order, second_order_penalty, similarity, target_rsm_error,
 };
 use orthoscope::rng;
 use orthoscope::tensor::{Device, Precision, array_f64, constant, leaf, scalar, tensor_f64};
@@ -41,7 +41,8 @@ fn evaluate(goal: &Goal, z: &[Array2<f64>]) -> (f64, Vec<Array2<f64>>) {
     let taps: Vec<TapVar> =
         vars.iter().map(|(g, s, n)| TapVar::Moments { gram: g.clone(), sums: s.clone(), n_units: *n }).collect();
     let shown = constant(tensor_f64::<4, _>(images().view(), Precision::F64, &device));
-    let value = goal.value(&Scene { images: &shown, taps: &taps }, &mut Metrics::new()).unwrap();
+    let value =
+        goal.value(&Scene { images: &shown, taps: &taps, items: &[0, 1, 2, 3, 4] }, &mut Metrics::new()).unwrap();
     let number = scalar(&value.clone().inner());
     let grads = value.backward();
     let to2 = |a: ArrayD<f64>| a.into_dimensionality::<ndarray::Ix2>().unwrap();
@@ -172,4 +173,75 @@ fn the_order_of_the_images_does_not_matter() {
     let order = [3, 0, 4, 1, 2];
     let permuted: Vec<_> = z.iter().map(|z| z.select(Axis(0), &order)).collect();
     assert!((evaluate(&goal, &z).0 - evaluate(&goal, &permuted).0).abs() < 1e-12);
+}
+
+/// Value per image and gradient at activations (n x c x h x w) and images, 64 bits.
+fn at_activations(
+    goal: &Goal,
+    a: &Array4<f64>,
+    shown: &Array4<f64>,
+    items: &[usize],
+) -> (f64, Array4<f64>, Array4<f64>) {
+    let device = Device::default();
+    let var = |x: &Array4<f64>| leaf(tensor_f64::<4, _>(x.view(), Precision::F64, &device));
+    let (taps, shown) = (vec![TapVar::Activations(var(a))], var(shown));
+    let value = goal.value(&Scene { images: &shown, taps: &taps, items }, &mut Metrics::new()).unwrap();
+    let number = array_f64(&value.clone().inner()).sum();
+    let grads = value.sum().backward();
+    let TapVar::Activations(tap) = &taps[0] else { unreachable!() };
+    let of = |v: &orthoscope::tensor::Var<4>| match v.grad(&grads) {
+        Some(g) => array_f64(&g).into_dimensionality().unwrap(),
+        None => Array4::zeros(v.dims()),
+    };
+    (number, of(tap), of(&shown))
+}
+
+fn assert_image_gradient(name: &str, goal: &Goal, shape: (usize, usize, usize, usize)) {
+    let mut stream = rng::stream(5, "test activations", 0);
+    let mut a = Array4::from_shape_simple_fn(shape, || stream.normal());
+    let mut shown = Array4::from_shape_simple_fn((shape.0, 3, 4, 3), || stream.uniform());
+    // Image 1 has left the batch.
+    let items: Vec<usize> = (0..=shape.0).filter(|i| *i != 1).collect();
+    let (_, at_tap, at_pixels) = at_activations(goal, &a, &shown, &items);
+    let (h, mut largest) = (1e-6, 0.0f64);
+    for flat in 0..a.len().max(shown.len()) {
+        for which in [true, false] {
+            let (array, gradient) = if which { (&mut a, &at_tap) } else { (&mut shown, &at_pixels) };
+            if flat >= array.len() || flat % 5 > 1 {
+                continue;
+            }
+            let before = array.as_slice().unwrap()[flat];
+            let found = gradient.as_slice().unwrap()[flat];
+            let mut moved = |by: f64| {
+                let array = if which { &mut a } else { &mut shown };
+                array.as_slice_mut().unwrap()[flat] = before + by;
+                at_activations(goal, &a, &shown, &items).0
+            };
+            let difference = (moved(h) - moved(-h)) / (2.0 * h);
+            moved(0.0);
+            largest = largest.max(found.abs());
+            let close = (difference - found).abs() <= 1e-6 + 1e-5 * difference.abs();
+            assert!(close, "{name}: {flat} of {which}: differences {difference:e}, gradient {found:e}");
+        }
+    }
+    assert!(largest > 1e-3, "{name}: some gradient flows");
+}
+
+#[test]
+fn objectives_of_single_images_have_their_gradients() {
+    let table = |f: fn(usize, usize) -> f64| Array2::from_shape_fn((4, 2), |(i, u)| f(i, u));
+    let units = vec![UnitTap { tap: 0, channel: 1, at: Some([2, 0]) }, UnitTap { tap: 0, channel: 3, at: None }];
+    // d/da (l r - q (r - t)^2) = (l - 2 q (r - t)) dr/da
+    let both = Drive {
+        units,
+        linear: table(|i, u| i as f64 - 1.5 * u as f64),
+        hold: table(|i, u| 0.3 * (i * u) as f64),
+        target: table(|i, _| 0.1 * i as f64),
+        words: "test".into(),
+    };
+    assert_image_gradient("drive", &drive(both), (3, 4, 3, 2));
+    assert_image_gradient("margin", &margin(0, vec![2, 0, 1, 3]), (3, 5, 1, 1));
+    let sets = vec![0, 0, 1, 0];
+    assert_image_gradient("similarity of activations", &similarity(Similar::Tap(0), sets.clone()), (3, 4, 3, 2));
+    assert_image_gradient("similarity of pixels", &(-2.0 * similarity(Similar::Images, sets)), (3, 1, 1, 1));
 }

@@ -205,3 +205,25 @@ fn a_dry_run_writes_nothing_and_describes_the_plan() {
     assert_eq!(plan["taps"].as_array().unwrap().len(), 4);
     assert!(plan["expected_seconds"].as_f64().unwrap() > 0.0 && !out.exists());
 }
+
+#[test]
+fn two_processes_do_not_write_one_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, out) = (tiny_model(dir.path()), dir.path().join("out"));
+    let run = || {
+        let run = Program::new("orthogonalize").arg("--model", &model).arg("--n-images", "4").arg("--steps", "100000");
+        run.arg("--out", &out)
+    };
+    let mut child = run().spawn();
+    while !out.join("manifest.json").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the first run ended");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    run().flag("--force").run().expect_code(2).expect_error(&["another process", "--out"]);
+    run().flag("--resume").run().expect_code(2).expect_error(&["another process"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let again = Program::new("orthogonalize").arg("--model", &model).arg("--n-images", "4").arg("--steps", "2");
+    again.arg("--out", &out).flag("--force").run().expect_code(0);
+    assert!(!out.join(".lock").exists());
+}

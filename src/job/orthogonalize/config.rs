@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
 use crate::job::common::Machine;
+use crate::job::model::NetworkConfig;
 use crate::objective::{Measure, Penalty};
 use crate::synthesis::OptimizerKind;
 use serde::{Deserialize, Serialize};
@@ -14,12 +15,7 @@ use std::path::PathBuf;
 pub struct Config {
     /// Always `orthogonalize`: how `orthoscope run FILE` knows what to do.
     pub command: String,
-    /// A network: a name, a model directory, or a file to import.
-    pub model: String,
-    /// Architecture of a bare PyTorch state dict.
-    pub arch: Option<String>,
-    /// Preprocessing of a bare file.
-    pub preprocess: Option<String>,
+    pub network: NetworkConfig,
     /// Layers, aliases or presets.
     pub taps: Vec<String>,
     pub n_images: usize,
@@ -144,9 +140,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             command: "orthogonalize".into(),
-            model: "mini-inception".into(),
-            arch: None,
-            preprocess: None,
+            network: NetworkConfig::default(),
             taps: vec!["default".into()],
             n_images: 16,
             seed: 1,

@@ -71,7 +71,7 @@ fn run_octave(
 }
 
 fn describe(metrics: &crate::objective::Metrics) -> String {
-    let get = |name: &str| metrics.get(name).copied();
+    let get = |name: &str| metrics.get(name).and_then(|values| values.first()).copied();
     match (get("mean_abs_r"), get("max_abs_r"), get("target_rms_error")) {
         (Some(mean), Some(max), _) => format!("mean |R| {mean:.3}, max {max:.3}"),
         (_, _, Some(error)) => format!("rms deviation {error:.3}"),

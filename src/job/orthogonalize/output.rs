@@ -2,10 +2,11 @@
 
 use super::plan::Plan;
 use super::score::Fingerprints;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::colour::Light;
 use crate::image::hygiene;
-use crate::io::{npz, png};
+use crate::io::npz;
+use crate::job::drive::record::write_image;
 use crate::job::run_dir::RunDir;
 use crate::report::figures::{self, FingerprintOptions, SecondOrderOptions, TraceOptions};
 use crate::synthesis::State;
@@ -16,22 +17,12 @@ use std::time::Instant;
 /// Writes the images as PNG and reads them back: what is scored is what was written. N x 3 x H x W.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Corrupt`] when a file does not hold what was written.
+/// [`crate::Error::Io`], or [`crate::Error::Corrupt`] when a file does not hold what was written.
 pub fn images(run: &RunDir, images: &Array4<u8>) -> Result<Array4<u8>> {
     let mut written = images.clone();
     for (i, image) in images.axis_iter(Axis(0)).enumerate() {
         let path = run.file("images").join(format!("image-{:02}.png", i + 1));
-        png::write(&path, image.permuted_axes([1, 2, 0]))?;
-        let back = png::read(&path)?;
-        if back.view().permuted_axes([2, 0, 1]) != image {
-            return Err(Error::corrupt(
-                &path,
-                "the pixels that were written",
-                "others",
-                "is the disk full or failing?",
-            ));
-        }
-        written.index_axis_mut(Axis(0), i).assign(&back.permuted_axes([2, 0, 1]));
+        written.index_axis_mut(Axis(0), i).assign(&write_image(&path, image)?);
     }
     Ok(written)
 }
@@ -46,7 +37,7 @@ fn condensed(square: &Array2<f64>) -> Array1<f64> {
 /// and `arrays/trace.npz`.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`crate::Error::Io`].
 pub fn arrays(
     plan: &Plan,
     run: &RunDir,
@@ -74,7 +65,7 @@ pub fn arrays(
 /// Draws images, fingerprints, second-order matrices and trace.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`crate::Error::Io`].
 pub fn figures(
     plan: &Plan,
     run: &RunDir,

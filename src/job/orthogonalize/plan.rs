@@ -5,8 +5,8 @@ use super::score::chance_mean_abs_r;
 use crate::data::Stimuli;
 use crate::error::{Error, Result};
 use crate::image::{
-    Aperture, Canvas, Constraint, Fourier, FourierOptions, ImageParam, Init, JitterOptions, LaplacianGradient, Pixels,
-    Upsampled, octave_sizes,
+    Aperture, Canvas, Constraint, Fourier, FourierOptions, GradientRule, ImageParam, Init, JitterOptions,
+    LaplacianGradient, Pixels, Upsampled, octave_sizes,
 };
 use crate::io::npy;
 use crate::job::manifest::hash_file;
@@ -48,7 +48,7 @@ impl Plan {
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
         let device = config.machine.device()?;
-        let found = model::load(&config.model, config.arch.as_deref(), config.preprocess.as_deref())?;
+        let found = config.network.load()?;
         let mut graph = found.graph;
         let mut taps = graph.resolve_taps(&config.taps)?;
         let tap_names = taps.iter().map(|&t| graph.node(t).name.clone()).collect::<Vec<_>>();
@@ -201,7 +201,9 @@ impl Plan {
                 let options = FourierOptions { decay: i.decay, band_limit };
                 Ok(Box::new(Fourier::new(canvas, options, &init)?))
             }
-            ParamKind::Pixels => Ok(Box::new(Pixels::new(canvas, Some(LaplacianGradient::default()), &init)?)),
+            ParamKind::Pixels => {
+                Ok(Box::new(Pixels::new(canvas, GradientRule::Laplacian(LaplacianGradient::default()), &init)?))
+            }
         }
     }
 
@@ -228,7 +230,8 @@ impl Plan {
         Ok(Synthesizer {
             param: self.full_param(item, octave, images)?,
             constraint: self.constraint(),
-            views: r.enabled.then_some(Views { jitter, seed: self.config.seed }),
+            mask: None,
+            views: r.enabled.then_some(Views::Shared { jitter, seed: self.config.seed }),
             executor: model::executor(&self.graph, &self.requests(), &self.device)?,
             goal: self.goal(),
             optimizer: self.config.optimizer.kind,

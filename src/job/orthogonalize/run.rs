@@ -6,11 +6,11 @@ use super::item::{Finished, run_item};
 use super::output;
 use super::plan::Plan;
 use super::score::{Fingerprints, Score};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::{PROBES, dequantize, quantize};
 use crate::job::common::{Common, peak_rss_mb};
 use crate::job::progress::Progress;
-use crate::job::run_dir::{Opened, RunDir};
+use crate::job::run_dir::{self, RunDir};
 use crate::job::{interrupt, model};
 use crate::network::Executor;
 use crate::synthesis::{Verdict, verdict};
@@ -32,51 +32,21 @@ pub(super) struct Outcome {
 /// Runs `orthoscope orthogonalize`; returns the `results` object, or the plan's description for a dry run.
 ///
 /// # Errors
-/// Bad input before anything is written; [`Error::Interrupted`] with a checkpoint; whatever writing says.
+/// Bad input before anything is written; [`crate::Error::Interrupted`] with a checkpoint; whatever writing says.
 pub fn run(config: Config, common: &Common) -> Result<Value> {
     interrupt::install();
     let plan = Plan::new(config)?;
     if common.dry_run {
         return output::describe(&plan);
     }
-    let (mut run, opened) = RunDir::open(common, "orthogonalize", &plan.config, plan.config.seed)?;
-    check_inputs(&plan, &run, opened)?;
-    if opened == Opened::Complete {
-        return Ok(run.manifest.results.clone());
-    }
-    match execute(&plan, common, &mut run) {
-        Ok(results) => Ok(results),
-        Err(Error::Interrupted { .. }) => Err(run.interrupted()),
-        Err(e) => {
-            run.failed(&e);
-            Err(e)
-        }
-    }
-}
-
-/// A resumed run must see the same network and images.
-fn check_inputs(plan: &Plan, run: &RunDir, opened: Opened) -> Result<()> {
-    if opened == Opened::Fresh || run.manifest.inputs.is_empty() {
-        return Ok(());
-    }
-    for (name, hash) in &plan.inputs {
-        if run.manifest.inputs.get(name) != Some(hash) {
-            return Err(Error::RunDir {
-                path: run.path().to_path_buf(),
-                expected: format!("the same `{name}` as when the run began"),
-                found: "one with other contents".into(),
-                hint: "give it back its input, or start again with --force or another --out".into(),
-            });
-        }
-    }
-    Ok(())
+    run_dir::run(common, ("orthogonalize", &plan.config, plan.config.seed), &plan.inputs, |run| {
+        execute(&plan, common, run)
+    })
 }
 
 fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
     let mut scorer = model::executor(&plan.graph, &plan.requests(), &plan.device)?;
     run.manifest.device = scorer.describe();
-    run.manifest.inputs = plan.inputs.clone();
-    run.manifest.status = crate::job::Status::Running;
     plan.warnings.iter().for_each(|w| run.warn(w.clone()));
     run.save()?;
     let total = plan.config.restarts * plan.steps_per_octave() * plan.octaves.len();

@@ -43,7 +43,7 @@ pub fn read(path: &Path, arch: Option<&str>) -> Result<Graph> {
 /// # Errors
 /// [`Error::Corrupt`] when a tensor is missing or left over.
 pub fn build(arch: &str, weights: Weights, path: &Path) -> Result<Graph> {
-    let size = if arch == "cowley-compact" { 112 } else { 224 };
+    let size = if arch == "cowley-compact" { compact_size(&weights) } else { 224 };
     let net = Assembly::new(path, Shape::new(3, size, size))?;
     let mut build = Builder { net, state: weights, arch: arch.to_owned() };
     match arch {
@@ -57,6 +57,15 @@ pub fn build(arch: &str, weights: Weights, path: &Path) -> Result<Graph> {
         _ => archs::compact(&mut build)?,
     }
     build.finish()
+}
+
+/// Side of the compact model's input: its readout has a weight per channel and position, a quarter as many positions each way. 112 as published.
+fn compact_size(weights: &Weights) -> usize {
+    let len = |name: &str| weights.get(name).map(|w| w.len());
+    match (len("layers.Beta.weight"), len("layers.layer4_conv_point.bias")) {
+        (Some(readout), Some(channels)) if channels > 0 => 4 * ((readout / channels) as f64).sqrt().round() as usize,
+        _ => 112,
+    }
 }
 
 /// A graph and the tensors that were not used yet.

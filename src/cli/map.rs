@@ -1,0 +1,263 @@
+//! `orthoscope map`
+
+use super::common::{CommonArgs, choice, set, show};
+use crate::error::Result;
+use crate::job::common::{Common, read_config};
+use crate::job::map::{self as job, Config, Correction};
+use crate::mapping::dissimilarity::Folds;
+use crate::mapping::noise::{Noise, NoiseFrom};
+use crate::mapping::sphere::{Preset, Shape, Unit};
+use crate::mapping::{Dissimilarity, Residual, Statistic};
+use clap::Args;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Flags of `map`; each one overrides the configuration file.
+#[derive(Debug, Args)]
+pub struct MapArgs {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    brain: BrainArgs,
+    /// Fingerprints: rdms.npz, a run directory of `rdm` or `orthogonalize`, or RDM files; may be repeated.
+    #[arg(long, value_name = "RDMS")]
+    fingerprints: Vec<PathBuf>,
+    /// Names of the fingerprints' conditions: text, one a line, or a table [default: those of the run directory].
+    #[arg(long, value_name = "FILE")]
+    fingerprint_conditions: Option<PathBuf>,
+    /// Layers to use, separated by commas [default: all].
+    #[arg(long, value_delimiter = ',')]
+    layers: Option<Vec<String>>,
+    /// Activations of the layers (npz, n_images x n_units each) for --residual activation_level.
+    #[arg(long, value_name = "NPZ")]
+    activations: Option<PathBuf>,
+    #[command(flatten)]
+    measure: MeasureArgs,
+    #[command(flatten)]
+    sphere: SphereArgs,
+    /// Relabellings of the conditions; 0 for maps without a test [default: 1000].
+    #[arg(long, value_name = "N")]
+    permutations: Option<usize>,
+    /// Correction for the number of places: fdr, fwe or none [default: fdr].
+    #[arg(long, value_parser = choice::<Correction>)]
+    correction: Option<Correction>,
+    /// What is called significant [default: 0.05].
+    #[arg(long)]
+    alpha: Option<f64>,
+    /// No split-half reliability and noise ceiling.
+    #[arg(long)]
+    no_ceiling: bool,
+    /// Beginning of the maps' names, as in sub-01_task-images_space-T1w.
+    #[arg(long)]
+    prefix: Option<String>,
+    /// Seed of the relabellings [default: 1].
+    #[arg(long)]
+    seed: Option<u64>,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// What was recorded.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Brain")]
+struct BrainArgs {
+    /// Betas: 4-D NIfTI, GLMsingle HDF5, or npy of samples x voxels; one file a run, may be repeated.
+    #[arg(long, value_name = "BETAS")]
+    betas: Vec<PathBuf>,
+    /// Tables that name the condition of each volume (BIDS events do): one a file, or one for all.
+    #[arg(long, value_name = "TSV")]
+    labels: Vec<PathBuf>,
+    /// Column of the conditions [default: condition, trial_type, ...].
+    #[arg(long, value_name = "NAME")]
+    condition_column: Option<String>,
+    /// Column of the runs [default: run; else each file is one].
+    #[arg(long, value_name = "NAME")]
+    run_column: Option<String>,
+    /// Voxels that take part [default: those that hold something].
+    #[arg(long, value_name = "NIFTI")]
+    mask: Option<PathBuf>,
+    /// Voxels that are centres [default: the mask].
+    #[arg(long, value_name = "NIFTI")]
+    centres: Option<PathBuf>,
+    /// Image behind the maps in figures [default: the betas' mean].
+    #[arg(long, value_name = "NIFTI")]
+    background: Option<PathBuf>,
+    /// Take every voxel's mean over a run off its samples.
+    #[arg(long)]
+    centre_runs: bool,
+    /// Regions instead of searchlights: a label image.
+    #[arg(long, value_name = "NIFTI")]
+    rois: Option<PathBuf>,
+    /// Names of the regions: of the voxels of npy betas (column `region`), or of a label image's numbers (`index`, `name`).
+    #[arg(long, value_name = "TSV")]
+    roi_names: Option<PathBuf>,
+    /// RDMs of regions instead of betas: npy of n_subjects x n x n, one file a region; may be repeated.
+    #[arg(long, value_name = "NPY")]
+    roi_rdms: Vec<PathBuf>,
+}
+
+/// How RDMs are made and compared.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Measure")]
+struct MeasureArgs {
+    /// correlation, cosine, euclidean, mahalanobis or crossnobis [default: correlation].
+    #[arg(long, value_parser = choice::<Dissimilarity>)]
+    dissimilarity: Option<Dissimilarity>,
+    /// Noise of mahalanobis and crossnobis: identity, diagonal, shrinkage_diag or shrinkage_eye [default: shrinkage_diag].
+    #[arg(long, value_parser = choice::<Noise>)]
+    noise: Option<Noise>,
+    /// Samples that crossnobis takes the noise from: training (unbiased) or all (as rsatoolbox) [default: training].
+    #[arg(long, value_parser = choice::<NoiseFrom>)]
+    noise_from: Option<NoiseFrom>,
+    /// Cross-validation of crossnobis: auto, runs or pairs [default: auto].
+    #[arg(long, value_parser = choice::<Folds>)]
+    folds: Option<Folds>,
+    /// pearson, spearman, kendall_tau_a, cosine, corr_cov, cosine_cov, ols or nnls [default: spearman].
+    #[arg(long, value_parser = choice::<Statistic>)]
+    statistic: Option<Statistic>,
+    /// Residual method: none, semi_partial, partial, unique_variance, ordered, adjacent, activation_level or symmetric
+    /// [default: none].
+    #[arg(long, value_parser = choice::<Residual>)]
+    residual: Option<Residual>,
+}
+
+/// Which voxels belong to a centre.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Searchlight")]
+struct SphereArgs {
+    /// The rule of another tool: rsatoolbox, nilearn or brainiak.
+    #[arg(long, value_parser = choice::<Preset>)]
+    preset: Option<Preset>,
+    /// Radius [default: 10].
+    #[arg(long)]
+    radius: Option<f64>,
+    /// mm or voxels [default: mm].
+    #[arg(long, value_parser = choice::<Unit>)]
+    unit: Option<Unit>,
+    /// ball (distance <= radius), open_ball (<) or cube [default: ball].
+    #[arg(long, value_parser = choice::<Shape>)]
+    shape: Option<Shape>,
+    /// Centres with fewer voxels in the mask are left out [default: 10].
+    #[arg(long, value_name = "N")]
+    min_voxels: Option<usize>,
+    /// Centres with a smaller share of the shape in the mask are left out [default: 0].
+    #[arg(long, value_name = "SHARE")]
+    min_fraction: Option<f64>,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// The job's.
+pub fn run(args: MapArgs) -> Result<()> {
+    let mut config: Config = match &args.config {
+        Some(path) => read_config(path)?,
+        None => Config::default(),
+    };
+    let common = args.common.common("map");
+    apply(args, &mut config);
+    run_config(config, &common)
+}
+
+/// Runs a configuration and shows its results.
+///
+/// # Errors
+/// The job's.
+pub fn run_config(config: Config, common: &Common) -> Result<()> {
+    let results = job::run(config, common)?;
+    show(common, &results, &summary(&results))
+}
+
+fn apply(args: MapArgs, config: &mut Config) {
+    apply_brain(args.brain, config);
+    let replace = |slot: &mut Vec<PathBuf>, given: Vec<PathBuf>| {
+        if !given.is_empty() {
+            *slot = given;
+        }
+    };
+    let prints = &mut config.fingerprints;
+    replace(&mut prints.files, args.fingerprints);
+    prints.conditions = args.fingerprint_conditions.or(prints.conditions.take());
+    prints.activations = args.activations.or(prints.activations.take());
+    set(&mut prints.layers, args.layers);
+    set(&mut config.dissimilarity, args.measure.dissimilarity);
+    set(&mut config.noise, args.measure.noise);
+    set(&mut config.noise_from, args.measure.noise_from);
+    set(&mut config.folds, args.measure.folds);
+    set(&mut config.statistic, args.measure.statistic);
+    set(&mut config.residual, args.measure.residual);
+    if let Some(preset) = args.sphere.preset {
+        config.sphere = preset.sphere(args.sphere.radius);
+    }
+    set(&mut config.sphere.radius, args.sphere.radius);
+    set(&mut config.sphere.unit, args.sphere.unit);
+    set(&mut config.sphere.shape, args.sphere.shape);
+    set(&mut config.sphere.min_voxels, args.sphere.min_voxels);
+    set(&mut config.sphere.min_fraction, args.sphere.min_fraction);
+    set(&mut config.test.n_permutations, args.permutations);
+    set(&mut config.test.correction, args.correction);
+    set(&mut config.test.alpha, args.alpha);
+    set(&mut config.maps.prefix, args.prefix);
+    set(&mut config.seed, args.seed);
+    config.maps.ceiling &= !args.no_ceiling;
+}
+
+fn apply_brain(args: BrainArgs, config: &mut Config) {
+    let own = &mut config.betas;
+    for (slot, given) in
+        [(&mut own.files, args.betas), (&mut own.labels, args.labels), (&mut config.regions.rdms, args.roi_rdms)]
+    {
+        if !given.is_empty() {
+            *slot = given;
+        }
+    }
+    own.condition_column = args.condition_column.or(own.condition_column.take());
+    own.run_column = args.run_column.or(own.run_column.take());
+    own.mask = args.mask.or(own.mask.take());
+    own.centres = args.centres.or(own.centres.take());
+    own.background = args.background.or(own.background.take());
+    own.centre_runs |= args.centre_runs;
+    config.regions.image = args.rois.or(config.regions.image.take());
+    config.regions.names = args.roi_names.or(config.regions.names.take());
+}
+
+/// The layers in a few lines.
+fn summary(results: &Value) -> String {
+    let number = |v: &Value| v.as_f64().map_or_else(|| "n/a".into(), |v| format!("{v:.3}"));
+    let mut lines = Vec::new();
+    let rois = results["rois"].as_array().map_or(&[][..], Vec::as_slice);
+    if rois.is_empty() {
+        lines.push(format!(
+            "{} centres, {} conditions, {} layers; mean correlation of two layers' maps {}, mean Dice {}; {} s",
+            results["n_centres"],
+            results["n_conditions"],
+            results["n_layers"],
+            number(&results["overlap"]["mean_map_correlation"]),
+            number(&results["overlap"]["mean_dice"]),
+            results["seconds"],
+        ));
+    }
+    for roi in rois {
+        let ceiling = &roi["ceiling"];
+        lines.push(format!(
+            "{}: best layer {}, ceiling {} .. {}",
+            roi["name"].as_str().unwrap_or(""),
+            roi["best_layer"].as_str().unwrap_or("n/a"),
+            number(&ceiling["lower"]),
+            number(&ceiling["upper"])
+        ));
+    }
+    lines.push(format!("{:<28} {:>8} {:>8} {:>12} {:>8}", "layer", "max", "mean", "significant", "kept sd"));
+    for layer in results["layers"].as_array().map_or(&[][..], Vec::as_slice) {
+        lines.push(format!(
+            "{:<28} {:>8} {:>8} {:>12} {:>8}",
+            layer["name"].as_str().unwrap_or(""),
+            number(&layer["max"]),
+            number(&layer["mean"]),
+            layer["n_significant"].as_u64().map_or_else(|| "n/a".into(), |n| n.to_string()),
+            number(&layer["kept_sd"])
+        ));
+    }
+    lines.join("\n")
+}

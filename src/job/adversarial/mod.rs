@@ -1,0 +1,13 @@
+//! `adversarial`: bounded perturbations of given images that drive a response up and down, or a classifier to another answer.
+
+mod config;
+mod control;
+mod figures;
+mod group;
+mod output;
+mod plan;
+mod run;
+
+pub use config::{Aim, Config, Method};
+pub use plan::Plan;
+pub use run::run;

@@ -1,0 +1,216 @@
+//! The job: batches on all threads, images written within their budget and measured again, controls, results.
+
+use super::config::{Aim, Config};
+use super::control;
+use super::group::{Perturbed, Shared, answer, margin_of, run_group};
+use super::output;
+use super::plan::Plan;
+use crate::error::{Error, Result};
+use crate::image::{dequantize, ssim};
+use crate::io::png;
+use crate::job::common::{Common, peak_rss_mb};
+use crate::job::drive::Natural;
+use crate::job::drive::pool::on_all_threads;
+use crate::job::interrupt;
+use crate::job::progress::Progress;
+use crate::job::run_dir::{self, RunDir};
+use ndarray::{Array2, Array3, Array4, Axis, stack};
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// Runs `orthoscope adversarial`; returns the `results` object, or the plan's description for a dry run.
+///
+/// # Errors
+/// Bad input before anything is written; [`Error::Interrupted`] with a checkpoint; whatever writing says.
+pub fn run(config: Config, common: &Common) -> Result<Value> {
+    interrupt::install();
+    let plan = Plan::new(config)?;
+    if common.dry_run {
+        return output::describe(&plan);
+    }
+    run_dir::run(common, ("adversarial", &plan.config, plan.config.seed), &plan.inputs, |run| {
+        execute(&plan, common, run)
+    })
+}
+
+/// What models say about one written perturbation.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    pub made: Perturbed,
+    /// Response of the unit (or margin) to the written image.
+    pub exported: f64,
+    /// A classifier's answer to it.
+    pub answer: Option<usize>,
+    /// Response of the unit to the perturbation of the same image that was made for the next unit.
+    pub cross: Option<f64>,
+    /// Mean and standard deviation of the responses to random perturbations of the radius.
+    pub random: Option<(f64, f64)>,
+    pub ssim: f64,
+    /// Per check model: response before and after.
+    pub checks: Vec<(f64, f64)>,
+}
+
+fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
+    let began = Instant::now();
+    run.manifest.device = plan.population.executor(&[0], &plan.device)?.0.describe();
+    plan.warnings.iter().for_each(|w| run.warn(w.clone()));
+    run.save()?;
+    let bases = plan.bases.images().to_owned();
+    let base = plan.population.responses_shown(&bases, &plan.device, common.progress, "base responses")?;
+    let natural = match &plan.natural {
+        Some(stimuli) => {
+            let responses = plan.population.responses_shown(
+                &stimuli.images().to_owned(),
+                &plan.device,
+                common.progress,
+                "natural responses",
+            )?;
+            Some(Natural { stimuli: stimuli.clone(), responses })
+        }
+        None => None,
+    };
+    let total = plan.groups.len() * (plan.config.n_steps() + 1);
+    let progress = Mutex::new(Progress::new(common.progress, "adversarial", total as u64, 0));
+    let shared = Shared { plan, natural: natural.as_ref(), base: &base, run: run.path(), progress: &progress };
+    let made: Vec<Perturbed> =
+        on_all_threads(plan.groups.len(), |g| run_group(&shared, g))?.into_iter().flatten().collect();
+    progress.into_inner().expect("all workers have ended").finish();
+    let seconds_synthesis = began.elapsed().as_secs_f64();
+    let measured = measure(plan, common, run, made, &base)?;
+    let pairs = output::pairs(plan, &measured, &base, natural.as_ref());
+    output::sidecars(plan, run, &measured, &base)?;
+    output::table(plan, run, &pairs)?;
+    super::figures::draw(plan, run, &measured, &base, natural.as_ref())?;
+    let results = json!({
+        "method": plan.config.method,
+        "norm": plan.config.norm,
+        "epsilon": plan.config.epsilon,
+        "n_units": output::n_driven(plan),
+        "n_images": plan.bases.n_images(),
+        "summary": output::summary(plan, &measured, &base, natural.as_ref()),
+        "success": output::success(plan, &measured),
+        "pairs": pairs,
+        "seconds_total": began.elapsed().as_secs_f64(),
+        "seconds_synthesis": seconds_synthesis,
+        "peak_rss_mb": peak_rss_mb(),
+    });
+    run.complete(results.clone())?;
+    crate::report::write(run.path())?;
+    Ok(results)
+}
+
+/// Reads every written image back and shows it to its unit, to the next unit, and to the check models.
+fn measure(
+    plan: &Plan,
+    common: &Common,
+    run: &RunDir,
+    made: Vec<Perturbed>,
+    base: &Array2<f64>,
+) -> Result<Vec<Measured>> {
+    let n_units = output::n_driven(plan);
+    let progress = Mutex::new(Progress::new(common.progress, "measuring", n_units as u64, 0));
+    let of = |unit: usize| made.iter().filter(|m| m.unit == unit).cloned().collect::<Vec<_>>();
+    let units = on_all_threads(n_units, |unit| {
+        if interrupt::requested() {
+            return Err(Error::Interrupted { dir: run.path().to_path_buf() });
+        }
+        let own = of(unit);
+        let next = if n_units > 1 { of((unit + 1) % n_units) } else { vec![] };
+        let found = measure_unit(plan, run, unit, own, &next, base);
+        progress.lock().expect("no worker panics while it reports").tick(String::new);
+        found
+    })?;
+    progress.into_inner().expect("all workers have ended").finish();
+    Ok(units.into_iter().flatten().collect())
+}
+
+/// Images that are in memory at once while they are measured.
+const CHUNK: usize = 64;
+
+fn measure_unit(
+    plan: &Plan,
+    run: &RunDir,
+    unit: usize,
+    own: Vec<Perturbed>,
+    next: &[Perturbed],
+    base: &Array2<f64>,
+) -> Result<Vec<Measured>> {
+    let margin = plan.config.aim == Aim::Margin;
+    let columns: Vec<usize> = if margin { (0..plan.population.units.len()).collect() } else { vec![unit] };
+    let mut out = Vec::with_capacity(own.len());
+    for (start, chunk) in own.chunks(CHUNK).enumerate().map(|(i, c)| (i * CHUNK, c)) {
+        let images = read_back(run, chunk)?;
+        let table = plan.population.unit_responses(&columns, &images, &plan.device)?;
+        let cross = match next.get(start..start + chunk.len()) {
+            Some(others) => Some(plan.population.unit_responses(&columns, &read_back(run, others)?, &plan.device)?),
+            None => None,
+        };
+        let checks: Vec<Array2<f64>> = plan
+            .checks
+            .iter()
+            .map(|check| check.population.unit_responses(&check_columns(check, unit, margin), &images, &plan.device))
+            .collect::<Result<_>>()?;
+        for (i, made) in chunk.iter().enumerate() {
+            let label = margin.then(|| answer(base, made.item.base));
+            let read = |t: &Array2<f64>, row: usize| label.map_or(t[(row, 0)], |l| margin_of(t, row, l));
+            let before = plan.bases.image(made.item.base);
+            out.push(Measured {
+                exported: read(&table, i),
+                answer: margin.then(|| answer(&table, i)),
+                cross: cross.as_ref().map(|t| read(t, i)),
+                random: random(plan, &columns, made, label)?,
+                ssim: ssim(before, images.index_axis(Axis(0), i)),
+                checks: check_pairs(plan, &checks, made, unit, i)?,
+                made: made.clone(),
+            });
+        }
+    }
+    Ok(out)
+}
+
+fn check_columns(check: &crate::job::drive::Check, unit: usize, margin: bool) -> Vec<usize> {
+    if margin { (0..check.population.units.len()).collect() } else { vec![check.units[unit]] }
+}
+
+/// Response (or margin from its own answer) of each check model to the base and to the perturbed image.
+fn check_pairs(
+    plan: &Plan,
+    tables: &[Array2<f64>],
+    made: &Perturbed,
+    unit: usize,
+    row: usize,
+) -> Result<Vec<(f64, f64)>> {
+    let margin = plan.config.aim == Aim::Margin;
+    let base = plan.bases.image(made.item.base).to_owned().insert_axis(Axis(0));
+    let pair = |(check, table): (&crate::job::drive::Check, &Array2<f64>)| {
+        let before = check.population.unit_responses(&check_columns(check, unit, margin), &base, &plan.device)?;
+        Ok(if margin {
+            let label = answer(&before, 0);
+            (margin_of(&before, 0, label), margin_of(table, row, label))
+        } else {
+            (before[(0, 0)], table[(row, 0)])
+        })
+    };
+    plan.checks.iter().zip(tables).map(pair).collect()
+}
+
+fn random(plan: &Plan, columns: &[usize], made: &Perturbed, label: Option<usize>) -> Result<Option<(f64, f64)>> {
+    if plan.config.n_random == 0 || made.epsilon <= 0.0 {
+        return Ok(None);
+    }
+    let images = control::random(plan, made.item.base, made.epsilon);
+    let table = plan.population.unit_responses(columns, &images, &plan.device)?;
+    let values: Vec<f64> =
+        (0..table.nrows()).map(|row| label.map_or(table[(row, 0)], |l| margin_of(&table, row, l))).collect();
+    Ok(Some((crate::math::stats::mean(&values), crate::math::stats::sd(&values, 0))))
+}
+
+/// The written images, in [0, 1].
+fn read_back(run: &RunDir, made: &[Perturbed]) -> Result<Array4<f32>> {
+    let read = |m: &Perturbed| Ok(png::read(&run.file(&m.file))?.permuted_axes([2, 0, 1]));
+    let images: Vec<Array3<u8>> = made.iter().map(read).collect::<Result<_>>()?;
+    let views: Vec<_> = images.iter().map(|image| image.view()).collect();
+    let all = stack(Axis(0), &views).map_err(|e| Error::invalid("images", "one size", e.to_string(), ""))?;
+    Ok(dequantize(&all))
+}

@@ -1,0 +1,61 @@
+//! Other models that images are shown to: does an image only fool the model it was made on?
+
+use super::population::Population;
+use crate::error::{Error, Result};
+use crate::job::model::NetworkConfig;
+use std::path::Path;
+
+/// Another model.
+pub struct Check {
+    pub name: String,
+    pub population: Population,
+    /// Unit of that model for each driven unit.
+    pub units: Vec<usize>,
+}
+
+/// Another network beside the driven ones, from `MODEL` or `MODEL=UNIT+UNIT`; without units those of the same names, or all its outputs.
+///
+/// # Errors
+/// As [`Population::load`].
+pub fn load_beside(spec: &str, network: &NetworkConfig, driven: &[String]) -> Result<(Population, String)> {
+    let (model, units) = match spec.rsplit_once('=') {
+        Some((model, units)) => (model, Some(units.split('+').map(str::to_owned).collect::<Vec<_>>())),
+        None => (spec, None),
+    };
+    let network = NetworkConfig { model: model.into(), ..network.clone() };
+    let wanted = units.clone().unwrap_or_else(|| driven.to_vec());
+    let (population, _) = match (Population::load(&network, &wanted, false), units.is_none()) {
+        (Err(_), true) => Population::load(&network, &["all".into()], false)?,
+        (other, _) => other?,
+    };
+    Ok((population, model.to_owned()))
+}
+
+/// Reads the models of `--check`; each must have as many units as are driven, or one.
+///
+/// # Errors
+/// [`Error::Invalid`], or what reading says.
+pub fn read_checks(
+    specs: &[String],
+    network: &NetworkConfig,
+    names: &[String],
+    population: &Population,
+    n_driven: usize,
+) -> Result<Vec<Check>> {
+    let read = |spec: &String| {
+        let (found, model) = load_beside(spec, network, names)?;
+        let there = found.units.len();
+        if there != n_driven && there != 1 {
+            let hint = "say which of its units go with the driven ones: --check MODEL=UNITS (joined by +)";
+            let expected = format!("1 or {n_driven} units of `{model}`");
+            return Err(Error::invalid("--check", expected, there.to_string(), hint));
+        }
+        if found.size() != population.size() {
+            let expected = format!("a network for images of {:?} pixels", population.size());
+            return Err(Error::invalid("--check", expected, format!("{:?}", found.size()), ""));
+        }
+        let name = Path::new(&model).file_stem().map_or_else(|| model.clone(), |s| s.to_string_lossy().into_owned());
+        Ok(Check { name, population: found, units: (0..n_driven).map(|u| u.min(there - 1)).collect() })
+    };
+    specs.iter().map(read).collect()
+}

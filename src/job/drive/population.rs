@@ -1,0 +1,322 @@
+//! Models and the units of them that are driven.
+
+use super::pool::on_all_threads;
+use crate::data::names::natural_order;
+use crate::error::{Error, Result};
+use crate::job::model::{self, NetworkConfig};
+use crate::job::progress::{Progress, ProgressStyle};
+use crate::network::units::{Unit, channels};
+use crate::network::zoo::{EXTENSIONS, Model};
+use crate::network::{Ensemble, Executor, Graph, NodeId, TapRequest, TapValue};
+use crate::objective::UnitTap;
+use crate::tensor::{Device, array, tensor};
+use crate::warning::Warning;
+use ndarray::{Array2, Array4, ArrayD, Axis, Slice};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// One network.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub name: String,
+    pub graph: Graph,
+    pub origin: String,
+    pub blake3: String,
+}
+
+/// One unit of one of the networks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PopulationUnit {
+    /// Unique among the units.
+    pub name: String,
+    /// Index of its network.
+    pub member: usize,
+    pub unit: Unit,
+}
+
+/// Networks with one input size, and units of theirs.
+#[derive(Debug, Clone)]
+pub struct Population {
+    pub members: Vec<Member>,
+    pub units: Vec<PopulationUnit>,
+}
+
+/// An executor with what is read from its taps.
+pub struct Wired {
+    pub executor: Box<dyn Executor>,
+    /// One per unit asked for.
+    pub units: Vec<UnitTap>,
+    /// The tap of the layer asked for.
+    pub layer: Option<usize>,
+}
+
+/// Images that go through a network at once when only responses are wanted.
+const CHUNK: usize = 32;
+
+impl Population {
+    /// Reads one network and its units ([`Graph::units`]), or a folder of network files: there `names` select files by their
+    /// place in natural order (`3`, `0-8`), by name (`*` stands for anything, `?` for one character) or `all`, and every output of a file is a unit.
+    ///
+    /// # Errors
+    /// What the readers say, for the first bad file; with `skip_bad` bad files of a folder become warnings as long as one is
+    /// good. [`Error::Invalid`] for units that are not there, or networks of different input sizes.
+    pub fn load(network: &NetworkConfig, names: &[String], skip_bad: bool) -> Result<(Self, Vec<Warning>)> {
+        let folder = Path::new(&network.model);
+        let files = if folder.is_dir() && !folder.join(crate::network::card::CARD).is_file() {
+            network_files(folder)?
+        } else {
+            vec![]
+        };
+        if files.is_empty() {
+            let found = network.load()?;
+            let units = found.graph.units(names)?;
+            let units =
+                units.into_iter().map(|u| PopulationUnit { name: u.name.clone(), member: 0, unit: u }).collect();
+            return Ok((Self { members: vec![member(found)], units }, vec![]));
+        }
+        let mut warnings = Vec::new();
+        let mut population = Self { members: vec![], units: vec![] };
+        for file in select(&files, names, folder)? {
+            match network.load_other(&file.display().to_string()) {
+                Ok(found) => population.add(found, &stem(&file))?,
+                Err(e) if skip_bad => {
+                    warnings.push(Warning::SkippedModel { name: file.display().to_string(), reason: e.to_string() });
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        if population.members.is_empty() {
+            let hint = "none of the files could be read";
+            return Err(Error::invalid(folder.display().to_string(), "at least one good model", "none", hint));
+        }
+        population.check_sizes()?;
+        Ok((population, warnings))
+    }
+
+    fn add(&mut self, found: Model, name: &str) -> Result<()> {
+        let units = found.graph.units(&["all".into()])?;
+        let several = units.len() > 1;
+        for unit in units {
+            let name = if several { format!("{name}:{}", unit.channel) } else { name.to_owned() };
+            self.units.push(PopulationUnit { name, member: self.members.len(), unit });
+        }
+        self.members.push(Member { name: name.to_owned(), ..member(found) });
+        Ok(())
+    }
+
+    fn check_sizes(&self) -> Result<()> {
+        let size = |m: &Member| (m.graph.input.height, m.graph.input.width);
+        match self.members.iter().find(|m| size(m) != size(&self.members[0])) {
+            None => Ok(()),
+            Some(other) => Err(Error::invalid(
+                "--model",
+                format!("networks of one input size ({} x {})", self.size().0, self.size().1),
+                format!("`{}` of {} x {}", other.name, size(other).0, size(other).1),
+                "drive networks of another size in a run of their own",
+            )),
+        }
+    }
+
+    /// Puts the networks and units of another population behind its own; names that are taken already get the network's in front.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the input sizes differ.
+    pub fn join(&mut self, other: Self) -> Result<()> {
+        let before = self.members.len();
+        for unit in other.units {
+            let taken = self.units.iter().any(|u| u.name == unit.name);
+            let name = if taken { format!("{}/{}", other.members[unit.member].name, unit.name) } else { unit.name };
+            self.units.push(PopulationUnit { name, member: before + unit.member, unit: unit.unit });
+        }
+        self.members.extend(other.members);
+        self.check_sizes()
+    }
+
+    /// Height and width of the images.
+    pub fn size(&self) -> (usize, usize) {
+        let input = &self.members[0].graph.input;
+        (input.height, input.width)
+    }
+
+    /// An executor of the networks that these units belong to, and where in its taps each unit is read.
+    ///
+    /// # Errors
+    /// As the executor's constructor.
+    pub fn executor(&self, units: &[usize], device: &Device) -> Result<(Box<dyn Executor>, Vec<UnitTap>)> {
+        self.wire(units, None, device).map(|wired| (wired.executor, wired.units))
+    }
+
+    /// As [`executor`](Self::executor), with one more layer (network, node) tapped.
+    ///
+    /// # Errors
+    /// As the executor's constructor.
+    pub fn wire(&self, units: &[usize], layer: Option<(usize, NodeId)>, device: &Device) -> Result<Wired> {
+        let mut wanted: Vec<(usize, usize)> = units.iter().map(|&u| self.place(u)).chain(layer).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut members: Vec<Box<dyn Executor>> = Vec::new();
+        for group in wanted.chunk_by(|a, b| a.0 == b.0) {
+            let requests: Vec<TapRequest> = group.iter().map(|&(_, node)| TapRequest::Activations(node)).collect();
+            members.push(model::executor(&self.members[group[0].0].graph, &requests, device)?);
+        }
+        let tap = |&u: &usize| {
+            let place = self.place(u);
+            let tap = wanted.iter().position(|w| *w == place).expect("every unit's place was collected");
+            UnitTap { tap, channel: self.units[u].unit.channel, at: self.units[u].unit.at }
+        };
+        let taps = units.iter().map(tap).collect();
+        let layer = layer.and_then(|place| wanted.iter().position(|w| *w == place));
+        let executor = if members.len() == 1 { members.remove(0) } else { Box::new(Ensemble::new(members)?) };
+        Ok(Wired { executor, units: taps, layer })
+    }
+
+    fn place(&self, unit: usize) -> (usize, usize) {
+        (self.units[unit].member, self.units[unit].unit.node)
+    }
+
+    /// Responses of every unit to every image (n x 3 x h x w in [0, 1]): n_images x n_units. `done` is called per network.
+    ///
+    /// # Errors
+    /// As [`Executor::infer`].
+    pub fn responses(&self, images: &Array4<f32>, device: &Device, done: impl Fn() + Sync) -> Result<Array2<f64>> {
+        let columns = on_all_threads(self.members.len(), |member| {
+            let units: Vec<usize> = (0..self.units.len()).filter(|&u| self.units[u].member == member).collect();
+            let found = self.unit_responses(&units, images, device);
+            done();
+            found.map(|table| (units, table))
+        })?;
+        let mut out = Array2::zeros((images.dim().0, self.units.len()));
+        for (units, table) in columns {
+            for (column, unit) in units.into_iter().enumerate() {
+                out.column_mut(unit).assign(&table.column(column));
+            }
+        }
+        Ok(out)
+    }
+
+    /// [`responses`](Self::responses) with a progress line called `label`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn responses_shown(
+        &self,
+        images: &Array4<f32>,
+        device: &Device,
+        style: ProgressStyle,
+        label: &str,
+    ) -> Result<Array2<f64>> {
+        let progress = Mutex::new(Progress::new(style, label, self.members.len() as u64, 0));
+        let tick = || progress.lock().expect("no worker panics while it reports").tick(String::new);
+        let found = self.responses(images, device, tick)?;
+        progress.into_inner().expect("all workers have ended").finish();
+        Ok(found)
+    }
+
+    /// Responses of some units to images: n_images x units.
+    ///
+    /// # Errors
+    /// As [`Executor::infer`].
+    pub fn unit_responses(&self, units: &[usize], images: &Array4<f32>, device: &Device) -> Result<Array2<f64>> {
+        let mut out = Array2::zeros((images.dim().0, units.len()));
+        if units.is_empty() {
+            return Ok(out);
+        }
+        let (mut executor, taps) = self.executor(units, device)?;
+        let n = images.dim().0;
+        for start in (0..n).step_by(CHUNK) {
+            let chunk = images.slice_axis(Axis(0), Slice::from(start..(start + CHUNK).min(n)));
+            let values: Vec<ArrayD<f32>> = executor
+                .infer(&tensor(chunk.view(), device))?
+                .iter()
+                .map(|v| match v {
+                    TapValue::Activations(a) => array(a),
+                    TapValue::Moments(_) => ArrayD::zeros(vec![0]),
+                })
+                .collect();
+            for (column, tap) in taps.iter().enumerate() {
+                for (row, image) in values[tap.tap].outer_iter().enumerate() {
+                    let plane = image.index_axis(Axis(0), tap.channel);
+                    out[(start + row, column)] = match tap.at {
+                        Some([y, x]) => f64::from(plane[[y, x]]),
+                        None => plane.iter().map(|&v| f64::from(v)).sum::<f64>() / plane.len() as f64,
+                    };
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn member(found: Model) -> Member {
+    Member { name: found.graph.name.clone(), graph: found.graph, origin: found.origin, blake3: found.blake3 }
+}
+
+fn stem(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Files of a folder that can be imported, in natural order.
+fn network_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
+        let path = entry.map_err(Error::io(folder, "read"))?.path();
+        let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        if path.is_file() && EXTENSIONS.contains(&ending.as_str()) {
+            files.push(path);
+        }
+    }
+    files.sort_by(|a, b| natural_order(&a.to_string_lossy(), &b.to_string_lossy()));
+    Ok(files)
+}
+
+fn select(files: &[PathBuf], names: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut chosen = std::collections::BTreeSet::new();
+    for name in names {
+        let found: Vec<usize> = match channels(name, files.len()) {
+            Some(places) => places,
+            None => (0..files.len()).filter(|&i| matches(name, &stem(&files[i]))).collect(),
+        };
+        if found.is_empty() || found.iter().any(|&i| i >= files.len()) {
+            return Err(Error::invalid(
+                "--unit",
+                format!(
+                    "one of the {} models of {} (0 to {}, a name with *, or all)",
+                    files.len(),
+                    folder.display(),
+                    files.len() - 1
+                ),
+                format!("`{name}`"),
+                "models count from 0 in natural order of their names",
+            ));
+        }
+        chosen.extend(found);
+    }
+    Ok(chosen.into_iter().map(|i| files[i].clone()).collect())
+}
+
+/// Whether `text` is what `pattern` says; `*` stands for any text, `?` for one character.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut rest = text.chars();
+    match pattern.chars().next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let pattern = &pattern[1..];
+            text.char_indices().map(|(i, _)| i).chain([text.len()]).any(|i| matches(pattern, &text[i..]))
+        }
+        Some(wanted) => {
+            let found = rest.next();
+            found.is_some_and(|c| wanted == '?' || wanted == c) && matches(&pattern[wanted.len_utf8()..], rest.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn stars_stand_for_anything() {
+        assert!(matches("*190923*", "compact_model_190923_neuron3") && matches("a*c", "abbc") && matches("*", ""));
+        assert!(!matches("a*c", "abcd") && !matches("ab", "abc") && matches("a?c*", "abc") && !matches("a?", "a"));
+    }
+}

@@ -1,0 +1,202 @@
+//! Configuration of `orthoscope map`.
+
+use crate::error::{Error, Result};
+use crate::mapping::dissimilarity::Folds;
+use crate::mapping::noise::{Noise, NoiseFrom};
+use crate::mapping::{Dissimilarity, Residual, Sphere, Statistic};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Configuration of `orthoscope map`.
+///
+/// | field | default | meaning |
+/// |---|---|---|
+/// | `dissimilarity` | correlation | correlation, cosine, euclidean, mahalanobis, crossnobis |
+/// | `noise` | shrinkage_diag | of mahalanobis and crossnobis: identity, diagonal, shrinkage_diag, shrinkage_eye |
+/// | `noise_from` | training | of crossnobis: training (unbiased), all (as rsatoolbox) |
+/// | `folds` | auto | of crossnobis: runs, pairs |
+/// | `statistic` | spearman | pearson, spearman, kendall_tau_a, cosine, corr_cov, cosine_cov, ols, nnls |
+/// | `residual` | none | none, semi_partial, partial, unique_variance, ordered, adjacent, activation_level, symmetric |
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Always `map`.
+    pub command: String,
+    pub dissimilarity: Dissimilarity,
+    pub noise: Noise,
+    pub noise_from: NoiseFrom,
+    pub folds: Folds,
+    pub statistic: Statistic,
+    pub residual: Residual,
+    pub seed: u64,
+    pub betas: BetasConfig,
+    pub fingerprints: FingerprintConfig,
+    pub sphere: Sphere,
+    pub regions: RegionConfig,
+    pub test: TestConfig,
+    pub maps: MapsConfig,
+}
+
+/// Where the betas are.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BetasConfig {
+    /// 4-D NIfTI files, GLMsingle HDF5 files, or one npy of n_samples x n_voxels.
+    pub files: Vec<PathBuf>,
+    /// Tables of labels: one a file, or one for all.
+    pub labels: Vec<PathBuf>,
+    pub condition_column: Option<String>,
+    pub run_column: Option<String>,
+    /// Voxels that take part.
+    pub mask: Option<PathBuf>,
+    /// Voxels that are centres; the mask where it is absent.
+    pub centres: Option<PathBuf>,
+    /// Image behind the maps; the betas' mean where it is absent.
+    pub background: Option<PathBuf>,
+    /// Take every voxel's mean over a run off its samples.
+    pub centre_runs: bool,
+}
+
+/// Where the fingerprints are.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FingerprintConfig {
+    /// `rdms.npz`, run directories of `orthogonalize` and `rdm`, or RDM files.
+    pub files: Vec<PathBuf>,
+    /// Names of the RDMs' conditions: a text file, one a line, or a table; else those of the run directory.
+    pub conditions: Option<PathBuf>,
+    /// Layers to use, in this order; all where it is empty.
+    pub layers: Vec<String>,
+    /// npz with the activations of each layer, n_images x n_units, for `residual = "activation_level"`.
+    pub activations: Option<PathBuf>,
+}
+
+/// Regions instead of searchlights.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegionConfig {
+    /// Label image: every number but 0 is a region.
+    pub image: Option<PathBuf>,
+    /// Names of the regions of npy patterns: a table with one row a voxel and a column `region`, or names of the numbers of
+    /// the label image (columns `index` and `name`).
+    pub names: Option<PathBuf>,
+    /// RDMs of regions instead of betas: npy of n_subjects x n x n, one a region.
+    pub rdms: Vec<PathBuf>,
+}
+
+/// How the maps are tested.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TestConfig {
+    /// Relabellings of the conditions; 0 for no test.
+    pub n_permutations: usize,
+    pub correction: Correction,
+    /// What is called significant.
+    pub alpha: f64,
+}
+
+impl Default for TestConfig {
+    fn default() -> Self {
+        Self { n_permutations: 1000, correction: Correction::default(), alpha: 0.05 }
+    }
+}
+
+/// Correction for the number of places, within each layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Correction {
+    /// p of each place by itself.
+    None,
+    /// False discovery rate (Benjamini and Hochberg 1995).
+    #[default]
+    Fdr,
+    /// Family-wise error, by the largest value of each relabelled map.
+    Fwe,
+}
+
+/// What is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MapsConfig {
+    /// In front of the names of the maps, as in `sub-01_task-images_space-T1w`.
+    pub prefix: String,
+    /// Split-half reliability and noise ceiling of every place.
+    pub ceiling: bool,
+    /// Smallest cluster of the table, in voxels.
+    pub min_cluster: usize,
+}
+
+impl Default for MapsConfig {
+    fn default() -> Self {
+        Self { prefix: String::new(), ceiling: true, min_cluster: 1 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            command: "map".into(),
+            dissimilarity: Dissimilarity::default(),
+            noise: Noise::default(),
+            noise_from: NoiseFrom::default(),
+            folds: Folds::default(),
+            statistic: Statistic::default(),
+            residual: Residual::default(),
+            seed: 1,
+            betas: BetasConfig::default(),
+            fingerprints: FingerprintConfig::default(),
+            sphere: Sphere::default(),
+            regions: RegionConfig::default(),
+            test: TestConfig::default(),
+            maps: MapsConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// What is compared with the brain, in words.
+    pub fn residual_words(&self) -> &'static str {
+        match self.residual {
+            Residual::None => "raw fingerprints",
+            Residual::SemiPartial => "semi-partial residual fingerprints",
+            Residual::Partial => "partial residual fingerprints",
+            Residual::UniqueVariance => "unique variance",
+            Residual::Ordered => "fingerprints without earlier layers",
+            Residual::Adjacent => "fingerprints without adjacent layers",
+            Residual::ActivationLevel => "residual activations",
+            Residual::Symmetric => "symmetrically orthogonalised fingerprints",
+        }
+    }
+
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn check(&self) -> Result<()> {
+        let bad = |at: &str, expected: &str, found: String, hint: &str| Err(Error::invalid(at, expected, found, hint));
+        if self.fingerprints.files.is_empty() && self.fingerprints.activations.is_none() {
+            let hint = "give arrays/rdms.npz of a run of `orthoscope rdm` or `orthogonalize`, or RDM files";
+            return bad("--fingerprints", "RDMs of layers", "none".into(), hint);
+        }
+        if self.betas.files.is_empty() == self.regions.rdms.is_empty() {
+            let found = if self.betas.files.is_empty() { "neither" } else { "both" };
+            return bad("--betas, --roi-rdms", "one of them", found.into(), "say where the brain's data are");
+        }
+        if !(self.test.alpha > 0.0 && self.test.alpha < 1.0) {
+            return bad("--alpha", "a number between 0 and 1", self.test.alpha.to_string(), "");
+        }
+        if (self.residual == Residual::ActivationLevel) != self.fingerprints.activations.is_some() {
+            let hint = "activations are what that variant of the residual method works on, and no other";
+            return bad(
+                "--activations",
+                "them with --residual activation_level, and only with it",
+                "not so".into(),
+                hint,
+            );
+        }
+        if self.maps.prefix.contains(['/', '\\', ' ']) {
+            return bad("--prefix", "the beginning of a file name", format!("`{}`", self.maps.prefix), "");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! Everything resolved, read and checked before anything is written.
+
+use super::config::Config;
+use super::fingerprints::{self, Fingerprints};
+use super::inputs::{self, Data};
+use super::regions::{RegionRdms, read_rdms};
+use crate::error::{Error, Result};
+use crate::mapping::null;
+use crate::mapping::{Comparator, Measurement, Neighbourhoods, Patterns, Statistic};
+use crate::warning::Warning;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Where the brain's RDMs come from.
+pub enum Brain {
+    /// Patterns of a volume: a searchlight.
+    Searchlight(Data),
+    /// Patterns of named regions.
+    Regions(Data),
+    /// RDMs of regions.
+    Rdms(Vec<RegionRdms>),
+}
+
+/// A checked job.
+pub struct Plan {
+    pub config: Config,
+    pub brain: Brain,
+    pub comparator: Comparator,
+    /// Absent where the brain's RDMs are given.
+    pub patterns: Option<Patterns>,
+    pub conditions: Vec<String>,
+    pub inputs: BTreeMap<String, String>,
+    pub warnings: Vec<Warning>,
+}
+
+impl Plan {
+    /// Reads and checks everything.
+    pub fn new(config: Config) -> Result<Self> {
+        config.check()?;
+        let mut read = fingerprints::read(&config)?;
+        let mut inputs = read.hashes.clone();
+        let (brain, conditions, mut warnings) = if config.regions.rdms.is_empty() {
+            Self::from_betas(&config, &mut read, &mut inputs)?
+        } else {
+            let (rdms, hashes) = read_rdms(&config, &read)?;
+            inputs.extend(hashes);
+            let names = read.layers.first().map_or_else(Vec::new, |(_, rdm)| rdm.labels().to_vec());
+            (Brain::Rdms(rdms), names, vec![])
+        };
+        let patterns = match &brain {
+            Brain::Searchlight(data) | Brain::Regions(data) => {
+                let measurement = Measurement {
+                    dissimilarity: config.dissimilarity,
+                    noise: config.noise,
+                    noise_from: config.noise_from,
+                    folds: config.folds,
+                };
+                Some(Patterns::new(&data.betas, measurement)?)
+            }
+            Brain::Rdms(_) => None,
+        };
+        let comparator = Comparator::new(&read.layers, config.statistic, config.residual)?;
+        warnings.extend(comparator.collinearity().warnings(comparator.layers(), config.residual));
+        let plan = Self { config, brain, comparator, patterns, conditions, inputs, warnings };
+        plan.check_test()?;
+        Ok(plan)
+    }
+
+    fn from_betas(
+        config: &Config,
+        read: &mut Fingerprints,
+        inputs: &mut BTreeMap<String, String>,
+    ) -> Result<(Brain, Vec<String>, Vec<Warning>)> {
+        let data = inputs::read(config)?;
+        inputs.extend(data.hashes.clone());
+        let conditions = data.betas.condition_names().to_vec();
+        let mut warnings = data.warnings.clone();
+        warnings.extend(fingerprints::match_conditions(read, &conditions)?);
+        let searchlight = data.regions.is_none();
+        if searchlight {
+            // Found out now rather than after the directory was made.
+            let mask = data.mask.as_ref().expect("images have a mask");
+            Neighbourhoods::new(mask, data.centres.as_ref(), config.sphere)?;
+        }
+        Ok((if searchlight { Brain::Searchlight(data) } else { Brain::Regions(data) }, conditions, warnings))
+    }
+
+    /// Kendall's tau is no inner product: its maps are not relabelled.
+    pub fn n_permutations(&self) -> usize {
+        if self.config.statistic == Statistic::KendallTauA { 0 } else { self.config.test.n_permutations }
+    }
+
+    fn check_test(&self) -> Result<()> {
+        let n = self.config.test.n_permutations;
+        let smallest = null::smallest_p(self.conditions.len(), n);
+        if n > 0 && smallest > self.config.test.alpha {
+            let expected = format!("enough relabellings for p below {}", self.config.test.alpha);
+            let found =
+                format!("p of at least {smallest:.3} with {} conditions and {n} relabellings", self.conditions.len());
+            let hint = "raise --permutations, use more conditions, or --permutations 0 for maps without a test";
+            return Err(Error::invalid("--permutations", expected, found, hint));
+        }
+        Ok(())
+    }
+
+    /// What `--dry-run` prints.
+    pub fn describe(&self) -> Result<Value> {
+        let mut out = json!({
+            "dry_run": true,
+            "n_conditions": self.conditions.len(),
+            "layers": self.comparator.layers(),
+            "dissimilarity": self.config.dissimilarity,
+            "statistic": self.config.statistic,
+            "residual": self.config.residual,
+            "n_permutations": self.n_permutations(),
+            "collinearity": self.comparator.collinearity(),
+        });
+        match &self.brain {
+            Brain::Searchlight(data) => {
+                let mask = data.mask.as_ref().expect("images have a mask");
+                let spheres = Neighbourhoods::new(mask, data.centres.as_ref(), self.config.sphere)?;
+                out["sphere"] = json!(self.config.sphere.to_string());
+                out["sphere_voxels"] = json!(spheres.n_shape());
+                out["n_centres"] = json!(spheres.centres().len());
+                out["n_voxels"] = json!(mask.n_voxels());
+                out["n_runs"] = json!(data.betas.n_runs());
+                out["n_samples"] = json!(data.betas.runs().len());
+                out["memory_mb"] = json!((self.memory_bytes(mask.n_voxels(), spheres.centres().len()) / 1e6).round());
+            }
+            Brain::Regions(data) => {
+                let regions = data.regions.as_ref().expect("regions were read");
+                out["regions"] = json!(regions.regions.iter().map(|(n, v)| (n, v.len())).collect::<Vec<_>>());
+            }
+            Brain::Rdms(rdms) => {
+                out["regions"] = json!(rdms.iter().map(|r| (&r.name, r.subjects.len())).collect::<Vec<_>>())
+            }
+        }
+        Ok(out)
+    }
+
+    /// Betas once as read and once laid out, maps and p, one RDM a thread.
+    fn memory_bytes(&self, n_voxels: usize, n_centres: usize) -> f64 {
+        let n = self.conditions.len() as f64;
+        let layers = self.comparator.n_values() as f64;
+        let one = n * (n - 1.0) / 2.0 * 24.0 + n * n * 4.0;
+        n_voxels as f64 * n * 12.0 + n_centres as f64 * layers * 24.0 + one * rayon::current_num_threads() as f64
+    }
+}

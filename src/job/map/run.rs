@@ -1,0 +1,194 @@
+//! The job from its plan to its results.
+
+use super::config::{Config, Correction};
+use super::inputs::Data;
+use super::plan::{Brain, Plan};
+use super::regions::{RegionRdms, RegionResult, of_subjects};
+use super::summary::{Layers, Summary};
+use super::{draw, output};
+use crate::data::{Betas, Mask};
+use crate::error::{Error, Result};
+use crate::job::common::{Common, peak_rss_mb};
+use crate::job::interrupt;
+use crate::job::progress::Progress;
+use crate::job::run_dir::{self, RunDir};
+use crate::mapping::ceiling::{self, Reliability};
+use crate::mapping::null::{Null, permute};
+use crate::mapping::searchlight::{Maps, Places, searchlight};
+use crate::mapping::stats::correction::{MaxNull, benjamini_hochberg};
+use crate::mapping::{Neighbourhoods, Patterns};
+use crate::math::permutation::Tail;
+use crate::warning::Warning;
+use ndarray::Array2;
+use serde_json::Value;
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// Maps with their test.
+pub struct Tested {
+    pub maps: Maps,
+    /// Uncorrected p and the extremes of the relabelled maps.
+    pub null: Option<Null>,
+    /// Corrected p, n_values x n_places.
+    pub corrected: Option<Array2<f64>>,
+    pub reliability: Option<Reliability>,
+}
+
+/// Runs `orthoscope map`; returns the `results` object, or the plan for a dry run.
+///
+/// # Errors
+/// Bad input before anything is written; whatever writing says.
+pub fn run(config: Config, common: &Common) -> Result<Value> {
+    interrupt::install();
+    let began = Instant::now();
+    let plan = Plan::new(config)?;
+    if common.dry_run {
+        return plan.describe();
+    }
+    run_dir::run(common, ("map", &plan.config, plan.config.seed), &plan.inputs, |run| {
+        run.manifest.device = format!("cpu, {} threads", rayon::current_num_threads());
+        plan.warnings.iter().for_each(|w| run.warn(w.clone()));
+        execute(&plan, common, run, began)
+    })
+}
+
+fn execute(plan: &Plan, common: &Common, run: &mut RunDir, began: Instant) -> Result<Value> {
+    let mut results = match &plan.brain {
+        Brain::Searchlight(data) => volume(plan, data, common, run)?,
+        Brain::Regions(data) => regions(plan, data, common, run)?,
+        Brain::Rdms(rdms) => given_rdms(plan, rdms, run)?,
+    };
+    results["seconds"] = Value::from((began.elapsed().as_secs_f64() * 1e3).round() / 1e3);
+    results["peak_rss_mb"] = peak_rss_mb().map_or(Value::Null, |mb| Value::from(mb.round()));
+    run.complete(results.clone())?;
+    crate::report::write(run.path())?;
+    Ok(results)
+}
+
+/// A searchlight, written as volumes.
+fn volume(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Result<Value> {
+    let mask = data.mask.as_ref().expect("images have a mask");
+    let spheres = Neighbourhoods::new(mask, data.centres.as_ref(), plan.config.sphere)?;
+    let tested = tested(plan, &data.betas, &spheres, common, run)?;
+    if tested.maps.n_undefined > 0 {
+        run.warn(Warning::Note {
+            text: format!(
+                "{} of {} centres have no RDM (a pattern without variation there) and are NaN in the maps",
+                tested.maps.n_undefined,
+                spheres.len()
+            ),
+        });
+    }
+    let layers = Layers::of(&tested, plan)?;
+    let places = Mask::from_fn(*mask.grid(), |v| spheres.centres().binary_search(&(v as u32)).is_ok())?;
+    let summary = Summary::of_volume(&layers, &tested, &places, plan)?;
+    output::volume(run, plan, data, &places, &tested, &layers, &summary)?;
+    draw::volume(run, plan, data, &places, &tested, &layers, &summary)?;
+    Ok(summary.results(plan, Some((data, &spheres, &tested))))
+}
+
+/// Searchlight or regions: values, test, ceiling.
+fn tested<P: Places>(plan: &Plan, betas: &Betas, places: &P, common: &Common, run: &mut RunDir) -> Result<Tested> {
+    let patterns = plan.patterns.as_ref().expect("there are betas");
+    let n = plan.n_permutations();
+    let passes = 1 + u64::from(n > 0);
+    let progress = Mutex::new((Progress::new(common.progress, "map", passes * places.len() as u64, 0), 0usize));
+    let done = |count: usize| {
+        if let Ok(mut held) = progress.lock() {
+            let (progress, total) = &mut *held;
+            *total += count;
+            (0..count).for_each(|_| {
+                progress.tick(|| if *total <= places.len() { "centres".into() } else { "relabelled".into() })
+            });
+        }
+        !interrupt::requested()
+    };
+    let maps = searchlight(patterns, &plan.comparator, places, &done)?;
+    let null = match n {
+        0 => None,
+        _ => Some(permute(patterns, &plan.comparator, places, &maps, (n, plan.config.seed, Tail::Greater), &done)?),
+    };
+    progress.into_inner().map(|(p, _)| p.finish()).ok();
+    if n == 0 && plan.config.test.n_permutations > 0 {
+        run.warn(Warning::Note { text: "Kendall's tau-a maps are not tested: use spearman for significance".into() });
+    }
+    let corrected = null.as_ref().map(|null| correct(&maps, null, plan.config.test.correction));
+    let reliability = if plan.config.maps.ceiling { reliability(plan, patterns, betas, places, run)? } else { None };
+    Ok(Tested { maps, null, corrected, reliability })
+}
+
+fn correct(maps: &Maps, null: &Null, correction: Correction) -> Array2<f64> {
+    let mut corrected = null.p.clone();
+    for (v, mut row) in corrected.rows_mut().into_iter().enumerate() {
+        let p = match correction {
+            Correction::None => continue,
+            Correction::Fdr => benjamini_hochberg(&row.to_vec()),
+            Correction::Fwe => {
+                let values: Vec<f64> = maps.values.row(v).iter().map(|&x| f64::from(x)).collect();
+                MaxNull::random(null.extreme.column(v).to_vec()).p_map(&values, Tail::Greater)
+            }
+        };
+        row.iter_mut().zip(p).for_each(|(r, p)| *r = p);
+    }
+    corrected
+}
+
+/// `None`, with a warning, where the data cannot be halved.
+fn reliability<P: Places>(
+    plan: &Plan,
+    patterns: &Patterns,
+    betas: &Betas,
+    places: &P,
+    run: &mut RunDir,
+) -> Result<Option<Reliability>> {
+    let found = ceiling::halves(betas)
+        .and_then(|halves| ceiling::split_half(&halves, patterns.measurement(), plan.config.statistic, places));
+    match found {
+        Ok(reliability) => Ok(Some(reliability)),
+        Err(e @ Error::Invalid { .. }) => {
+            run.warn(Warning::Note { text: format!("no noise ceiling: {e}") });
+            Ok(None)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Patterns of regions.
+fn regions(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Result<Value> {
+    let regions = data.regions.as_ref().expect("regions were read");
+    let tested = tested(plan, &data.betas, regions, common, run)?;
+    let wide = |a: &Array2<f32>, r: usize| a.column(r).iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+    let results: Vec<RegionResult> = regions
+        .regions
+        .iter()
+        .enumerate()
+        .map(|(r, (name, voxels))| RegionResult {
+            name: name.clone(),
+            n: voxels.len(),
+            values: wide(&tested.maps.values, r),
+            errors: vec![],
+            p: tested.null.as_ref().map_or_else(Vec::new, |null| null.p.column(r).to_vec()),
+            ceiling: tested.reliability.as_ref().map(|own| {
+                let upper = f64::from(own.ceiling[r]);
+                ceiling::Ceiling { lower: f64::from(own.split_half[r]), upper }
+            }),
+        })
+        .collect();
+    finish_regions(plan, &results, run, "voxels")
+}
+
+/// RDMs of regions, one a subject.
+fn given_rdms(plan: &Plan, rdms: &[RegionRdms], run: &mut RunDir) -> Result<Value> {
+    let results = rdms
+        .iter()
+        .map(|region| of_subjects(region, &plan.comparator, plan.n_permutations(), plan.config.seed))
+        .collect::<Result<Vec<_>>>()?;
+    finish_regions(plan, &results, run, "subjects")
+}
+
+fn finish_regions(plan: &Plan, results: &[RegionResult], run: &mut RunDir, unit: &str) -> Result<Value> {
+    let summary = Summary::of_regions(results, plan, unit);
+    output::regions(run, plan, results, unit)?;
+    draw::regions(run, plan, results)?;
+    Ok(summary.results(plan, None))
+}

@@ -1,0 +1,14 @@
+//! `maximize`: images that drive units of a network, or a population of neuron models, up, down or to a level.
+
+mod aims;
+mod blocks;
+mod config;
+mod figures;
+mod group;
+mod output;
+mod plan;
+mod run;
+
+pub use config::{Config, Direction, ImageConfig, MaskKind, Method, ParamKind, SearchConfig};
+pub use plan::Plan;
+pub use run::run;

@@ -1,0 +1,403 @@
+//! What a run leaves: images with sidecars, arrays, and the results' rows.
+
+use super::config::Method;
+use super::group::Finished;
+use super::plan::Plan;
+use crate::error::Result;
+use crate::image::dequantize;
+use crate::image::quantize;
+use crate::io::{npz, tsv};
+use crate::job::drive::natural::Reference;
+use crate::job::drive::record::{file_name, statistics, write_image, write_sidecar};
+use crate::job::drive::{Natural, Towards};
+use crate::job::run_dir::RunDir;
+use crate::synthesis::Row;
+use crate::warning::Warning;
+use ndarray::{Array2, Array3, Array4, Axis, stack};
+use serde_json::{Map, Value, json};
+
+/// An image that was kept.
+pub struct Kept {
+    pub group: usize,
+    pub towards: Towards,
+    /// Number within its set, from 0.
+    pub number: usize,
+    /// Place in its batch; the image's index among the natural ones for `method = "natural"`.
+    pub item: usize,
+    /// 3 x h x w.
+    pub image: Array3<u8>,
+    /// `NAME` of `images/NAME.png`.
+    pub name: String,
+}
+
+/// Kept images as they were written, and what models say about them.
+pub struct Measured {
+    pub kept: Vec<Kept>,
+    /// n_images x n_units of the population.
+    pub own: Array2<f64>,
+    /// Name, n_images x n_units of that model, and its natural responses.
+    pub checks: Vec<(String, Array2<f64>, Option<Natural>)>,
+}
+
+fn kept(plan: &Plan, group: usize, towards: Towards, number: usize, item: usize, image: Array3<u8>) -> Kept {
+    let mut name = format!("{}_{}", file_name(&plan.groups[group].name), towards.name());
+    if plan.config.n_images > 1 {
+        name.push_str(&format!("_{:02}", number + 1));
+    }
+    Kept { group, towards, number, item, image, name }
+}
+
+/// Of each unit and direction the restart whose set has the highest mean objective.
+pub fn best(plan: &Plan, finished: &[Finished]) -> Vec<Kept> {
+    let (restarts, n_images) = (plan.config.restarts, plan.config.n_images);
+    let mut out = Vec::new();
+    for (group, done) in finished.iter().enumerate() {
+        let bytes = quantize(&done.images);
+        for (d, &towards) in plan.towards.iter().enumerate() {
+            let first = |restart: usize| (d * restarts + restart) * n_images;
+            let score = |r: usize| -> f64 { (0..n_images).map(|k| done.batch.rows[first(r) + k].kept_value).sum() };
+            let best = (0..restarts).max_by(|&a, &b| score(a).total_cmp(&score(b)).then(b.cmp(&a))).unwrap_or(0);
+            for k in 0..n_images {
+                let item = first(best) + k;
+                let image = bytes.index_axis(Axis(0), item).to_owned();
+                out.push(kept(plan, group, towards, k, item, image));
+            }
+        }
+    }
+    out
+}
+
+/// The strongest (or weakest) natural images of each unit.
+pub fn natural_images(plan: &Plan, natural: &Natural) -> Vec<Kept> {
+    let mut out = Vec::new();
+    for (group, own) in plan.groups.iter().enumerate() {
+        let column = natural.responses.column(own.units[0]);
+        let mut order: Vec<usize> = (0..column.len()).collect();
+        order.sort_by(|&a, &b| column[b].total_cmp(&column[a]).then(a.cmp(&b)));
+        for &towards in &plan.towards {
+            for k in 0..plan.config.n_images.min(order.len()) {
+                let item = if towards == Towards::Min { order[order.len() - 1 - k] } else { order[k] };
+                let image = natural.image(item).to_owned().insert_axis(Axis(0));
+                out.push(kept(plan, group, towards, k, item, quantize(&image).index_axis_move(Axis(0), 0)));
+            }
+        }
+    }
+    out
+}
+
+/// Writes every image and takes back what the file holds.
+///
+/// # Errors
+/// As [`write_image`].
+pub fn write_images(run: &RunDir, kept: Vec<Kept>) -> Result<Vec<Kept>> {
+    kept.into_iter()
+        .map(|k| {
+            let path = run.file("images").join(format!("{}.png", k.name));
+            let image = write_image(&path, k.image.view())?;
+            Ok(Kept { image, ..k })
+        })
+        .collect()
+}
+
+/// The written images, in [0, 1].
+pub fn shown(plan: &Plan, kept: &[Kept]) -> Array4<f32> {
+    let (height, width) = plan.population.size();
+    let views: Vec<_> = kept.iter().map(|k| k.image.view()).collect();
+    let all = stack(Axis(0), &views).unwrap_or_else(|_| Array4::zeros((0, 3, height, width)));
+    dequantize(&all)
+}
+
+/// One row per kept image.
+pub fn units(plan: &Plan, finished: &[Finished], measured: &Measured, natural: Option<&Natural>) -> Vec<Value> {
+    (0..measured.kept.len()).map(|i| unit(plan, finished, measured, natural, i)).collect()
+}
+
+fn unit(plan: &Plan, finished: &[Finished], measured: &Measured, natural: Option<&Natural>, i: usize) -> Value {
+    let kept = &measured.kept[i];
+    let group = &plan.groups[kept.group];
+    let unit = group.units[0];
+    let exported = measured.own[(i, unit)];
+    let mut row = Map::new();
+    let mut put = |key: &str, value: Value| row.insert(key.into(), value);
+    put("unit", json!(group.name));
+    put("direction", json!(kept.towards.name()));
+    put("image", json!(format!("images/{}.png", kept.name)));
+    put("number", json!(kept.number + 1));
+    if let Some(done) = finished.get(kept.group) {
+        let own = &done.batch.rows[kept.item];
+        put("start", json!(done.start[kept.item]));
+        put("final", json!(own.kept_response));
+        put("steps", json!(own.values.len().saturating_sub(1)));
+        put("best_step", json!(own.kept_step));
+        put("converged", json!(own.converged));
+        let direction = plan.place(kept.item).0;
+        let restarts = (0..plan.n_items()).filter(|&item| plan.place(item).0 == direction);
+        put("restarts", json!(restarts.map(|item| done.batch.rows[item].kept_response).collect::<Vec<_>>()));
+    }
+    put("exported", json!(exported));
+    if let Some(natural) = natural {
+        let reference = natural.reference(unit);
+        put("natural_max", json!(reference.max()));
+        put("natural_min", json!(reference.min()));
+        put("natural_mean", json!(reference.mean));
+        put("natural_sd", json!(reference.sd));
+        put("natural_best", json!(natural.stimuli.names()[reference.best]));
+        put("natural_worst", json!(natural.stimuli.names()[reference.worst]));
+        put("percentile", json!(reference.percentile(exported)));
+        put("z", json!(reference.z(exported)));
+        put("beyond_natural", json!(beyond(kept.towards, exported, &reference)));
+        if plan.population.units.len() > 1 {
+            put("off_target", off_target(plan, measured, natural, i, &group.units));
+        }
+    }
+    if group.units.len() > 1 {
+        let of = |&u: &usize| {
+            let z = natural.map(|n| n.reference(u).z(measured.own[(i, u)]));
+            json!({ "unit": plan.population.units[u].name, "response": measured.own[(i, u)], "z": z })
+        };
+        put("units", group.units.iter().map(of).collect());
+    }
+    put("checks", checks(plan, measured, i, unit));
+    Value::Object(row)
+}
+
+/// Whether a response lies outside the natural range on the wanted side; nothing to say for levels and objectives.
+fn beyond(towards: Towards, response: f64, reference: &Reference) -> Option<bool> {
+    match towards {
+        Towards::Max => Some(response > reference.max()),
+        Towards::Min => Some(response < reference.min()),
+        _ => None,
+    }
+}
+
+/// How the other units take an image: their responses in standard deviations of their natural ones.
+fn off_target(plan: &Plan, measured: &Measured, natural: &Natural, i: usize, own: &[usize]) -> Value {
+    let z = |u: usize| natural.reference(u).z(measured.own[(i, u)]);
+    let others: Vec<(usize, f64)> =
+        (0..plan.population.units.len()).filter(|u| !own.contains(u)).map(|u| (u, z(u))).collect();
+    let finite: Vec<&(usize, f64)> = others.iter().filter(|(_, z)| z.is_finite()).collect();
+    if finite.is_empty() {
+        return Value::Null;
+    }
+    let strongest = finite.iter().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs())).expect("not empty");
+    let own_z = z(own[0]).abs();
+    json!({
+        "mean_abs_z": finite.iter().map(|(_, z)| z.abs()).sum::<f64>() / finite.len() as f64,
+        "largest_z": strongest.1,
+        "largest_unit": plan.population.units[strongest.0].name,
+        "share_weaker": finite.iter().filter(|(_, z)| z.abs() < own_z).count() as f64 / finite.len() as f64,
+    })
+}
+
+fn checks(plan: &Plan, measured: &Measured, i: usize, unit: usize) -> Value {
+    let mut out = Map::new();
+    for (check, (name, table, reference)) in plan.checks.iter().zip(&measured.checks) {
+        let response = table[(i, check.units[unit])];
+        let percentile = reference.as_ref().map(|n| n.reference(check.units[unit]).percentile(response));
+        let there = &check.population.units[check.units[unit]].name;
+        out.insert(name.clone(), json!({ "unit": there, "response": response, "percentile": percentile }));
+    }
+    Value::Object(out)
+}
+
+/// Numbers over all kept images.
+pub fn summary(plan: &Plan, measured: &Measured, natural: Option<&Natural>) -> Value {
+    let mut out = Map::new();
+    let Some(natural) = natural else { return Value::Object(out) };
+    for towards in [Towards::Max, Towards::Min] {
+        let of: Vec<bool> = beyond_natural(plan, measured, natural, towards);
+        if !of.is_empty() {
+            let share = of.iter().filter(|b| **b).count();
+            out.insert(format!("{}_beyond_natural", towards.name()), json!({ "n": share, "of": of.len() }));
+        }
+    }
+    Value::Object(out)
+}
+
+fn beyond_natural(plan: &Plan, measured: &Measured, natural: &Natural, towards: Towards) -> Vec<bool> {
+    let kept = measured.kept.iter().enumerate().filter(|(_, k)| k.towards == towards);
+    kept.filter_map(|(i, k)| {
+        let unit = plan.groups[k.group].units[0];
+        beyond(towards, measured.own[(i, unit)], &natural.reference(unit))
+    })
+    .collect()
+}
+
+/// Puts what the user should know into the manifest.
+pub fn warn(plan: &Plan, run: &mut RunDir, finished: &[Finished], measured: &Measured, natural: Option<&Natural>) {
+    for (group, done) in plan.groups.iter().zip(finished) {
+        for (d, towards) in plan.towards.iter().enumerate() {
+            let rows = done.batch.rows.iter().enumerate().filter(|(item, _)| plan.place(*item).0 == d);
+            let still = |row: &Row| row.responses.iter().all(|r| *r == row.responses[0]);
+            if rows.into_iter().all(|(_, row)| still(row)) {
+                run.warn(Warning::NoGradient { unit: group.name.clone(), direction: towards.name() });
+            }
+        }
+    }
+    let (Some(natural), true) = (natural, plan.config.method != Method::Natural) else { return };
+    let all: Vec<bool> =
+        [Towards::Max, Towards::Min].into_iter().flat_map(|t| beyond_natural(plan, measured, natural, t)).collect();
+    let short = all.iter().filter(|b| !**b).count();
+    if short > 0 {
+        run.warn(Warning::NotBeyondNatural { n_images: short, of: all.len() });
+    }
+    for (check, (name, table, reference)) in plan.checks.iter().zip(&measured.checks) {
+        let Some(reference) = reference else { continue };
+        let fooled = measured.kept.iter().enumerate().filter(|(i, k)| {
+            let unit = check.units[plan.groups[k.group].units[0]];
+            let percentile = reference.reference(unit).percentile(table[(*i, unit)]);
+            k.towards.sign() * (percentile - 50.0) < 0.0
+        });
+        let n_images = fooled.count();
+        if n_images > 0 {
+            run.warn(Warning::OnlyOwnModel { model: name.clone(), n_images, of: measured.kept.len() });
+        }
+    }
+}
+
+/// Writes the sidecar of every image.
+///
+/// # Errors
+/// [`crate::Error::Io`].
+pub fn sidecars(plan: &Plan, run: &RunDir, finished: &[Finished], rows: &[Value], measured: &Measured) -> Result<()> {
+    for (kept, row) in measured.kept.iter().zip(rows) {
+        let group = &plan.groups[kept.group];
+        let members: Vec<Value> = group
+            .units
+            .iter()
+            .map(|&u| {
+                let unit = &plan.population.units[u];
+                let member = &plan.population.members[unit.member];
+                let layer = &member.graph.node(unit.unit.node).name;
+                json!({ "unit": unit.name, "model": member.name, "model_blake3": member.blake3, "layer": layer,
+                        "channel": unit.unit.channel, "position": unit.unit.at })
+            })
+            .collect();
+        let done = finished.get(kept.group);
+        let shown = dequantize(&kept.image);
+        let sidecar = json!({
+            "schema": 1,
+            "program": concat!("orthoscope ", env!("CARGO_PKG_VERSION")),
+            "git_commit": env!("ORTHOSCOPE_GIT"),
+            "method": plan.config.method,
+            "units": members,
+            "objective": done.map_or("a natural image, as it is", |d| d.objectives[direction(plan, kept)].as_str()),
+            "direction": kept.towards.name(),
+            "parametrisation": done.map(|d| d.parametrisation.as_str()),
+            "constraints": constraints(plan, done),
+            "seed": plan.config.seed,
+            "item": kept.item,
+            "responses": row,
+            "achieved": statistics(shown.view()),
+        });
+        write_sidecar(&run.file("images").join(format!("{}.png", kept.name)), &sidecar)?;
+    }
+    Ok(())
+}
+
+/// Place of an image's direction among the run's.
+fn direction(plan: &Plan, kept: &Kept) -> usize {
+    plan.towards.iter().position(|t| *t == kept.towards).unwrap_or(0)
+}
+
+fn constraints(plan: &Plan, done: Option<&Finished>) -> Vec<String> {
+    let mut out = vec!["pixels in [0, 1], 8 bits".to_owned()];
+    if plan.config.image.grey {
+        out.push("grey".into());
+    }
+    out.extend(plan.constraint().map(|c| c.describe()));
+    out.extend(done.and_then(|d| d.mask).map(|m| {
+        format!(
+            "disc of {:.3} of the shorter side, offset {:.1}, {:.1} px, edge {} px",
+            m.diameter, m.offset_px.0, m.offset_px.1, m.edge_px
+        )
+    }));
+    out
+}
+
+/// Writes `arrays/responses.npz` (exported, natural, checks), `arrays/traces.npz`, and the tables that name rows and columns.
+///
+/// # Errors
+/// [`crate::Error::Io`].
+pub fn arrays(
+    plan: &Plan,
+    run: &RunDir,
+    finished: &[Finished],
+    measured: &Measured,
+    natural: Option<&Natural>,
+) -> Result<()> {
+    let mut file = npz::NpzWriter::new().add("exported", &measured.own);
+    if let Some(natural) = natural {
+        file = file.add("natural", &natural.responses);
+    }
+    for (name, table, reference) in &measured.checks {
+        file = file.add(&format!("check.{}", npz::key(name)), table);
+        if let Some(reference) = reference {
+            file = file.add(&format!("check.{}.natural", npz::key(name)), &reference.responses);
+        }
+    }
+    file.write(&run.file("arrays/responses.npz"))?;
+    let mut traces = npz::NpzWriter::new();
+    for (group, done) in plan.groups.iter().zip(finished) {
+        traces = traces.add(&npz::key(&group.name), &trace(done));
+    }
+    if !finished.is_empty() {
+        traces.write(&run.file("arrays/traces.npz"))?;
+    }
+    let mut images = tsv::Table::new(["row", "filename", "unit", "direction"]);
+    for (i, kept) in measured.kept.iter().enumerate() {
+        let name = plan.groups[kept.group].name.clone();
+        images.push([i.to_string(), format!("images/{}.png", kept.name), name, kept.towards.name()]);
+    }
+    tsv::write(&run.file("arrays/images.tsv"), &images)?;
+    let mut units = tsv::Table::new(["column", "unit", "model"]);
+    for (u, unit) in plan.population.units.iter().enumerate() {
+        units.push([u.to_string(), unit.name.clone(), plan.population.members[unit.member].name.clone()]);
+    }
+    tsv::write(&run.file("arrays/units.tsv"), &units)
+}
+
+/// Responses before each step and after the last, n_items x steps, NaN where an image had left.
+pub fn trace(done: &Finished) -> Array2<f64> {
+    let longest = done.batch.rows.iter().map(|r| r.responses.len()).max().unwrap_or(0);
+    let mut out = Array2::from_elem((done.batch.rows.len(), longest), f64::NAN);
+    for (mut line, row) in out.outer_iter_mut().zip(&done.batch.rows) {
+        line.iter_mut().zip(&row.responses).for_each(|(slot, &v)| *slot = v);
+    }
+    out
+}
+
+/// What a run would do.
+///
+/// # Errors
+/// As the executor's constructor.
+pub fn describe(plan: &Plan) -> Result<Value> {
+    let macs: u64 = plan
+        .groups
+        .iter()
+        .flat_map(|g| &g.units)
+        .map(|&u| {
+            let unit = &plan.population.units[u];
+            plan.population.members[unit.member].graph.n_macs(unit.unit.node)
+        })
+        .sum();
+    let (height, width) = plan.population.size();
+    let (executor, _) = plan.population.executor(&plan.groups[0].units, &plan.device)?;
+    let images = plan.groups.len() * plan.n_items();
+    Ok(json!({
+        "dry_run": true,
+        "models": plan.population.members.iter().map(|m| m.name.as_str()).take(8).collect::<Vec<_>>(),
+        "n_models": plan.population.members.len(),
+        "n_units": plan.population.units.len(),
+        "executor": executor.describe(),
+        "input": [plan.n_items(), 3, height, width],
+        "batches": plan.groups.len(),
+        "images_optimised": images,
+        "images_kept": plan.groups.len() * plan.towards.len() * plan.config.n_images,
+        "steps": plan.config.steps,
+        // forward and the gradient at the pixels: one product each per weight
+        "tflop": 4.0 * macs as f64 * (plan.n_items() * plan.config.steps) as f64 / 1e12,
+        "natural_images": plan.natural.as_ref().map(|(s, _)| s.n_images()),
+        "checks": plan.checks.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
+    }))
+}

@@ -1,0 +1,33 @@
+//! Mapping: which fingerprint each place of the brain resembles.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`sphere`] | which voxels belong to a centre |
+//! | [`dissimilarity`], [`noise`] | RDM of a set of voxels |
+//! | [`compare`], [`nnls`], [`kendall`] | comparison with many fingerprints at once |
+//! | [`residual`], [`activation`] | what a layer's fingerprint does not share with others |
+//! | [`mod@searchlight`] | the one pass over all places |
+//! | [`null`] | relabelled images |
+//! | [`ceiling`] | noise ceilings |
+//! | [`stats`] | first level, groups, clusters, overlap, assignment, model comparison |
+//! | [`simulate`] | a brain whose layers are known |
+
+pub mod activation;
+pub mod ceiling;
+pub mod compare;
+pub mod dissimilarity;
+pub mod kendall;
+pub mod nnls;
+pub mod noise;
+pub mod null;
+pub mod residual;
+pub mod searchlight;
+pub mod simulate;
+pub mod sphere;
+pub mod stats;
+
+pub use compare::{Comparator, Statistic};
+pub use dissimilarity::{Dissimilarity, Measurement, Patterns};
+pub use residual::Residual;
+pub use searchlight::searchlight;
+pub use sphere::{Neighbourhoods, Sphere};

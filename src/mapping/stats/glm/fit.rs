@@ -1,0 +1,259 @@
+//! Least squares for all voxels of a run.
+
+use super::design::Design;
+use crate::error::{Error, Result};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// AR(1) coefficients are rounded to this fraction, so that voxels can share a whitened design.
+const BINS: f64 = 100.0;
+/// Voxels that one task takes at a time.
+const BLOCK: usize = 512;
+/// A column of which less than this fraction of its length is new, given the columns before it, is their combination.
+const DEPENDENT: f64 = 1e-10;
+
+/// The temporal structure of the noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Noise {
+    /// Independent: ordinary least squares.
+    #[default]
+    White,
+    /// First-order autoregressive: each voxel's coefficient from its residuals, truncated to 1/100 as nilearn does.
+    Ar1,
+}
+
+/// Betas of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fit {
+    /// n_conditions x n_voxels, in the units of the data.
+    pub betas: Array2<f64>,
+    /// t of each beta against zero, n_conditions x n_voxels.
+    pub t: Array2<f64>,
+    /// Variance of the (whitened) residuals, n_voxels: sum of squares / (n_volumes - n_regressors).
+    pub residual_variance: Vec<f64>,
+    /// Fraction of the variance left by confounds and drifts that the conditions explain, n_voxels.
+    pub r2: Vec<f64>,
+    /// AR(1) coefficients used, n_voxels; 0 for white noise.
+    pub rho: Vec<f64>,
+    /// n_volumes - n_regressors.
+    pub dof: usize,
+}
+
+/// Fits a run: beta = (X' V^-1 X)^-1 X' V^-1 y, V = I or the AR(1) covariance; by QR decomposition of the whitened design.
+///
+/// AR(1): r_k = sum_v e_v e_(v+k) / (n - k) of the least-squares residuals, rho = r_1 / r_0 truncated to 1/100; then X and y are
+/// replaced by x_v - rho x_(v-1) (the first row stays). A voxel with a value that is not finite is NaN throughout; one without
+/// variation has betas near 0 and undefined t.
+///
+/// # Shapes
+/// `series`: n_volumes x n_voxels.
+///
+/// # Errors
+/// [`Error::Invalid`] when `series` has another number of volumes, there are not more volumes than regressors, or a regressor
+/// is a combination of others (it is named).
+///
+/// # Source
+/// nilearn 0.14's `run_glm` with `noise_model` `ols` or `ar1`, whose numbers these are.
+pub fn fit(series: ArrayView2<'_, f32>, design: &Design, noise: Noise) -> Result<Fit> {
+    let (n_volumes, n_regressors) = design.matrix.dim();
+    if series.nrows() != n_volumes || n_volumes <= n_regressors {
+        let expected = format!("{n_volumes} volumes, more than regressors");
+        let found = format!("{} volumes and {n_regressors} regressors", series.nrows());
+        return Err(Error::invalid("GLM", expected, found, "check the TR and the number of confounds"));
+    }
+    let white = Factor::new(design, 0.0)?;
+    let n_voxels = series.ncols();
+    let mut found = Fit {
+        betas: Array2::from_elem((design.conditions.len(), n_voxels), f64::NAN),
+        t: Array2::from_elem((design.conditions.len(), n_voxels), f64::NAN),
+        residual_variance: vec![f64::NAN; n_voxels],
+        r2: vec![f64::NAN; n_voxels],
+        rho: vec![0.0; n_voxels],
+        dof: n_volumes - n_regressors,
+    };
+    let starts: Vec<usize> = (0..n_voxels).step_by(BLOCK).collect();
+    let block = |start: usize| {
+        let voxels: Vec<usize> = (start..(start + BLOCK).min(n_voxels)).collect();
+        let y = series.slice_axis(Axis(1), Slice::from(start..start + voxels.len())).mapv(f64::from);
+        (voxels, y)
+    };
+    match noise {
+        Noise::White => {
+            let parts: Vec<_> = starts.par_iter().map(|&s| block(s)).map(|(v, y)| (v, white.solve(&y))).collect();
+            parts.into_iter().for_each(|(voxels, solved)| found.put(&voxels, &solved, 0.0));
+        }
+        Noise::Ar1 => {
+            let rho: Vec<f64> = starts.par_iter().flat_map_iter(|&s| white.autocorrelations(&block(s).1)).collect();
+            // Keyed by the rounded coefficient in hundredths.
+            let mut groups: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+            for (v, rho) in rho.iter().enumerate() {
+                groups.entry((rho * BINS).trunc() as i32).or_default().push(v);
+            }
+            let tasks: Vec<(i32, &[usize])> =
+                groups.iter().flat_map(|(key, voxels)| voxels.chunks(BLOCK).map(move |part| (*key, part))).collect();
+            let solve = |&(key, voxels): &(i32, &[usize])| {
+                let factor = Factor::new(design, f64::from(key) / BINS)?;
+                let y = Array2::from_shape_fn((n_volumes, voxels.len()), |(t, i)| f64::from(series[[t, voxels[i]]]));
+                Ok(factor.solve(&whitened(&y, factor.rho)))
+            };
+            let solved: Vec<Result<Solved>> = tasks.par_iter().map(solve).collect();
+            for ((key, voxels), solved) in tasks.iter().zip(solved) {
+                found.put(voxels, &solved?, f64::from(*key) / BINS);
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl Fit {
+    fn put(&mut self, voxels: &[usize], solved: &Solved, rho: f64) {
+        for (i, &v) in voxels.iter().enumerate() {
+            self.betas.column_mut(v).assign(&solved.betas.column(i));
+            self.t.column_mut(v).assign(&solved.t.column(i));
+            self.residual_variance[v] = solved.residual_variance[i];
+            self.r2[v] = solved.r2[i];
+            self.rho[v] = rho;
+        }
+    }
+}
+
+/// Results of some voxels, in the columns.
+struct Solved {
+    betas: Array2<f64>,
+    t: Array2<f64>,
+    residual_variance: Vec<f64>,
+    r2: Vec<f64>,
+}
+
+/// x_v - rho x_(v-1), the first row as it is.
+fn whitened(x: &Array2<f64>, rho: f64) -> Array2<f64> {
+    if rho == 0.0 {
+        return x.clone();
+    }
+    let mut out = x.clone();
+    let n = x.nrows();
+    let before = x.slice_axis(Axis(0), Slice::from(..n - 1));
+    out.slice_axis_mut(Axis(0), Slice::from(1..)).scaled_add(-rho, &before);
+    out
+}
+
+/// X = Q R of a whitened design, its columns reordered: those of no interest first.
+struct Factor {
+    rho: f64,
+    /// n_volumes x n_regressors, orthonormal columns.
+    q: Array2<f64>,
+    /// R^-1, upper triangular.
+    r_inverse: Array2<f64>,
+    /// Places of the conditions in the new order.
+    conditions: Vec<usize>,
+    n_nuisance: usize,
+}
+
+impl Factor {
+    fn new(design: &Design, rho: f64) -> Result<Self> {
+        let p = design.matrix.ncols();
+        let order: Vec<usize> = (design.n_task..p).chain(0..design.n_task).collect();
+        let n_nuisance = p - design.n_task;
+        let x = whitened(&design.matrix.select(Axis(1), &order), rho);
+        let (q, r) = gram_schmidt(&x).map_err(|column| {
+            let found = format!("`{}` is a combination of others, or zero", design.names[order[column]]);
+            Error::invalid(
+                "design matrix",
+                "independent regressors",
+                found,
+                "leave it out, or join conditions that always come together",
+            )
+        })?;
+        let conditions = design.conditions.iter().map(|c| c + n_nuisance).collect();
+        Ok(Self { rho, q, r_inverse: upper_inverse(&r), conditions, n_nuisance })
+    }
+
+    fn residuals(&self, y: &Array2<f64>, weights: &Array2<f64>) -> Array2<f64> {
+        y - &self.q.dot(weights)
+    }
+
+    fn autocorrelations(&self, y: &Array2<f64>) -> Vec<f64> {
+        let residuals = self.residuals(y, &self.q.t().dot(y));
+        let n = residuals.nrows() as f64;
+        let of_voxel = |e: ndarray::ArrayView1<'_, f64>| {
+            let r0: f64 = e.iter().map(|v| v * v).sum::<f64>() / n;
+            let r1: f64 = e.iter().zip(e.iter().skip(1)).map(|(a, b)| a * b).sum::<f64>() / (n - 1.0);
+            // A voxel without variation has no coefficient; n/(n-1) may carry a smooth one past 1.
+            if r0 > 0.0 { (r1 / r0).clamp(-0.99, 0.99) } else { 0.0 }
+        };
+        residuals.columns().into_iter().map(of_voxel).collect()
+    }
+
+    fn solve(&self, y: &Array2<f64>) -> Solved {
+        let weights = self.q.t().dot(y);
+        let residuals = self.residuals(y, &weights);
+        let all = self.r_inverse.dot(&weights);
+        let betas = all.select(Axis(0), &self.conditions);
+        let dof = (self.q.nrows() - self.q.ncols()) as f64;
+        let sum_of_squares: Vec<f64> = residuals.columns().into_iter().map(|e| e.dot(&e)).collect();
+        let task = weights.slice_axis(Axis(0), Slice::from(self.n_nuisance..));
+        let explained = task.columns().into_iter().map(|w| w.dot(&w));
+        let r2 = explained.zip(&sum_of_squares).map(|(e, rest)| e / (e + rest)).collect();
+        let scale: Array1<f64> = self.conditions.iter().map(|&c| norm(self.r_inverse.row(c))).collect();
+        let residual_variance: Vec<f64> = sum_of_squares.iter().map(|s| s / dof).collect();
+        let t = Array2::from_shape_fn(betas.dim(), |(c, v)| betas[[c, v]] / (residual_variance[v].sqrt() * scale[c]));
+        Solved { betas, t, residual_variance, r2 }
+    }
+}
+
+fn norm(x: ndarray::ArrayView1<'_, f64>) -> f64 {
+    x.dot(&x).sqrt()
+}
+
+/// Q and R by Gram and Schmidt, twice (as exact as Householder's reflections for designs that are not dependent); the number of
+/// the first column that is a combination of those before it is the error.
+fn gram_schmidt(x: &Array2<f64>) -> Result<(Array2<f64>, Array2<f64>), usize> {
+    let (n, p) = x.dim();
+    let (mut q, mut r) = (Array2::zeros((n, p)), Array2::zeros((p, p)));
+    for j in 0..p {
+        let mut column = x.column(j).to_owned();
+        let length = norm(column.view());
+        for _ in 0..2 {
+            for i in 0..j {
+                let product = column.dot(&q.column(i));
+                column.scaled_add(-product, &q.column(i));
+                r[[i, j]] += product;
+            }
+        }
+        r[[j, j]] = norm(column.view());
+        if r[[j, j]].is_nan() || r[[j, j]] <= DEPENDENT * length {
+            return Err(j);
+        }
+        q.column_mut(j).assign(&(column / r[[j, j]]));
+    }
+    Ok((q, r))
+}
+
+fn upper_inverse(r: &Array2<f64>) -> Array2<f64> {
+    let p = r.nrows();
+    let mut inverse = Array2::<f64>::zeros((p, p));
+    for j in 0..p {
+        inverse[[j, j]] = 1.0 / r[[j, j]];
+        for i in (0..j).rev() {
+            let sum: f64 = (i + 1..=j).map(|k| r[[i, k]] * inverse[[k, j]]).sum();
+            inverse[[i, j]] = -sum / r[[i, i]];
+        }
+    }
+    inverse
+}
+
+/// 100 (y / mean - 1) of every voxel, in place: percent of the voxel's mean over the run (nilearn's `mean_scaling`, without its
+/// floor of 1). A voxel whose mean is not positive becomes NaN.
+///
+/// # Shapes
+/// `series`: n_volumes x n_voxels.
+pub fn percent_signal_change(series: &mut Array2<f32>) {
+    let n = series.nrows() as f64;
+    for mut voxel in series.columns_mut() {
+        let mean = voxel.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+        voxel.mapv_inplace(|v| if mean > 0.0 { (100.0 * (f64::from(v) / mean - 1.0)) as f32 } else { f32::NAN });
+    }
+}

@@ -1,0 +1,408 @@
+//! Group statistics of maps by sign-flip permutation.
+//!
+//! Under the null hypothesis a subject's map is as likely as its negative, so the one-sample t of randomly flipped maps is
+//! the null distribution; the largest value of a map corrects for all voxels.
+
+use super::clusters::{self, Cluster};
+use super::correction::{self, MaxNull, extremeness};
+use super::distributions::{t_isf, t_sf};
+use super::neighbours::Neighbours;
+use super::tfce::{Enhancer, Tfce};
+use crate::error::{Error, Result};
+use crate::math::permutation::Tail;
+use crate::rng;
+use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
+
+/// Permutations computed together: one matrix product, then one task each.
+const BLOCK: usize = 32;
+/// A squared deviation below this fraction of the sum of squares is rounding error: the subjects agree to the last digit.
+const CONSTANT: f64 = 1e-14;
+/// Largest r that Fisher's z takes: artanh(1) is infinite and would swallow every other subject.
+const LARGEST_R: f64 = 1.0 - 1e-7;
+
+/// Fisher's z = artanh(r), with |r| limited to 1 - 1e-7 (z = 8.4).
+pub fn fisher_z(r: f64) -> f64 {
+    r.abs().min(LARGEST_R).atanh().copysign(r) + 0.0 * r
+}
+
+/// How a group is tested.
+///
+/// | name | default | purpose |
+/// |---|---|---|
+/// | `tail` | greater | which deviations from zero count |
+/// | `n_permutations` | 10000 | sign flips drawn; when 2^n_subjects is not larger, all of them are made |
+/// | `seed` | 0 | of the sign flips |
+/// | `cluster_p` | none | cluster-forming threshold, as the p of one voxel (by Student's t) |
+/// | `tfce` | none | threshold-free cluster enhancement |
+/// | `min_subjects` | all | a voxel with fewer finite values is left out (NaN) |
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GroupOptions {
+    pub tail: Tail,
+    pub n_permutations: usize,
+    pub seed: u64,
+    pub cluster_p: Option<f64>,
+    pub tfce: Option<Tfce>,
+    pub min_subjects: Option<usize>,
+}
+
+impl Default for GroupOptions {
+    fn default() -> Self {
+        Self { tail: Tail::default(), n_permutations: 10_000, seed: 0, cluster_p: None, tfce: None, min_subjects: None }
+    }
+}
+
+/// What [`one_sample`] found; every vector is a map. NaN where a voxel was left out.
+#[derive(Debug, Clone)]
+pub struct GroupTest {
+    /// Mean over subjects.
+    pub mean: Vec<f64>,
+    /// One-sample t, mean / (sd / sqrt(n)), sd with n - 1.
+    pub t: Vec<f64>,
+    /// p of one voxel, by permutation.
+    pub p: Vec<f64>,
+    /// p of one voxel, by Student's t with n - 1 degrees of freedom.
+    pub p_parametric: Vec<f64>,
+    /// p corrected by the largest t.
+    pub p_fwe: Vec<f64>,
+    /// [`correction::benjamini_hochberg`] of `p`.
+    pub q: Vec<f64>,
+    /// The largest t of every permutation.
+    pub null: MaxNull,
+    /// With `cluster_p`.
+    pub clusters: Option<ClusterTest>,
+    /// With `tfce`.
+    pub tfce: Option<TfceTest>,
+    /// Sign flips made.
+    pub n_permutations: usize,
+    /// Whether they are all there are.
+    pub exhaustive: bool,
+    /// Voxels left out: too few finite values, or no variation.
+    pub n_left_out: usize,
+}
+
+/// Clusters beyond the cluster-forming threshold, largest first.
+#[derive(Debug, Clone)]
+pub struct ClusterTest {
+    /// The threshold on |t|.
+    pub threshold: f64,
+    /// Cluster of every voxel, from 1; 0: none.
+    pub labels: Vec<u32>,
+    /// The clusters.
+    pub clusters: Vec<Cluster>,
+    /// Corrected p of each by the largest size.
+    pub p_size: Vec<f64>,
+    /// Corrected p of each by the largest mass.
+    pub p_mass: Vec<f64>,
+}
+
+impl ClusterTest {
+    /// A cluster's value at each of its voxels, 1 elsewhere: the map of corrected p.
+    pub fn p_map(&self, p_of_cluster: &[f64]) -> Vec<f64> {
+        self.labels.iter().map(|&l| if l == 0 { 1.0 } else { p_of_cluster[l as usize - 1] }).collect()
+    }
+}
+
+/// The enhanced map and its corrected p.
+#[derive(Debug, Clone)]
+pub struct TfceTest {
+    pub values: Vec<f64>,
+    pub p_fwe: Vec<f64>,
+}
+
+/// Tests whether the mean map differs from zero.
+///
+/// # Shapes
+/// `maps`: n_subjects x n_voxels, NaN where a subject has no data; `neighbours`: of the n_voxels, needed for clusters and TFCE.
+/// `on_block` is told the number of permutations done, after each block; its error stops the test.
+///
+/// # Errors
+/// [`Error::Invalid`] for fewer than 2 subjects, no voxel with enough finite values, an infinite value, clusters or TFCE without
+/// neighbours, neighbours of another mask, or a `cluster_p` outside 0..0.5; and what `on_block` returns.
+///
+/// # Source
+/// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002); Winkler et al., NeuroImage 92:381 (2014). t, TFCE (see [`Tfce`]), cluster
+/// size and mass are those of nilearn's `permuted_ols` on an intercept.
+pub fn one_sample(
+    maps: ArrayView2<'_, f64>,
+    neighbours: Option<&Neighbours>,
+    options: &GroupOptions,
+    mut on_block: impl FnMut(usize) -> Result<()>,
+) -> Result<GroupTest> {
+    check(maps, neighbours, options)?;
+    let sample = Sample::new(maps, options.min_subjects.unwrap_or(maps.nrows()).max(2))?;
+    let flips = Flips::new(maps.nrows(), options.n_permutations, options.seed);
+    let threshold = options.cluster_p.map(|p| sample.threshold(p, options.tail));
+    let observed =
+        sample.t(sample.sums(&Array2::from_elem((1, maps.nrows()), 1.0)).row(0).as_slice().expect("one row"));
+    let mut null = Null::new(sample.n_voxels());
+    for start in (0..flips.len()).step_by(BLOCK) {
+        let signs = flips.block(start..(start + BLOCK).min(flips.len()));
+        null.add(&sample, &signs, &observed, threshold, neighbours, options);
+        on_block(start + signs.nrows())?;
+    }
+    Ok(null.finish(&sample, observed, threshold, neighbours, options, &flips))
+}
+
+/// Tests whether two sets of maps of the same subjects differ: [`one_sample`] of the differences `a - b`.
+///
+/// # Errors
+/// As [`one_sample`]; also when the two sets differ in shape.
+pub fn paired(
+    a: ArrayView2<'_, f64>,
+    b: ArrayView2<'_, f64>,
+    neighbours: Option<&Neighbours>,
+    options: &GroupOptions,
+    on_block: impl FnMut(usize) -> Result<()>,
+) -> Result<GroupTest> {
+    if a.dim() != b.dim() {
+        let found = format!("{:?} and {:?}", a.dim(), b.dim());
+        return Err(Error::invalid("paired test", "two sets of the same subjects and voxels", found, ""));
+    }
+    one_sample((&a - &b).view(), neighbours, options, on_block)
+}
+
+fn check(maps: ArrayView2<'_, f64>, neighbours: Option<&Neighbours>, options: &GroupOptions) -> Result<()> {
+    let (n_subjects, n_voxels) = maps.dim();
+    let invalid = |expected: &str, found: String, hint: &str| Err(Error::invalid("group test", expected, found, hint));
+    if n_subjects < 2 {
+        return invalid(
+            "2 subjects or more",
+            format!("{n_subjects}"),
+            "a single subject is tested by relabelling conditions",
+        );
+    }
+    if maps.iter().any(|v| v.is_infinite()) {
+        return invalid("finite values, or NaN where there are none", "infinity".into(), "check the maps");
+    }
+    if let Some(p) = options.cluster_p.filter(|p| !(*p > 0.0 && *p < 0.5)) {
+        return invalid("a cluster-forming p between 0 and 0.5", format!("{p}"), "0.001 is usual");
+    }
+    match neighbours {
+        None if options.cluster_p.is_some() || options.tfce.is_some() => {
+            invalid("neighbours for clusters and TFCE", "none".into(), "")
+        }
+        Some(near) if near.n_voxels() != n_voxels => {
+            invalid("neighbours of the maps' mask", format!("{n_voxels} voxels and {}", near.n_voxels()), "")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The subjects' maps, ready to be flipped: flips change sums, not sums of squares.
+struct Sample {
+    /// n_subjects x n_voxels, 0 where there is no value.
+    values: Array2<f64>,
+    sum_of_squares: Vec<f64>,
+    /// Subjects with a value; 0 for a voxel that is left out.
+    n: Vec<f64>,
+}
+
+impl Sample {
+    fn new(maps: ArrayView2<'_, f64>, min_subjects: usize) -> Result<Self> {
+        let mut values = maps.mapv(|v| if v.is_nan() { 0.0 } else { v });
+        let sum_of_squares: Vec<f64> = values.axis_iter(Axis(1)).map(|x| x.iter().map(|v| v * v).sum()).collect();
+        let sums = values.sum_axis(Axis(0));
+        let mut n: Vec<f64> =
+            maps.axis_iter(Axis(1)).map(|x| x.iter().filter(|v| !v.is_nan()).count() as f64).collect();
+        for (v, n) in n.iter_mut().enumerate() {
+            let deviation = sum_of_squares[v] - sums[v] * sums[v] / n.max(1.0);
+            if *n < min_subjects as f64 || deviation <= CONSTANT * sum_of_squares[v] {
+                *n = 0.0;
+                values.column_mut(v).fill(0.0);
+            }
+        }
+        if n.iter().all(|&n| n == 0.0) {
+            let expected = format!("a voxel with {min_subjects} finite, varying values");
+            return Err(Error::invalid("group test", expected, "none", "check that the maps are of one mask"));
+        }
+        Ok(Self { values, sum_of_squares, n })
+    }
+
+    fn n_voxels(&self) -> usize {
+        self.n.len()
+    }
+
+    /// signs (n_flips x n_subjects) x values.
+    fn sums(&self, signs: &Array2<f64>) -> Array2<f64> {
+        signs.dot(&self.values)
+    }
+
+    /// t of sums: sum / sqrt(n (sum of squares - sum^2 / n) / (n - 1)).
+    fn t(&self, sums: &[f64]) -> Vec<f64> {
+        let voxels = sums.iter().zip(&self.sum_of_squares).zip(&self.n);
+        let t = |((&sum, &squares), &n): ((&f64, &f64), &f64)| {
+            if n == 0.0 {
+                return f64::NAN;
+            }
+            // A flip may make the subjects agree: t is then as large as the arithmetic can tell.
+            let deviation = (squares - sum * sum / n).max(CONSTANT * squares);
+            sum / (n * deviation / (n - 1.0)).sqrt()
+        };
+        voxels.map(t).collect()
+    }
+
+    /// |t| that one voxel exceeds with probability `p`, at the degrees of freedom that most voxels have.
+    fn threshold(&self, p: f64, tail: Tail) -> f64 {
+        let n = self.n.iter().copied().fold(0.0, f64::max);
+        t_isf(if tail == Tail::TwoSided { p / 2.0 } else { p }, n - 1.0)
+    }
+
+    fn p_parametric(&self, t: &[f64], tail: Tail) -> Vec<f64> {
+        let sides = if tail == Tail::TwoSided { 2.0 } else { 1.0 };
+        t.iter().zip(&self.n).map(|(&t, n)| sides * t_sf(extremeness(t, tail), n - 1.0)).collect()
+    }
+}
+
+/// Rows of +1 and -1.
+struct Flips {
+    n_subjects: usize,
+    n_flips: usize,
+    seed: u64,
+    exhaustive: bool,
+}
+
+impl Flips {
+    fn new(n_subjects: usize, n_permutations: usize, seed: u64) -> Self {
+        let all =
+            u32::try_from(n_subjects).ok().and_then(|n| 1usize.checked_shl(n)).filter(|all| *all <= n_permutations);
+        Self { n_subjects, n_flips: all.unwrap_or(n_permutations), seed, exhaustive: all.is_some() }
+    }
+
+    fn len(&self) -> usize {
+        self.n_flips
+    }
+
+    /// Random flip k: bit s % 64 of draw s / 64 of `rng::stream(seed, "sign flip", k)` for subject s. Exhaustive: bit s of k.
+    fn block(&self, range: std::ops::Range<usize>) -> Array2<f64> {
+        let mut signs = Array2::zeros((range.len(), self.n_subjects));
+        for (mut row, k) in signs.axis_iter_mut(Axis(0)).zip(range) {
+            let mut stream = rng::stream(self.seed, "sign flip", k as u64);
+            let mut bits = 0;
+            for (s, sign) in row.iter_mut().enumerate() {
+                if s % 64 == 0 {
+                    bits = if self.exhaustive { k as u64 } else { stream.bits() };
+                }
+                *sign = if bits >> (s % 64) & 1 == 0 { 1.0 } else { -1.0 };
+            }
+        }
+        signs
+    }
+}
+
+/// The extremes of one flipped map.
+struct Extremes {
+    t: f64,
+    size: f64,
+    mass: f64,
+    tfce: f64,
+}
+
+/// The null distributions so far.
+struct Null {
+    n_reached: Vec<u32>,
+    t: Vec<f64>,
+    size: Vec<f64>,
+    mass: Vec<f64>,
+    tfce: Vec<f64>,
+}
+
+impl Null {
+    fn new(n_voxels: usize) -> Self {
+        Self { n_reached: vec![0; n_voxels], t: vec![], size: vec![], mass: vec![], tfce: vec![] }
+    }
+
+    fn add(
+        &mut self,
+        sample: &Sample,
+        signs: &Array2<f64>,
+        observed: &[f64],
+        threshold: Option<f64>,
+        neighbours: Option<&Neighbours>,
+        options: &GroupOptions,
+    ) {
+        let sums = sample.sums(signs);
+        let rows: Vec<_> = sums.axis_iter(Axis(0)).collect();
+        let maps: Vec<Vec<f64>> =
+            rows.par_iter().map(|row| sample.t(row.as_slice().expect("rows of a product"))).collect();
+        let enhancer = || neighbours.zip(options.tfce).map(|(near, tfce)| Enhancer::new(near, tfce));
+        let extremes: Vec<Extremes> = maps
+            .par_iter()
+            .map_init(enhancer, |enhancer, map| {
+                let largest = |values: &[f64]| {
+                    values.iter().filter(|v| !v.is_nan()).fold(0.0, |m: f64, &v| m.max(extremeness(v, options.tail)))
+                };
+                let found = threshold.zip(neighbours).map(|(h, near)| clusters::clusters(map, h, options.tail, near).1);
+                let found = found.unwrap_or_default();
+                Extremes {
+                    t: map.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(extremeness(v, options.tail))),
+                    size: found.first().map_or(0.0, |c| c.size as f64),
+                    mass: found.iter().fold(0.0, |m, c| m.max(c.mass)),
+                    tfce: enhancer.as_mut().map_or(0.0, |e| largest(&e.enhance(map, options.tail))),
+                }
+            })
+            .collect();
+        for extreme in extremes {
+            self.t.push(extreme.t);
+            self.size.push(extreme.size);
+            self.mass.push(extreme.mass);
+            self.tfce.push(extreme.tfce);
+        }
+        self.n_reached.par_iter_mut().enumerate().for_each(|(v, n)| {
+            let own = extremeness(observed[v], options.tail);
+            let reached = |map: &&Vec<f64>| correction::reaches(extremeness(map[v], options.tail), own);
+            *n += maps.iter().filter(reached).count() as u32;
+        });
+    }
+
+    fn finish(
+        self,
+        sample: &Sample,
+        t: Vec<f64>,
+        threshold: Option<f64>,
+        neighbours: Option<&Neighbours>,
+        options: &GroupOptions,
+        flips: &Flips,
+    ) -> GroupTest {
+        let max_null = if flips.exhaustive { MaxNull::exhaustive } else { MaxNull::random };
+        let own = usize::from(!flips.exhaustive);
+        let p_of = |(n, t): (&u32, &f64)| match t.is_nan() {
+            true => f64::NAN,
+            false => (*n as usize + own) as f64 / (flips.len() + own).max(1) as f64,
+        };
+        let p: Vec<f64> = self.n_reached.iter().zip(&t).map(p_of).collect();
+        let null = max_null(self.t);
+        let cluster_test = threshold.zip(neighbours).map(|(threshold, near)| {
+            let (labels, clusters) = clusters::clusters(&t, threshold, options.tail, near);
+            let (sizes, masses) = (max_null(self.size), max_null(self.mass));
+            let p_size = clusters.iter().map(|c| sizes.p(c.size as f64)).collect();
+            let p_mass = clusters.iter().map(|c| masses.p(c.mass)).collect();
+            ClusterTest { threshold, labels, clusters, p_size, p_mass }
+        });
+        let tfce = options.tfce.zip(neighbours).map(|(tfce, near)| {
+            let values = Enhancer::new(near, tfce).enhance(&t, options.tail);
+            let p_fwe = max_null(self.tfce).p_map(&values, options.tail);
+            TfceTest { values, p_fwe }
+        });
+        let sums = sample.values.sum_axis(Axis(0));
+        let mean = sums.iter().zip(&sample.n).map(|(s, &n)| if n > 0.0 { s / n } else { f64::NAN }).collect();
+        GroupTest {
+            mean,
+            p_parametric: sample.p_parametric(&t, options.tail),
+            p_fwe: null.p_map(&t, options.tail),
+            q: correction::benjamini_hochberg(&p),
+            n_left_out: sample.n.iter().filter(|n| **n == 0.0).count(),
+            p,
+            t,
+            null,
+            clusters: cluster_test,
+            tfce,
+            n_permutations: flips.len(),
+            exhaustive: flips.exhaustive,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod tests;

@@ -1,0 +1,26 @@
+//! Statistics of maps and of RDMs: pure functions on arrays, no files.
+//!
+//! A map is one number a voxel of a mask, in the mask's order; several maps are the rows of a matrix (n_subjects x n_voxels,
+//! n_layers x n_voxels). What a voxel's neighbours are is said by [`neighbours::Neighbours`], so that the same functions serve
+//! volumes and surfaces.
+//!
+//! | question | module |
+//! |---|---|
+//! | betas of a time series | [`glm`] |
+//! | is the mean map of a group different from zero, do two sets of maps differ | [`group`], [`tfce`], [`clusters`] |
+//! | which tests of many may be called significant | [`correction`] |
+//! | how sure is a mean map | [`interval`] |
+//! | which layer is where, how much do layers overlap | [`layers`], [`overlap`] |
+//! | which model RDM explains a set of RDMs best, and how well could any | [`inference`] |
+
+pub mod clusters;
+pub mod correction;
+pub mod distributions;
+pub mod glm;
+pub mod group;
+pub mod inference;
+pub mod interval;
+pub mod layers;
+pub mod neighbours;
+pub mod overlap;
+pub mod tfce;

@@ -1,0 +1,73 @@
+//! What the report says about maps of the brain.
+
+use super::html::Page;
+use super::run::Figures;
+use super::sections::{text_of, values, words};
+use serde_json::{Map, Value};
+
+type Results = Map<String, Value>;
+
+/// Results that have a table of their own.
+const PLACED: [&str; 4] = ["layers", "rois", "overlap", "reliability"];
+
+fn table(page: &mut Page, rows: &[Value], columns: &[&str]) {
+    let present: Vec<&&str> = columns.iter().filter(|c| rows.iter().any(|r| !r[**c].is_null())).collect();
+    let header: Vec<String> = present.iter().map(|c| words(c)).collect();
+    let cells: Vec<Vec<String>> = rows.iter().map(|row| present.iter().map(|c| text_of(&row[**c])).collect()).collect();
+    page.table(&header.iter().map(String::as_str).collect::<Vec<_>>(), &cells);
+}
+
+fn list<'a>(results: &'a Results, key: &str) -> &'a [Value] {
+    results.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+pub(super) fn map(page: &mut Page, results: &Results, figures: &mut Figures) {
+    values(page, "Run", results.iter().filter(|(k, v)| !PLACED.contains(&k.as_str()) && !v.is_null()));
+    page.section("Layers");
+    if results.get("residual").and_then(Value::as_str).is_some_and(|r| r != "none") {
+        page.text("The published description of the residual method is one sentence; this variant is a reconstruction from it. \"kept sd\" is the share of a fingerprint's standard deviation that the variant leaves.");
+    }
+    let columns = ["name", "max", "mean", "n_significant", "n_clusters", "peak_mm", "vif", "residual_sd", "kept_sd"];
+    table(page, list(results, "layers"), &columns);
+    if figures.has_prefix("slices") {
+        page.section("Maps");
+        figures.show_all(page, "slices", "Comparison of the RDM around each voxel with each layer's fingerprint, over the mean of the betas (or the background image); left is left. Where there is a test, places that are not significant are pale, and significant ones have an edge.");
+        figures.show_all(
+            page,
+            "glass",
+            "The value furthest from zero along each line of sight; of significant places, where there is a test.",
+        );
+    }
+    if figures.has("winner") {
+        page.section("Which layer is where");
+        figures.show(page, "winner", "The layer with the largest value among the significant ones.");
+        figures.show(
+            page,
+            "layers_per_voxel",
+            "How many layers are significant at a place: a selective mapping has one.",
+        );
+    }
+    if list(results, "rois").is_empty() {
+        if let Some(overlap) = results.get("overlap").and_then(Value::as_object) {
+            values(page, "Overlap", overlap.iter().filter(|(_, v)| !v.is_null()));
+        }
+    } else {
+        page.section("Regions");
+        let columns = ["name", "best_layer", "voxels", "subjects", "ceiling"];
+        table(page, list(results, "rois"), &columns);
+        figures.show_all(page, "region_", "Comparison of the region's RDM with each layer. Bars: mean over subjects and its standard error; dashed: noise ceiling.");
+        figures.show(page, "regions", "All regions and layers.");
+    }
+    for (stem, caption) in [
+        ("map_correlation", "Correlation over voxels of the unthresholded maps of two layers."),
+        ("dice", "Dice overlap of the significant voxels of two layers."),
+        (
+            "fingerprint_similarity",
+            "Similarity of the fingerprints themselves: what the maps cannot tell apart if it is high.",
+        ),
+    ] {
+        if figures.has(stem) {
+            figures.show(page, stem, caption);
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The job `map` on brains that the tests make: what it finds, what it writes, and what it refuses.
+
+use ndarray::{Array2, Axis};
+use orthoscope::data::{Affine, Betas, Grid, Mask, Volume};
+use orthoscope::io::nifti::{Space, read_volume, write_series, write_volume};
+use orthoscope::job::map::{Config, run};
+use orthoscope::job::{Common, ProgressStyle};
+use orthoscope::mapping::dissimilarity::Folds;
+use orthoscope::mapping::noise::Noise;
+use orthoscope::mapping::sphere::Unit;
+use orthoscope::mapping::*;
+use orthoscope::math::stats;
+use orthoscope::rdm::files::rdms_npz;
+use orthoscope::rdm::measure::rdm;
+use orthoscope::rdm::{Measure, Rdm};
+use orthoscope::rng;
+use std::path::{Path, PathBuf};
+
+const N: usize = 12;
+const RUNS: usize = 4;
+
+/// A cube of 10 voxels: layer 1 in its left half, layer 2 in its right half.
+struct Brain {
+    dir: tempfile::TempDir,
+    grid: Grid,
+    names: Vec<String>,
+}
+
+fn names(n: usize) -> Vec<String> {
+    (1..=n).map(|i| format!("image{i:02}")).collect()
+}
+
+/// Units of a layer: n x 40, the mean of each image's 0.
+fn units(layer: u64) -> Array2<f32> {
+    let mut draw = rng::stream(11, "map test layers", layer);
+    let units = Array2::from_shape_simple_fn((N, 40), || draw.normal() as f32);
+    &units - &units.mean_axis(Axis(1)).unwrap().insert_axis(Axis(1))
+}
+
+impl Brain {
+    fn new() -> Self {
+        let affine = Affine([[-3.0, 0.0, 0.0, 40.0], [0.0, 3.0, 0.0, -50.0], [0.0, 0.0, 3.0, -20.0]]);
+        let brain = Self { dir: tempfile::tempdir().unwrap(), grid: Grid { shape: [10; 3], affine }, names: names(N) };
+        let mask: Vec<f32> = (0..1000).map(|v| f32::from(u8::from(brain.grid.voxel(v)[2] > 0))).collect();
+        write_volume(&brain.at("mask.nii.gz"), &Volume::new(brain.grid, mask).unwrap(), Space::Mni).unwrap();
+        for run in 0..RUNS {
+            brain.write_run(run, |_, _, value| value);
+            brain.write_labels(run, &brain.names);
+        }
+        let layers: Vec<(String, Rdm)> = (0..3)
+            .map(|l| (format!("layer{l}"), rdm(units(l).view(), Measure::Correlation, brain.names.clone()).unwrap()))
+            .collect();
+        rdms_npz(&layers).unwrap().write(&brain.at("rdms.npz")).unwrap();
+        std::fs::write(brain.at("conditions.txt"), format!("condition\n{}\n", brain.names.join("\n"))).unwrap();
+        brain
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Every voxel mixes the units of its half's layer, with noise; `change` may alter (condition, voxel, value).
+    fn write_run(&self, run: usize, change: impl Fn(usize, usize, f32) -> f32) {
+        let mut draw = rng::stream(13, "map test mixing", 0);
+        let mixing = Array2::from_shape_simple_fn((40, 1000), || draw.normal() as f32 / 40f32.sqrt());
+        let layers = [units(1).dot(&mixing), units(2).dot(&mixing)];
+        let volumes: Vec<Vec<f32>> = (0..N)
+            .map(|c| {
+                let mut noise = rng::stream(12, "map test noise", (run * N + c) as u64);
+                (0..1000)
+                    .map(|v| {
+                        let half = usize::from(self.grid.voxel(v)[0] < 5);
+                        change(c, v, layers[half][[c, v]] + 0.5 * noise.normal() as f32 + 5.0)
+                    })
+                    .collect()
+            })
+            .collect();
+        let views: Vec<&[f32]> = volumes.iter().map(Vec::as_slice).collect();
+        let path = self.at(&format!("sub-1_run-{run}_betas.nii.gz"));
+        write_series(&path, &self.grid, &views, None, Space::Mni).unwrap();
+    }
+
+    fn write_labels(&self, run: usize, conditions: &[String]) {
+        let rows: Vec<String> = conditions.iter().map(|c| format!("0\t1\t{c}")).collect();
+        let text = format!("onset\tduration\ttrial_type\n{}\n", rows.join("\n"));
+        std::fs::write(self.at(&format!("run-{run}_events.tsv")), text).unwrap();
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.betas.files = (0..RUNS).map(|r| self.at(&format!("sub-1_run-{r}_betas.nii.gz"))).collect();
+        config.betas.labels = (0..RUNS).map(|r| self.at(&format!("run-{r}_events.tsv"))).collect();
+        config.betas.mask = Some(self.at("mask.nii.gz"));
+        config.fingerprints.files = vec![self.at("rdms.npz")];
+        config.fingerprints.conditions = Some(self.at("conditions.txt"));
+        config.sphere.radius = 2.0;
+        config.sphere.unit = Unit::Voxels;
+        config.test.n_permutations = 199;
+        config
+    }
+
+    fn common(&self, out: &str) -> Common {
+        Common { out: self.at(out), progress: ProgressStyle::None, quiet: true, ..Common::default() }
+    }
+
+    fn run(&self, config: Config, out: &str) -> Result<serde_json::Value, orthoscope::Error> {
+        run(config, &self.common(out))
+    }
+
+    fn refused(&self, config: Config, words: &[&str]) {
+        let error = self.run(config, "refused").unwrap_err();
+        let text = error.to_string();
+        assert!(words.iter().all(|w| text.contains(w)), "{text}");
+        assert_eq!(error.exit_code(), 2, "{text}");
+        assert!(!self.at("refused").exists(), "nothing was written");
+    }
+}
+
+fn map_file(brain: &Brain, out: &str, name: &str) -> Volume {
+    read_volume(&brain.at(out).join("arrays").join(name)).unwrap()
+}
+
+#[test]
+fn each_half_of_a_brain_gets_its_layer() {
+    let brain = Brain::new();
+    let results = brain.run(brain.config(), "out").unwrap();
+    assert_eq!((results["n_centres"].as_u64(), results["n_layers"].as_u64()), (Some(900), Some(3)));
+    let winner = map_file(&brain, "out", "desc-winner_dseg.nii.gz");
+    let (mut right, mut wrong) = (0, 0);
+    for v in 0..1000 {
+        let [i, _, k] = brain.grid.voxel(v);
+        if k > 0 && (i <= 2 || i >= 7) {
+            let expected = if i < 5 { 3.0 } else { 2.0 };
+            *(if winner.values()[v] == expected { &mut right } else { &mut wrong }) += 1;
+        }
+    }
+    assert!(right > 20 * wrong.max(1), "{right} right, {wrong} wrong");
+    let other = map_file(&brain, "out", "desc-layer0_stat-spearman_statmap.nii.gz");
+    let own = map_file(&brain, "out", "desc-layer2_stat-spearman_statmap.nii.gz");
+    let mean = |map: &Volume| map.values().iter().filter(|v| v.is_finite()).sum::<f32>() / 900.0;
+    assert!(mean(&own) > 0.2 && mean(&other).abs() < 0.2, "{} {}", mean(&own), mean(&other));
+    assert!(own.grid().same(&brain.grid), "the input's geometry");
+    assert!(own.values()[0].is_nan(), "outside the mask");
+    let counts = map_file(&brain, "out", "desc-searchlight_stat-nvoxels_statmap.nii.gz");
+    assert_eq!(counts.at([5, 5, 5]), 33.0);
+    for file in ["arrays/overlap.npz", "arrays/clusters.tsv", "figures/slices.png", "figures/glass.png", "report.html"]
+    {
+        assert!(brain.at("out").join(file).exists(), "{file}");
+    }
+    let clusters = orthoscope::io::tsv::read(&brain.at("out/arrays/clusters.tsv")).unwrap();
+    let row = clusters.rows.iter().find(|row| row[0] == "layer1").expect("layer1 is somewhere");
+    let x: f64 = row[5].parse().unwrap();
+    assert!(x < 40.0 - 3.0 * 4.5, "layer 1 is where i is large, x is small: {x}");
+    // The same bytes again, whatever the number of threads.
+    let again = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    again.install(|| brain.run(brain.config(), "again")).unwrap();
+    for name in ["desc-layer1_stat-spearman_statmap.nii.gz", "desc-layer1_stat-pcorrected_statmap.nii.gz"] {
+        let bytes = |out: &str| std::fs::read(brain.at(out).join("arrays").join(name)).unwrap();
+        assert_eq!(bytes("out"), bytes("again"), "{name}");
+    }
+}
+
+#[test]
+fn every_measure_and_residual_runs() {
+    let brain = Brain::new();
+    let mut n = 0;
+    for (dissimilarity, statistic, residual) in [
+        (Dissimilarity::Crossnobis, Statistic::CosineCov, Residual::None),
+        (Dissimilarity::Mahalanobis, Statistic::Pearson, Residual::Partial),
+        (Dissimilarity::Euclidean, Statistic::Ols, Residual::None),
+        (Dissimilarity::Cosine, Statistic::Nnls, Residual::UniqueVariance),
+        (Dissimilarity::Correlation, Statistic::KendallTauA, Residual::None),
+        (Dissimilarity::Correlation, Statistic::CorrCov, Residual::Symmetric),
+    ] {
+        n += 1;
+        let mut config = brain.config();
+        (config.dissimilarity, config.statistic, config.residual) = (dissimilarity, statistic, residual);
+        config.sphere.radius = 1.0;
+        config.sphere.min_voxels = 5;
+        config.test.n_permutations = 19;
+        config.test.alpha = 0.2;
+        let results = brain.run(config, &format!("out{n}")).unwrap();
+        let at = |l: usize| results["layers"][l]["mean"].as_f64().unwrap();
+        assert!(at(1) > at(0) && at(2) > at(0), "{dissimilarity} {statistic} {residual}: {}", results["layers"]);
+    }
+}
+
+#[test]
+fn many_conditions_in_32_bits_are_what_they_are_in_64() {
+    let grid = Grid { shape: [9; 3], affine: Affine::scaling([2.0; 3]) };
+    let mask = Mask::from_fn(grid, |v| v % 11 != 3).unwrap();
+    let n = 70;
+    let mut draw = rng::stream(21, "map test many", 0);
+    // Far from zero, and higher from place to place.
+    let patterns =
+        Array2::from_shape_fn((n, mask.n_voxels()), |(_, v)| 300.0 + 0.02 * v as f32 + 5.0 * draw.normal() as f32);
+    let betas = Betas::new(patterns.clone(), &names(n), &vec!["1".to_owned(); n]).unwrap();
+    let values: Vec<f64> = (0..n * (n - 1) / 2).map(|_| draw.uniform()).collect();
+    let model = Rdm::new(Measure::Given, values, names(n)).unwrap();
+    let sphere = Sphere { radius: 3.0, unit: Unit::Voxels, ..Sphere::default() };
+    let spheres = Neighbourhoods::new(&mask, None, sphere).unwrap();
+    for (dissimilarity, measure, scaled) in [
+        (Dissimilarity::Correlation, Measure::Correlation, false),
+        (Dissimilarity::Cosine, Measure::Cosine, false),
+        (Dissimilarity::Euclidean, Measure::SquaredEuclidean, true),
+    ] {
+        let laid_out = Patterns::new(&betas, Measurement { dissimilarity, ..Measurement::default() }).unwrap();
+        for statistic in [Statistic::Spearman, Statistic::Pearson] {
+            let layers = [("model".to_owned(), model.clone())];
+            let comparator = Comparator::new(&layers, statistic, Residual::None).unwrap();
+            let maps = searchlight(&laid_out, &comparator, &spheres, &|_| true).unwrap();
+            let mut voxels = Vec::new();
+            for (place, &centre) in spheres.centres().iter().enumerate().step_by(37) {
+                spheres.voxels(centre, &mut voxels);
+                let which: Vec<usize> = voxels.iter().map(|&v| v as usize).collect();
+                let exact = rdm(patterns.select(Axis(1), &which).view(), measure, names(n)).unwrap();
+                let divided: Vec<f64> =
+                    exact.values().iter().map(|v| if scaled { v / which.len() as f64 } else { *v }).collect();
+                let expected = match statistic {
+                    Statistic::Spearman => stats::spearman(&divided, model.values()),
+                    _ => stats::pearson(&divided, model.values()),
+                };
+                let found = f64::from(maps.values[[0, place]]);
+                // Cosines of patterns that are nearly parallel differ in the last digits of 32 bits only.
+                let enough = if dissimilarity == Dissimilarity::Cosine { 5e-3 } else { 1e-5 };
+                assert!((found - expected).abs() < enough, "{dissimilarity} {statistic}: {found} is not {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn crossnobis_has_mean_zero_where_nothing_differs() {
+    let (n, n_runs, n_voxels) = (6, 5, 40);
+    let conditions: Vec<String> = (0..n_runs * n).map(|s| format!("c{}", s % n)).collect();
+    let runs: Vec<String> = (0..n_runs * n).map(|s| format!("r{}", s / n)).collect();
+    for (folds, noises) in [
+        (Folds::Runs, vec![Noise::Identity, Noise::Diagonal, Noise::ShrinkageDiag, Noise::ShrinkageEye]),
+        (Folds::Pairs, vec![Noise::Identity]),
+    ] {
+        for noise in noises {
+            let mut values: Vec<f64> = Vec::new();
+            for brain in 0..400 {
+                let mut draw = rng::stream(31, "map test null", brain);
+                let patterns = Array2::from_shape_simple_fn((n_runs * n, n_voxels), || draw.normal() as f32);
+                let betas = Betas::new(patterns, &conditions, &runs).unwrap();
+                let measurement =
+                    Measurement { dissimilarity: Dissimilarity::Crossnobis, noise, folds, ..Measurement::default() };
+                let laid_out = Patterns::new(&betas, measurement).unwrap();
+                let voxels: Vec<u32> = (0..n_voxels as u32).collect();
+                let rdm = laid_out.rdm(&voxels, false, &mut Default::default()).unwrap().to_vec();
+                values.push(stats::mean(&rdm));
+            }
+            let (mean, error) = (stats::mean(&values), stats::sd(&values, 1) / 20.0);
+            assert!(mean.abs() < 3.5 * error, "{folds:?} {noise:?}: {mean} with a standard error of {error}");
+        }
+    }
+}
+
+#[test]
+fn bad_input_is_refused_before_anything_is_written() {
+    let brain = Brain::new();
+    // A mask on another grid.
+    let moved = Grid { affine: Affine::scaling([3.0; 3]), ..brain.grid };
+    write_volume(&brain.at("moved.nii.gz"), &Volume::filled(moved, 1.0), Space::Mni).unwrap();
+    let mut config = brain.config();
+    config.betas.mask = Some(brain.at("moved.nii.gz"));
+    brain.refused(config, &["--mask: expected the grid 10 x 10 x 10", "-3 0 0 40", "found 10 x 10 x 10", "3 0 0 0"]);
+    // A label missing in one run.
+    brain.write_labels(2, &brain.names[..N - 1]);
+    brain.refused(brain.config(), &["run-2_events.tsv", "12 rows, one for each volume, found 11"]);
+    // A condition with one volume only where cross-validation needs two.
+    let mut config = brain.config();
+    config.dissimilarity = Dissimilarity::Crossnobis;
+    for run in 0..RUNS {
+        let mut labels = brain.names.clone();
+        if run > 0 {
+            labels[N - 1] = labels[0].clone();
+        }
+        brain.write_labels(run, &labels);
+    }
+    brain.refused(config, &["every condition in at least 2 runs", "`image12` in 1 of 4 runs"]);
+    // Fewer than three conditions.
+    let two: Vec<String> = (0..N).map(|c| brain.names[c % 2].clone()).collect();
+    (0..RUNS).for_each(|run| brain.write_labels(run, &two));
+    brain.refused(brain.config(), &["at least 3 conditions, found 2"]);
+    // Fingerprints of another image set.
+    (0..RUNS).for_each(|run| brain.write_labels(run, &brain.names));
+    let other: Vec<String> = (0..N).map(|c| format!("photo{c}")).collect();
+    std::fs::write(brain.at("conditions.txt"), format!("condition\n{}\n", other.join("\n"))).unwrap();
+    brain.refused(
+        brain.config(),
+        &["--fingerprints", "the betas' 12 conditions", "`photo0`", "without 12 of them: `image01`"],
+    );
+    std::fs::write(brain.at("conditions.txt"), format!("condition\n{}\n", brain.names.join("\n"))).unwrap();
+    // A truncated file.
+    let path = brain.at("sub-1_run-1_betas.nii.gz");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    brain.refused(brain.config(), &["sub-1_run-1_betas.nii.gz", "the end of the file within volume"]);
+    std::fs::write(&path, &whole).unwrap();
+    // Too few relabellings to be significant.
+    let mut config = brain.config();
+    config.test.n_permutations = 9;
+    brain.refused(config, &["--permutations", "p of at least 0.1"]);
+    // Spheres that never have enough voxels.
+    let mut config = brain.config();
+    config.sphere.min_voxels = 40;
+    brain.refused(config, &["a centre with at least 40 voxels", "found 33 at most"]);
+    // A residual method that goes with no inner product.
+    let mut config = brain.config();
+    (config.statistic, config.residual) = (Statistic::KendallTauA, Residual::SemiPartial);
+    brain.refused(config, &["--residual", "semi_partial with kendall_tau_a"]);
+}
+
+#[test]
+fn holes_and_constant_patterns_are_counted() {
+    let brain = Brain::new();
+    let corner = |v: usize| brain.grid.voxel(v).iter().all(|&c| c > 5);
+    // A corner of NaN in one run, and image 3 the same in every voxel of another corner.
+    brain.write_run(1, |_, v, value| if corner(v) { f32::NAN } else { value });
+    let flat = |c: usize, v: usize, value: f32| {
+        if c == 2 && brain.grid.voxel(v).iter().all(|&c| c < 6) { 4.0 } else { value }
+    };
+    [0, 2, 3].into_iter().for_each(|run| brain.write_run(run, flat));
+    brain.write_run(1, |c, v, value| if corner(v) { f32::NAN } else { flat(c, v, value) });
+    let mut config = brain.config();
+    config.test.n_permutations = 0;
+    let results = brain.run(config, "out").unwrap();
+    assert_eq!(results["n_voxels_dropped"].as_u64(), Some(64));
+    assert_eq!(results["n_voxels"].as_u64(), Some(900 - 64));
+    assert!(results["n_centres_undefined"].as_u64().unwrap() > 0, "{results}");
+    let map = map_file(&brain, "out", "desc-layer1_stat-spearman_statmap.nii.gz");
+    assert!(map.at([8, 8, 8]).is_nan() && map.at([2, 2, 3]).is_nan() && map.at([8, 2, 8]).is_finite());
+    let manifest = std::fs::read_to_string(brain.at("out/manifest.json")).unwrap();
+    assert!(manifest.contains("64 voxels of the mask hold NaN") && manifest.contains("have no RDM"), "{manifest}");
+    // Nothing but holes.
+    (0..RUNS).for_each(|run| brain.write_run(run, |_, _, _| f32::NAN));
+    brain.refused(brain.config(), &["voxels with numbers", "NaN or infinity in all 900"]);
+}
+
+#[test]
+fn regions_of_patterns_and_of_rdms() {
+    let brain = Brain::new();
+    // A label image.
+    let labels: Vec<f32> = (0..1000).map(|v| if brain.grid.voxel(v)[0] < 5 { 7.0 } else { 9.0 }).collect();
+    write_volume(&brain.at("rois.nii.gz"), &Volume::new(brain.grid, labels).unwrap(), Space::Mni).unwrap();
+    let mut config = brain.config();
+    config.regions.image = Some(brain.at("rois.nii.gz"));
+    let results = brain.run(config, "rois").unwrap();
+    let best: Vec<&str> = (0..2).map(|r| results["rois"][r]["best_layer"].as_str().unwrap()).collect();
+    assert_eq!(best, ["layer2", "layer1"]);
+    assert!(results["rois"][0]["ceiling"]["upper"].as_f64().unwrap() > 0.8);
+    // RDMs of subjects.
+    let own = rdm(units(1).view(), Measure::Correlation, brain.names.clone()).unwrap().square();
+    let mut noise = rng::stream(3, "map test subjects", 0);
+    let mut subjects = ndarray::Array3::<f64>::zeros((5, N, N));
+    for mut subject in subjects.outer_iter_mut() {
+        for i in 0..N {
+            for j in i + 1..N {
+                let value = own[[i, j]] + 0.2 * noise.normal();
+                subject[[i, j]] = value;
+                subject[[j, i]] = value;
+            }
+        }
+    }
+    orthoscope::io::npy::write(&brain.at("it.npy"), &subjects).unwrap();
+    let mut config = brain.config();
+    config.betas = Default::default();
+    config.regions.rdms = vec![brain.at("it.npy")];
+    let results = brain.run(config, "rdms").unwrap();
+    let roi = &results["rois"][0];
+    assert_eq!((roi["name"].as_str(), roi["subjects"].as_u64()), (Some("it"), Some(5)));
+    assert_eq!(roi["best_layer"].as_str(), Some("layer1"));
+    assert!(roi["p"][1].as_f64().unwrap() <= 0.01 && roi["p"][0].as_f64().unwrap() > 0.01, "{roi}");
+    assert!(roi["ceiling"]["lower"].as_f64().unwrap() < roi["ceiling"]["upper"].as_f64().unwrap());
+    assert!(Path::new(&brain.at("rdms/figures/region_01.png")).exists());
+}

@@ -1,0 +1,64 @@
+"""Betas written by nibabel, mapped by the program, and its maps opened by nibabel.
+
+    python tests/cross_reader_map.py PROGRAM FOLDER      (numpy, scipy, nibabel)
+
+The betas are scaled 16-bit integers on an oblique grid, big-endian in one of two runs. The Pearson map of one layer is computed again
+from what nibabel reads. Ends with exit code 1 when something differs.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy.spatial.distance import pdist
+
+program, folder = sys.argv[1], Path(sys.argv[2])
+folder.mkdir(parents=True, exist_ok=True)
+rng = np.random.default_rng(5)
+shape, n = (7, 6, 5), 10
+turn = np.deg2rad(20)
+affine = np.array([[-3 * np.cos(turn), 3 * np.sin(turn), 0, 40], [3 * np.sin(turn), 3 * np.cos(turn), 0, -30], [0, 0, 4, -20], [0, 0, 0, 1]])
+names = [f"image{i + 1}" for i in range(n)]
+for run, endianness in enumerate("<>"):
+    image = nib.Nifti1Image(rng.standard_normal((*shape, n)), affine, nib.Nifti1Header(endianness=endianness))
+    image.set_data_dtype(np.dtype(endianness + "i2"))
+    image.to_filename(folder / f"sub-1_run-{run + 1}_betas.nii.gz")
+    (folder / f"run-{run + 1}.tsv").write_text("\n".join(["condition", *names]) + "\n")
+mask = rng.random(shape) < 0.9
+nib.Nifti2Image(mask.astype("u1"), affine).to_filename(folder / "mask.nii.gz")
+layers = {"a": rng.random(n * (n - 1) // 2), "b": rng.random(n * (n - 1) // 2)}
+np.savez(folder / "rdms.npz", **layers)
+(folder / "conditions.txt").write_text("\n".join(["condition", *names]) + "\n")
+command = [program, "map", "--mask", folder / "mask.nii.gz", "--fingerprints", folder / "rdms.npz", "--fingerprint-conditions", folder / "conditions.txt"]
+for run in (1, 2):
+    command += ["--betas", folder / f"sub-1_run-{run}_betas.nii.gz", "--labels", folder / f"run-{run}.tsv"]
+command += ["--statistic", "pearson", "--radius", "6", "--min-voxels", "5", "--permutations", "99", "--progress", "none", "--quiet", "--out", folder / "run"]
+subprocess.run([str(c) for c in command], check=True)
+
+failures = 0
+arrays = folder / "run" / "arrays"
+for path in sorted(arrays.glob("*.nii.gz")):
+    image = nib.load(path)
+    same = image.shape == shape and np.allclose(image.affine, affine, atol=1e-4) and np.allclose(image.get_qform(), affine, atol=1e-3)
+    finite = np.isfinite(np.asarray(image.dataobj)[mask]).mean()
+    if not same or finite < 0.5:
+        print(f"{path}: another grid, or no numbers in the mask ({finite:.2f})")
+        failures += 1
+betas = np.mean([nib.load(folder / f"sub-1_run-{r}_betas.nii.gz").get_fdata() for r in (1, 2)], 0)
+voxels = np.argwhere(mask)
+mm = voxels @ affine[:3, :3].T
+found = nib.load(arrays / "desc-a_stat-pearson_statmap.nii.gz").get_fdata()
+counts = np.asarray(nib.load(arrays / "desc-searchlight_stat-nvoxels_statmap.nii.gz").dataobj)
+worst = 0.0
+for centre, at in zip(voxels, mm):
+    near = voxels[np.linalg.norm(mm - at, axis=1) <= 6 + 1e-9]
+    if len(near) < 5:
+        continue
+    failures += int(counts[tuple(centre)] != len(near))
+    # The numbering of image1, image2, ..., image10 is natural on both sides.
+    r = np.corrcoef(pdist(betas[tuple(near.T)].T, "correlation"), layers["a"])[0, 1]
+    worst = max(worst, abs(found[tuple(centre)] - r))
+print(f"{len(list(arrays.glob('*.nii.gz')))} maps opened; largest difference of a value {worst:.1e}")
+sys.exit(1 if failures or not worst < 1e-5 else 0)
