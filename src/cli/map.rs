@@ -3,10 +3,11 @@
 use super::common::{CommonArgs, choice, set, show};
 use crate::error::Result;
 use crate::job::common::{Common, read_config};
-use crate::job::map::{self as job, Config, Correction};
+use crate::job::map::{self as job, Config, Correction, Estimate};
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{Noise, NoiseFrom};
 use crate::mapping::sphere::{Preset, Shape, Unit};
+use crate::mapping::stats::glm::{Hrf, Noise as GlmNoise};
 use crate::mapping::{Dissimilarity, Residual, Statistic};
 use clap::Args;
 use serde_json::Value;
@@ -20,6 +21,10 @@ pub struct MapArgs {
     config: Option<PathBuf>,
     #[command(flatten)]
     brain: BrainArgs,
+    #[command(flatten)]
+    bold: BoldArgs,
+    #[command(flatten)]
+    simulation: SimulationArgs,
     /// Fingerprints: rdms.npz, a run directory of `rdm` or `orthogonalize`, or RDM files; may be repeated.
     #[arg(long, value_name = "RDMS")]
     fingerprints: Vec<PathBuf>,
@@ -97,6 +102,70 @@ struct BrainArgs {
     roi_rdms: Vec<PathBuf>,
 }
 
+/// Time series instead of betas.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Time series")]
+struct BoldArgs {
+    /// Preprocessed BOLD instead of betas: 4-D NIfTI, one file a run; may be repeated. A GLM gives the betas.
+    #[arg(long, value_name = "NIFTI", num_args = 1..)]
+    bold: Vec<PathBuf>,
+    /// BIDS events, one table for each --bold.
+    #[arg(long, value_name = "TSV", num_args = 1..)]
+    events: Vec<PathBuf>,
+    /// Confounds, one table for each --bold.
+    #[arg(long, value_name = "TSV", num_args = 1..)]
+    confounds: Vec<PathBuf>,
+    /// Columns of the confounds, separated by commas; trans_* stands for all that begin so [default: all].
+    #[arg(long, value_delimiter = ',')]
+    confound_columns: Option<Vec<String>>,
+    /// Conditions that are modelled but not mapped, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    nuisance_conditions: Option<Vec<String>>,
+    /// Repetition time in seconds [default: the header's].
+    #[arg(long, value_name = "SECONDS")]
+    tr: Option<f64>,
+    /// spm, spm_derivative or spm_derivative_dispersion [default: spm].
+    #[arg(long, value_parser = choice::<Hrf>)]
+    hrf: Option<Hrf>,
+    /// Cosine drifts up to this frequency in Hz; 0 for none [default: 0.01].
+    #[arg(long, value_name = "HZ")]
+    high_pass: Option<f64>,
+    /// Noise of the time series: white or ar1 [default: white].
+    #[arg(long, value_parser = choice::<GlmNoise>)]
+    noise_model: Option<GlmNoise>,
+    /// What the patterns are made of: beta or t [default: beta].
+    #[arg(long, value_parser = choice::<Estimate>)]
+    estimate: Option<Estimate>,
+}
+
+/// A made-up brain instead of a recorded one.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Simulation")]
+struct SimulationArgs {
+    /// How long to scan: regions with known layers are simulated from each --fingerprints (one set of images each) and
+    /// mapped, raw and with --residual.
+    #[arg(long)]
+    simulate: bool,
+    /// Presentations of each image, separated by commas [default: 1,2,4,8,16,32].
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    repeats: Option<Vec<usize>>,
+    /// Variance of a voxel's pattern over images / noise variance of one presentation [default: 0.05].
+    #[arg(long)]
+    snr: Option<f64>,
+    /// Voxels of a region [default: 100].
+    #[arg(long, value_name = "N")]
+    region_voxels: Option<usize>,
+    /// Regions of each layer [default: 50].
+    #[arg(long, value_name = "N")]
+    regions_per_layer: Option<usize>,
+    /// Runs that the presentations are spread over [default: 8].
+    #[arg(long, value_name = "N")]
+    runs: Option<usize>,
+    /// Duration of a presentation with its pause: adds scanning minutes to the table.
+    #[arg(long, value_name = "SECONDS")]
+    seconds_per_presentation: Option<f64>,
+}
+
 /// How RDMs are made and compared.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Measure")]
@@ -171,6 +240,8 @@ pub fn run_config(config: Config, common: &Common) -> Result<()> {
 
 fn apply(args: MapArgs, config: &mut Config) {
     apply_brain(args.brain, config);
+    apply_bold(args.bold, config);
+    apply_simulation(args.simulation, config);
     let replace = |slot: &mut Vec<PathBuf>, given: Vec<PathBuf>| {
         if !given.is_empty() {
             *slot = given;
@@ -222,8 +293,41 @@ fn apply_brain(args: BrainArgs, config: &mut Config) {
     config.regions.names = args.roi_names.or(config.regions.names.take());
 }
 
+fn apply_bold(args: BoldArgs, config: &mut Config) {
+    let own = &mut config.bold;
+    let given = [(&mut own.files, args.bold), (&mut own.events, args.events), (&mut own.confounds, args.confounds)];
+    for (slot, given) in given {
+        if !given.is_empty() {
+            *slot = given;
+        }
+    }
+    set(&mut own.confound_columns, args.confound_columns);
+    set(&mut own.nuisance, args.nuisance_conditions);
+    own.tr_s = args.tr.or(own.tr_s);
+    set(&mut own.design.hrf, args.hrf);
+    set(&mut own.design.high_pass_hz, args.high_pass);
+    set(&mut own.noise, args.noise_model);
+    set(&mut own.estimate, args.estimate);
+}
+
+fn apply_simulation(args: SimulationArgs, config: &mut Config) {
+    if !args.simulate && config.simulation.is_none() {
+        return;
+    }
+    let own = config.simulation.get_or_insert_default();
+    set(&mut own.repeats, args.repeats);
+    set(&mut own.brain.snr, args.snr);
+    set(&mut own.brain.n_voxels, args.region_voxels);
+    set(&mut own.brain.n_regions, args.regions_per_layer);
+    set(&mut own.brain.n_runs, args.runs);
+    own.seconds_per_presentation = args.seconds_per_presentation.or(own.seconds_per_presentation);
+}
+
 /// The layers in a few lines.
 fn summary(results: &Value) -> String {
+    if results["simulated"] == true {
+        return simulated(results);
+    }
     let number = |v: &Value| v.as_f64().map_or_else(|| "n/a".into(), |v| format!("{v:.3}"));
     let mut lines = Vec::new();
     let rois = results["rois"].as_array().map_or(&[][..], Vec::as_slice);
@@ -258,6 +362,31 @@ fn summary(results: &Value) -> String {
             layer["n_significant"].as_u64().map_or_else(|| "n/a".into(), |n| n.to_string()),
             number(&layer["kept_sd"])
         ));
+    }
+    lines.join("\n")
+}
+
+/// One line a set, judge and number of presentations.
+fn simulated(results: &Value) -> String {
+    let number = |v: &Value| v.as_f64().map_or_else(|| "n/a".into(), |v| format!("{v:.3}"));
+    let header = format!(
+        "{:<24} {:<16} {:>13} {:>8} {:>9} {:>7} {:>13}",
+        "images", "fingerprints", "presentations", "exact", "accuracy", "hits", "false layers"
+    );
+    let mut lines = vec![header];
+    for set in results["sets"].as_array().map_or(&[][..], Vec::as_slice) {
+        for row in set["recovery"].as_array().map_or(&[][..], Vec::as_slice) {
+            lines.push(format!(
+                "{:<24} {:<16} {:>13} {:>8} {:>9} {:>7} {:>13}",
+                set["images"].as_str().unwrap_or(""),
+                set["fingerprints"].as_str().unwrap_or(""),
+                row["n_repeats"].as_u64().unwrap_or(0),
+                number(&row["exact"]),
+                number(&row["accuracy"]),
+                number(&row["hits"]),
+                number(&row["false_layers"])
+            ));
+        }
     }
     lines.join("\n")
 }

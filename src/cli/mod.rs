@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod common;
+mod group;
 mod map;
 mod maximize;
 pub mod models;
@@ -37,6 +38,8 @@ enum Command {
     Rdm(Box<rdm::RdmArgs>),
     /// Which layer each place of the brain resembles: searchlight or regions, raw or residual fingerprints.
     Map(Box<map::MapArgs>),
+    /// What the maps of several subjects have in common: t, clusters, TFCE, or the difference of two sets of maps.
+    Group(Box<group::GroupArgs>),
     /// (Re)write report.html of a run directory.
     Report(report::ReportArgs),
     /// Run a job from its TOML file.
@@ -58,6 +61,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Controversial(args) => maximize::run_controversial(*args),
         Command::Rdm(args) => rdm::run(*args),
         Command::Map(args) => map::run(*args),
+        Command::Group(args) => group::run(*args),
         Command::Report(args) => report::run(&args),
         Command::Run(args) => run::run(args),
         Command::Resume(args) => run::resume(args),

@@ -1,7 +1,7 @@
 //! `orthoscope run FILE` and `orthoscope resume DIR`: any job from its configuration.
 
 use super::common::CommonArgs;
-use super::{adversarial, map, maximize, orthogonalize, rdm};
+use super::{adversarial, group, map, maximize, orthogonalize, rdm};
 use crate::error::{Error, Result};
 use crate::job::common::{Common, parse_config};
 use clap::Args;
@@ -77,9 +77,10 @@ fn dispatch(file: &Path, common: &Common) -> Result<()> {
         "maximize" => maximize::run_config(parse_config(&text, &at)?, common),
         "adversarial" => adversarial::run_config(parse_config(&text, &at)?, common),
         "map" => map::run_config(parse_config(&text, &at)?, common),
+        "group" => group::run_config(parse_config(&text, &at)?, common),
         other => Err(Error::invalid(
             &at,
-            "command orthogonalize, maximize, adversarial, rdm or map",
+            "command orthogonalize, maximize, adversarial, rdm, map or group",
             format!("`{other}`"),
             "",
         )),

@@ -3,8 +3,10 @@
 //! Jobs never call each other; files are the only hand-over.
 
 pub mod adversarial;
+mod brain;
 pub mod common;
 mod drive;
+pub mod group;
 pub mod interrupt;
 pub mod manifest;
 pub mod map;

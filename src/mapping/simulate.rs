@@ -157,6 +157,8 @@ pub struct Recovery {
     pub false_layers: f64,
     /// Fraction of the regions where the own layer, and no other, was significant.
     pub exact: f64,
+    /// Wilson's 95 % interval of that fraction.
+    pub exact_interval: (f64, f64),
     /// Regions by true (row) and by winning layer.
     pub confusion: Vec<Vec<usize>>,
 }
@@ -224,7 +226,8 @@ fn mean_rdm(runs: &[Array2<f32>]) -> Result<Vec<f64>> {
 }
 
 impl Recovery {
-    fn of(n_repeats: usize, n_layers: usize, judged: &[(usize, Vec<Verdict>)]) -> Self {
+    /// Counts what judges said: for every region its layer (from 0) and one verdict a layer.
+    pub fn of(n_repeats: usize, n_layers: usize, judged: &[(usize, Vec<Verdict>)]) -> Self {
         let mut confusion = vec![vec![0; n_layers]; n_layers];
         let (mut hits, mut n_false, mut exact) = (0, 0, 0);
         for (layer, verdicts) in judged {
@@ -245,6 +248,7 @@ impl Recovery {
             hits: hits as f64 / n,
             false_layers: n_false as f64 / n,
             exact: exact as f64 / n,
+            exact_interval: wilson(exact as f64 / n, n),
             confusion,
         }
     }

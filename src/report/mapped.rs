@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 type Results = Map<String, Value>;
 
 /// Results that have a table of their own.
-const PLACED: [&str; 4] = ["layers", "rois", "overlap", "reliability"];
+const PLACED: [&str; 7] = ["layers", "rois", "overlap", "reliability", "glm", "sets", "brain"];
 
 fn table(page: &mut Page, rows: &[Value], columns: &[&str]) {
     let present: Vec<&&str> = columns.iter().filter(|c| rows.iter().any(|r| !r[**c].is_null())).collect();
@@ -23,15 +23,44 @@ fn list<'a>(results: &'a Results, key: &str) -> &'a [Value] {
 
 pub(super) fn map(page: &mut Page, results: &Results, figures: &mut Figures) {
     values(page, "Run", results.iter().filter(|(k, v)| !PLACED.contains(&k.as_str()) && !v.is_null()));
+    if results.contains_key("simulated") {
+        return simulated(page, results, figures);
+    }
+    if !list(results, "glm").is_empty() {
+        page.section("Time series");
+        let columns = ["run", "tr_s", "n_volumes", "n_regressors", "dof", "mean_r2", "max_r2"];
+        table(page, list(results, "glm"), &columns);
+    }
     page.section("Layers");
     if results.get("residual").and_then(Value::as_str).is_some_and(|r| r != "none") {
         page.text("The published description of the residual method is one sentence; this variant is a reconstruction from it. \"kept sd\" is the share of a fingerprint's standard deviation that the variant leaves.");
     }
     let columns = ["name", "max", "mean", "n_significant", "n_clusters", "peak_mm", "vif", "residual_sd", "kept_sd"];
     table(page, list(results, "layers"), &columns);
+    maps(
+        page,
+        figures,
+        "Comparison of the RDM around each voxel with each layer's fingerprint, over the mean of the betas (or the background image)",
+    );
+    if list(results, "rois").is_empty() {
+        if let Some(overlap) = results.get("overlap").and_then(Value::as_object) {
+            values(page, "Overlap", overlap.iter().filter(|(_, v)| !v.is_null()));
+        }
+    } else {
+        page.section("Regions");
+        let columns = ["name", "best_layer", "voxels", "subjects", "ceiling"];
+        table(page, list(results, "rois"), &columns);
+        figures.show_all(page, "region_", "Comparison of the region's RDM with each layer. Bars: mean over subjects and its standard error; dashed: noise ceiling.");
+        figures.show(page, "regions", "All regions and layers.");
+    }
+    matrices(page, figures);
+}
+
+/// Slices, glass brains and the winning layers.
+fn maps(page: &mut Page, figures: &mut Figures, what: &str) {
     if figures.has_prefix("slices") {
         page.section("Maps");
-        figures.show_all(page, "slices", "Comparison of the RDM around each voxel with each layer's fingerprint, over the mean of the betas (or the background image); left is left. Where there is a test, places that are not significant are pale, and significant ones have an edge.");
+        figures.show_all(page, "slices", &format!("{what}; left is left. Where there is a test, places that are not significant are pale, and significant ones have an edge."));
         figures.show_all(
             page,
             "glass",
@@ -47,17 +76,9 @@ pub(super) fn map(page: &mut Page, results: &Results, figures: &mut Figures) {
             "How many layers are significant at a place: a selective mapping has one.",
         );
     }
-    if list(results, "rois").is_empty() {
-        if let Some(overlap) = results.get("overlap").and_then(Value::as_object) {
-            values(page, "Overlap", overlap.iter().filter(|(_, v)| !v.is_null()));
-        }
-    } else {
-        page.section("Regions");
-        let columns = ["name", "best_layer", "voxels", "subjects", "ceiling"];
-        table(page, list(results, "rois"), &columns);
-        figures.show_all(page, "region_", "Comparison of the region's RDM with each layer. Bars: mean over subjects and its standard error; dashed: noise ceiling.");
-        figures.show(page, "regions", "All regions and layers.");
-    }
+}
+
+fn matrices(page: &mut Page, figures: &mut Figures) {
     for (stem, caption) in [
         ("map_correlation", "Correlation over voxels of the unthresholded maps of two layers."),
         ("dice", "Dice overlap of the significant voxels of two layers."),
@@ -70,4 +91,54 @@ pub(super) fn map(page: &mut Page, results: &Results, figures: &mut Figures) {
             figures.show(page, stem, caption);
         }
     }
+}
+
+pub(super) fn group(page: &mut Page, results: &Results, figures: &mut Figures) {
+    values(page, "Run", results.iter().filter(|(k, v)| !PLACED.contains(&k.as_str()) && !v.is_null()));
+    page.section("Layers");
+    let columns = ["name", "peak_t", "peak_mm", "peak_p", "n_significant", "n_clusters", "mean", "max", "n_left_out"];
+    table(page, list(results, "layers"), &columns);
+    page.section("By correction");
+    page.text("Voxels with corrected p at or below alpha, and the smallest corrected p, for every correction; the maps of all of them are in arrays/.");
+    for layer in list(results, "layers") {
+        let Some(by) = layer["by_correction"].as_object() else { continue };
+        let cells: Vec<Vec<String>> = by
+            .iter()
+            .map(|(name, v)| vec![words(name), text_of(&v["n_significant"]), text_of(&v["smallest_p"])])
+            .collect();
+        page.text(layer["name"].as_str().unwrap_or(""));
+        page.table(&["correction", "significant voxels", "smallest p"], &cells);
+    }
+    maps(page, figures, "t over subjects");
+    if let Some(overlap) = results.get("overlap").and_then(Value::as_object) {
+        values(page, "Overlap", overlap.iter().filter(|(_, v)| !v.is_null()));
+    }
+    matrices(page, figures);
+}
+
+fn simulated(page: &mut Page, results: &Results, figures: &mut Figures) {
+    if let Some(brain) = results.get("brain").and_then(Value::as_object) {
+        values(page, "Simulated brain", brain.iter());
+    }
+    page.section("How long to scan");
+    page.text("Every region carries the geometry of one layer. Exact: the region's own layer is significant and no other. Accuracy: it has the largest value. Presentations are of each image, over all runs.");
+    for set in list(results, "sets") {
+        let name = format!(
+            "{} ({} images), fingerprints: {}",
+            text_of(&set["images"]),
+            text_of(&set["n_images"]),
+            text_of(&set["fingerprints"])
+        );
+        page.text(&name);
+        let rows = set["recovery"].as_array().map_or(&[][..], Vec::as_slice);
+        table(page, rows, &["n_repeats", "minutes", "exact", "accuracy", "hits", "false_layers"]);
+    }
+    figures.show(page, "exact", "Share of regions whose own layer is significant and no other; bands: 95 % intervals.");
+    figures.show(page, "accuracy", "Share of regions whose own layer has the largest value; bands: 95 % intervals.");
+    figures.show(
+        page,
+        "false_layers",
+        "Mean number of other layers that are significant in a region: how much maps would overlap.",
+    );
+    figures.show_all(page, "confusion_", "Layer of the region (rows) and layer that came back (columns).");
 }

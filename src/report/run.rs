@@ -35,6 +35,7 @@ pub fn write(run_dir: &Path) -> Result<PathBuf> {
         "maximize" => driven::maximize(&mut page, &results, &mut figures),
         "adversarial" => driven::adversarial(&mut page, &results, &mut figures),
         "map" => mapped::map(&mut page, &results, &mut figures),
+        "group" => mapped::group(&mut page, &results, &mut figures),
         _ => sections::generic(&mut page, &results),
     }
     figures.rest(&mut page);
@@ -62,6 +63,7 @@ fn title(command: &str) -> String {
         "maximize" => "Images that drive units".into(),
         "adversarial" => "Bounded perturbations".into(),
         "map" => "Layers in the brain".into(),
+        "group" => "Maps of a group".into(),
         other => format!("orthoscope {other}"),
     }
 }

@@ -16,14 +16,15 @@ use orthoscope::rdm::{Measure, Rdm};
 use orthoscope::rng;
 use std::path::{Path, PathBuf};
 
-const N: usize = 12;
-const RUNS: usize = 4;
+pub const N: usize = 12;
+pub const RUNS: usize = 4;
 
 /// A cube of 10 voxels: layer 1 in its left half, layer 2 in its right half.
-struct Brain {
+pub struct Brain {
     dir: tempfile::TempDir,
-    grid: Grid,
-    names: Vec<String>,
+    pub grid: Grid,
+    pub names: Vec<String>,
+    seed: u64,
 }
 
 fn names(n: usize) -> Vec<String> {
@@ -38,9 +39,15 @@ fn units(layer: u64) -> Array2<f32> {
 }
 
 impl Brain {
-    fn new() -> Self {
+    pub fn new() -> Self {
+        Self::subject(12)
+    }
+
+    /// A brain with noise of its own.
+    pub fn subject(seed: u64) -> Self {
         let affine = Affine([[-3.0, 0.0, 0.0, 40.0], [0.0, 3.0, 0.0, -50.0], [0.0, 0.0, 3.0, -20.0]]);
-        let brain = Self { dir: tempfile::tempdir().unwrap(), grid: Grid { shape: [10; 3], affine }, names: names(N) };
+        let grid = Grid { shape: [10; 3], affine };
+        let brain = Self { dir: tempfile::tempdir().unwrap(), grid, names: names(N), seed };
         let mask: Vec<f32> = (0..1000).map(|v| f32::from(u8::from(brain.grid.voxel(v)[2] > 0))).collect();
         write_volume(&brain.at("mask.nii.gz"), &Volume::new(brain.grid, mask).unwrap(), Space::Mni).unwrap();
         for run in 0..RUNS {
@@ -55,18 +62,18 @@ impl Brain {
         brain
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub fn at(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Every voxel mixes the units of its half's layer, with noise; `change` may alter (condition, voxel, value).
-    fn write_run(&self, run: usize, change: impl Fn(usize, usize, f32) -> f32) {
+    pub fn write_run(&self, run: usize, change: impl Fn(usize, usize, f32) -> f32) {
         let mut draw = rng::stream(13, "map test mixing", 0);
         let mixing = Array2::from_shape_simple_fn((40, 1000), || draw.normal() as f32 / 40f32.sqrt());
         let layers = [units(1).dot(&mixing), units(2).dot(&mixing)];
         let volumes: Vec<Vec<f32>> = (0..N)
             .map(|c| {
-                let mut noise = rng::stream(12, "map test noise", (run * N + c) as u64);
+                let mut noise = rng::stream(self.seed, "map test noise", (run * N + c) as u64);
                 (0..1000)
                     .map(|v| {
                         let half = usize::from(self.grid.voxel(v)[0] < 5);
@@ -86,7 +93,7 @@ impl Brain {
         std::fs::write(self.at(&format!("run-{run}_events.tsv")), text).unwrap();
     }
 
-    fn config(&self) -> Config {
+    pub fn config(&self) -> Config {
         let mut config = Config::default();
         config.betas.files = (0..RUNS).map(|r| self.at(&format!("sub-1_run-{r}_betas.nii.gz"))).collect();
         config.betas.labels = (0..RUNS).map(|r| self.at(&format!("run-{r}_events.tsv"))).collect();
@@ -99,15 +106,15 @@ impl Brain {
         config
     }
 
-    fn common(&self, out: &str) -> Common {
+    pub fn common(&self, out: &str) -> Common {
         Common { out: self.at(out), progress: ProgressStyle::None, quiet: true, ..Common::default() }
     }
 
-    fn run(&self, config: Config, out: &str) -> Result<serde_json::Value, orthoscope::Error> {
+    pub fn run(&self, config: Config, out: &str) -> Result<serde_json::Value, orthoscope::Error> {
         run(config, &self.common(out))
     }
 
-    fn refused(&self, config: Config, words: &[&str]) {
+    pub fn refused(&self, config: Config, words: &[&str]) {
         let error = self.run(config, "refused").unwrap_err();
         let text = error.to_string();
         assert!(words.iter().all(|w| text.contains(w)), "{text}");
@@ -116,7 +123,7 @@ impl Brain {
     }
 }
 
-fn map_file(brain: &Brain, out: &str, name: &str) -> Volume {
+pub fn map_file(brain: &Brain, out: &str, name: &str) -> Volume {
     read_volume(&brain.at(out).join("arrays").join(name)).unwrap()
 }
 

@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{Noise, NoiseFrom};
+use crate::mapping::simulate::SimulationOptions;
+use crate::mapping::stats::glm::{DesignOptions, Noise as GlmNoise};
 use crate::mapping::{Dissimilarity, Residual, Sphere, Statistic};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -30,11 +32,14 @@ pub struct Config {
     pub residual: Residual,
     pub seed: u64,
     pub betas: BetasConfig,
+    pub bold: BoldConfig,
     pub fingerprints: FingerprintConfig,
     pub sphere: Sphere,
     pub regions: RegionConfig,
     pub test: TestConfig,
     pub maps: MapsConfig,
+    /// A made-up brain instead of a recorded one.
+    pub simulation: Option<SimulationConfig>,
 }
 
 /// Where the betas are.
@@ -55,6 +60,42 @@ pub struct BetasConfig {
     pub background: Option<PathBuf>,
     /// Take every voxel's mean over a run off its samples.
     pub centre_runs: bool,
+}
+
+/// Time series instead of betas: a least-squares GLM gives one beta a condition and run.
+///
+/// Mask, centres, background, `condition_column` and `centre_runs` are those of `[betas]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BoldConfig {
+    /// 4-D NIfTI files of preprocessed BOLD, one a run.
+    pub files: Vec<PathBuf>,
+    /// BIDS events, one table a run.
+    pub events: Vec<PathBuf>,
+    /// Confounds, one table a run with one row a volume.
+    pub confounds: Vec<PathBuf>,
+    /// Their columns (a `*` at the end stands for anything); all where it is empty.
+    pub confound_columns: Vec<String>,
+    /// Conditions that are modelled and not mapped.
+    pub nuisance: Vec<String>,
+    /// Repetition time; the header's where it is absent.
+    pub tr_s: Option<f64>,
+    /// The noise of the time series.
+    pub noise: GlmNoise,
+    /// What the patterns are made of.
+    pub estimate: Estimate,
+    pub design: DesignOptions,
+}
+
+/// What a GLM hands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Estimate {
+    /// The coefficient, in the units of the data.
+    #[default]
+    Beta,
+    /// Its t: noisy voxels count less (Misaki et al., NeuroImage 53:103, 2010).
+    T,
 }
 
 /// Where the fingerprints are.
@@ -114,6 +155,38 @@ pub enum Correction {
     Fwe,
 }
 
+/// A brain of regions that carry one layer each: how often that layer comes back, over a grid of presentations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimulationConfig {
+    /// Presentations of each image.
+    pub repeats: Vec<usize>,
+    /// Duration of one presentation with its pause, for the scanning time in the table.
+    pub seconds_per_presentation: Option<f64>,
+    /// Share of the regions whose layer must come back.
+    pub target: f64,
+    pub brain: SimulationOptions,
+}
+
+impl Default for SimulationConfig {
+    fn default() -> Self {
+        let repeats = vec![1, 2, 4, 8, 16, 32];
+        Self { repeats, seconds_per_presentation: None, target: 0.8, brain: SimulationOptions::default() }
+    }
+}
+
+impl SimulationConfig {
+    fn check(&self) -> Result<()> {
+        if self.repeats.is_empty() || self.repeats.contains(&0) {
+            return Err(Error::invalid("--repeats", "numbers from 1", format!("{:?}", self.repeats), "as in 1,2,4,8"));
+        }
+        if self.seconds_per_presentation.is_some_and(|s| s <= 0.0 || !s.is_finite()) {
+            return Err(Error::invalid("--seconds-per-presentation", "a positive number", "another", ""));
+        }
+        Ok(())
+    }
+}
+
 /// What is written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -144,11 +217,13 @@ impl Default for Config {
             residual: Residual::default(),
             seed: 1,
             betas: BetasConfig::default(),
+            bold: BoldConfig::default(),
             fingerprints: FingerprintConfig::default(),
             sphere: Sphere::default(),
             regions: RegionConfig::default(),
             test: TestConfig::default(),
             maps: MapsConfig::default(),
+            simulation: None,
         }
     }
 }
@@ -178,10 +253,7 @@ impl Config {
             let hint = "give arrays/rdms.npz of a run of `orthoscope rdm` or `orthogonalize`, or RDM files";
             return bad("--fingerprints", "RDMs of layers", "none".into(), hint);
         }
-        if self.betas.files.is_empty() == self.regions.rdms.is_empty() {
-            let found = if self.betas.files.is_empty() { "neither" } else { "both" };
-            return bad("--betas, --roi-rdms", "one of them", found.into(), "say where the brain's data are");
-        }
+        self.check_brain()?;
         if !(self.test.alpha > 0.0 && self.test.alpha < 1.0) {
             return bad("--alpha", "a number between 0 and 1", self.test.alpha.to_string(), "");
         }
@@ -196,6 +268,33 @@ impl Config {
         }
         if self.maps.prefix.contains(['/', '\\', ' ']) {
             return bad("--prefix", "the beginning of a file name", format!("`{}`", self.maps.prefix), "");
+        }
+        Ok(())
+    }
+
+    /// One source of the brain's data, and only one.
+    fn check_brain(&self) -> Result<()> {
+        let sources = [
+            ("--betas", !self.betas.files.is_empty()),
+            ("--bold", !self.bold.files.is_empty()),
+            ("--roi-rdms", !self.regions.rdms.is_empty()),
+            ("--simulate", self.simulation.is_some()),
+        ];
+        let given: Vec<&str> = sources.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+        if given.len() != 1 {
+            let found = if given.is_empty() { "none".into() } else { given.join(" and ") };
+            let hint = "say where the brain's data are";
+            return Err(Error::invalid("--betas, --bold, --roi-rdms, --simulate", "one of them", found, hint));
+        }
+        let bold = &self.bold;
+        let (n_runs, n_events, n_confounds) = (bold.files.len(), bold.events.len(), bold.confounds.len());
+        if n_events != n_runs || !(n_confounds == 0 || n_confounds == n_runs) {
+            let found = format!("{n_runs} series, {n_events} events, {n_confounds} confounds");
+            let hint = "give --events (and --confounds) once for every --bold, in the same order";
+            return Err(Error::invalid("--bold", "a table of events for every run", found, hint));
+        }
+        if let Some(simulation) = &self.simulation {
+            simulation.check()?;
         }
         Ok(())
     }

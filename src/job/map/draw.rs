@@ -3,83 +3,32 @@
 use super::inputs::Data;
 use super::plan::Plan;
 use super::regions::RegionResult;
-use super::run::Tested;
-use super::summary::{Layers, Summary};
 use crate::data::{Mask, Volume};
 use crate::error::Result;
+use crate::job::brain::figures::Picture;
+use crate::job::brain::layers::Layers;
 use crate::job::run_dir::RunDir;
-use crate::report::figures::{self, BarOptions, BarSeries, BrainOptions, MatrixOptions};
+use crate::report::figures::{self, BarOptions, BarSeries, MatrixOptions};
 use ndarray::{Array2, Axis};
 
-/// Layers of one figure: more go to a second.
-const LAYERS_OF_FIGURE: usize = 8;
-
 /// Maps over slices, glass brains, overlap.
-pub fn volume(
-    run: &RunDir,
-    plan: &Plan,
-    data: &Data,
-    places: &Mask,
-    tested: &Tested,
-    layers: &Layers,
-    _: &Summary,
-) -> Result<()> {
-    let at = |name: &str| run.file("figures").join(name);
-    let names = plan.comparator.layers();
-    let statistic = plan.config.statistic.to_string();
+pub fn volume(run: &RunDir, plan: &Plan, data: &Data, places: &Mask, layers: &Layers) -> Result<()> {
     let background = data.background.clone().unwrap_or_else(|| mean_image(data, places));
-    let inside = data.mask.as_ref().expect("images have a mask");
-    let maps: Vec<(String, Volume)> = names
-        .iter()
-        .enumerate()
-        .map(|(l, name)| (name.clone(), places.unmask(&tested.maps.values.row(l).to_vec(), f32::NAN)))
-        .collect();
-    let significant: Vec<Volume> = (0..names.len())
-        .map(|l| {
-            let row = layers.significant.row(l);
-            let values: Vec<f32> = row.iter().map(|&s| f32::from(u8::from(s))).collect();
-            places.unmask(&values, 0.0)
-        })
-        .collect();
-    let outlined = tested.corrected.is_some().then_some(significant.as_slice());
-    for (part, maps) in maps.chunks(LAYERS_OF_FIGURE).enumerate() {
-        let suffix = if names.len() > LAYERS_OF_FIGURE { format!("_{}", part + 1) } else { String::new() };
-        let start = part * LAYERS_OF_FIGURE;
-        let options = BrainOptions {
-            bar_label: statistic.clone(),
-            limit: Some(limit(&tested.maps.values, names.len())),
-            outlines: outlined.map(|o| o[start..start + maps.len()].to_vec()),
-            ..BrainOptions::default()
-        };
-        figures::brain_slices(maps, &background, inside, &at(&format!("slices{suffix}")), &options)?;
-        figures::glass_brain(maps, inside, &at(&format!("glass{suffix}")), &options)?;
-    }
-    if names.len() > 1 {
-        let matrix = |values: &Array2<f64>, name: &str, title: &str, label: &str| {
-            let options = MatrixOptions {
-                title: title.into(),
-                bar_label: label.into(),
-                limit: Some(1.0),
-                ..MatrixOptions::default()
-            };
-            figures::matrix(values.view(), names, names, &at(name), &options)
-        };
-        matrix(&layers.overlap.map_correlation, "map_correlation", "Maps of two layers", "correlation over voxels")?;
-        matrix(plan.comparator.similarities(), "fingerprint_similarity", "Fingerprints of two layers", "similarity")?;
-        if tested.corrected.is_some() && layers.significant.iter().any(|s| *s) {
-            matrix(&layers.overlap.dice, "dice", "Overlap of significant voxels", "Dice")?;
-            histogram(layers, &at("layers_per_voxel"))?;
-            winner(names, layers, places, &background, inside, run)?;
-        }
+    let picture = Picture {
+        folder: run.file("figures"),
+        names: plan.comparator.layers(),
+        layers,
+        places,
+        background: &background,
+        inside: data.mask.as_ref().expect("images have a mask"),
+    };
+    picture.maps(layers.values.view(), &plan.config.statistic.to_string())?;
+    picture.overlap()?;
+    if picture.names.len() > 1 {
+        let similarities = plan.comparator.similarities();
+        picture.matrix(similarities, "fingerprint_similarity", "Fingerprints of two layers", "similarity")?;
     }
     Ok(())
-}
-
-/// Ends of the colour scale: the largest value of any layer.
-fn limit(values: &ndarray::Array2<f32>, n_layers: usize) -> f64 {
-    let layers = values.axis_iter(Axis(0)).take(n_layers);
-    let largest = layers.flat_map(|row| row.to_vec()).filter(|v| v.is_finite()).fold(0.0f32, |m, v| m.max(v.abs()));
-    f64::from(largest).max(1e-6)
 }
 
 /// The mean of all samples' magnitude, where no other image is given.
@@ -87,34 +36,6 @@ fn mean_image(data: &Data, places: &Mask) -> Volume {
     let mask = data.mask.as_ref().unwrap_or(places);
     let mean = data.betas.patterns().mapv(f32::abs).mean_axis(Axis(0)).expect("there are samples");
     mask.unmask(&mean.to_vec(), 0.0)
-}
-
-fn histogram(layers: &Layers, stem: &std::path::Path) -> Result<()> {
-    let counts = &layers.per_voxel.histogram;
-    let groups: Vec<String> = (0..counts.len()).map(|n| n.to_string()).collect();
-    let total: usize = counts.iter().sum();
-    let values = counts.iter().map(|&n| 100.0 * n as f64 / total as f64).collect();
-    let series = [BarSeries { name: "voxels".into(), values, errors: None }];
-    let options = BarOptions {
-        title: "Significant layers of a voxel".into(),
-        y_label: "% of the centres".into(),
-        short_names: false,
-        ..BarOptions::default()
-    };
-    figures::bars(&groups, &series, stem, &options)
-}
-
-fn winner(
-    names: &[String],
-    layers: &Layers,
-    places: &Mask,
-    background: &Volume,
-    inside: &Mask,
-    run: &RunDir,
-) -> Result<()> {
-    let values: Vec<f32> = layers.winner.iter().map(|&w| if w == 0 { f32::NAN } else { w as f32 }).collect();
-    let volume = places.unmask(&values, f32::NAN);
-    figures::brain_labels(&volume, names, background, inside, &run.file("figures").join("winner"))
 }
 
 /// Bars of regions against their ceilings.

@@ -1,9 +1,11 @@
 //! Betas, masks and regions from files.
 
 use super::config::Config;
-use crate::data::{Betas, Mask, Volume};
+use super::places::{label_image, named_columns};
+use super::series::{self, FittedRun};
+use crate::data::{Betas, Grid, Mask, Volume};
 use crate::error::{Error, Result};
-use crate::io::{glmsingle, labels, nifti, npy, tsv};
+use crate::io::{glmsingle, labels, nifti, npy};
 use crate::job::manifest::hash_file;
 use crate::mapping::searchlight::Regions;
 use crate::warning::Warning;
@@ -25,6 +27,8 @@ pub struct Data {
     pub regions: Option<Regions>,
     /// Voxels of the mask that hold NaN or infinity in some sample.
     pub n_dropped: usize,
+    /// The models of time series, run by run; empty where betas were given.
+    pub fitted: Vec<FittedRun>,
     pub hashes: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
 }
@@ -37,7 +41,11 @@ fn ending(path: &Path) -> String {
 pub fn read(config: &Config) -> Result<Data> {
     let own = &config.betas;
     let mut hashes = BTreeMap::new();
+    let bold = &config.bold;
     let mut named: Vec<(&str, &PathBuf)> = own.files.iter().map(|p| ("betas", p)).collect();
+    named.extend(bold.files.iter().map(|p| ("bold", p)));
+    named.extend(bold.events.iter().map(|p| ("events", p)));
+    named.extend(bold.confounds.iter().map(|p| ("confounds", p)));
     named.extend(own.labels.iter().map(|p| ("labels", p)));
     named.extend(own.mask.iter().map(|p| ("mask", p)));
     named.extend(own.centres.iter().map(|p| ("centres", p)));
@@ -45,6 +53,22 @@ pub fn read(config: &Config) -> Result<Data> {
     for (what, path) in named {
         hashes.insert(format!("{what} {}", path.display()), hash_file(path)?);
     }
+    let mut data = if !bold.files.is_empty() {
+        from_series(config)?
+    } else {
+        require_labels(config)?;
+        if ending(&own.files[0]) == "npy" { from_npy(config)? } else { from_images(config)? }
+    };
+    data.hashes = hashes;
+    if own.centre_runs {
+        data.betas = data.betas.centred_within_runs();
+    }
+    data.warnings.extend(unbalanced(&data.betas));
+    Ok(data)
+}
+
+fn require_labels(config: &Config) -> Result<()> {
+    let own = &config.betas;
     if !matches!(own.labels.len(), 0 | 1) && own.labels.len() != own.files.len() {
         let expected = format!("one table for all, or {}", own.files.len());
         return Err(Error::invalid("--labels", expected, own.labels.len().to_string(), "one a file of betas"));
@@ -53,13 +77,7 @@ pub fn read(config: &Config) -> Result<Data> {
         let hint = "a table with one row a volume and a column `condition` (BIDS events do)";
         return Err(Error::invalid("--labels", "what was shown in each volume", "none", hint));
     }
-    let mut data = if ending(&own.files[0]) == "npy" { from_npy(config)? } else { from_images(config)? };
-    data.hashes = hashes;
-    if own.centre_runs {
-        data.betas = data.betas.centred_within_runs();
-    }
-    data.warnings.extend(unbalanced(&data.betas));
-    Ok(data)
+    Ok(())
 }
 
 /// Conditions that some run lacks are allowed where nothing is cross-validated, but the user should know.
@@ -88,25 +106,26 @@ struct Samples {
     runs: Vec<String>,
 }
 
+/// What the files' names say of their runs, or numbers from 1 where they do not tell them apart.
+fn run_names(files: &[PathBuf]) -> Vec<String> {
+    let said: Vec<Option<String>> = files.iter().map(|f| labels::run_of_name(f)).collect();
+    let distinct = said.iter().collect::<std::collections::HashSet<_>>().len() == files.len();
+    let name = |(i, said): (usize, Option<String>)| said.filter(|_| distinct).unwrap_or_else(|| format!("{}", i + 1));
+    said.into_iter().enumerate().map(name).collect()
+}
+
 fn samples(config: &Config, n_volumes: &[usize]) -> Result<Samples> {
     let own = &config.betas;
     let read =
         |path: &Path, n: usize| labels::read(path, n, own.condition_column.as_deref(), own.run_column.as_deref());
-    let run_name = |file: usize| labels::run_of_name(&own.files[file]).unwrap_or_else(|| format!("{}", file + 1));
-    let distinct = {
-        let mut names: Vec<String> = (0..own.files.len()).map(run_name).collect();
-        names.sort();
-        names.dedup();
-        names.len() == own.files.len()
-    };
-    let run_name = |file: usize| if distinct { run_name(file) } else { format!("{}", file + 1) };
+    let names = run_names(&own.files);
     let mut found = Samples { volumes: vec![Vec::new(); own.files.len()], conditions: vec![], runs: vec![] };
     if own.labels.len() == own.files.len() {
         for (file, path) in own.labels.iter().enumerate() {
             let labels = read(path, n_volumes[file])?;
             // Several files whose tables count their runs from one are still different runs.
             let runs = labels.runs.filter(|_| own.files.len() == 1 || own.run_column.is_some());
-            found.runs.extend(runs.unwrap_or_else(|| vec![run_name(file); labels.volumes.len()]));
+            found.runs.extend(runs.unwrap_or_else(|| vec![names[file].clone(); labels.volumes.len()]));
             found.conditions.extend(labels.conditions);
             found.volumes[file] = labels.volumes;
         }
@@ -120,82 +139,124 @@ fn samples(config: &Config, n_volumes: &[usize]) -> Result<Samples> {
         let file = starts.partition_point(|&s| s <= labels.volumes[r]) - 1;
         found.volumes[file].push(labels.volumes[r] - starts[file]);
         found.conditions.push(labels.conditions[r].clone());
-        found.runs.push(labels.runs.as_ref().map_or_else(|| run_name(file), |runs| runs[r].clone()));
+        found.runs.push(labels.runs.as_ref().map_or_else(|| names[file].clone(), |runs| runs[r].clone()));
     }
     Ok(found)
+}
+
+/// The grid and the mask of images; without a mask, all voxels.
+struct Space {
+    grid: Grid,
+    space: nifti::Space,
+    mask: Mask,
+    /// Whether a mask was given.
+    masked: bool,
+}
+
+impl Space {
+    fn of(config: &Config, first: Option<&PathBuf>) -> Result<Self> {
+        let given = config.betas.mask.as_ref().map(|path| nifti::read_volume(path)).transpose()?;
+        let (grid, space) = match (&given, first) {
+            (_, Some(path)) => {
+                let header = nifti::read_header(path)?;
+                (header.grid, header.space)
+            }
+            (Some(mask), None) => (*mask.grid(), nifti::Space::default()),
+            (None, None) => {
+                let hint = "HDF5 betas do not say where their voxels are: give a mask of the same volume";
+                return Err(Error::invalid("--mask", "a mask for HDF5 betas", "none", hint));
+            }
+        };
+        let mask = match &given {
+            Some(volume) => {
+                grid.require_same("--mask", volume.grid())?;
+                Mask::from_volume(volume)?
+            }
+            None => Mask::from_fn(grid, |_| true)?,
+        };
+        Ok(Self { grid, space, mask, masked: given.is_some() })
+    }
+
+    /// Leaves out voxels without numbers, and reads what else lies on the grid.
+    fn data(self, betas: Betas, config: &Config) -> Result<Data> {
+        let Self { grid, space, mask, masked } = self;
+        let mut keep = betas.finite_voxels();
+        let n_dropped = keep.iter().filter(|k| !**k).count();
+        if !masked {
+            // Without a mask, voxels outside the brain are those that hold nothing.
+            for (v, keep) in keep.iter_mut().enumerate() {
+                *keep &= betas.patterns().column(v).iter().any(|&x| x != 0.0);
+            }
+        }
+        if keep.iter().all(|k| !k) {
+            let found = format!("NaN or infinity in all {n_dropped}");
+            let hint = "a voxel takes part when it holds a number in every sample";
+            return Err(Error::invalid("betas", "voxels with numbers", found, hint));
+        }
+        let (betas, mask) = (betas.keep_voxels(&keep)?, mask.filtered(|v| keep[v])?);
+        let centres = config.betas.centres.as_ref().map(|path| centre_mask(path, &mask)).transpose()?;
+        let background = match &config.betas.background {
+            Some(path) => {
+                let volume = nifti::read_volume(path)?;
+                grid.require_same("--background", volume.grid())?;
+                Some(volume)
+            }
+            None => None,
+        };
+        let regions =
+            config.regions.image.as_ref().map(|path| label_image(path, &config.regions.names, &mask)).transpose()?;
+        let warnings = dropped(n_dropped, mask.n_voxels(), masked);
+        let hashes = BTreeMap::new();
+        let (mask, fitted) = (Some(mask), vec![]);
+        Ok(Data { betas, mask, centres, background, space, regions, n_dropped, fitted, hashes, warnings })
+    }
 }
 
 fn from_images(config: &Config) -> Result<Data> {
     let own = &config.betas;
     let hdf5 = |path: &Path| matches!(ending(path).as_str(), "hdf5" | "h5");
-    let mask_volume = own.mask.as_ref().map(|path| nifti::read_volume(path)).transpose()?;
-    let mut space = nifti::Space::default();
-    let grid = match (&mask_volume, own.files.iter().find(|p| !hdf5(p))) {
-        (_, Some(path)) => {
-            let header = nifti::read_header(path)?;
-            space = header.space;
-            header.grid
-        }
-        (Some(mask), None) => *mask.grid(),
-        (None, None) => {
-            let hint = "HDF5 betas do not say where their voxels are: give a mask of the same volume";
-            return Err(Error::invalid("--mask", "a mask for HDF5 betas", "none", hint));
-        }
-    };
-    let mask = match &mask_volume {
-        Some(volume) => {
-            grid.require_same("--mask", volume.grid())?;
-            Mask::from_volume(volume)?
-        }
-        None => Mask::from_fn(grid, |_| true)?,
-    };
+    let space = Space::of(config, own.files.iter().find(|p| !hdf5(p)))?;
     let mut blocks: Vec<Array2<f32>> = Vec::new();
     for path in &own.files {
         blocks.push(if hdf5(path) {
-            let estimates = glmsingle::read(path, &grid)?;
-            let n = grid.n_voxels();
-            Array2::from_shape_fn((estimates.n_volumes, mask.n_voxels()), |(t, v)| {
-                estimates.values[t * n + mask.voxels()[v] as usize]
+            let estimates = glmsingle::read(path, &space.grid)?;
+            let n = space.grid.n_voxels();
+            Array2::from_shape_fn((estimates.n_volumes, space.mask.n_voxels()), |(t, v)| {
+                estimates.values[t * n + space.mask.voxels()[v] as usize]
             })
         } else {
-            nifti::read(path)?.masked(&mask)?
+            nifti::read(path)?.masked(&space.mask)?
         });
     }
+    space.data(labelled(config, &blocks)?, config)
+}
+
+/// Betas of a least-squares fit of time series.
+fn from_series(config: &Config) -> Result<Data> {
+    let space = Space::of(config, config.bold.files.first())?;
+    let names = run_names(&config.bold.files);
+    let series = series::read(config, &space.grid, &space.mask, &names)?;
+    let whole = space.mask.clone();
+    let mut data = space.data(series.betas, config)?;
+    data.fitted = series.runs;
+    // Goodness of fit only of the voxels that are used.
+    let kept: Vec<usize> = (0..whole.n_voxels())
+        .filter(|&v| data.mask.as_ref().is_some_and(|m| m.rank(whole.voxels()[v] as usize).is_some()))
+        .collect();
+    data.fitted.iter_mut().for_each(|run| run.r2 = kept.iter().map(|&v| run.r2[v]).collect());
+    data.warnings.extend(series.warnings);
+    Ok(data)
+}
+
+/// The samples that the tables name, with their conditions and runs.
+fn labelled(config: &Config, blocks: &[Array2<f32>]) -> Result<Betas> {
     let n_volumes: Vec<usize> = blocks.iter().map(Array2::nrows).collect();
     let samples = samples(config, &n_volumes)?;
     let chosen: Vec<Array2<f32>> =
         blocks.iter().zip(&samples.volumes).map(|(block, rows)| block.select(Axis(0), rows)).collect();
     let views: Vec<_> = chosen.iter().map(|b| b.view()).collect();
-    let patterns = concatenate(Axis(0), &views).expect("one mask for all files");
-    let betas = Betas::new(patterns, &samples.conditions, &samples.runs)?;
-    let mut keep = betas.finite_voxels();
-    let n_dropped = keep.iter().filter(|k| !**k).count();
-    if mask_volume.is_none() {
-        // Without a mask, voxels outside the brain are those that hold nothing.
-        for (v, keep) in keep.iter_mut().enumerate() {
-            *keep &= betas.patterns().column(v).iter().any(|&x| x != 0.0);
-        }
-    }
-    if keep.iter().all(|k| !k) {
-        let found = format!("NaN or infinity in all {n_dropped}");
-        let hint = "a voxel takes part when it holds a number in every sample";
-        return Err(Error::invalid("betas", "voxels with numbers", found, hint));
-    }
-    let (betas, mask) = (betas.keep_voxels(&keep)?, mask.filtered(|v| keep[v])?);
-    let centres = own.centres.as_ref().map(|path| centre_mask(path, &mask)).transpose()?;
-    let background = match &own.background {
-        Some(path) => {
-            let volume = nifti::read_volume(path)?;
-            grid.require_same("--background", volume.grid())?;
-            Some(volume)
-        }
-        None => None,
-    };
-    let regions =
-        config.regions.image.as_ref().map(|path| label_image(path, &config.regions.names, &mask)).transpose()?;
-    let warnings = dropped(n_dropped, mask.n_voxels(), mask_volume.is_some());
-    let hashes = BTreeMap::new();
-    Ok(Data { betas, mask: Some(mask), centres, background, space, regions, n_dropped, hashes, warnings })
+    let patterns = concatenate(Axis(0), &views).expect("as many voxels each");
+    Betas::new(patterns, &samples.conditions, &samples.runs)
 }
 
 fn dropped(n: usize, left: usize, masked: bool) -> Vec<Warning> {
@@ -212,40 +273,6 @@ fn centre_mask(path: &Path, mask: &Mask) -> Result<Mask> {
     Mask::from_volume(&volume)
 }
 
-/// Every number of a label image but 0 is a region.
-fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask) -> Result<Regions> {
-    let volume = nifti::read_volume(path)?;
-    mask.grid().require_same("--rois", volume.grid())?;
-    let named: BTreeMap<String, String> = match names {
-        Some(path) => {
-            let table = tsv::read(path)?;
-            match (table.column("index"), table.column("name")) {
-                (Some(index), Some(name)) => {
-                    index.into_iter().map(String::from).zip(name.into_iter().map(String::from)).collect()
-                }
-                _ => {
-                    let found = format!("`{}`", table.header.join("`, `"));
-                    return Err(Error::invalid(path.display().to_string(), "columns `index` and `name`", found, ""));
-                }
-            }
-        }
-        None => BTreeMap::new(),
-    };
-    let mut regions: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-    for (rank, &voxel) in mask.voxels().iter().enumerate() {
-        let label = volume.values()[voxel as usize].round() as i64;
-        if label != 0 {
-            regions.entry(label).or_default().push(rank as u32);
-        }
-    }
-    if regions.is_empty() {
-        let hint = "the label image and the mask do not overlap";
-        return Err(Error::invalid("--rois", "a region with voxels in the mask", "none", hint));
-    }
-    let name = |label: i64| named.get(&label.to_string()).cloned().unwrap_or_else(|| format!("region{label}"));
-    Ok(Regions { regions: regions.into_iter().map(|(label, voxels)| (name(label), voxels)).collect() })
-}
-
 fn from_npy(config: &Config) -> Result<Data> {
     let own = &config.betas;
     let mut blocks = Vec::new();
@@ -260,13 +287,7 @@ fn from_npy(config: &Config) -> Result<Data> {
         let found = block.ncols().to_string();
         return Err(Error::invalid("--betas", format!("{} voxels in every file", blocks[0].ncols()), found, ""));
     }
-    let n_samples: Vec<usize> = blocks.iter().map(Array2::nrows).collect();
-    let samples = samples(config, &n_samples)?;
-    let chosen: Vec<Array2<f32>> =
-        blocks.iter().zip(&samples.volumes).map(|(block, rows)| block.select(Axis(0), rows)).collect();
-    let views: Vec<_> = chosen.iter().map(|b| b.view()).collect();
-    let patterns = concatenate(Axis(0), &views).expect("as many voxels each");
-    let betas = Betas::new(patterns, &samples.conditions, &samples.runs)?;
+    let betas = labelled(config, &blocks)?;
     let keep = betas.finite_voxels();
     let regions = named_columns(config, &keep)?;
     let n_dropped = keep.iter().filter(|k| !**k).count();
@@ -280,38 +301,7 @@ fn from_npy(config: &Config) -> Result<Data> {
         space: nifti::Space::default(),
         regions: Some(regions),
         n_dropped,
+        fitted: vec![],
         hashes: BTreeMap::new(),
     })
-}
-
-/// Regions of npy patterns, in the table's order; one region of all voxels without a table.
-fn named_columns(config: &Config, keep: &[bool]) -> Result<Regions> {
-    let numbers: Vec<Option<u32>> = keep
-        .iter()
-        .scan(0u32, |next, &k| {
-            *next += u32::from(k);
-            Some(k.then(|| *next - 1))
-        })
-        .collect();
-    let Some(path) = &config.regions.names else {
-        return Ok(Regions { regions: vec![("all".into(), numbers.into_iter().flatten().collect())] });
-    };
-    let table = tsv::read(path)?;
-    let at = path.display().to_string();
-    let column = ["region", "roi", "name", "label"].iter().find_map(|name| table.column(name)).ok_or_else(|| {
-        Error::invalid(&at, "a column `region`", format!("`{}`", table.header.join("`, `")), "one row a voxel")
-    })?;
-    if column.len() != keep.len() {
-        let found = column.len().to_string();
-        return Err(Error::invalid(at, format!("{} rows, one for each voxel", keep.len()), found, ""));
-    }
-    let mut regions: Vec<(String, Vec<u32>)> = Vec::new();
-    for (name, number) in column.into_iter().zip(numbers) {
-        let Some(number) = number else { continue };
-        match regions.iter_mut().find(|(region, _)| region == name) {
-            Some((_, voxels)) => voxels.push(number),
-            None => regions.push((name.to_owned(), vec![number])),
-        }
-    }
-    Ok(Regions { regions })
 }

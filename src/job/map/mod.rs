@@ -1,6 +1,6 @@
 //! `map`: which layer each place of the brain resembles.
 //!
-//! Betas and fingerprints in, maps out: searchlight or regions, raw or residual fingerprints, significance within the
+//! Betas (or time series) and fingerprints in, maps out: searchlight or regions, raw or residual fingerprints, significance within the
 //! subject, layer assignment and overlap.
 
 mod config;
@@ -8,10 +8,16 @@ mod draw;
 mod fingerprints;
 mod inputs;
 mod output;
+mod places;
 mod plan;
 mod regions;
 mod run;
+mod series;
+mod simulate;
 mod summary;
 
-pub use config::{BetasConfig, Config, Correction, FingerprintConfig, MapsConfig, RegionConfig, TestConfig};
+pub use config::{
+    BetasConfig, BoldConfig, Config, Correction, Estimate, FingerprintConfig, MapsConfig, RegionConfig,
+    SimulationConfig, TestConfig,
+};
 pub use run::run;

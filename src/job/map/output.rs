@@ -1,63 +1,75 @@
 //! Files of a run: NIfTI maps with their JSON in the layout of BIDS derivatives, `overlap.npz`, tables.
 
+use super::config::Estimate;
 use super::inputs::Data;
 use super::plan::Plan;
 use super::regions::RegionResult;
 use super::run::Tested;
-use super::summary::{Layers, Summary};
-use crate::data::{Mask, Volume};
+use super::summary::Summary;
+use crate::data::Mask;
 use crate::error::Result;
-use crate::io::nifti::{self, Datatype};
-use crate::io::{json, npz, tsv};
+use crate::io::nifti::Datatype;
+use crate::io::{json, nifti, tsv};
+use crate::job::brain::layers::Layers;
+use crate::job::brain::maps::{self, MapWriter, label, narrow, number};
 use crate::job::run_dir::RunDir;
-use ndarray::{Array1, arr1};
+use ndarray::arr1;
 use serde_json::{Value, json};
 
-/// Letters and digits only, as BIDS labels are.
-fn label(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).collect()
+/// What the sidecars of all maps say.
+fn sidecar(plan: &Plan) -> Value {
+    let config = &plan.config;
+    json!({
+        "Dissimilarity": config.dissimilarity,
+        "Comparison": config.statistic,
+        "Residual": config.residual,
+        "Searchlight": config.sphere.to_string(),
+        "NumberOfConditions": plan.conditions.len(),
+        "NumberOfPermutations": plan.n_permutations(),
+        "Correction": config.test.correction,
+        "Sources": if config.betas.files.is_empty() { &config.bold.files } else { &config.betas.files },
+        "SkullStripped": true,
+    })
 }
 
-/// Writes one map and its sidecar.
-struct Writer<'a> {
-    run: &'a RunDir,
-    plan: &'a Plan,
-    data: &'a Data,
-    places: &'a Mask,
+/// `run2`, also of a run that is only called `2`.
+fn run_label(name: &str) -> String {
+    let name = label(name);
+    if name.contains("run") { name } else { format!("run{name}") }
 }
 
-impl Writer<'_> {
-    /// `[prefix_]desc-<layer>_stat-<name>_statmap.nii.gz`.
-    fn statmap(&self, layer: &str, stat: &str, values: &[f32], description: &str, datatype: Datatype) -> Result<()> {
-        let outside = if datatype == Datatype::F32 { f32::NAN } else { 0.0 };
-        let volume = self.places.unmask(values, outside);
-        self.named(&format!("desc-{}_stat-{}_statmap", label(layer), label(stat)), &volume, description, datatype)
+/// Writes what was fitted to time series, run by run: estimates as a 4-D image with the table that `map --labels` reads, the
+/// design, and the goodness of fit.
+pub fn fitted(run: &RunDir, plan: &Plan, data: &Data) -> Result<()> {
+    let Some(mask) = data.mask.as_ref().filter(|_| !data.fitted.is_empty()) else { return Ok(()) };
+    let config = &plan.config;
+    let mut sidecar = json!({ "GLM": config.bold, "Sources": config.bold.files });
+    let estimate = if config.bold.estimate == Estimate::T { "t" } else { "beta" };
+    let prefix = if config.maps.prefix.is_empty() { String::new() } else { format!("{}_", config.maps.prefix) };
+    for (r, own) in data.fitted.iter().enumerate() {
+        let at = |end: &str| run.file("arrays").join(format!("{prefix}desc-{}_{end}", run_label(&own.name)));
+        let rows: Vec<usize> = (0..data.betas.runs().len()).filter(|&s| data.betas.runs()[s] == r).collect();
+        let volume = |s: &usize| mask.unmask(&data.betas.patterns().row(*s).to_vec(), f32::NAN).values().to_vec();
+        let volumes: Vec<Vec<f32>> = rows.iter().map(volume).collect();
+        let views: Vec<&[f32]> = volumes.iter().map(Vec::as_slice).collect();
+        nifti::write_series(&at(&format!("stat-{estimate}_statmap.nii.gz")), mask.grid(), &views, None, data.space)?;
+        sidecar["Description"] = json!(format!("{estimate} of each condition of run {}", own.name));
+        sidecar["RepetitionTime"] = json!(own.tr_s);
+        sidecar["DegreesOfFreedom"] = json!(own.dof);
+        json::write(&at(&format!("stat-{estimate}_statmap.json")), &sidecar)?;
+        let mut labels = tsv::Table::new(["volume", "condition", "run"]);
+        for (volume, &s) in rows.iter().enumerate() {
+            let condition = &data.betas.condition_names()[data.betas.conditions()[s]];
+            labels.push([volume.to_string(), condition.clone(), own.name.clone()]);
+        }
+        tsv::write(&at("labels.tsv"), &labels)?;
+        let mut design = tsv::Table::new(own.design.names.iter().map(String::as_str));
+        own.design.matrix.rows().into_iter().for_each(|row| design.push(row.iter().map(|v| format!("{v:.9}"))));
+        tsv::write(&at("design.tsv"), &design)?;
+        let r2 = mask.unmask(&narrow(own.r2.iter().copied()), f32::NAN);
+        nifti::write_volume(&at("stat-r2_statmap.nii.gz"), &r2, data.space)?;
     }
-
-    fn named(&self, name: &str, volume: &Volume, description: &str, datatype: Datatype) -> Result<()> {
-        let prefix = &self.plan.config.maps.prefix;
-        let stem = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}_{name}") };
-        let path = self.run.file("arrays").join(format!("{stem}.nii.gz"));
-        nifti::write_volume_as(&path, volume, self.data.space, datatype)?;
-        let config = &self.plan.config;
-        let sidecar = json!({
-            "Description": description,
-            "Dissimilarity": config.dissimilarity,
-            "Comparison": config.statistic,
-            "Residual": config.residual,
-            "Searchlight": config.sphere.to_string(),
-            "NumberOfConditions": self.plan.conditions.len(),
-            "NumberOfPermutations": self.plan.n_permutations(),
-            "Correction": config.test.correction,
-            "Sources": config.betas.files,
-            "SkullStripped": true,
-        });
-        json::write(&self.run.file("arrays").join(format!("{stem}.json")), &sidecar)
-    }
-}
-
-fn narrow(values: impl IntoIterator<Item = f64>) -> Vec<f32> {
-    values.into_iter().map(|v| v as f32).collect()
+    Ok(())
 }
 
 /// Writes the maps of a searchlight.
@@ -70,121 +82,60 @@ pub fn volume(
     layers: &Layers,
     summary: &Summary,
 ) -> Result<()> {
-    let write = Writer { run, plan, data, places };
+    let write = MapWriter {
+        folder: run.file("arrays"),
+        prefix: &plan.config.maps.prefix,
+        space: data.space,
+        places,
+        sidecar: sidecar(plan).as_object().cloned().unwrap_or_default(),
+    };
     let statistic = plan.config.statistic.to_string();
     let names = plan.comparator.layers();
-    let f32_map = Datatype::F32;
     for (l, name) in names.iter().enumerate() {
         let values = tested.maps.values.row(l).to_vec();
-        write.statmap(
-            name,
-            &statistic,
-            &values,
-            &format!("{statistic} of {name} with the RDM around each voxel"),
-            f32_map,
-        )?;
+        write.statmap(name, &statistic, &values, &format!("{statistic} of {name} with the RDM around each voxel"))?;
         if let (Some(null), Some(corrected)) = (&tested.null, &tested.corrected) {
             let p = narrow(null.p.row(l).iter().copied());
-            write.statmap(name, "p", &p, "p by relabelling the conditions, one-sided, uncorrected", f32_map)?;
+            write.statmap(name, "p", &p, "p by relabelling the conditions, one-sided, uncorrected")?;
             let q = narrow(corrected.row(l).iter().copied());
-            write.statmap(name, "pcorrected", &q, "p corrected for the number of places", f32_map)?;
+            write.statmap(name, "pcorrected", &q, "p corrected for the number of places")?;
         }
     }
     if plan.comparator.has_r2() {
         let values = tested.maps.values.row(names.len()).to_vec();
-        write.statmap("all", "r2", &values, "variance of the RDM that all layers explain together", f32_map)?;
+        write.statmap("all", "r2", &values, "variance of the RDM that all layers explain together")?;
     }
     let counts: Vec<f32> = tested.maps.n_voxels.iter().map(|&n| n as f32).collect();
-    write.statmap("searchlight", "nvoxels", &counts, "voxels around each centre", Datatype::I32)?;
+    write.statmap_as("searchlight", "nvoxels", &counts, "voxels around each centre", Datatype::I32)?;
     if let Some(own) = &tested.reliability {
-        write.statmap(
-            "searchlight",
-            "splithalf",
-            &own.split_half,
-            "comparison of the RDMs of two halves of the runs",
-            f32_map,
-        )?;
-        write.statmap(
-            "searchlight",
-            "ceiling",
-            &own.ceiling,
-            "sqrt(2 r / (1 + r)) of the split-half comparison r",
-            f32_map,
-        )?;
+        let halves = "comparison of the RDMs of two halves of the runs";
+        write.statmap("searchlight", "splithalf", &own.split_half, halves)?;
+        let ceiling = "sqrt(2 r / (1 + r)) of the split-half comparison r";
+        write.statmap("searchlight", "ceiling", &own.ceiling, ceiling)?;
     }
-    write.statmap(
-        "layers",
-        "selectivity",
-        &narrow(layers.selectivity.iter().copied()),
-        "(best - second) / (|best| + |second|) over layers",
-        f32_map,
-    )?;
-    if tested.corrected.is_some() {
-        let winner: Vec<f32> = layers.winner.iter().map(|&w| w as f32).collect();
-        let volume = places.unmask(&winner, 0.0);
-        write.named(
-            "desc-winner_dseg",
-            &volume,
-            "the layer with the largest value among the significant ones",
-            Datatype::I32,
-        )?;
-        let count: Vec<f32> = layers.per_voxel.map.iter().map(|&n| n as f32).collect();
-        write.statmap("layers", "count", &count, "number of significant layers", Datatype::I32)?;
-        winner_table(run, plan)?;
-        cluster_table(run, plan, summary)?;
+    write.assignment(layers, names)?;
+    if layers.tested {
+        cluster_table(run, &write, summary)?;
     }
-    overlap(run, plan, layers)?;
-    let description = json!({
-        "Name": "orthoscope map", "BIDSVersion": "1.10.0", "DatasetType": "derivative",
-        "GeneratedBy": [{ "Name": "orthoscope", "Version": env!("CARGO_PKG_VERSION") }],
-    });
-    json::write(&run.file("arrays/dataset_description.json"), &description)
+    maps::overlap(layers)
+        .add("fingerprint_similarity", plan.comparator.similarities())
+        .add("vif", &arr1(&plan.comparator.collinearity().vif))
+        .write(&run.file("arrays/overlap.npz"))?;
+    write.description("orthoscope map")
 }
 
-fn winner_table(run: &RunDir, plan: &Plan) -> Result<()> {
-    let mut table = tsv::Table::new(["index", "name"]);
-    for (l, name) in plan.comparator.layers().iter().enumerate() {
-        table.push([(l + 1).to_string(), name.clone()]);
-    }
-    let prefix = &plan.config.maps.prefix;
-    let stem = if prefix.is_empty() { "desc-winner_dseg".to_owned() } else { format!("{prefix}_desc-winner_dseg") };
-    tsv::write(&run.file("arrays").join(format!("{stem}.tsv")), &table)
-}
-
-fn number(v: f64) -> String {
-    if v.is_finite() { format!("{v:.6}") } else { "n/a".into() }
-}
-
-fn cluster_table(run: &RunDir, plan: &Plan, summary: &Summary) -> Result<()> {
+fn cluster_table(run: &RunDir, write: &MapWriter<'_>, summary: &Summary) -> Result<()> {
     let mut table = tsv::Table::new(["layer", "cluster", "n_voxels", "size_mm3", "peak", "x_mm", "y_mm", "z_mm"]);
-    let voxel_mm3 = match &plan.brain {
-        super::plan::Brain::Searchlight(data) => {
-            data.mask.as_ref().map_or(1.0, |m| m.grid().affine.determinant().abs())
-        }
-        _ => 1.0,
-    };
     for layer in &summary.layers {
         for (i, (cluster, mm)) in layer.clusters.iter().enumerate() {
             let mut row = vec![layer.name.clone(), (i + 1).to_string(), cluster.size.to_string()];
-            row.push(format!("{:.1}", cluster.size as f64 * voxel_mm3));
+            row.push(format!("{:.1}", cluster.size as f64 * write.voxel_mm3()));
             row.push(number(cluster.peak));
             row.extend(mm.map(|v| format!("{v:.1}")));
             table.push(row);
         }
     }
     tsv::write(&run.file("arrays/clusters.tsv"), &table)
-}
-
-fn overlap(run: &RunDir, plan: &Plan, layers: &Layers) -> Result<()> {
-    let histogram: Array1<f64> = layers.per_voxel.histogram.iter().map(|&n| n as f64).collect();
-    npz::NpzWriter::new()
-        .add("dice", &layers.overlap.dice)
-        .add("jaccard", &layers.overlap.jaccard)
-        .add("map_correlation", &layers.overlap.map_correlation)
-        .add("layers_per_voxel", &histogram)
-        .add("fingerprint_similarity", plan.comparator.similarities())
-        .add("vif", &arr1(&plan.comparator.collinearity().vif))
-        .write(&run.file("arrays/overlap.npz"))
 }
 
 /// Writes the table of regions.

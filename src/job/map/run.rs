@@ -4,10 +4,11 @@ use super::config::{Config, Correction};
 use super::inputs::Data;
 use super::plan::{Brain, Plan};
 use super::regions::{RegionRdms, RegionResult, of_subjects};
-use super::summary::{Layers, Summary};
-use super::{draw, output};
+use super::summary::Summary;
+use super::{draw, output, simulate};
 use crate::data::{Betas, Mask};
 use crate::error::{Error, Result};
+use crate::job::brain::layers::Layers;
 use crate::job::common::{Common, peak_rss_mb};
 use crate::job::interrupt;
 use crate::job::progress::Progress;
@@ -19,7 +20,7 @@ use crate::mapping::stats::correction::{MaxNull, benjamini_hochberg};
 use crate::mapping::{Neighbourhoods, Patterns};
 use crate::math::permutation::Tail;
 use crate::warning::Warning;
-use ndarray::Array2;
+use ndarray::{Array2, Axis, Slice};
 use serde_json::Value;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -40,6 +41,9 @@ pub struct Tested {
 /// Bad input before anything is written; whatever writing says.
 pub fn run(config: Config, common: &Common) -> Result<Value> {
     interrupt::install();
+    if config.simulation.is_some() {
+        return simulate::run(config, common);
+    }
     let began = Instant::now();
     let plan = Plan::new(config)?;
     if common.dry_run {
@@ -50,6 +54,11 @@ pub fn run(config: Config, common: &Common) -> Result<Value> {
         plan.warnings.iter().for_each(|w| run.warn(w.clone()));
         execute(&plan, common, run, began)
     })
+}
+
+/// Says so when the user has asked to stop.
+pub fn stop() -> Result<()> {
+    if interrupt::requested() { Err(Error::Interrupted { dir: std::path::PathBuf::new() }) } else { Ok(()) }
 }
 
 fn execute(plan: &Plan, common: &Common, run: &mut RunDir, began: Instant) -> Result<Value> {
@@ -79,11 +88,15 @@ fn volume(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Result
             ),
         });
     }
-    let layers = Layers::of(&tested, plan)?;
+    let n = plan.comparator.layers().len();
+    let first = |a: &Array2<f64>| a.slice_axis(Axis(0), Slice::from(..n)).to_owned();
+    let values = first(&tested.maps.values.mapv(f64::from));
+    let layers = Layers::new(values, tested.corrected.as_ref().map(first).as_ref(), plan.config.test.alpha)?;
     let places = Mask::from_fn(*mask.grid(), |v| spheres.centres().binary_search(&(v as u32)).is_ok())?;
-    let summary = Summary::of_volume(&layers, &tested, &places, plan)?;
+    let summary = Summary::of_volume(&layers, &places, plan);
+    output::fitted(run, plan, data)?;
     output::volume(run, plan, data, &places, &tested, &layers, &summary)?;
-    draw::volume(run, plan, data, &places, &tested, &layers, &summary)?;
+    draw::volume(run, plan, data, &places, &layers)?;
     Ok(summary.results(plan, Some((data, &spheres, &tested))))
 }
 
@@ -117,7 +130,8 @@ fn tested<P: Places>(plan: &Plan, betas: &Betas, places: &P, common: &Common, ru
     Ok(Tested { maps, null, corrected, reliability })
 }
 
-fn correct(maps: &Maps, null: &Null, correction: Correction) -> Array2<f64> {
+/// Corrects p for the number of places, within each value.
+pub fn correct(maps: &Maps, null: &Null, correction: Correction) -> Array2<f64> {
     let mut corrected = null.p.clone();
     for (v, mut row) in corrected.rows_mut().into_iter().enumerate() {
         let p = match correction {
@@ -157,6 +171,7 @@ fn reliability<P: Places>(
 fn regions(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Result<Value> {
     let regions = data.regions.as_ref().expect("regions were read");
     let tested = tested(plan, &data.betas, regions, common, run)?;
+    output::fitted(run, plan, data)?;
     let wide = |a: &Array2<f32>, r: usize| a.column(r).iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
     let results: Vec<RegionResult> = regions
         .regions

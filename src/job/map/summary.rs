@@ -5,59 +5,9 @@ use super::plan::Plan;
 use super::regions::RegionResult;
 use super::run::Tested;
 use crate::data::Mask;
-use crate::error::Result;
+use crate::job::brain::layers::{LayerSummary, Layers, extremes};
 use crate::mapping::Neighbourhoods;
-use crate::mapping::stats::clusters::{Cluster, clusters};
-use crate::mapping::stats::layers::{LayersPerVoxel, layers_per_voxel, selectivity, winner};
-use crate::mapping::stats::neighbours::{Connectivity, Neighbours};
-use crate::mapping::stats::overlap::{Overlap, mean_off_diagonal};
-use crate::math::permutation::Tail;
-use ndarray::Array2;
 use serde_json::{Value, json};
-
-/// The layers' maps, without R^2, and where they are significant.
-pub struct Layers {
-    /// n_layers x n_places.
-    pub values: Array2<f64>,
-    /// n_layers x n_places; nowhere without a test.
-    pub significant: Array2<bool>,
-    /// From 1; 0 where no layer is significant.
-    pub winner: Vec<u32>,
-    pub selectivity: Vec<f64>,
-    pub per_voxel: LayersPerVoxel,
-    pub overlap: Overlap,
-}
-
-impl Layers {
-    /// Takes the layers' rows of a test.
-    pub fn of(tested: &Tested, plan: &Plan) -> Result<Self> {
-        let n = plan.comparator.layers().len();
-        let (n_places, alpha) = (tested.maps.values.ncols(), plan.config.test.alpha);
-        let values = Array2::from_shape_fn((n, n_places), |(l, v)| f64::from(tested.maps.values[[l, v]]));
-        let significant = Array2::from_shape_fn((n, n_places), |(l, v)| {
-            tested.corrected.as_ref().is_some_and(|p| p[[l, v]] <= alpha)
-        });
-        Ok(Self {
-            winner: winner(values.view(), significant.view())?,
-            selectivity: selectivity(values.view()),
-            per_voxel: layers_per_voxel(significant.view()),
-            overlap: Overlap::new(values.view(), significant.view())?,
-            values,
-            significant,
-        })
-    }
-}
-
-/// One layer in numbers.
-pub struct LayerSummary {
-    pub name: String,
-    pub max: f64,
-    pub mean: f64,
-    pub peak_mm: Option<[f64; 3]>,
-    pub n_significant: Option<usize>,
-    /// Clusters of significant places, largest first, and the position of their peaks in mm.
-    pub clusters: Vec<(Cluster, [f64; 3])>,
-}
 
 /// All of it.
 pub struct Summary {
@@ -67,52 +17,11 @@ pub struct Summary {
     extra: Value,
 }
 
-fn extremes(values: &[f64]) -> (f64, f64) {
-    let defined: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
-    let max = defined.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    (if defined.is_empty() { f64::NAN } else { max }, defined.iter().sum::<f64>() / defined.len() as f64)
-}
-
 impl Summary {
     /// Of volumes; `places` are the centres.
-    pub fn of_volume(layers: &Layers, tested: &Tested, places: &Mask, plan: &Plan) -> Result<Self> {
-        let neighbours = Neighbours::of_mask(places, Connectivity::default());
-        let mm = |place: usize| places.grid().mm(places.voxels()[place] as usize);
-        let has_test = tested.corrected.is_some();
-        let summaries = plan.comparator.layers().iter().enumerate().map(|(l, name)| {
-            let row = layers.values.row(l).to_vec();
-            let (max, mean) = extremes(&row);
-            // Significant places keep a positive number, all others lie below the threshold.
-            let inside = layers.significant.row(l);
-            let lowest = row.iter().zip(inside).filter(|(_, s)| **s).map(|(v, _)| *v).fold(0.0, f64::min);
-            let above: Vec<f64> =
-                row.iter().zip(inside).map(|(v, s)| if *s { v - lowest + 1.0 } else { f64::NAN }).collect();
-            let (_, mut found) = clusters(&above, 0.0, Tail::Greater, &neighbours);
-            found.retain(|c| c.size >= plan.config.maps.min_cluster);
-            let restored = |mut c: Cluster| {
-                c.peak += lowest - 1.0;
-                c.mass += (lowest - 1.0) * c.size as f64;
-                (c, mm(c.peak_voxel))
-            };
-            let peak = (0..row.len()).filter(|&v| !row[v].is_nan()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
-            LayerSummary {
-                name: name.clone(),
-                max,
-                mean,
-                peak_mm: peak.map(mm),
-                n_significant: has_test.then(|| inside.iter().filter(|s| **s).count()),
-                clusters: if has_test { found.into_iter().map(restored).collect() } else { vec![] },
-            }
-        });
-        let correlation = mean_off_diagonal(layers.overlap.map_correlation.view());
-        let overlap = json!({
-            "mean_dice": has_test.then(|| mean_off_diagonal(layers.overlap.dice.view())),
-            "mean_jaccard": has_test.then(|| mean_off_diagonal(layers.overlap.jaccard.view())),
-            "mean_map_correlation": correlation,
-            "one_layer": has_test.then_some(layers.per_voxel.one_layer),
-            "layers_per_voxel": has_test.then(|| layers.per_voxel.histogram.clone()),
-        });
-        Ok(Self { layers: summaries.collect(), overlap, rois: Value::Null, extra: Value::Null })
+    pub fn of_volume(layers: &Layers, places: &Mask, plan: &Plan) -> Self {
+        let layers_of = layers.summaries(plan.comparator.layers(), places, plan.config.maps.min_cluster);
+        Self { layers: layers_of, overlap: layers.overlap_results(), rois: Value::Null, extra: Value::Null }
     }
 
     /// Of regions.
@@ -187,6 +96,14 @@ impl Summary {
             out["n_centres_skipped"] = json!(spheres.n_skipped());
             out["n_centres_undefined"] = json!(tested.maps.n_undefined);
             out["n_runs"] = json!(data.betas.n_runs());
+            if !data.fitted.is_empty() {
+                out["glm"] =
+                    json!(data.fitted.iter().map(|own| json!({
+                    "run": own.name, "tr_s": own.tr_s, "n_volumes": own.design.matrix.nrows(),
+                    "n_regressors": own.design.matrix.ncols(), "dof": own.dof, "mean_r2": extremes(&own.r2).1,
+                    "max_r2": extremes(&own.r2).0,
+                })).collect::<Vec<_>>());
+            }
             let counts = &tested.maps.n_voxels;
             out["voxels_per_centre"] = json!([counts.iter().min(), counts.iter().max()]);
             if let Some(own) = &tested.reliability {

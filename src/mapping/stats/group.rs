@@ -162,7 +162,11 @@ pub fn paired(
     one_sample((&a - &b).view(), neighbours, options, on_block)
 }
 
-fn check(maps: ArrayView2<'_, f64>, neighbours: Option<&Neighbours>, options: &GroupOptions) -> Result<()> {
+/// What [`one_sample`] refuses before it begins.
+///
+/// # Errors
+/// [`Error::Invalid`], as [`one_sample`].
+pub fn check(maps: ArrayView2<'_, f64>, neighbours: Option<&Neighbours>, options: &GroupOptions) -> Result<()> {
     let (n_subjects, n_voxels) = maps.dim();
     let invalid = |expected: &str, found: String, hint: &str| Err(Error::invalid("group test", expected, found, hint));
     if n_subjects < 2 {

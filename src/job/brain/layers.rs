@@ -1,0 +1,115 @@
+//! Maps of several layers in numbers: who is where, how much they overlap, clusters.
+
+use crate::data::Mask;
+use crate::error::Result;
+use crate::mapping::stats::clusters::{Cluster, clusters};
+use crate::mapping::stats::layers::{LayersPerVoxel, layers_per_voxel, selectivity, winner};
+use crate::mapping::stats::neighbours::{Connectivity, Neighbours};
+use crate::mapping::stats::overlap::{Overlap, mean_off_diagonal};
+use crate::math::permutation::Tail;
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+/// The layers' maps and where they are significant.
+pub struct Layers {
+    /// n_layers x n_places.
+    pub values: Array2<f64>,
+    /// n_layers x n_places; nowhere without a test.
+    pub significant: Array2<bool>,
+    /// From 1; 0 where no layer is significant.
+    pub winner: Vec<u32>,
+    pub selectivity: Vec<f64>,
+    pub per_voxel: LayersPerVoxel,
+    pub overlap: Overlap,
+    /// Whether there was a test.
+    pub tested: bool,
+}
+
+/// One layer in numbers.
+pub struct LayerSummary {
+    pub name: String,
+    pub max: f64,
+    pub mean: f64,
+    pub peak_mm: Option<[f64; 3]>,
+    pub n_significant: Option<usize>,
+    /// Clusters of significant places, largest first, and the position of their peaks in mm.
+    pub clusters: Vec<(Cluster, [f64; 3])>,
+}
+
+/// Largest and mean of what is defined.
+pub fn extremes(values: &[f64]) -> (f64, f64) {
+    let defined: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
+    let max = defined.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (if defined.is_empty() { f64::NAN } else { max }, defined.iter().sum::<f64>() / defined.len() as f64)
+}
+
+impl Layers {
+    /// From values and corrected p, each n_layers x n_places.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] when the two differ in shape.
+    pub fn new(values: Array2<f64>, corrected: Option<&Array2<f64>>, alpha: f64) -> Result<Self> {
+        let significant = match corrected {
+            Some(p) => p.mapv(|p| p <= alpha),
+            None => Array2::from_elem(values.dim(), false),
+        };
+        Ok(Self {
+            winner: winner(values.view(), significant.view())?,
+            selectivity: selectivity(values.view()),
+            per_voxel: layers_per_voxel(significant.view()),
+            overlap: Overlap::new(values.view(), significant.view())?,
+            values,
+            significant,
+            tested: corrected.is_some(),
+        })
+    }
+
+    /// Every layer's extremes and its clusters of at least `min_cluster` significant places.
+    pub fn summaries(&self, names: &[String], places: &Mask, min_cluster: usize) -> Vec<LayerSummary> {
+        let neighbours = Neighbours::of_mask(places, Connectivity::default());
+        let mm = |place: usize| places.grid().mm(places.voxels()[place] as usize);
+        let one = |(l, name): (usize, &String)| {
+            let row = self.values.row(l).to_vec();
+            let (max, mean) = extremes(&row);
+            let inside = self.significant.row(l).to_vec();
+            let mut found = if self.tested { significant_clusters(&row, &inside, &neighbours) } else { vec![] };
+            found.retain(|c| c.size >= min_cluster);
+            let peak = (0..row.len()).filter(|&v| !row[v].is_nan()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+            LayerSummary {
+                name: name.clone(),
+                max,
+                mean,
+                peak_mm: peak.map(mm),
+                n_significant: self.tested.then(|| inside.iter().filter(|s| **s).count()),
+                clusters: found.into_iter().map(|c| (c, mm(c.peak_voxel))).collect(),
+            }
+        };
+        names.iter().enumerate().map(one).collect()
+    }
+
+    /// The `overlap` of the results.
+    pub fn overlap_results(&self) -> Value {
+        json!({
+            "mean_dice": self.tested.then(|| mean_off_diagonal(self.overlap.dice.view())),
+            "mean_jaccard": self.tested.then(|| mean_off_diagonal(self.overlap.jaccard.view())),
+            "mean_map_correlation": mean_off_diagonal(self.overlap.map_correlation.view()),
+            "one_layer": self.tested.then_some(self.per_voxel.one_layer),
+            "layers_per_voxel": self.tested.then(|| self.per_voxel.histogram.clone()),
+        })
+    }
+}
+
+/// Connected significant places, whatever the sign of their values.
+fn significant_clusters(values: &[f64], inside: &[bool], neighbours: &Neighbours) -> Vec<Cluster> {
+    // Significant places keep a positive number, all others lie below the threshold.
+    let lowest = values.iter().zip(inside).filter(|(_, s)| **s).map(|(v, _)| *v).fold(0.0, f64::min);
+    let above: Vec<f64> =
+        values.iter().zip(inside).map(|(v, s)| if *s { v - lowest + 1.0 } else { f64::NAN }).collect();
+    let (_, found) = clusters(&above, 0.0, Tail::Greater, neighbours);
+    let restored = |mut c: Cluster| {
+        c.peak += lowest - 1.0;
+        c.mass += (lowest - 1.0) * c.size as f64;
+        c
+    };
+    found.into_iter().map(restored).collect()
+}

@@ -1,0 +1,152 @@
+//! Configuration of `orthoscope group`.
+
+use crate::error::{Error, Result};
+use crate::mapping::stats::neighbours::Connectivity;
+use crate::mapping::stats::tfce::Tfce;
+use crate::math::permutation::Tail;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Configuration of `orthoscope group`.
+///
+/// | field | default | meaning |
+/// |---|---|---|
+/// | `maps.subjects` | | one entry a subject: a run directory of `map` (all its layers), or a 3-D NIfTI; or one 4-D NIfTI |
+/// | `maps.against` | none | the same subjects once more: their difference is tested |
+/// | `test.tail` | greater; two_sided for a difference | which deviations from zero count |
+/// | `test.correction` | tfce | tfce, max_t, cluster_mass, cluster_size, fdr, none |
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Always `group`.
+    pub command: String,
+    pub seed: u64,
+    pub maps: MapsConfig,
+    pub test: TestConfig,
+}
+
+/// Where the subjects' maps are.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MapsConfig {
+    pub subjects: Vec<PathBuf>,
+    /// The same subjects in the same order, under another condition.
+    pub against: Vec<PathBuf>,
+    /// The statistic of the maps in run directories; the one that `map` compared with where it is absent.
+    pub stat: Option<String>,
+    /// Layers of run directories to test; all where it is empty.
+    pub layers: Vec<String>,
+    /// What single maps are called.
+    pub name: Option<String>,
+    /// Fisher's z before anything else; where it is absent, of correlations in run directories.
+    pub fisher_z: Option<bool>,
+    /// Voxels that take part; those with a value in enough subjects where it is absent.
+    pub mask: Option<PathBuf>,
+    /// Fewest subjects with a value; all where it is absent.
+    pub min_subjects: Option<usize>,
+    /// Image behind the maps; the mean map's mask where it is absent.
+    pub background: Option<PathBuf>,
+    /// In front of the names of the maps, as in `task-images_space-MNI152NLin2009cAsym`.
+    pub prefix: String,
+    /// Smallest cluster of the table, in voxels.
+    pub min_cluster: usize,
+}
+
+/// How the group is tested.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TestConfig {
+    pub tail: Option<Tail>,
+    /// Sign flips; all of them where 2^n_subjects is not more.
+    pub n_permutations: usize,
+    /// Cluster-forming threshold, as the p of one voxel.
+    pub cluster_p: f64,
+    pub connectivity: Connectivity,
+    pub tfce: Tfce,
+    pub correction: Correction,
+    pub alpha: f64,
+    /// Resamples of the subjects for the interval of the mean; 0 for none.
+    pub n_bootstraps: usize,
+    /// Coverage of that interval.
+    pub level: f64,
+}
+
+impl Default for TestConfig {
+    fn default() -> Self {
+        Self {
+            tail: None,
+            n_permutations: 5000,
+            cluster_p: 0.001,
+            connectivity: Connectivity::default(),
+            tfce: Tfce::default(),
+            correction: Correction::default(),
+            alpha: 0.05,
+            n_bootstraps: 2000,
+            level: 0.95,
+        }
+    }
+}
+
+/// Correction for the number of voxels, within each layer: what is called significant, wins and overlaps. The maps of all
+/// corrections are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Correction {
+    /// p of each voxel by itself.
+    None,
+    /// False discovery rate (Benjamini and Hochberg 1995).
+    Fdr,
+    /// Family-wise error by the largest t.
+    MaxT,
+    /// Family-wise error by the largest cluster's size.
+    ClusterSize,
+    /// Family-wise error by the largest cluster's mass.
+    ClusterMass,
+    /// Family-wise error by the largest TFCE.
+    #[default]
+    Tfce,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let maps = MapsConfig { min_cluster: 1, ..MapsConfig::default() };
+        Self { command: "group".into(), seed: 1, maps, test: TestConfig::default() }
+    }
+}
+
+impl Config {
+    /// Which deviations count: those from zero upwards, or for a difference both.
+    pub fn tail(&self) -> Tail {
+        let usual = if self.maps.against.is_empty() { Tail::Greater } else { Tail::TwoSided };
+        self.test.tail.unwrap_or(usual)
+    }
+
+    /// Refuses what cannot be meant.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn check(&self) -> Result<()> {
+        let bad = |at: &str, expected: &str, found: String, hint: &str| Err(Error::invalid(at, expected, found, hint));
+        let (maps, test) = (&self.maps, &self.test);
+        if maps.subjects.is_empty() {
+            let hint = "run directories of `orthoscope map`, or NIfTI files, one a subject";
+            return bad("--maps", "maps of the subjects", "none".into(), hint);
+        }
+        if !maps.against.is_empty() && maps.against.len() != maps.subjects.len() {
+            let found = format!("{} and {}", maps.subjects.len(), maps.against.len());
+            return bad("--against", "the same subjects in the same order as --maps", found, "");
+        }
+        for (at, p) in [("--alpha", test.alpha), ("--level", test.level)] {
+            if !(p > 0.0 && p < 1.0) {
+                return bad(at, "a number between 0 and 1", p.to_string(), "");
+            }
+        }
+        if test.n_permutations == 0 {
+            return bad("--permutations", "1 or more sign flips", "0".into(), "5000 are usual");
+        }
+        if maps.prefix.contains(['/', '\\', ' ']) {
+            return bad("--prefix", "the beginning of a file name", format!("`{}`", maps.prefix), "");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! `group`: what the maps of several subjects have in common.
+//!
+//! Maps of subjects on one grid in, group maps out: one-sample or paired tests by sign flips, corrected by the largest
+//! value, clusters or TFCE; bootstrap intervals over subjects; layer assignment and overlap.
+
+mod config;
+mod inputs;
+mod output;
+mod run;
+mod test;
+
+pub use config::{Config, Correction, MapsConfig, TestConfig};
+pub use run::run;

@@ -1,0 +1,180 @@
+//! Files of a run and its results.
+
+use super::config::{Config, Correction};
+use super::inputs::Data;
+use super::test::Tested;
+use crate::error::Result;
+use crate::io::nifti::Datatype;
+use crate::io::tsv;
+use crate::job::brain::layers::Layers;
+use crate::job::brain::maps::{self, MapWriter, narrow, number};
+use crate::job::run_dir::RunDir;
+use crate::mapping::stats::clusters::peaks;
+use crate::mapping::stats::correction::extremeness;
+use crate::mapping::stats::neighbours::Neighbours;
+use serde_json::{Value, json};
+
+/// Peaks of one cluster are at least so far apart.
+const PEAK_DISTANCE_MM: f64 = 8.0;
+/// Peaks of a cluster in the table, with the main one.
+const PEAKS: usize = 4;
+
+/// Writes maps, clusters and overlap.
+pub fn write(
+    run: &RunDir,
+    config: &Config,
+    data: &Data,
+    tested: &[Tested],
+    layers: &Layers,
+    neighbours: &Neighbours,
+) -> Result<()> {
+    let writer = MapWriter {
+        folder: run.file("arrays"),
+        prefix: &config.maps.prefix,
+        space: data.space,
+        places: &data.mask,
+        sidecar: sidecar(config, data, tested).as_object().cloned().unwrap_or_default(),
+    };
+    for (name, tested) in data.names.iter().zip(tested) {
+        maps_of(&writer, name, tested, data)?;
+    }
+    if data.names.len() > 1 {
+        writer.assignment(layers, &data.names)?;
+    }
+    cluster_table(run, &writer, data, tested, neighbours)?;
+    maps::overlap(layers).write(&run.file("arrays/overlap.npz"))?;
+    writer.description("orthoscope group")
+}
+
+fn sidecar(config: &Config, data: &Data, tested: &[Tested]) -> Value {
+    json!({
+        "NumberOfSubjects": data.maps[0].nrows(),
+        "NumberOfPermutations": tested[0].test.n_permutations,
+        "AllPermutations": tested[0].test.exhaustive,
+        "Tail": config.tail(),
+        "FisherZ": data.fisher_z,
+        "ClusterFormingP": config.test.cluster_p,
+        "Connectivity": config.test.connectivity,
+        "TFCE": config.test.tfce,
+        "Sources": config.maps.subjects,
+        "Against": config.maps.against,
+    })
+}
+
+fn maps_of(writer: &MapWriter<'_>, name: &str, tested: &Tested, data: &Data) -> Result<()> {
+    let test = &tested.test;
+    let z = if data.fisher_z { "Fisher's z" } else { "the value" };
+    let put = |stat: &str, values: &[f64], description: &str| {
+        writer.statmap(name, stat, &narrow(values.iter().copied()), description)
+    };
+    put("mean", &test.mean, &format!("mean over subjects of {z}"))?;
+    put("t", &test.t, "one-sample t of the subjects' maps")?;
+    put("p", &test.p, "p by sign flips, uncorrected")?;
+    put("pfdr", &test.q, "p corrected for the false discovery rate (Benjamini and Hochberg)")?;
+    put("pmaxt", &test.p_fwe, "p corrected for the family-wise error by the largest t")?;
+    if let Some(tfce) = &test.tfce {
+        put("tfce", &tfce.values, "threshold-free cluster enhancement of t")?;
+        put("ptfce", &tfce.p_fwe, "p corrected for the family-wise error by the largest TFCE")?;
+    }
+    if let Some(clusters) = &test.clusters {
+        let labels: Vec<f32> = clusters.labels.iter().map(|&l| l as f32).collect();
+        writer.statmap_as(name, "cluster", &labels, "number of the cluster in clusters.tsv", Datatype::I32)?;
+        put("pclustersize", &clusters.p_map(&clusters.p_size), "p of the cluster by the largest size; 1 outside")?;
+        put("pclustermass", &clusters.p_map(&clusters.p_mass), "p of the cluster by the largest mass; 1 outside")?;
+    }
+    if let Some((low, high)) = &tested.interval {
+        put("cilow", low, "low end of the bootstrap interval of the mean over subjects")?;
+        put("cihigh", high, "high end of the bootstrap interval of the mean over subjects")?;
+    }
+    let n: Vec<f32> = (0..data.mask.n_voxels()).map(|v| n_subjects(data, name, v) as f32).collect();
+    writer.statmap_as(name, "nsubjects", &n, "subjects with a value", Datatype::I32)
+}
+
+fn n_subjects(data: &Data, name: &str, voxel: usize) -> usize {
+    let layer = data.names.iter().position(|n| n == name).unwrap_or(0);
+    data.maps[layer].column(voxel).iter().filter(|x| x.is_finite()).count()
+}
+
+/// Every cluster beyond the forming threshold, its peak first and then its other peaks.
+fn cluster_table(
+    run: &RunDir,
+    writer: &MapWriter<'_>,
+    data: &Data,
+    tested: &[Tested],
+    neighbours: &Neighbours,
+) -> Result<()> {
+    let header =
+        ["layer", "cluster", "peak", "t", "x_mm", "y_mm", "z_mm", "n_voxels", "size_mm3", "mass", "p_size", "p_mass"];
+    let mut table = tsv::Table::new(header.into_iter().chain(["p_max_t", "p_tfce"]));
+    let mm = |v: usize| data.mask.grid().mm(data.mask.voxels()[v] as usize);
+    let distance = |a: usize, b: usize| (0..3).map(|i| (mm(a)[i] - mm(b)[i]).powi(2)).sum::<f64>().sqrt();
+    for (name, tested) in data.names.iter().zip(tested) {
+        let Some(found) = &tested.test.clusters else { continue };
+        for (c, cluster) in found.clusters.iter().enumerate() {
+            let label = c as u32 + 1;
+            let own = peaks(&tested.test.t, &found.labels, label, neighbours, PEAK_DISTANCE_MM, distance);
+            for (i, &v) in own.iter().take(PEAKS).enumerate() {
+                let mut row = vec![name.clone(), label.to_string(), (i + 1).to_string(), number(tested.test.t[v])];
+                row.extend(mm(v).map(|x| format!("{x:.1}")));
+                let first = |text: String| if i == 0 { text } else { "n/a".into() };
+                row.push(first(cluster.size.to_string()));
+                row.push(first(format!("{:.1}", cluster.size as f64 * writer.voxel_mm3())));
+                row.push(first(number(cluster.mass)));
+                row.push(first(number(found.p_size[c])));
+                row.push(first(number(found.p_mass[c])));
+                row.push(number(tested.test.p_fwe[v]));
+                row.push(tested.test.tfce.as_ref().map_or("n/a".into(), |t| number(t.p_fwe[v])));
+                table.push(row);
+            }
+        }
+    }
+    tsv::write(&run.file("arrays").join("clusters.tsv"), &table)
+}
+
+/// The `results` object, but for time and memory.
+pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers) -> Value {
+    let alpha = config.test.alpha;
+    let summaries = layers.summaries(&data.names, &data.mask, config.maps.min_cluster);
+    let rows: Vec<Value> = summaries
+        .iter()
+        .zip(tested)
+        .map(|(layer, tested)| {
+            let t = &tested.test.t;
+            let size = |v: &usize| extremeness(t[*v], config.tail());
+            let further = |a: &usize, b: &usize| size(a).total_cmp(&size(b));
+            let peak = (0..t.len()).filter(|&v| t[v].is_finite()).max_by(further);
+            let at = |values: &[f64]| peak.map(|v| values[v]);
+            let least = |p: Vec<f64>| p.into_iter().filter(|p| p.is_finite()).fold(1.0, f64::min);
+            let count = |p: Vec<f64>| p.iter().filter(|p| **p <= alpha).count();
+            let each = [Correction::None, Correction::Fdr, Correction::MaxT, Correction::ClusterSize, Correction::ClusterMass, Correction::Tfce];
+            let by: serde_json::Map<String, Value> = each
+                .into_iter()
+                .map(|c| {
+                    let key = serde_json::to_value(c).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default();
+                    (key, json!({ "n_significant": count(tested.corrected(c)), "smallest_p": least(tested.corrected(c)) }))
+                })
+                .collect();
+            json!({
+                "name": layer.name, "mean": layer.mean, "max": layer.max, "n_significant": layer.n_significant,
+                "n_clusters": layer.clusters.len(), "peak_t": at(t), "peak_mm": peak.map(|v| data.mask.grid().mm(data.mask.voxels()[v] as usize)),
+                "peak_p": at(&tested.corrected(config.test.correction)), "n_left_out": tested.test.n_left_out, "by_correction": by,
+            })
+        })
+        .collect();
+    json!({
+        "n_subjects": data.maps[0].nrows(),
+        "n_voxels": data.mask.n_voxels(),
+        "n_layers": data.names.len(),
+        "paired": !config.maps.against.is_empty(),
+        "statistic": data.stat,
+        "fisher_z": data.fisher_z,
+        "tail": config.tail(),
+        "correction": config.test.correction,
+        "alpha": alpha,
+        "n_permutations": tested[0].test.n_permutations,
+        "exhaustive": tested[0].test.exhaustive,
+        "cluster_p": config.test.cluster_p,
+        "layers": rows,
+        "overlap": if data.names.len() > 1 { layers.overlap_results() } else { Value::Null },
+    })
+}

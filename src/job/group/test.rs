@@ -1,0 +1,70 @@
+//! The test of every layer.
+
+use super::config::{Config, Correction};
+use super::inputs::Data;
+use crate::error::{Error, Result};
+use crate::job::common::Common;
+use crate::job::interrupt;
+use crate::job::progress::Progress;
+use crate::mapping::stats::group::{GroupOptions, GroupTest, one_sample};
+use crate::mapping::stats::interval::mean_interval;
+use crate::mapping::stats::neighbours::Neighbours;
+use std::path::PathBuf;
+
+/// One layer's test and the interval of its mean.
+pub struct Tested {
+    pub test: GroupTest,
+    /// Low and high end, each n_voxels.
+    pub interval: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Tested {
+    /// p corrected for the number of voxels.
+    pub fn corrected(&self, correction: Correction) -> Vec<f64> {
+        let clusters = self.test.clusters.as_ref();
+        match correction {
+            Correction::None => self.test.p.clone(),
+            Correction::Fdr => self.test.q.clone(),
+            Correction::MaxT => self.test.p_fwe.clone(),
+            Correction::ClusterSize => clusters.map(|c| c.p_map(&c.p_size)).unwrap_or_default(),
+            Correction::ClusterMass => clusters.map(|c| c.p_map(&c.p_mass)).unwrap_or_default(),
+            Correction::Tfce => self.test.tfce.as_ref().map(|t| t.p_fwe.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The options of the statistics.
+pub fn options(config: &Config) -> GroupOptions {
+    GroupOptions {
+        tail: config.tail(),
+        n_permutations: config.test.n_permutations,
+        seed: config.seed,
+        cluster_p: Some(config.test.cluster_p),
+        tfce: Some(config.test.tfce),
+        min_subjects: config.maps.min_subjects,
+    }
+}
+
+/// Tests every layer with the same sign flips.
+pub fn test(config: &Config, data: &Data, neighbours: &Neighbours, common: &Common) -> Result<Vec<Tested>> {
+    let options = options(config);
+    let n = data.maps[0].nrows();
+    let n_flips = 1usize.checked_shl(n as u32).unwrap_or(usize::MAX).min(options.n_permutations);
+    let mut progress = Progress::new(common.progress, "group", (data.maps.len() * n_flips) as u64, 0);
+    let mut tested = Vec::new();
+    for (name, maps) in data.names.iter().zip(&data.maps) {
+        let mut done = 0;
+        let test = one_sample(maps.view(), Some(neighbours), &options, |n| {
+            (done..n).for_each(|_| progress.tick(|| name.clone()));
+            done = n;
+            if interrupt::requested() { Err(Error::Interrupted { dir: PathBuf::new() }) } else { Ok(()) }
+        })?;
+        let interval = match config.test.n_bootstraps {
+            0 => None,
+            b => Some(mean_interval(maps.view(), b, config.test.level, config.seed)?),
+        };
+        tested.push(Tested { test, interval });
+    }
+    progress.finish();
+    Ok(tested)
+}
