@@ -3,6 +3,21 @@
 //! Every comparison but Kendall's tau is an inner product in some space: of centred values (Pearson), centred ranks
 //! (Spearman), values (cosine), or second-moment matrices (the whitened ones). A brain RDM is brought there once; what the
 //! layers want from it is then a few dot products.
+//!
+//! | file | what |
+//! |---|---|
+//! | `statistic` | the comparisons and their spaces |
+//! | `second_moments` | the space of the whitened ones |
+//! | `prepare` | fingerprints checked and combined |
+//! | `pair` | two RDMs of the brain |
+
+mod pair;
+mod prepare;
+mod second_moments;
+mod statistic;
+
+pub use pair::{PairComparison, PairScratch};
+pub use statistic::Statistic;
 
 use super::dissimilarity::Condensed;
 use super::kendall;
@@ -14,73 +29,7 @@ use crate::rdm::Rdm;
 use ndarray::Array2;
 use orthoscope_kernels::gram::Kernels;
 use orthoscope_kernels::ranks::Ranker;
-use serde::{Deserialize, Serialize};
-use std::fmt;
-
-/// How a brain RDM b is compared with fingerprints v.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Statistic {
-    /// Pearson's r.
-    Pearson,
-    /// Pearson's r of ranks, ties averaged.
-    #[default]
-    Spearman,
-    /// (concordant - discordant) / all pairs of entries.
-    KendallTauA,
-    /// b.v / (|b| |v|).
-    Cosine,
-    /// Pearson's r in the space where the entries of an RDM are uncorrelated (rsatoolbox's `corr_cov`).
-    CorrCov,
-    /// Cosine in that space (rsatoolbox's `cosine_cov`).
-    CosineCov,
-    /// Standardised weights of all layers in one least-squares regression, and its R^2.
-    Ols,
-    /// The same with weights that are not negative.
-    Nnls,
-}
-
-impl fmt::Display for Statistic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pearson => "pearson",
-            Self::Spearman => "spearman",
-            Self::KendallTauA => "kendall_tau_a",
-            Self::Cosine => "cosine",
-            Self::CorrCov => "corr_cov",
-            Self::CosineCov => "cosine_cov",
-            Self::Ols => "ols",
-            Self::Nnls => "nnls",
-        })
-    }
-}
-
-/// The space of the inner products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Space {
-    Centred,
-    Ranked,
-    Plain,
-    /// Second moments; whether the mean entry is taken off first.
-    Whitened(bool),
-}
-
-impl Statistic {
-    fn space(self) -> Space {
-        match self {
-            Self::Pearson | Self::Ols | Self::Nnls => Space::Centred,
-            Self::Spearman | Self::KendallTauA => Space::Ranked,
-            Self::Cosine => Space::Plain,
-            Self::CorrCov => Space::Whitened(true),
-            Self::CosineCov => Space::Whitened(false),
-        }
-    }
-
-    /// Whether adding a number to every entry of an RDM changes nothing.
-    pub fn ignores_offset(self) -> bool {
-        matches!(self.space(), Space::Centred | Space::Ranked)
-    }
-}
+use statistic::{Space, in_space, take_off_mean};
 
 /// Fingerprints made ready for one comparison.
 pub struct Comparator {
@@ -105,7 +54,7 @@ pub struct Comparator {
 pub struct Scratch {
     ranker: Ranker,
     /// The RDM in the comparison's space.
-    pub(super) space: Vec<f32>,
+    pub(in crate::mapping) space: Vec<f32>,
     rows: Vec<f64>,
     dots: Vec<f64>,
 }
@@ -124,12 +73,12 @@ impl Comparator {
             return Err(Error::invalid("fingerprints", "at least one", "none", "give an rdms.npz or RDM files"));
         };
         let n_conditions = first.n_conditions();
-        check(fingerprints, n_conditions, statistic, residual)?;
+        prepare::check(fingerprints, n_conditions, statistic, residual)?;
         let layers: Vec<String> = fingerprints.iter().map(|(name, _)| name.clone()).collect();
         let space = statistic.space();
         let vectors: Vec<Vec<f64>> = fingerprints.iter().map(|(_, rdm)| in_space(rdm.values(), space)).collect();
         let duals: Vec<Vec<f64>> = match space {
-            Space::Whitened(_) => vectors.iter().map(|v| second_moment_dual(v, n_conditions)).collect(),
+            Space::Whitened(_) => vectors.iter().map(|v| second_moments::dual(v, n_conditions)).collect(),
             _ => vectors.clone(),
         };
         let n = layers.len();
@@ -142,7 +91,7 @@ impl Comparator {
         let norms: Vec<f64> = (0..n).map(|l| gram[[l, l]].sqrt()).collect();
         gram.indexed_iter_mut().for_each(|((i, j), g)| *g /= norms[i] * norms[j]);
         let collinearity = residual::collinearity(&gram, residual)?;
-        let (weights, kept) = weights(&gram, statistic, residual)?;
+        let (weights, kept) = prepare::weights(&gram, statistic, residual)?;
         let n_pairs = condensed::n_pairs(n_conditions);
         let mut rows = vec![0.0f32; weights.nrows() * n_pairs];
         for (row, weights) in rows.chunks_exact_mut(n_pairs).zip(weights.rows()) {
@@ -241,7 +190,7 @@ impl Comparator {
     }
 
     /// Brings an RDM to the comparison's space (`scratch.space`); its norm there, 0 when it does not vary.
-    pub(super) fn to_space(&self, rdm: Condensed<'_>, scratch: &mut Scratch) -> f64 {
+    pub(in crate::mapping) fn to_space(&self, rdm: Condensed<'_>, scratch: &mut Scratch) -> f64 {
         let out = &mut scratch.space;
         let space = self.statistic.space();
         if space == Space::Ranked {
@@ -256,7 +205,7 @@ impl Comparator {
             Condensed::F64(values) => take_off_mean(values, |v| v, centred, out),
         };
         match space {
-            Space::Whitened(_) => second_moment_norm(out, self.n_conditions, &mut scratch.rows),
+            Space::Whitened(_) => second_moments::norm(out, self.n_conditions, &mut scratch.rows),
             Space::Centred if !varies => 0.0,
             _ => self.norm(out),
         }
@@ -269,12 +218,12 @@ impl Comparator {
     }
 
     /// Rows that a brain RDM is multiplied with, n_rows x n_pairs.
-    pub(super) fn rows(&self) -> (&[f32], usize) {
+    pub(in crate::mapping) fn rows(&self) -> (&[f32], usize) {
         (&self.rows, self.n_rows)
     }
 
     /// From products with the rows to the layers' values.
-    pub(super) fn finish(&self, dots: &[f64], norm: f64, out: &mut [f64]) {
+    pub(in crate::mapping) fn finish(&self, dots: &[f64], norm: f64, out: &mut [f64]) {
         let n = self.layers.len();
         let unit = 1.0 / norm;
         let layer = |l: usize| if self.kept[l] > NOTHING { dots[l] * unit } else { f64::NAN };
@@ -328,179 +277,4 @@ fn explained(gram: &Array2<f64>, cross: &[f64], weights: &[f64]) -> f64 {
     let n = cross.len();
     let fitted: f64 = (0..n).map(|i| (0..n).map(|j| weights[i] * gram[[i, j]] * weights[j]).sum::<f64>()).sum();
     (2.0 * stats::dot(weights, cross) - fitted).clamp(0.0, 1.0)
-}
-
-fn check(fingerprints: &[(String, Rdm)], n: usize, statistic: Statistic, residual: Residual) -> Result<()> {
-    if n < 3 {
-        let hint = "an RDM of two conditions has a single number, which correlates with nothing";
-        return Err(Error::invalid("fingerprints", "at least 3 conditions", n.to_string(), hint));
-    }
-    for (name, rdm) in fingerprints {
-        if rdm.n_conditions() != n {
-            let found = format!("{} in `{name}`", rdm.n_conditions());
-            return Err(Error::invalid(
-                "fingerprints",
-                format!("RDMs of {n} conditions"),
-                found,
-                "all of the same images",
-            ));
-        }
-        if rdm.values().iter().any(|v| !v.is_finite()) {
-            let found = format!("{} undefined entries in `{name}`", rdm.n_undefined());
-            let hint = "a layer whose response to an image is constant has no correlation distance: leave it out";
-            return Err(Error::invalid("fingerprints", "RDMs without undefined entries", found, hint));
-        }
-    }
-    let combined = !matches!(residual, Residual::None | Residual::ActivationLevel);
-    let refused = match statistic {
-        Statistic::KendallTauA => combined,
-        Statistic::Ols => combined && residual != Residual::UniqueVariance,
-        Statistic::Nnls => combined && residual != Residual::UniqueVariance,
-        _ => false,
-    };
-    if refused {
-        let expected = "a comparison that residual fingerprints have";
-        let hint =
-            "regressions hold the layers against each other already; tau has no residuals: use pearson or spearman";
-        return Err(Error::invalid("--residual", expected, format!("{residual} with {statistic}"), hint));
-    }
-    Ok(())
-}
-
-/// Rows of weights of unit-norm fingerprints, made unit-norm again; and the norms before.
-fn weights(gram: &Array2<f64>, statistic: Statistic, residual: Residual) -> Result<(Array2<f64>, Vec<f64>)> {
-    let n = gram.nrows();
-    let variant = match statistic {
-        Statistic::Ols => Residual::SemiPartial,
-        Statistic::Nnls => Residual::None,
-        _ => residual,
-    };
-    let mut weights = residual::combinations(gram, variant)?;
-    let mut kept = Vec::with_capacity(n);
-    for mut row in weights.rows_mut() {
-        let norm = row.dot(&gram.dot(&row)).max(0.0).sqrt();
-        row.mapv_inplace(|w| if norm > NOTHING { w / norm } else { 0.0 });
-        kept.push(norm);
-    }
-    let wants_r2 = statistic == Statistic::Ols
-        || matches!(residual, Residual::Partial | Residual::UniqueVariance) && statistic != Statistic::Nnls;
-    if wants_r2 {
-        weights.append(ndarray::Axis(0), residual::orthonormal(gram).view()).expect("as many columns");
-    }
-    Ok((weights, kept))
-}
-
-/// Copies, with the mean taken off where wanted; whether the values differ.
-fn take_off_mean<T: Copy + PartialEq>(x: &[T], wide: impl Fn(T) -> f64, centred: bool, out: &mut [f32]) -> bool {
-    let mean = if centred { x.iter().map(|&v| wide(v)).sum::<f64>() / x.len() as f64 } else { 0.0 };
-    out.iter_mut().zip(x).for_each(|(o, &v)| *o = (wide(v) - mean) as f32);
-    x.iter().any(|&v| v != x[0])
-}
-
-fn in_space(values: &[f64], space: Space) -> Vec<f64> {
-    let centred = |x: &[f64]| {
-        let mean = stats::mean(x);
-        let same = x.iter().all(|&v| v == x[0]);
-        x.iter().map(|v| if same { 0.0 } else { v - mean }).collect()
-    };
-    match space {
-        Space::Centred | Space::Whitened(true) => centred(values),
-        Space::Ranked => centred(&stats::ranks(values)),
-        Space::Plain | Space::Whitened(false) => values.to_vec(),
-    }
-}
-
-/// |G|_F of the second-moment matrix G = -H D H / 2 of an RDM D, H = 1 - 11'/n:
-/// |G|^2 = (|D|^2 - 2/n |D 1|^2 + (1' D 1)^2 / n^2) / 4.
-///
-/// # Source
-/// Diedrichsen, Berlot, Mur, Schuett, Shahbazi, Kriegeskorte, Comparing representational geometries using whitened
-/// unbiased-distance-matrix similarity, Neurons Behav. Data Anal. Theory 5 (2021): for a noise covariance that is the
-/// identity, whitening the RDM is comparing second moments (linear CKA).
-fn second_moment_norm(d: &[f32], n: usize, rows: &mut [f64]) -> f64 {
-    rows.fill(0.0);
-    let mut squares = 0.0;
-    for ((i, j), &d) in condensed::pairs(n).zip(d) {
-        let d = f64::from(d);
-        rows[i] += d;
-        rows[j] += d;
-        squares += d * d;
-    }
-    let total: f64 = rows.iter().sum();
-    let of_rows: f64 = rows.iter().map(|r| r * r).sum();
-    let n = n as f64;
-    ((2.0 * squares - 2.0 / n * of_rows + total * total / (n * n)) / 4.0).max(0.0).sqrt()
-}
-
-/// The vector w with <G(b), G(v)>_F = b.w for every RDM b: w_ij = (H V H)_ij / 2.
-fn second_moment_dual(v: &[f64], n: usize) -> Vec<f64> {
-    let mut rows = vec![0.0; n];
-    for ((i, j), d) in condensed::pairs(n).zip(v) {
-        rows[i] += d;
-        rows[j] += d;
-    }
-    let total: f64 = rows.iter().sum();
-    let n_f = n as f64;
-    condensed::pairs(n).zip(v).map(|((i, j), d)| (d - (rows[i] + rows[j]) / n_f + total / (n_f * n_f)) / 2.0).collect()
-}
-
-/// Comparison of two RDMs of the brain with each other.
-pub struct PairComparison {
-    statistic: Statistic,
-    n_conditions: usize,
-    /// A comparator is tied to fingerprints; this one brings RDMs to its space only.
-    carrier: Comparator,
-}
-
-/// Memory of one thread.
-pub struct PairScratch {
-    own: Scratch,
-    other: Vec<f32>,
-}
-
-impl PairComparison {
-    /// For RDMs of `n_conditions`.
-    ///
-    /// # Errors
-    /// As [`Comparator::new`].
-    pub fn new(statistic: Statistic, n_conditions: usize) -> Result<Self> {
-        let any: Vec<f64> = (0..condensed::n_pairs(n_conditions)).map(|k| k as f64).collect();
-        let rdm = Rdm::new(crate::rdm::Measure::Given, any, Rdm::default_labels(n_conditions))?;
-        let carrier = Comparator::new(&[("any".into(), rdm)], statistic, Residual::None)?;
-        Ok(Self { statistic, n_conditions, carrier })
-    }
-
-    /// Memory for a thread.
-    pub fn scratch(&self) -> PairScratch {
-        let own = self.carrier.scratch();
-        PairScratch { other: own.space.clone(), own }
-    }
-
-    /// The comparison of a and b; NaN when one does not vary.
-    pub fn compare(&self, a: Condensed<'_>, b: Condensed<'_>, scratch: &mut PairScratch) -> f64 {
-        if self.statistic == Statistic::KendallTauA {
-            return stats::kendall_tau_a(&a.to_vec(), &b.to_vec());
-        }
-        let norm_a = self.carrier.to_space(a, &mut scratch.own);
-        scratch.other.copy_from_slice(&scratch.own.space);
-        let norm_b = self.carrier.to_space(b, &mut scratch.own);
-        if norm_a.is_nan() || norm_b.is_nan() || norm_a <= 0.0 || norm_b <= 0.0 {
-            return f64::NAN;
-        }
-        let dot = match self.statistic.space() {
-            Space::Whitened(_) => second_moment_dot(&scratch.other, &scratch.own.space, self.n_conditions),
-            _ => {
-                let mut dot = [0.0];
-                self.carrier.kernels.products(&scratch.other, &scratch.own.space, a.len(), &mut dot);
-                dot[0]
-            }
-        };
-        (dot / (norm_a * norm_b)).clamp(-1.0, 1.0)
-    }
-}
-
-/// <G(a), G(b)>_F of two RDMs' second-moment matrices.
-fn second_moment_dot(a: &[f32], b: &[f32], n: usize) -> f64 {
-    let wide: Vec<f64> = b.iter().map(|&v| f64::from(v)).collect();
-    second_moment_dual(&wide, n).iter().zip(a).map(|(w, &a)| w * f64::from(a)).sum()
 }
