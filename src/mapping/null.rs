@@ -6,6 +6,7 @@
 use super::compare::Comparator;
 use super::dissimilarity::{self, Patterns};
 use super::searchlight::{Maps, Places, check};
+use super::stats::correction::extremeness;
 use crate::error::{Error, Result};
 use crate::math::condensed;
 use crate::math::permutation::Tail;
@@ -15,7 +16,8 @@ use rayon::prelude::*;
 
 /// Places whose RDMs are held together: one relabelling of the fingerprints serves all of them.
 const CHUNK: usize = 64;
-/// Statistics closer than this (32-bit sums) are one value: a relabelling may change nothing.
+/// Statistics closer than this (32-bit sums, relative above 1) are one value: a relabelling may change nothing, and a model of few
+/// distinct labellings must not look significant for it.
 const SAME: f64 = 1e-6;
 
 /// Result of [`permute`].
@@ -134,12 +136,34 @@ fn chunk_of<P: Places>(
     part
 }
 
-fn is_extreme(permuted: f64, observed: f64, tail: Tail) -> bool {
-    match tail {
-        Tail::Greater => permuted >= observed - SAME,
-        Tail::Less => permuted <= observed + SAME,
-        Tail::TwoSided => permuted.abs() >= observed.abs() - SAME,
+impl Null {
+    /// Family-wise corrected p by the most extreme value of each relabelled map: (1 + extremes that reach the value) /
+    /// (1 + n_permutations), n_values x n_places; NaN where the map is.
+    ///
+    /// # Source
+    /// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002).
+    pub fn family_wise(&self, maps: &Maps, tail: Tail) -> Array2<f64> {
+        let out = |v: f64| extremeness(v, tail);
+        let mut p = Array2::from_elem(maps.values.dim(), f64::NAN);
+        for (v, mut row) in p.rows_mut().into_iter().enumerate() {
+            let mut sorted: Vec<f64> = self.extreme.column(v).iter().map(|&e| out(e)).collect();
+            sorted.sort_unstable_by(f64::total_cmp);
+            for (p, &value) in row.iter_mut().zip(maps.values.row(v)).filter(|(_, value)| !value.is_nan()) {
+                let n_below = sorted.partition_point(|&e| !reaches(e, out(f64::from(value))));
+                *p = (sorted.len() - n_below + 1) as f64 / (sorted.len() + 1) as f64;
+            }
+        }
+        p
     }
+}
+
+/// Whether a relabelled extremeness reaches the observed one, to the precision of 32-bit sums.
+fn reaches(permuted: f64, observed: f64) -> bool {
+    permuted >= observed - SAME * observed.abs().max(1.0)
+}
+
+fn is_extreme(permuted: f64, observed: f64, tail: Tail) -> bool {
+    reaches(extremeness(permuted, tail), extremeness(observed, tail))
 }
 
 fn more_extreme(a: f64, b: f64, tail: Tail) -> f64 {

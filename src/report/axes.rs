@@ -204,8 +204,12 @@ pub(super) fn colour_bar(scene: &mut Scene, x: f64, y: f64, height: f64, map: Ma
     let colours = ndarray::Array2::from_shape_fn((128, 1), |(i, _)| map.at(1.0 - i as f64 / 127.0));
     scene.items.push(super::scene::Item::Cells { area: bar, colours });
     scene.outline(bar, 0.7, MUTED);
-    let mut ticks = axis.ticks((height / 40.0).round().clamp(2.0, 8.0) as usize);
-    ticks.retain(|(v, _)| axis.at(*v).is_some());
+    let wanted = (height / 40.0).round().clamp(2.0, 8.0) as usize;
+    // A short bar around zero may have room for a single round step: three ticks tell a scale.
+    let ticks = (wanted..wanted + 4)
+        .map(|n| axis.ticks(n).into_iter().filter(|(v, _)| axis.at(*v).is_some()).collect::<Vec<_>>())
+        .reduce(|best, ticks| if best.len() < 3 { ticks } else { best })
+        .unwrap_or_default();
     for (value, text) in &ticks {
         let level = y + height * (1.0 - axis.at(*value).unwrap_or(0.0));
         scene.line(vec![(x + 14.0, level), (x + 18.0, level)], 1.0, MUTED);

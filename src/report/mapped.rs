@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 type Results = Map<String, Value>;
 
 /// Results that have a table of their own.
-const PLACED: [&str; 7] = ["layers", "rois", "overlap", "reliability", "glm", "sets", "brain"];
+const PLACED: [&str; 9] =
+    ["layers", "rois", "overlap", "reliability", "glm", "sets", "brain", "gradient", "overlap_difference"];
 
 fn table(page: &mut Page, rows: &[Value], columns: &[&str]) {
     let present: Vec<&&str> = columns.iter().filter(|c| rows.iter().any(|r| !r[**c].is_null())).collect();
@@ -53,7 +54,22 @@ pub(super) fn map(page: &mut Page, results: &Results, figures: &mut Figures) {
         figures.show_all(page, "region_", "Comparison of the region's RDM with each layer. Bars: mean over subjects and its standard error; dashed: noise ceiling.");
         figures.show(page, "regions", "All regions and layers.");
     }
+    gradient(page, results);
     matrices(page, figures);
+}
+
+fn gradient(page: &mut Page, results: &Results) {
+    let Some(along) = results.get("gradient").and_then(Value::as_object) else { return };
+    page.section("Along the axes");
+    page.text("Correlation of the winning layer's place in the network with the position, over the places that have a winner, and its slope in layers per mm; along y, posterior to anterior, a visual hierarchy rises.");
+    let cells: Vec<Vec<String>> = along
+        .iter()
+        .map(|(axis, v)| {
+            let numbers = ["pearson", "spearman", "slope", "n_voxels"].map(|key| text_of(&v[key]));
+            std::iter::once(axis.clone()).chain(numbers).collect()
+        })
+        .collect();
+    page.table(&["axis", "pearson", "spearman", "layers per mm", "places"], &cells);
 }
 
 /// Slices, glass brains and the winning layers.
@@ -64,7 +80,7 @@ fn maps(page: &mut Page, figures: &mut Figures, what: &str) {
         figures.show_all(
             page,
             "glass",
-            "The value furthest from zero along each line of sight; of significant places, where there is a test.",
+            "The value furthest from zero along each line of sight; of significant places only, where there are any.",
         );
     }
     if figures.has("winner") {
@@ -113,6 +129,16 @@ pub(super) fn group(page: &mut Page, results: &Results, figures: &mut Figures) {
     if let Some(overlap) = results.get("overlap").and_then(Value::as_object) {
         values(page, "Overlap", overlap.iter().filter(|(_, v)| !v.is_null()));
     }
+    if let Some(all) = results.get("overlap_difference").and_then(Value::as_object).filter(|all| !all.is_empty()) {
+        page.section("Do the subjects' layers overlap less?");
+        page.text("Each subject's own maps, first set less second, with a bootstrap interval over subjects.");
+        let keys = ["mean", "low", "high", "d", "n_subjects"];
+        let row = |(name, v): (&String, &Value)| {
+            std::iter::once(words(name)).chain(keys.map(|key| text_of(&v[key]))).collect::<Vec<String>>()
+        };
+        page.table(&["", "mean difference", "low", "high", "d", "subjects"], &all.iter().map(row).collect::<Vec<_>>());
+    }
+    gradient(page, results);
     matrices(page, figures);
 }
 

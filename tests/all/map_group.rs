@@ -69,6 +69,11 @@ fn a_group_finds_what_its_subjects_share() {
         }
     }
     assert!(right > 20 * wrong.max(1), "{right} right, {wrong} wrong");
+    // Layer 2 lies where x is large, layer 1 where it is small.
+    assert!(
+        number(&results["gradient"]["x"]["pearson"]) > 0.5 && number(&results["gradient"]["y"]["pearson"]).abs() < 0.3
+    );
+    assert!(number(&results["layers"][1]["compactness"]["largest_fraction"]) > 0.8);
     // The mean map is the mean of artanh of the subjects' maps.
     let name = "desc-layer1_stat-spearman_statmap.nii.gz";
     let each: Vec<Volume> = raw.iter().map(|dir| map_of(dir, name)).collect();
@@ -104,6 +109,8 @@ fn a_group_finds_what_its_subjects_share() {
     config.maps.against = residual.clone();
     config.maps.layers = vec!["layer1".into()];
     let paired = run(config.clone(), &common(dir.path().join("paired"))).unwrap();
+    let overlap = &paired["overlap_difference"]["mean_map_correlation"];
+    assert!(number(&overlap["low"]) <= number(&overlap["mean"]) && overlap["n_subjects"] == 6, "{overlap}");
     assert_eq!((&paired["paired"], &paired["tail"]), (&true.into(), &"two_sided".into()));
     assert!(number(&paired["layers"][0]["peak_t"]).abs() > 1.0);
     config.maps.against = raw.clone();

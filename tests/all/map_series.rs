@@ -72,7 +72,7 @@ fn config(brain: &Brain) -> Config {
 #[test]
 fn time_series_become_betas_and_maps() {
     let brain = Brain::new();
-    (0..RUNS).for_each(|run| write_series_of(&brain, run, 0.3));
+    (0..RUNS).for_each(|run| write_series_of(&brain, run, 0.05));
     let results = brain.run(config(&brain), "series").unwrap();
     assert_eq!((results["n_conditions"].as_u64(), results["n_runs"].as_u64()), (Some(12), Some(4)));
     let fitted = &results["glm"][0];
@@ -124,7 +124,7 @@ fn time_series_become_betas_and_maps() {
 #[test]
 fn series_that_cannot_be_meant_are_refused() {
     let brain = Brain::new();
-    (0..RUNS).for_each(|run| write_series_of(&brain, run, 0.3));
+    (0..RUNS).for_each(|run| write_series_of(&brain, run, 0.05));
     let with = |change: &dyn Fn(&mut Config), words: &[&str]| {
         let mut config = config(&brain);
         change(&mut config);
@@ -172,8 +172,7 @@ fn the_localizer_is_mapped_from_its_time_series() {
     names.sort();
     names.dedup();
     // Heard against not heard.
-    let heard: Vec<bool> =
-        names.iter().map(|n| n.contains("audio")).collect();
+    let heard: Vec<bool> = names.iter().map(|n| n.contains("audio")).collect();
     let pairs = (0..10).flat_map(|i| (i + 1..10).map(move |j| (i, j)));
     let values = pairs.map(|(i, j)| f64::from(u8::from(heard[i] != heard[j]))).collect();
     let rdm = Rdm::new(Measure::Given, values, names.clone()).unwrap();

@@ -59,11 +59,11 @@ fn orthogonal_sets_need_fewer_presentations() {
     let at = |set: &Value, i: usize, key: &str| set["recovery"][i][key].as_f64().unwrap();
     let (synthesised, raw, residual) = (of("orthogonal", "none"), of("natural", "none"), of("natural", "semi_partial"));
     assert!(at(synthesised, 1, "accuracy") > at(synthesised, 0, "accuracy"));
-    assert!(
-        at(synthesised, 1, "exact") > at(residual, 1, "exact") && at(residual, 1, "exact") > at(raw, 1, "exact"),
-        "{results}"
-    );
-    assert!(at(raw, 1, "false_layers") > 1.5 && at(synthesised, 1, "false_layers") < 0.5);
+    // With few presentations orthogonal fingerprints are ahead of residual ones, and those of raw ones; raw natural maps overlap
+    // however long one scans.
+    let exact = |set| at(set, 0, "exact");
+    assert!(exact(synthesised) > exact(residual) + 0.05 && exact(residual) > exact(raw) + 0.1, "{results}");
+    assert!(at(raw, 1, "false_layers") > 1.5 && at(synthesised, 1, "false_layers") < 0.5, "{results}");
     // Uncorrected at 5 %: noise lights up one layer in twenty, three other layers a region.
     assert!(at(synthesised, 0, "false_layers") < 0.4);
     assert_eq!(at(raw, 1, "minutes"), 3.0 * 16.0 * 16.0 / 60.0);

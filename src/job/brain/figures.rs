@@ -27,8 +27,9 @@ impl Picture<'_> {
         self.folder.join(name)
     }
 
-    /// `slices` and `glass`: `shown` (n_layers x n_places) in colour; after a test, significant places have an edge.
-    pub fn maps(&self, shown: ArrayView2<'_, f64>, bar_label: &str) -> Result<()> {
+    /// `slices` and `glass`: `shown` (n_layers x n_places) in colour up to `limit` (the largest magnitude where it is absent); after a
+    /// test, significant places have an edge, and the glass brain shows only those where there are any.
+    pub fn maps(&self, shown: ArrayView2<'_, f64>, bar_label: &str, limit: Option<f64>) -> Result<()> {
         let volume = |values: Vec<f32>, outside| self.places.unmask(&values, outside);
         let maps: Vec<(String, Volume)> = self
             .names
@@ -44,11 +45,13 @@ impl Picture<'_> {
             let start = part * LAYERS_OF_FIGURE;
             let options = BrainOptions {
                 bar_label: bar_label.to_owned(),
-                limit: Some(limit(shown)),
+                limit: Some(limit.unwrap_or_else(|| largest(shown))),
                 outlines: self.layers.tested.then(|| significant[start..start + maps.len()].to_vec()),
                 ..BrainOptions::default()
             };
             figures::brain_slices(maps, self.background, self.inside, &self.at(&format!("slices{suffix}")), &options)?;
+            let any = self.layers.significant.iter().any(|s| *s);
+            let options = BrainOptions { outlines: options.outlines.filter(|_| any), ..options };
             figures::glass_brain(maps, self.inside, &self.at(&format!("glass{suffix}")), &options)?;
         }
         Ok(())
@@ -104,6 +107,6 @@ impl Picture<'_> {
 }
 
 /// Ends of the colour scale: the largest value of any layer.
-fn limit(values: ArrayView2<'_, f64>) -> f64 {
+fn largest(values: ArrayView2<'_, f64>) -> f64 {
     values.iter().filter(|v| v.is_finite()).fold(1e-6, |m: f64, v| m.max(v.abs()))
 }

@@ -3,9 +3,9 @@
 use crate::data::Mask;
 use crate::error::Result;
 use crate::mapping::stats::clusters::{Cluster, clusters};
-use crate::mapping::stats::layers::{LayersPerVoxel, layers_per_voxel, selectivity, winner};
+use crate::mapping::stats::layers::{LayersPerVoxel, gradient, layers_per_voxel, selectivity, winner};
 use crate::mapping::stats::neighbours::{Connectivity, Neighbours};
-use crate::mapping::stats::overlap::{Overlap, mean_off_diagonal};
+use crate::mapping::stats::overlap::{Compactness, Overlap, compactness, mean_off_diagonal};
 use crate::math::permutation::Tail;
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -34,6 +34,8 @@ pub struct LayerSummary {
     pub n_significant: Option<usize>,
     /// Clusters of significant places, largest first, and the position of their peaks in mm.
     pub clusters: Vec<(Cluster, [f64; 3])>,
+    /// How close together the significant places are, in mm.
+    pub compactness: Option<Compactness>,
 }
 
 /// Largest and mean of what is defined.
@@ -67,7 +69,8 @@ impl Layers {
     /// Every layer's extremes and its clusters of at least `min_cluster` significant places.
     pub fn summaries(&self, names: &[String], places: &Mask, min_cluster: usize) -> Vec<LayerSummary> {
         let neighbours = Neighbours::of_mask(places, Connectivity::default());
-        let mm = |place: usize| places.grid().mm(places.voxels()[place] as usize);
+        let positions = positions(places);
+        let mm = |place: usize| [0, 1, 2].map(|axis| positions[[place, axis]]);
         let one = |(l, name): (usize, &String)| {
             let row = self.values.row(l).to_vec();
             let (max, mean) = extremes(&row);
@@ -75,16 +78,28 @@ impl Layers {
             let mut found = if self.tested { significant_clusters(&row, &inside, &neighbours) } else { vec![] };
             found.retain(|c| c.size >= min_cluster);
             let peak = (0..row.len()).filter(|&v| !row[v].is_nan()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+            let any = self.tested && inside.contains(&true);
             LayerSummary {
                 name: name.clone(),
                 max,
                 mean,
+                compactness: any.then(|| compactness(&inside, &neighbours, positions.view())),
                 peak_mm: peak.map(mm),
                 n_significant: self.tested.then(|| inside.iter().filter(|s| **s).count()),
                 clusters: found.into_iter().map(|c| (c, mm(c.peak_voxel))).collect(),
             }
         };
         names.iter().enumerate().map(one).collect()
+    }
+
+    /// How the winning layer changes along each axis (mm): along y, from posterior to anterior in MNI space, a visual hierarchy rises.
+    pub fn gradient_results(&self, places: &Mask) -> Value {
+        if !self.tested || self.values.nrows() < 2 || self.winner.iter().all(|w| *w == 0) {
+            return Value::Null;
+        }
+        let positions = positions(places);
+        let along = |axis: usize| gradient(&self.winner, &positions.column(axis).to_vec());
+        json!({ "x": along(0), "y": along(1), "z": along(2) })
     }
 
     /// The `overlap` of the results.
@@ -97,6 +112,12 @@ impl Layers {
             "layers_per_voxel": self.tested.then(|| self.per_voxel.histogram.clone()),
         })
     }
+}
+
+/// n_places x 3, in mm.
+fn positions(places: &Mask) -> Array2<f64> {
+    let mm = |place: usize| places.grid().mm(places.voxels()[place] as usize);
+    Array2::from_shape_fn((places.n_voxels(), 3), |(place, axis)| mm(place)[axis])
 }
 
 /// Connected significant places, whatever the sign of their values.

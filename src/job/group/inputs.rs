@@ -24,6 +24,8 @@ pub struct Data {
     pub fisher_z: bool,
     /// The statistic of the maps, in words.
     pub stat: String,
+    /// What the runs of both sets say of the overlap of their layers, subject by subject.
+    pub overlaps: Option<(Vec<Value>, Vec<Value>)>,
     pub inputs: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
 }
@@ -60,19 +62,22 @@ pub fn read(config: &Config) -> Result<Data> {
     let correlations = set.stat.as_deref().is_some_and(|s| CORRELATIONS.contains(&s));
     let fisher = own.fisher_z.unwrap_or(correlations);
     let mut rows = Vec::new();
+    let mut something = vec![false; grid.n_voxels()];
     for (n, paths) in set.paths.iter().enumerate() {
         let mut values = stack(&volumes(paths, &mut inputs)?, &grid, paths, fisher)?;
+        mark(&values, &mut something);
         if let Some(other) = &against {
             let second = stack(&volumes(&other.paths[n], &mut inputs)?, &grid, &other.paths[n], fisher)?;
             if second.dim() != values.dim() {
                 let found = format!("{} and {}", values.nrows(), second.nrows());
                 return Err(Error::invalid("--against", "as many subjects as in --maps", found, ""));
             }
+            mark(&second, &mut something);
             values = values - second;
         }
         rows.push(values);
     }
-    let (mask, n_missing) = mask(config, &grid, &rows, &mut inputs)?;
+    let (mask, n_missing) = mask(config, &grid, (&rows, &something), &mut inputs)?;
     let maps = rows
         .iter()
         .map(|r| Array2::from_shape_fn((r.nrows(), mask.n_voxels()), |(s, v)| r[[s, mask.voxels()[v] as usize]]));
@@ -92,6 +97,7 @@ pub fn read(config: &Config) -> Result<Data> {
         background,
         space,
         fisher_z: fisher,
+        overlaps: overlaps(config)?,
         stat,
         inputs,
         warnings,
@@ -150,6 +156,19 @@ fn layers_of_run(dir: &Path, config: &Config) -> Result<(Vec<String>, String)> {
             Err(Error::invalid(dir.display().to_string(), "a complete run of `map` with maps", found, hint))
         }
     }
+}
+
+/// The overlaps of two sets of runs.
+fn overlaps(config: &Config) -> Result<Option<(Vec<Value>, Vec<Value>)>> {
+    let of = |paths: &[PathBuf]| -> Result<Vec<Value>> {
+        paths
+            .iter()
+            .map(|dir| Ok(json::read::<Value>(&dir.join("manifest.json"))?["results"]["overlap"].clone()))
+            .collect()
+    };
+    let (own, other) = (&config.maps.subjects, &config.maps.against);
+    let runs = !other.is_empty() && own.iter().chain(other).all(|p| p.is_dir());
+    if runs { Ok(Some((of(own)?, of(other)?))) } else { Ok(None) }
 }
 
 /// `*desc-<layer>_stat-<stat>_statmap.nii.gz` in the run's arrays.
@@ -223,11 +242,18 @@ fn stack(volumes: &[Volume], grid: &Grid, paths: &[PathBuf], fisher: bool) -> Re
     Ok(Array2::from_shape_fn((volumes.len(), grid.n_voxels()), value))
 }
 
+/// Voxels where some subject has a value other than 0: outside the brain, maps hold 0 or NaN.
+fn mark(values: &Array2<f64>, something: &mut [bool]) {
+    for row in values.rows() {
+        something.iter_mut().zip(row).for_each(|(mark, x)| *mark |= x.is_finite() && *x != 0.0);
+    }
+}
+
 /// Voxels with a value other than 0 in some subject, and a finite value in enough of them; and how many have too few.
 fn mask(
     config: &Config,
     grid: &Grid,
-    rows: &[Array2<f64>],
+    (rows, something): (&[Array2<f64>], &[bool]),
     inputs: &mut BTreeMap<String, String>,
 ) -> Result<(Mask, usize)> {
     let given = match &config.maps.mask {
@@ -243,9 +269,8 @@ fn mask(
     let least = config.maps.min_subjects.unwrap_or(n_subjects).clamp(1, n_subjects);
     let wanted = |v: usize| given.as_ref().is_none_or(|m| m.rank(v).is_some());
     let enough = |v: usize| rows.iter().all(|r| r.column(v).iter().filter(|x| x.is_finite()).count() >= least);
-    let something = |v: usize| rows.iter().any(|r| r.column(v).iter().any(|x| x.is_finite() && *x != 0.0));
-    let keep: Vec<bool> = (0..grid.n_voxels()).map(|v| wanted(v) && something(v) && enough(v)).collect();
-    let n_missing = (0..grid.n_voxels()).filter(|&v| wanted(v) && something(v) && !enough(v)).count();
+    let keep: Vec<bool> = (0..grid.n_voxels()).map(|v| wanted(v) && something[v] && enough(v)).collect();
+    let n_missing = (0..grid.n_voxels()).filter(|&v| wanted(v) && something[v] && !enough(v)).count();
     if keep.iter().all(|k| !k) {
         let expected = format!("voxels with a value in {least} of {n_subjects} subjects");
         let hint = "are the maps of one space? --min-subjects allows missing values";

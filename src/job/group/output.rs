@@ -12,6 +12,7 @@ use crate::job::run_dir::RunDir;
 use crate::mapping::stats::clusters::peaks;
 use crate::mapping::stats::correction::extremeness;
 use crate::mapping::stats::neighbours::Neighbours;
+use crate::mapping::stats::overlap::paired_difference;
 use serde_json::{Value, json};
 
 /// Peaks of one cluster are at least so far apart.
@@ -131,6 +132,21 @@ fn cluster_table(
     tsv::write(&run.file("arrays").join("clusters.tsv"), &table)
 }
 
+/// How the subjects' own overlaps differ between two sets of maps, by a bootstrap over subjects; `None` where their runs do not say.
+fn differences(config: &Config, data: &Data) -> Value {
+    let Some((own, other)) = &data.overlaps else { return Value::Null };
+    let mut found = serde_json::Map::new();
+    for key in ["mean_dice", "mean_jaccard", "mean_map_correlation", "one_layer"] {
+        let values = |all: &[Value]| all.iter().map(|o| o[key].as_f64().unwrap_or(f64::NAN)).collect::<Vec<f64>>();
+        let (a, b) = (values(own), values(other));
+        if a.iter().zip(&b).filter(|(a, b)| a.is_finite() && b.is_finite()).count() > 1 {
+            let n = config.test.n_bootstraps.max(1000);
+            found.insert(key.into(), json!(paired_difference(&a, &b, n, config.test.level, config.seed)));
+        }
+    }
+    Value::from(found)
+}
+
 /// The `results` object, but for time and memory.
 pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers) -> Value {
     let alpha = config.test.alpha;
@@ -156,7 +172,7 @@ pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers)
                 .collect();
             json!({
                 "name": layer.name, "mean": layer.mean, "max": layer.max, "n_significant": layer.n_significant,
-                "n_clusters": layer.clusters.len(), "peak_t": at(t), "peak_mm": peak.map(|v| data.mask.grid().mm(data.mask.voxels()[v] as usize)),
+                "n_clusters": layer.clusters.len(), "compactness": layer.compactness, "peak_t": at(t), "peak_mm": peak.map(|v| data.mask.grid().mm(data.mask.voxels()[v] as usize)),
                 "peak_p": at(&tested.corrected(config.test.correction)), "n_left_out": tested.test.n_left_out, "by_correction": by,
             })
         })
@@ -176,5 +192,7 @@ pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers)
         "cluster_p": config.test.cluster_p,
         "layers": rows,
         "overlap": if data.names.len() > 1 { layers.overlap_results() } else { Value::Null },
+        "gradient": layers.gradient_results(&data.mask),
+        "overlap_difference": differences(config, data),
     })
 }

@@ -10,6 +10,7 @@ use crate::job::brain::layers::Layers;
 use crate::job::common::{Common, peak_rss_mb};
 use crate::job::interrupt;
 use crate::job::run_dir::{self, RunDir};
+use crate::mapping::stats::correction::extremeness;
 use crate::mapping::stats::neighbours::Neighbours;
 use crate::warning::Warning;
 use ndarray::Array2;
@@ -88,7 +89,10 @@ fn execute(
         background: data.background.as_ref().unwrap_or(&mean),
         inside: &data.mask,
     };
-    picture.maps(rows(&|t| t.test.t.clone()).view(), "t")?;
+    let t = rows(&|t| t.test.t.clone());
+    // The other tail may reach further and says nothing.
+    let limit = t.iter().map(|&t| extremeness(t, config.tail())).filter(|t| t.is_finite()).fold(1e-6, f64::max);
+    picture.maps(t.view(), "t", Some(limit))?;
     picture.overlap()?;
     let mut results = output::results(config, data, &tested, &layers);
     results["seconds"] = Value::from((began.elapsed().as_secs_f64() * 1e3).round() / 1e3);

@@ -22,7 +22,7 @@ pub fn volume(run: &RunDir, plan: &Plan, data: &Data, places: &Mask, layers: &La
         background: &background,
         inside: data.mask.as_ref().expect("images have a mask"),
     };
-    picture.maps(layers.values.view(), &plan.config.statistic.to_string())?;
+    picture.maps(layers.values.view(), &plan.config.statistic.to_string(), None)?;
     picture.overlap()?;
     if picture.names.len() > 1 {
         let similarities = plan.comparator.similarities();

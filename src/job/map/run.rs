@@ -16,7 +16,7 @@ use crate::job::run_dir::{self, RunDir};
 use crate::mapping::ceiling::{self, Reliability};
 use crate::mapping::null::{Null, permute};
 use crate::mapping::searchlight::{Maps, Places, searchlight};
-use crate::mapping::stats::correction::{MaxNull, benjamini_hochberg};
+use crate::mapping::stats::correction::benjamini_hochberg;
 use crate::mapping::{Neighbourhoods, Patterns};
 use crate::math::permutation::Tail;
 use crate::warning::Warning;
@@ -132,19 +132,18 @@ fn tested<P: Places>(plan: &Plan, betas: &Betas, places: &P, common: &Common, ru
 
 /// Corrects p for the number of places, within each value.
 pub fn correct(maps: &Maps, null: &Null, correction: Correction) -> Array2<f64> {
-    let mut corrected = null.p.clone();
-    for (v, mut row) in corrected.rows_mut().into_iter().enumerate() {
-        let p = match correction {
-            Correction::None => continue,
-            Correction::Fdr => benjamini_hochberg(&row.to_vec()),
-            Correction::Fwe => {
-                let values: Vec<f64> = maps.values.row(v).iter().map(|&x| f64::from(x)).collect();
-                MaxNull::random(null.extreme.column(v).to_vec()).p_map(&values, Tail::Greater)
+    match correction {
+        Correction::None => null.p.clone(),
+        Correction::Fwe => null.family_wise(maps, Tail::Greater),
+        Correction::Fdr => {
+            let mut corrected = null.p.clone();
+            for mut row in corrected.rows_mut() {
+                let p = benjamini_hochberg(&row.to_vec());
+                row.iter_mut().zip(p).for_each(|(r, p)| *r = p);
             }
-        };
-        row.iter_mut().zip(p).for_each(|(r, p)| *r = p);
+            corrected
+        }
     }
-    corrected
 }
 
 /// `None`, with a warning, where the data cannot be halved.

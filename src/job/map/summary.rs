@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 pub struct Summary {
     pub layers: Vec<LayerSummary>,
     overlap: Value,
+    gradient: Value,
     rois: Value,
     extra: Value,
 }
@@ -21,7 +22,13 @@ impl Summary {
     /// Of volumes; `places` are the centres.
     pub fn of_volume(layers: &Layers, places: &Mask, plan: &Plan) -> Self {
         let layers_of = layers.summaries(plan.comparator.layers(), places, plan.config.maps.min_cluster);
-        Self { layers: layers_of, overlap: layers.overlap_results(), rois: Value::Null, extra: Value::Null }
+        Self {
+            layers: layers_of,
+            overlap: layers.overlap_results(),
+            gradient: layers.gradient_results(places),
+            rois: Value::Null,
+            extra: Value::Null,
+        }
     }
 
     /// Of regions.
@@ -38,6 +45,7 @@ impl Summary {
                 peak_mm: None,
                 n_significant: tested.then(|| results.iter().filter(|r| r.p[l] <= alpha).count()),
                 clusters: vec![],
+                compactness: None,
             }
         };
         let n = layers.len();
@@ -55,6 +63,7 @@ impl Summary {
         Self {
             layers: layers.iter().enumerate().map(one).collect(),
             overlap: Value::Null,
+            gradient: Value::Null,
             rois: Value::from(regions),
             extra: json!({ "n_rois": results.len() }),
         }
@@ -70,7 +79,7 @@ impl Summary {
                 let collinearity = plan.comparator.collinearity();
                 json!({
                     "name": layer.name, "max": layer.max, "mean": layer.mean, "n_significant": layer.n_significant,
-                    "peak_mm": layer.peak_mm, "n_clusters": layer.n_significant.map(|_| layer.clusters.len()),
+                    "peak_mm": layer.peak_mm, "n_clusters": layer.n_significant.map(|_| layer.clusters.len()), "compactness": layer.compactness,
                     "vif": collinearity.vif[l], "residual_sd": collinearity.residual_sd[l], "kept_sd": collinearity.kept_sd[l],
                 })
             })
@@ -88,6 +97,7 @@ impl Summary {
             "condition_number": plan.comparator.collinearity().condition_number,
             "layers": layers,
             "overlap": self.overlap,
+            "gradient": self.gradient,
         });
         if let Some((data, spheres, tested)) = volume {
             out["sphere"] = json!(plan.config.sphere.to_string());
