@@ -3,7 +3,7 @@
 use super::common::{CommonArgs, choice, set, show};
 use crate::error::Result;
 use crate::job::common::{Common, read_config};
-use crate::job::map::{self as job, Config, Correction, Estimate};
+use crate::job::map::{self as job, Config, Correction, Estimate, Shard};
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{Noise, NoiseFrom};
 use crate::mapping::sphere::{Preset, Shape, Unit};
@@ -56,6 +56,12 @@ pub struct MapArgs {
     /// Beginning of the maps' names, as in sub-01_task-images_space-T1w.
     #[arg(long)]
     prefix: Option<String>,
+    /// Only a slice of the centres, as in 2/8: several machines can share a searchlight.
+    #[arg(long, value_name = "I/N", value_parser = choice::<Shard>)]
+    shard: Option<Shard>,
+    /// Put together the run directories that --shard made, with the same flags otherwise.
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "shard")]
+    shards: Vec<PathBuf>,
     /// Seed of the relabellings [default: 1].
     #[arg(long)]
     seed: Option<u64>,
@@ -242,13 +248,8 @@ fn apply(args: MapArgs, config: &mut Config) {
     apply_brain(args.brain, config);
     apply_bold(args.bold, config);
     apply_simulation(args.simulation, config);
-    let replace = |slot: &mut Vec<PathBuf>, given: Vec<PathBuf>| {
-        if !given.is_empty() {
-            *slot = given;
-        }
-    };
     let prints = &mut config.fingerprints;
-    replace(&mut prints.files, args.fingerprints);
+    replace_paths(&mut prints.files, args.fingerprints);
     prints.conditions = args.fingerprint_conditions.or(prints.conditions.take());
     prints.activations = args.activations.or(prints.activations.take());
     set(&mut prints.layers, args.layers);
@@ -271,18 +272,23 @@ fn apply(args: MapArgs, config: &mut Config) {
     set(&mut config.test.alpha, args.alpha);
     set(&mut config.maps.prefix, args.prefix);
     set(&mut config.seed, args.seed);
+    config.shard = args.shard.or(config.shard);
+    replace_paths(&mut config.shards, args.shards);
     config.maps.ceiling &= !args.no_ceiling;
+}
+
+/// Paths that were given take the place of those of the configuration file.
+fn replace_paths(slot: &mut Vec<PathBuf>, given: Vec<PathBuf>) {
+    if !given.is_empty() {
+        *slot = given;
+    }
 }
 
 fn apply_brain(args: BrainArgs, config: &mut Config) {
     let own = &mut config.betas;
-    for (slot, given) in
-        [(&mut own.files, args.betas), (&mut own.labels, args.labels), (&mut config.regions.rdms, args.roi_rdms)]
-    {
-        if !given.is_empty() {
-            *slot = given;
-        }
-    }
+    replace_paths(&mut own.files, args.betas);
+    replace_paths(&mut own.labels, args.labels);
+    replace_paths(&mut config.regions.rdms, args.roi_rdms);
     own.condition_column = args.condition_column.or(own.condition_column.take());
     own.run_column = args.run_column.or(own.run_column.take());
     own.mask = args.mask.or(own.mask.take());
@@ -295,12 +301,9 @@ fn apply_brain(args: BrainArgs, config: &mut Config) {
 
 fn apply_bold(args: BoldArgs, config: &mut Config) {
     let own = &mut config.bold;
-    let given = [(&mut own.files, args.bold), (&mut own.events, args.events), (&mut own.confounds, args.confounds)];
-    for (slot, given) in given {
-        if !given.is_empty() {
-            *slot = given;
-        }
-    }
+    replace_paths(&mut own.files, args.bold);
+    replace_paths(&mut own.events, args.events);
+    replace_paths(&mut own.confounds, args.confounds);
     set(&mut own.confound_columns, args.confound_columns);
     set(&mut own.nuisance, args.nuisance_conditions);
     own.tr_s = args.tr.or(own.tr_s);
@@ -327,6 +330,9 @@ fn apply_simulation(args: SimulationArgs, config: &mut Config) {
 fn summary(results: &Value) -> String {
     if results["simulated"] == true {
         return simulated(results);
+    }
+    if let Some(shard) = results["shard"].as_str() {
+        return format!("shard {shard}: {} centres; put all of them together with --shards", results["n_centres"]);
     }
     let number = |v: &Value| v.as_f64().map_or_else(|| "n/a".into(), |v| format!("{v:.3}"));
     let mut lines = Vec::new();

@@ -407,3 +407,33 @@ fn regions_of_patterns_and_of_rdms() {
     assert!(roi["ceiling"]["lower"].as_f64().unwrap() < roi["ceiling"]["upper"].as_f64().unwrap());
     assert!(Path::new(&brain.at("rdms/figures/region_01.png")).exists());
 }
+
+/// Three shards put together are the whole run, to the last bit.
+#[test]
+fn shards_give_the_same_bytes() {
+    let brain = Brain::new();
+    let whole = brain.run(brain.config(), "whole").unwrap();
+    let mut dirs = Vec::new();
+    for index in 1..=3 {
+        let mut config = brain.config();
+        config.shard = Some(job::map::Shard { index, of: 3 });
+        let results = brain.run(config, &format!("shard{index}")).unwrap();
+        assert!((200..400).contains(&results["n_centres"].as_u64().unwrap()), "{results}");
+        dirs.push(brain.at(&format!("shard{index}")));
+    }
+    let mut config = brain.config();
+    config.shards = dirs.clone();
+    let together = brain.run(config.clone(), "together").unwrap();
+    assert_eq!((&together["layers"], &together["overlap"]), (&whole["layers"], &whole["overlap"]));
+    for name in ["desc-layer1_stat-spearman_statmap.nii.gz", "desc-layer1_stat-pcorrected_statmap.nii.gz"] {
+        let bytes = |out: &str| std::fs::read(brain.at(out).join("arrays").join(name)).unwrap();
+        assert_eq!(bytes("whole"), bytes("together"), "{name}");
+    }
+    config.shards.pop();
+    brain.refused(config.clone(), &["--shards", "all 900 places"]);
+    config.shards = vec![dirs[0].clone(), dirs[2].clone(), dirs[1].clone()];
+    config.test.n_permutations = 99;
+    brain.refused(config.clone(), &["shard1", "a complete shard of this job"]);
+    config.shards = vec![brain.at("whole")];
+    brain.refused(config, &["whole", "a complete shard of this job, found a run of `map`"]);
+}

@@ -40,6 +40,36 @@ pub struct Config {
     pub maps: MapsConfig,
     /// A made-up brain instead of a recorded one.
     pub simulation: Option<SimulationConfig>,
+    /// Only some of the centres: several machines can share them.
+    pub shard: Option<Shard>,
+    /// Run directories of all shards, to be put together.
+    pub shards: Vec<PathBuf>,
+}
+
+/// One of `of` slices of the centres, counted from 1; written `2/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Shard {
+    pub index: usize,
+    pub of: usize,
+}
+
+impl From<Shard> for String {
+    fn from(shard: Shard) -> Self {
+        format!("{}/{}", shard.index, shard.of)
+    }
+}
+
+impl TryFrom<String> for Shard {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.trim().parse().ok()?, n.trim().parse().ok()?)));
+        match numbers {
+            Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
+            _ => Err(format!("expected a slice as in 2/8, found `{text}`")),
+        }
+    }
 }
 
 /// Where the betas are.
@@ -224,6 +254,8 @@ impl Default for Config {
             test: TestConfig::default(),
             maps: MapsConfig::default(),
             simulation: None,
+            shard: None,
+            shards: vec![],
         }
     }
 }
@@ -266,8 +298,20 @@ impl Config {
                 hint,
             );
         }
+        self.check_shard()?;
         if self.maps.prefix.contains(['/', '\\', ' ']) {
             return bad("--prefix", "the beginning of a file name", format!("`{}`", self.maps.prefix), "");
+        }
+        Ok(())
+    }
+
+    /// Shards are of searchlights.
+    fn check_shard(&self) -> Result<()> {
+        let (shard, shards) = (self.shard.is_some(), !self.shards.is_empty());
+        let whole = self.simulation.is_some() || self.regions != RegionConfig::default();
+        if shard && shards || (shard || shards) && whole {
+            let hint = "regions and simulations are not cut; --shards puts together what --shard made";
+            return Err(Error::invalid("--shard, --shards", "one of them, for a searchlight", "not so", hint));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod draw;
 mod fingerprints;
 mod inputs;
 mod output;
+mod parts;
 mod places;
 mod plan;
 mod regions;

@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::fingerprints::{self, Fingerprints};
 use super::inputs::{self, Data};
+use super::parts;
 use super::regions::{RegionRdms, read_rdms};
 use crate::error::{Error, Result};
 use crate::mapping::null;
@@ -63,6 +64,7 @@ impl Plan {
         warnings.extend(comparator.collinearity().warnings(comparator.layers(), config.residual));
         let plan = Self { config, brain, comparator, patterns, conditions, inputs, warnings };
         plan.check_test()?;
+        plan.check_shards()?;
         Ok(plan)
     }
 
@@ -88,6 +90,18 @@ impl Plan {
     /// Kendall's tau is no inner product: its maps are not relabelled.
     pub fn n_permutations(&self) -> usize {
         if self.config.statistic == Statistic::KendallTauA { 0 } else { self.config.test.n_permutations }
+    }
+
+    /// Found out now rather than after the directory was made.
+    fn check_shards(&self) -> Result<()> {
+        if let Brain::Searchlight(data) = &self.brain
+            && !self.config.shards.is_empty()
+        {
+            let mask = data.mask.as_ref().expect("images have a mask");
+            let spheres = Neighbourhoods::new(mask, data.centres.as_ref(), self.config.sphere)?;
+            parts::join(parts::of_shards(&self.config, &self.inputs)?, spheres.centres().len())?;
+        }
+        Ok(())
     }
 
     fn check_test(&self) -> Result<()> {

@@ -2,10 +2,11 @@
 
 use super::config::{Config, Correction};
 use super::inputs::Data;
+use super::parts::Part;
 use super::plan::{Brain, Plan};
 use super::regions::{RegionRdms, RegionResult, of_subjects};
 use super::summary::Summary;
-use super::{draw, output, simulate};
+use super::{draw, output, parts, simulate};
 use crate::data::{Betas, Mask};
 use crate::error::{Error, Result};
 use crate::job::brain::layers::Layers;
@@ -14,14 +15,16 @@ use crate::job::interrupt;
 use crate::job::progress::Progress;
 use crate::job::run_dir::{self, RunDir};
 use crate::mapping::ceiling::{self, Reliability};
-use crate::mapping::null::{Null, permute};
-use crate::mapping::searchlight::{Maps, Places, searchlight};
+use crate::mapping::null::Null;
+use crate::mapping::searchlight::{Maps, Places};
 use crate::mapping::stats::correction::benjamini_hochberg;
 use crate::mapping::{Neighbourhoods, Patterns};
 use crate::math::permutation::Tail;
 use crate::warning::Warning;
 use ndarray::{Array2, Axis, Slice};
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -78,6 +81,9 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir, began: Instant) -> Re
 fn volume(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Result<Value> {
     let mask = data.mask.as_ref().expect("images have a mask");
     let spheres = Neighbourhoods::new(mask, data.centres.as_ref(), plan.config.sphere)?;
+    if plan.config.shard.is_some() {
+        return shard(plan, &spheres, common, run);
+    }
     let tested = tested(plan, &data.betas, &spheres, common, run)?;
     if tested.maps.n_undefined > 0 {
         run.warn(Warning::Note {
@@ -100,29 +106,46 @@ fn volume(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Result
     Ok(summary.results(plan, Some((data, &spheres, &tested))))
 }
 
-/// Searchlight or regions: values, test, ceiling.
-fn tested<P: Places>(plan: &Plan, betas: &Betas, places: &P, common: &Common, run: &mut RunDir) -> Result<Tested> {
+/// One slice of the centres: its parts stay in `arrays/`, for `--shards`.
+fn shard(plan: &Plan, spheres: &Neighbourhoods<'_>, common: &Common, run: &mut RunDir) -> Result<Value> {
+    let range = parts::range(plan.config.shard, spheres.len());
+    let n = range.len();
+    measured(plan, spheres, range, &run.file("arrays"), common)?;
+    Ok(json!({ "shard": plan.config.shard, "job": parts::job_hash(&plan.config), "n_centres": n }))
+}
+
+/// Values and null distributions of the places in `range`.
+fn measured<P: Places>(
+    plan: &Plan,
+    places: &P,
+    range: Range<usize>,
+    folder: &Path,
+    common: &Common,
+) -> Result<Vec<Part>> {
     let patterns = plan.patterns.as_ref().expect("there are betas");
     let n = plan.n_permutations();
-    let passes = 1 + u64::from(n > 0);
-    let progress = Mutex::new((Progress::new(common.progress, "map", passes * places.len() as u64, 0), 0usize));
+    let total = range.len() * (1 + usize::from(n > 0));
+    let progress = Mutex::new(Progress::new(common.progress, "map", total as u64, 0));
     let done = |count: usize| {
-        if let Ok(mut held) = progress.lock() {
-            let (progress, total) = &mut *held;
-            *total += count;
-            (0..count).for_each(|_| {
-                progress.tick(|| if *total <= places.len() { "centres".into() } else { "relabelled".into() })
-            });
+        if let Ok(mut progress) = progress.lock() {
+            (0..count).for_each(|_| progress.tick(|| "centres".into()));
         }
         !interrupt::requested()
     };
-    let maps = searchlight(patterns, &plan.comparator, places, &done)?;
-    let null = match n {
-        0 => None,
-        _ => Some(permute(patterns, &plan.comparator, places, &maps, (n, plan.config.seed, Tail::Greater), &done)?),
+    let found = parts::measure((patterns, &plan.comparator), places, range, (n, plan.config.seed), folder, &done);
+    progress.into_inner().map(|p| p.finish()).ok();
+    found
+}
+
+/// Searchlight or regions: values, test, ceiling.
+fn tested<P: Places>(plan: &Plan, betas: &Betas, places: &P, common: &Common, run: &mut RunDir) -> Result<Tested> {
+    let patterns = plan.patterns.as_ref().expect("there are betas");
+    let parts = match plan.config.shards.is_empty() {
+        true => measured(plan, places, 0..places.len(), &run.file("checkpoint"), common)?,
+        false => parts::of_shards(&plan.config, &plan.inputs)?,
     };
-    progress.into_inner().map(|(p, _)| p.finish()).ok();
-    if n == 0 && plan.config.test.n_permutations > 0 {
+    let (maps, null) = parts::join(parts, places.len())?;
+    if plan.n_permutations() == 0 && plan.config.test.n_permutations > 0 {
         run.warn(Warning::Note { text: "Kendall's tau-a maps are not tested: use spearman for significance".into() });
     }
     let corrected = null.as_ref().map(|null| correct(&maps, null, plan.config.test.correction));

@@ -45,7 +45,7 @@ impl Line {
     fn name(&self) -> String {
         match self.residual {
             Residual::None => self.set.clone(),
-            other => format!("{}, {}", self.set, other.to_string().replace('_', " ")),
+            other => format!("{}, {}", self.set, other.to_string().replace('_', "-")),
         }
     }
 }
@@ -286,7 +286,11 @@ fn draw(run: &RunDir, simulation: &SimulationConfig, lines: &[Line], sets: &[Set
             .iter()
             .map(|line| CurveSeries {
                 name: line.name(),
-                points: line.found.iter().map(|r| (r.n_repeats as f64, value(r).0)).collect(),
+                points: line
+                    .found
+                    .iter()
+                    .map(|r| (minutes(simulation, line, r.n_repeats).unwrap_or(r.n_repeats as f64), value(r).0))
+                    .collect(),
                 band: line.found.iter().map(|r| value(r).1).collect(),
             })
             .collect();
@@ -297,7 +301,11 @@ fn draw(run: &RunDir, simulation: &SimulationConfig, lines: &[Line], sets: &[Set
         };
         let options = CurveOptions {
             title: title.into(),
-            x_label: "presentations of each image".into(),
+            x_label: if simulation.seconds_per_presentation.is_some() {
+                "minutes of presentations".into()
+            } else {
+                "presentations of each image".into()
+            },
             y_label: y_label.into(),
             log_x: true,
             references,
