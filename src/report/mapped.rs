@@ -25,8 +25,8 @@ fn list<'a>(results: &'a Results, key: &str) -> &'a [Value] {
 pub(super) fn map(page: &mut Page, results: &Results, figures: &mut Figures) {
     values(page, "Run", results.iter().filter(|(k, v)| !PLACED.contains(&k.as_str()) && !v.is_null()));
     if results.contains_key("shard") {
-        return page
-            .text("A slice of the centres: its values are put together with those of the other shards by --shards.");
+        page.text("A slice of the centres: its values are put together with those of the other shards by --shards.");
+        return;
     }
     if results.contains_key("simulated") {
         return simulated(page, results, figures);

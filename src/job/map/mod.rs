@@ -18,7 +18,7 @@ mod simulate;
 mod summary;
 
 pub use config::{
-    BetasConfig, BoldConfig, Config, Correction, Estimate, FingerprintConfig, MapsConfig, RegionConfig,
+    BetasConfig, BoldConfig, Config, Correction, Estimate, FingerprintConfig, MapsConfig, RegionConfig, Shard,
     SimulationConfig, TestConfig,
 };
 pub use run::run;
