@@ -2,6 +2,7 @@ use super::super::param::render_array;
 use super::super::testing::{check_gradient, normal};
 use super::*;
 use ndarray::Array4;
+use std::f64::consts::TAU;
 
 fn canvas(grey: bool, height: usize, width: usize) -> Canvas {
     Canvas { n_images: 2, height, width, grey }

@@ -2,127 +2,142 @@
 
 use super::custom::with_gradient;
 use super::param::precision_of;
-use super::smooth::Pixel;
-use crate::tensor::{Precision, Tensor, Var, array_f64, precision, tensor_f64, tensor_from_vec, vec_f32};
-use ndarray::{Array1, Array2};
+use super::real::Real;
+use crate::tensor::{Precision, Tensor, Var};
+use ndarray::Array2;
 use rayon::prelude::*;
-use std::sync::Arc;
+
+/// Rows of a plane that are turned into columns together.
+const STRIP: usize = 16;
 
 /// A matrix of which only a run of each row is stored.
 #[derive(Debug, Clone)]
-struct Banded {
+struct Banded<T> {
     n_columns: usize,
-    /// First column of each row's run, and where its weights begin.
-    rows: Vec<(usize, usize)>,
-    weights: Vec<f64>,
+    /// First column of each row's run, and where its weights begin and end.
+    rows: Vec<(usize, usize, usize)>,
+    weights: Vec<T>,
 }
 
-impl Banded {
+impl<T: Real> Banded<T> {
     fn new(matrix: &Array2<f64>) -> Self {
         let mut out = Self { n_columns: matrix.ncols(), rows: vec![], weights: vec![] };
         for row in matrix.rows() {
             let first = row.iter().position(|&v| v != 0.0).unwrap_or(0);
             let end = row.iter().rposition(|&v| v != 0.0).map_or(first, |last| last + 1);
-            out.rows.push((first, out.weights.len()));
-            out.weights.extend(row.iter().skip(first).take(end - first));
+            let begin = out.weights.len();
+            out.weights.extend(row.iter().skip(first).take(end - first).map(|&v| T::from_f64(v)));
+            out.rows.push((first, begin, out.weights.len()));
         }
         out
     }
 
-    /// `matrix x plane`: rows of `width` are combined.
-    fn times<T: Pixel>(&self, plane: &[T], width: usize) -> Vec<T> {
-        let mut out = vec![T::from_f64(0.0); self.rows.len() * width];
-        for (r, slot) in out.chunks_exact_mut(width).enumerate() {
-            let (first, begin) = self.rows[r];
-            let end = self.rows.get(r + 1).map_or(self.weights.len(), |next| next.1);
-            for (k, &weight) in self.weights[begin..end].iter().enumerate() {
-                let (weight, from) = (T::from_f64(weight), &plane[(first + k) * width..][..width]);
-                slot.iter_mut().zip(from).for_each(|(s, &v)| *s += weight * v);
+    /// First column and weights of row `r`.
+    fn row(&self, r: usize) -> (usize, &[T]) {
+        let (first, begin, end) = self.rows[r];
+        (first, &self.weights[begin..end])
+    }
+
+    /// Row `r` of `matrix x plane`, whose rows have the length of `out`.
+    fn row_times(&self, r: usize, plane: &[T], out: &mut [T]) {
+        let (width, (first, weights)) = (out.len(), self.row(r));
+        let row = |k: usize| &plane[(first + k) * width..][..width];
+        out.fill(T::zero());
+        let (fours, rest) = weights.as_chunks::<4>();
+        for (k, &[a, b, c, d]) in fours.iter().enumerate() {
+            let from = row(4 * k).iter().zip(row(4 * k + 1)).zip(row(4 * k + 2)).zip(row(4 * k + 3));
+            for (slot, (((&va, &vb), &vc), &vd)) in out.iter_mut().zip(from) {
+                *slot += a * va + b * vb + (c * vc + d * vd);
             }
         }
-        out
+        for (k, &weight) in rest.iter().enumerate() {
+            out.iter_mut().zip(row(4 * fours.len() + k)).for_each(|(slot, &v)| *slot += weight * v);
+        }
     }
-}
 
-/// Rows and columns turned.
-fn transposed<T: Pixel>(plane: &[T], height: usize, width: usize) -> Vec<T> {
-    /// Square tiles stay in the first-level cache.
-    const TILE: usize = 16;
-    let mut out = vec![T::from_f64(0.0); plane.len()];
-    for y0 in (0..height).step_by(TILE) {
-        for x0 in (0..width).step_by(TILE) {
-            for y in y0..(y0 + TILE).min(height) {
-                for x in x0..(x0 + TILE).min(width) {
-                    out[x * height + y] = plane[y * width + x];
+    /// `matrix x columns`, the columns of a strip side by side.
+    fn times_strip(&self, strip: &[[T; STRIP]], out: &mut [[T; STRIP]]) {
+        for (r, slot) in out.iter_mut().enumerate() {
+            let (first, weights) = self.row(r);
+            let mut sum = [T::zero(); STRIP];
+            for (&weight, values) in weights.iter().zip(&strip[first..]) {
+                for i in 0..STRIP {
+                    sum[i] += weight * values[i];
                 }
             }
+            *slot = sum;
         }
     }
-    out
 }
 
-/// `A_h X A_w^T` and its transpose `A_h^T Y A_w`.
-struct Separable {
-    down: Banded,
-    across: Banded,
-    down_back: Banded,
-    across_back: Banded,
+/// `down X across^T`, strip by strip.
+struct Separable<T> {
+    down: Banded<T>,
+    across: Banded<T>,
 }
 
-fn both<T: Pixel>(plane: &[T], down: &Banded, across: &Banded) -> Vec<T> {
-    let width = across.n_columns;
-    let tall = down.times(plane, width);
-    let height = down.rows.len();
-    let wide = across.times(&transposed(&tall, height, width), height);
-    transposed(&wide, across.rows.len(), height)
+/// A strip as rows, as columns, and as columns of the result.
+struct Scratch<T> {
+    rows: Vec<T>,
+    columns: Vec<[T; STRIP]>,
+    out: Vec<[T; STRIP]>,
 }
 
-/// Planes of `size` values, each mapped; in order.
-fn each<T: Pixel + Send + Sync>(values: &[T], size: usize, map: impl Fn(&[T]) -> Vec<T> + Send + Sync) -> Vec<T> {
-    let planes: Vec<Vec<T>> = values.par_chunks_exact(size).map(map).collect();
-    planes.concat()
+impl<T: Real> Separable<T> {
+    fn new(down: &Array2<f64>, across: &Array2<f64>) -> Self {
+        Self { down: Banded::new(down), across: Banded::new(across) }
+    }
+
+    fn scratch(&self) -> Scratch<T> {
+        let (width, columns) = (self.across.n_columns, self.across.rows.len());
+        let zeros = |n: usize| vec![[T::zero(); STRIP]; n];
+        Scratch { rows: vec![T::zero(); STRIP * width], columns: zeros(width), out: zeros(columns) }
+    }
+
+    fn apply(&self, plane: &[T], out: &mut [T], scratch: &mut Scratch<T>) {
+        let (width, columns) = (self.across.n_columns, self.across.rows.len());
+        for (i, out) in out.chunks_mut(STRIP * columns).enumerate() {
+            for (r, row) in scratch.rows.chunks_exact_mut(width).take(out.len() / columns).enumerate() {
+                self.down.row_times(i * STRIP + r, plane, row);
+            }
+            for (x, column) in scratch.columns.iter_mut().enumerate() {
+                for (r, slot) in column.iter_mut().enumerate() {
+                    *slot = scratch.rows[r * width + x];
+                }
+            }
+            self.across.times_strip(&scratch.columns, &mut scratch.out);
+            for (r, row) in out.chunks_exact_mut(columns).enumerate() {
+                row.iter_mut().zip(&scratch.out).for_each(|(slot, column)| *slot = column[r]);
+            }
+        }
+    }
+
+    /// All planes of `images`, which become `shape`.
+    fn apply_all(&self, images: Tensor<4>, shape: [usize; 4]) -> Tensor<4> {
+        let (device, values) = (images.device(), T::take(images));
+        let mut out = vec![T::zero(); shape.iter().product()];
+        let planes = values.par_chunks_exact(self.down.n_columns * self.across.n_columns);
+        out.par_chunks_exact_mut(shape[2] * shape[3])
+            .zip(planes)
+            .for_each_init(|| self.scratch(), |scratch, (out, plane)| self.apply(plane, out, scratch));
+        T::tensor(out, shape, &device)
+    }
 }
 
 /// `A_h X A_w^T` of each plane of n x channels x h x w images, differentiable; the matrices may change the size.
 pub(super) fn separable(images: Var<4>, ah: &Array2<f64>, aw: &Array2<f64>) -> Var<4> {
-    let [n, channels, height, width] = images.dims();
-    let (rows, columns) = (ah.nrows(), aw.nrows());
-    let map = Arc::new(Separable {
-        down: Banded::new(ah),
-        across: Banded::new(aw),
-        down_back: Banded::new(&ah.t().to_owned()),
-        across_back: Banded::new(&aw.t().to_owned()),
-    });
-    let (shape, device) = ([n, channels, rows, columns], images.device());
-    let inner = images.clone().inner();
-    let seen: Tensor<4> = match precision_of(&images) {
-        Precision::F32 => {
-            let out = each(&vec_f32(&inner), height * width, |p| both(p, &map.down, &map.across));
-            tensor_from_vec(out, shape, &device)
-        }
-        Precision::F64 => {
-            let values = array_f64(&inner).into_raw_vec_and_offset().0;
-            wide(each(&values, height * width, |p| both(p, &map.down, &map.across)), shape, &device)
-        }
-    };
-    with_gradient(images, seen, move |gradient: Tensor<4>| back(&map, gradient, [n, channels, height, width]))
-}
-
-fn wide(values: Vec<f64>, shape: [usize; 4], device: &crate::tensor::Device) -> Tensor<4> {
-    tensor_f64::<1, _>(Array1::from_vec(values).view(), Precision::F64, device).reshape(shape)
-}
-
-fn back(map: &Separable, gradient: Tensor<4>, shape: [usize; 4]) -> Tensor<4> {
-    let device = gradient.device();
-    let size = map.down.rows.len() * map.across.rows.len();
-    match precision(&gradient) {
-        Precision::F32 => {
-            let out = each(&vec_f32(&gradient), size, |p| both(p, &map.down_back, &map.across_back));
-            tensor_from_vec(out, shape, &device)
-        }
-        Precision::F64 => {
-            let values = array_f64(&gradient).into_raw_vec_and_offset().0;
-            wide(each(&values, size, |p| both(p, &map.down_back, &map.across_back)), shape, &device)
-        }
+    match precision_of(&images) {
+        Precision::F32 => run::<f32>(images, ah, aw),
+        Precision::F64 => run::<f64>(images, ah, aw),
     }
+}
+
+fn run<T: Real>(images: Var<4>, ah: &Array2<f64>, aw: &Array2<f64>) -> Var<4> {
+    let there = Separable::<T>::new(ah, aw);
+    let back = Separable::<T>::new(&ah.t().to_owned(), &aw.t().to_owned());
+    with_gradient(images, |images| {
+        let shape = images.dims();
+        let seen = there.apply_all(images, [shape[0], shape[1], ah.nrows(), aw.nrows()]);
+        (seen, move |gradient: Tensor<4>| back.apply_all(gradient, shape))
+    })
 }
