@@ -13,9 +13,10 @@
 //! the gradient is exact, with nothing to iterate.
 
 //!
-//! Pixels are computed in their own width, sums over pixels in 64 bits and in a fixed order.
+//! The passes over pixels are [`pixelwise`].
 
-use super::colour::{LUMINANCE, Light};
+use super::colour::Light;
+use super::pixelwise::{self, Image, Map};
 use super::real::Real;
 
 /// What an image should have, and how it is measured.
@@ -42,11 +43,6 @@ const MAX_HALVINGS: usize = 12;
 const GAIN_BISECTIONS: usize = 24;
 const LEVEL_BISECTIONS: usize = 60;
 
-/// Pixels that are computed side by side.
-const LANES: usize = 16;
-/// Groups of [`LANES`] pixels that are summed in the pixels' own width before the sums go on in 64 bits.
-const GROUPS: usize = 16;
-
 /// The solved affine map of one image.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Solution {
@@ -67,86 +63,27 @@ struct Moments {
     d_sd: [f64; 2],
 }
 
-/// The map of one image in the pixels' width.
-#[derive(Clone, Copy)]
-struct Pixelwise<T> {
-    gain: T,
-    level: T,
-    centre: T,
-    knee: T,
-    /// The knee, or next to nothing for 0: the limit is then a plain clip.
-    softness: T,
-    background: T,
-}
-
-impl<T: Real> Pixelwise<T> {
-    /// `u` of a value, limited to [0, 1], and the derivative of the limit: identity on [knee, 1 - knee], `c + d / (1 + |d| / knee)` a
-    /// distance `d` beyond the knee `c`.
-    #[inline(always)]
-    fn limit(&self, x: T) -> (T, T) {
-        let u = self.gain * (x - self.centre) + self.level;
-        let inside = u.within(self.knee, T::one() - self.knee);
-        let d = u - inside;
-        let damping = self.softness / (self.softness + d.magnitude());
-        (inside + d * damping, damping * damping)
-    }
-
-    /// `z` of a value under the weight `w`, and its derivative by `u`.
-    #[inline(always)]
-    fn of(&self, x: T, w: T) -> (T, T) {
-        let (z, slope) = self.limit(x);
-        (w * z + (T::one() - w) * self.background, w * slope)
-    }
-}
-
-/// A pixel value's light and its derivative, in the pixels' width.
-#[inline(always)]
-fn light<T: Real, const LINEAR: bool>(z: T) -> (T, T) {
-    if LINEAR {
-        let (light, slope) = Light::Linear.of(z.to_f64());
-        (T::from_f64(light), T::from_f64(slope))
-    } else {
-        (z, T::one())
-    }
-}
-
-/// The next [`LANES`] values, with zeros beyond the end.
-#[inline(always)]
-fn lanes<T: Real>(values: &[T], at: usize) -> [T; LANES] {
-    match values.get(at..at + LANES) {
-        Some(whole) => whole.try_into().expect("as long as the lanes"),
-        None => std::array::from_fn(|lane| values.get(at + lane).copied().unwrap_or_else(T::zero)),
-    }
-}
-
-/// Adds up `N` numbers per pixel: `add` puts those of the [`LANES`] pixels from `at` into the lanes.
-#[inline(always)]
-fn sums<T: Real, const N: usize>(n: usize, mut add: impl FnMut(usize, &mut [[T; LANES]; N])) -> [f64; N] {
-    let mut total = [0.0; N];
-    for block in (0..n).step_by(GROUPS * LANES) {
-        let mut part = [[T::zero(); LANES]; N];
-        for at in (block..n.min(block + GROUPS * LANES)).step_by(LANES) {
-            add(at, &mut part);
-        }
-        for (total, part) in total.iter_mut().zip(&part) {
-            *total += part.iter().map(|v| v.to_f64()).sum::<f64>();
-        }
-    }
-    total
-}
-
 impl<T: Real> Target<T> {
     fn n_pixels(&self) -> usize {
         self.weights.len()
     }
 
-    fn pixelwise(&self, gain: f64, level: f64, centre: f64) -> Pixelwise<T> {
+    fn pixelwise(&self, gain: f64, level: f64, centre: f64) -> Map<T> {
         let [gain, level, centre, knee] = [gain, level, centre, self.knee].map(T::from_f64);
-        let softness = T::from_f64(self.knee.max(1e-30));
-        Pixelwise { gain, level, centre, knee, softness, background: T::from_f64(self.background) }
+        Map {
+            gain,
+            level,
+            centre,
+            knee,
+            softness: T::from_f64(self.knee.max(1e-30)),
+            background: T::from_f64(self.background),
+        }
     }
 
-    /// The planes of an image.
+    fn image<'a>(&'a self, x: &'a [T]) -> Image<'a, T> {
+        Image { planes: self.planes(x), weights: &self.weights }
+    }
+
     fn planes<'a>(&self, x: &'a [T]) -> [&'a [T]; 3] {
         let n = self.n_pixels();
         [&x[..n], &x[n..2 * n], &x[2 * n..3 * n]]
@@ -154,10 +91,8 @@ impl<T: Real> Target<T> {
 
     fn moments(&self, x: &[T], gain: f64, level: f64, centre: f64) -> Moments {
         let map = self.pixelwise(gain, level, centre);
-        let sums = match self.light {
-            Light::Encoded => self.moment_sums::<false>(x, map),
-            Light::Linear => self.moment_sums::<true>(x, map),
-        };
+        // Deviations from the wanted mean: near the solution nothing cancels.
+        let sums = pixelwise::moment_sums(self.image(x), map, self.light, self.mean);
         let [s1, s2, d1_gain, d1_level, d2_gain, d2_level] = sums.map(|v| v / self.total);
         let sd = (s2 - s1 * s1).max(0.0).sqrt();
         let d_sd = |d1: f64, d2: f64| if sd > 0.0 { (d2 - s1 * d1) / sd } else { 0.0 };
@@ -167,33 +102,6 @@ impl<T: Real> Target<T> {
             d_mean: [d1_gain, d1_level],
             d_sd: [d_sd(d1_gain, d2_gain), d_sd(d1_level, d2_level)],
         }
-    }
-
-    /// Sums of w D, w D^2, and of w dL and w D dL by gain and level, with D = L - m*: near the solution nothing cancels.
-    #[inline(always)]
-    fn moment_sums<const LINEAR: bool>(&self, x: &[T], map: Pixelwise<T>) -> [f64; 6] {
-        let (planes, mean, shares) = (self.planes(x), T::from_f64(self.mean), LUMINANCE.map(T::from_f64));
-        sums(self.n_pixels(), |at, sums: &mut [[T; LANES]; 6]| {
-            let (w, x) = (lanes(&self.weights, at), planes.map(|plane| lanes(plane, at)));
-            for i in 0..LANES {
-                let (mut d, mut by_gain, mut by_level) = (-mean, T::zero(), T::zero());
-                for c in 0..3 {
-                    let (z, slope) = map.of(x[c][i], w[i]);
-                    let (light, d_light) = light::<T, LINEAR>(z);
-                    let slope = shares[c] * d_light * slope;
-                    d += shares[c] * light;
-                    by_gain += slope * (x[c][i] - map.centre);
-                    by_level += slope;
-                }
-                let wd = w[i] * d;
-                sums[0][i] += wd;
-                sums[1][i] += wd * d;
-                sums[2][i] += w[i] * by_gain;
-                sums[3][i] += w[i] * by_level;
-                sums[4][i] += wd * by_gain;
-                sums[5][i] += wd * by_level;
-            }
-        })
     }
 
     fn residual(&self, m: &Moments) -> f64 {
@@ -274,63 +182,23 @@ impl<T: Real> Target<T> {
 }
 
 impl Solution {
-    fn pixelwise<T: Real>(&self, target: &Target<T>) -> Pixelwise<T> {
+    fn pixelwise<T: Real>(&self, target: &Target<T>) -> Map<T> {
         target.pixelwise(self.gain, self.level, self.centre)
     }
 
     /// The image with the solved map: `out` gets `z`.
     pub(super) fn map<T: Real>(&self, target: &Target<T>, x: &[T], out: &mut [T]) {
-        let (map, n) = (self.pixelwise(target), target.n_pixels());
-        for (out, x) in out.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
-            out.iter_mut().zip(x).zip(&target.weights).for_each(|((slot, &v), &w)| *slot = map.of(v, w).0);
-        }
+        pixelwise::shown(target.image(x), self.pixelwise(target), out);
     }
 
     /// d(objective)/dx from d(objective)/dz, in place.
     pub(super) fn pullback<T: Real>(&self, target: &Target<T>, x: &[T], gradient: &mut [T]) {
-        let (map, planes, by_z) = (self.pixelwise(target), target.planes(x), target.planes(gradient));
-        let by_map = sums(target.n_pixels(), |at, sums: &mut [[T; LANES]; 2]| {
-            let w = lanes(&target.weights, at);
-            for c in 0..3 {
-                let (x, g) = (lanes(planes[c], at), lanes(by_z[c], at));
-                for i in 0..LANES {
-                    let q = g[i] * map.of(x[i], w[i]).1;
-                    sums[0][i] += q * (x[i] - map.centre);
-                    sums[1][i] += q;
-                }
-            }
-        });
+        let (image, map) = (target.image(x), self.pixelwise(target));
+        let by_map = pixelwise::gradient_sums(image, target.planes(gradient), map);
         let [on_mean, on_sd] = self.adjoint(by_map);
         let scaled_sd = if self.at.sd > 0.0 { on_sd / self.at.sd } else { 0.0 };
         let on = [on_mean / target.total, scaled_sd / target.total];
-        match target.light {
-            Light::Encoded => self.through::<T, false>(target, x, gradient, on),
-            Light::Linear => self.through::<T, true>(target, x, gradient, on),
-        }
-    }
-
-    /// `gain dz/du (dz - w dL/dz (on[0] + on[1] (L - m)))` in the place of `dz`.
-    #[inline(always)]
-    fn through<T: Real, const LINEAR: bool>(&self, target: &Target<T>, x: &[T], gradient: &mut [T], on: [f64; 2]) {
-        let (map, planes, n) = (self.pixelwise(target), target.planes(x), target.n_pixels());
-        let (shares, [on_mean, on_sd]) = (LUMINANCE.map(T::from_f64), on.map(T::from_f64));
-        let mean = T::from_f64(self.at.mean);
-        let (red, rest) = gradient.split_at_mut(n);
-        let (green, blue) = rest.split_at_mut(n);
-        let pixels = red.iter_mut().zip(green).zip(blue).zip(&target.weights);
-        for ((((((r, g), b), &w), &x0), &x1), &x2) in pixels.zip(planes[0]).zip(planes[1]).zip(planes[2]) {
-            let (mut l, mut through) = (-mean, [(T::zero(), T::zero()); 3]);
-            for (c, x) in [x0, x1, x2].into_iter().enumerate() {
-                let (z, slope) = map.of(x, w);
-                let (light, d_light) = light::<T, LINEAR>(z);
-                l += shares[c] * light;
-                through[c] = (shares[c] * d_light, map.gain * slope);
-            }
-            let share = w * (on_mean + on_sd * l);
-            for (slot, (weight, slope)) in [r, g, b].into_iter().zip(through) {
-                *slot = slope * (*slot - weight * share);
-            }
-        }
+        pixelwise::through(image, map, target.light, self.at.mean, on, gradient);
     }
 
     /// lambda of `J^T lambda = d(objective)/d(gain, level)`.

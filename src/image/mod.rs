@@ -17,6 +17,7 @@ pub mod laplacian;
 pub mod param;
 pub mod phase;
 pub mod pixels;
+mod pixelwise;
 mod planes;
 pub mod quantize;
 mod real;

@@ -4,11 +4,13 @@ use super::custom::with_gradient;
 use super::param::precision_of;
 use super::real::Real;
 use crate::tensor::{Precision, Tensor, Var};
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
+use orthoscope_kernels::dense::fast;
+use orthoscope_kernels::simd::Body;
 use rayon::prelude::*;
 
-/// Rows of a plane that are turned into columns together.
-const STRIP: usize = 16;
+/// Pixels of a row that are computed side by side.
+const LANES: usize = 16;
 
 /// A matrix of which only a run of each row is stored.
 #[derive(Debug, Clone)]
@@ -33,15 +35,18 @@ impl<T: Real> Banded<T> {
     }
 
     /// First column and weights of row `r`.
+    #[inline(always)]
     fn row(&self, r: usize) -> (usize, &[T]) {
         let (first, begin, end) = self.rows[r];
         (first, &self.weights[begin..end])
     }
 
     /// Row `r` of `matrix x plane`, whose rows have the length of `out`.
+    #[inline(always)]
     fn row_times(&self, r: usize, plane: &[T], out: &mut [T]) {
         let (width, (first, weights)) = (out.len(), self.row(r));
-        let row = |k: usize| &plane[(first + k) * width..][..width];
+        let plane = &plane[first * width..][..weights.len() * width];
+        let row = |k: usize| &plane[k * width..][..width];
         out.fill(T::zero());
         let (fours, rest) = weights.as_chunks::<4>();
         for (k, &[a, b, c, d]) in fours.iter().enumerate() {
@@ -51,65 +56,70 @@ impl<T: Real> Banded<T> {
             }
         }
         for (k, &weight) in rest.iter().enumerate() {
-            out.iter_mut().zip(row(4 * fours.len() + k)).for_each(|(slot, &v)| *slot += weight * v);
+            for (slot, &v) in out.iter_mut().zip(row(4 * fours.len() + k)) {
+                *slot += weight * v;
+            }
         }
     }
+}
 
-    /// `matrix x columns`, the columns of a strip side by side.
-    fn times_strip(&self, strip: &[[T; STRIP]], out: &mut [[T; STRIP]]) {
-        for (r, slot) in out.iter_mut().enumerate() {
-            let (first, weights) = self.row(r);
-            let mut sum = [T::zero(); STRIP];
-            for (&weight, values) in weights.iter().zip(&strip[first..]) {
-                for i in 0..STRIP {
-                    sum[i] += weight * values[i];
+/// A matrix in blocks of [`LANES`] rows, each stored by diagonals: `out[i] = sum_d weight[d][i] row[i + d]` reads a row in one piece.
+#[derive(Debug, Clone)]
+struct Diagonals<T> {
+    n_columns: usize,
+    n_rows: usize,
+    /// First diagonal of each block, counted in a row with [`LANES`] zeros before it, and where its weights begin and end.
+    blocks: Vec<(usize, usize, usize)>,
+    weights: Vec<[T; LANES]>,
+}
+
+impl<T: Real> Diagonals<T> {
+    fn new(matrix: &Array2<f64>) -> Self {
+        let mut out = Self { n_columns: matrix.ncols(), n_rows: matrix.nrows(), blocks: vec![], weights: vec![] };
+        for rows in matrix.axis_chunks_iter(Axis(0), LANES) {
+            // Columns counted from the lane's own place, with the zeros before.
+            let cell = |((i, k), &v): ((usize, usize), &f64)| (v != 0.0).then_some((k + LANES - i, i, v));
+            let cells: Vec<_> = rows.indexed_iter().filter_map(cell).collect();
+            let first = cells.iter().map(|c| c.0).min().unwrap_or(LANES);
+            let end = cells.iter().map(|c| c.0 + 1).max().unwrap_or(first);
+            let begin = out.weights.len();
+            out.weights.resize(begin + end - first, [T::zero(); LANES]);
+            cells.iter().for_each(|&(d, i, v)| out.weights[begin + d - first][i] = T::from_f64(v));
+            out.blocks.push((first, begin, out.weights.len()));
+        }
+        out
+    }
+
+    /// A row with room for its zeros.
+    fn padded(&self) -> Vec<T> {
+        vec![T::zero(); self.n_columns + 2 * LANES]
+    }
+
+    /// `matrix x row`, of a padded row.
+    #[inline(always)]
+    fn times(&self, row: &[T], out: &mut [T]) {
+        for (out, &(first, begin, end)) in out.chunks_mut(LANES).zip(&self.blocks) {
+            let mut sum = [T::zero(); LANES];
+            for (d, weights) in self.weights[begin..end].iter().enumerate() {
+                let values = &row[first + d..][..LANES];
+                for i in 0..LANES {
+                    sum[i] += weights[i] * values[i];
                 }
             }
-            *slot = sum;
+            out.copy_from_slice(&sum[..out.len()]);
         }
     }
 }
 
-/// `down X across^T`, strip by strip.
+/// `down X across^T`, row by row.
 struct Separable<T> {
     down: Banded<T>,
-    across: Banded<T>,
-}
-
-/// A strip as rows, as columns, and as columns of the result.
-struct Scratch<T> {
-    rows: Vec<T>,
-    columns: Vec<[T; STRIP]>,
-    out: Vec<[T; STRIP]>,
+    across: Diagonals<T>,
 }
 
 impl<T: Real> Separable<T> {
     fn new(down: &Array2<f64>, across: &Array2<f64>) -> Self {
-        Self { down: Banded::new(down), across: Banded::new(across) }
-    }
-
-    fn scratch(&self) -> Scratch<T> {
-        let (width, columns) = (self.across.n_columns, self.across.rows.len());
-        let zeros = |n: usize| vec![[T::zero(); STRIP]; n];
-        Scratch { rows: vec![T::zero(); STRIP * width], columns: zeros(width), out: zeros(columns) }
-    }
-
-    fn apply(&self, plane: &[T], out: &mut [T], scratch: &mut Scratch<T>) {
-        let (width, columns) = (self.across.n_columns, self.across.rows.len());
-        for (i, out) in out.chunks_mut(STRIP * columns).enumerate() {
-            for (r, row) in scratch.rows.chunks_exact_mut(width).take(out.len() / columns).enumerate() {
-                self.down.row_times(i * STRIP + r, plane, row);
-            }
-            for (x, column) in scratch.columns.iter_mut().enumerate() {
-                for (r, slot) in column.iter_mut().enumerate() {
-                    *slot = scratch.rows[r * width + x];
-                }
-            }
-            self.across.times_strip(&scratch.columns, &mut scratch.out);
-            for (r, row) in out.chunks_exact_mut(columns).enumerate() {
-                row.iter_mut().zip(&scratch.out).for_each(|(slot, column)| *slot = column[r]);
-            }
-        }
+        Self { down: Banded::new(down), across: Diagonals::new(across) }
     }
 
     /// All planes of `images`, which become `shape`.
@@ -119,8 +129,28 @@ impl<T: Real> Separable<T> {
         let planes = values.par_chunks_exact(self.down.n_columns * self.across.n_columns);
         out.par_chunks_exact_mut(shape[2] * shape[3])
             .zip(planes)
-            .for_each_init(|| self.scratch(), |scratch, (out, plane)| self.apply(plane, out, scratch));
+            .for_each_init(|| self.across.padded(), |row, (out, plane)| fast(OnePlane { map: self, plane, out, row }));
         T::tensor(out, shape, &device)
+    }
+}
+
+struct OnePlane<'a, T> {
+    map: &'a Separable<T>,
+    plane: &'a [T],
+    out: &'a mut [T],
+    /// Padded.
+    row: &'a mut [T],
+}
+
+impl<T: Real> Body for OnePlane<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn call(self) {
+        let Separable { down, across } = self.map;
+        for (y, out) in self.out.chunks_exact_mut(across.n_rows).enumerate() {
+            down.row_times(y, self.plane, &mut self.row[LANES..LANES + across.n_columns]);
+            across.times(self.row, out);
+        }
     }
 }
 

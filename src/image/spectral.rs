@@ -14,6 +14,8 @@ use super::real::Real;
 use crate::tensor::{Precision, Tensor, Var};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
+use orthoscope_kernels::dense::fast;
+use orthoscope_kernels::simd::Body;
 use rayon::prelude::*;
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -256,14 +258,7 @@ impl<T: Real> Map<T> {
         let (even, odd) = scratch.pixels.split_at_mut(height * n_even);
         product(half.slice(s![.., ..columns]), self.across[0].view(), view_mut(even, (height, n_even)));
         product(half.slice(s![.., columns + 1..]), self.across[1].view(), view_mut(odd, (height, n_odd)));
-        for (y, row) in plane.chunks_exact_mut(width).enumerate() {
-            let (even, odd) = (&even[y * n_even..][..n_even], &odd[y * n_odd..][..n_odd]);
-            row[..n_even].copy_from_slice(even);
-            let (near, far) = (1..1 + n_odd, width - n_odd..width);
-            row[far].iter_mut().rev().zip(&even[1..]).zip(odd).for_each(|((slot, &e), &o)| *slot = e + o);
-            row[near].iter_mut().zip(odd).for_each(|(slot, &o)| *slot = *slot - o);
-            row.iter_mut().for_each(|v| *v = v.sigmoid());
-        }
+        fast(Assemble { even, odd, plane, width });
     }
 
     /// The transpose of [`pixels_of`](Self::pixels_of), through the sigmoid.
@@ -271,22 +266,70 @@ impl<T: Real> Map<T> {
         let (height, width, columns) = (self.height, self.width, self.gain.ncols());
         let (n_even, n_odd) = (width / 2 + 1, (width - 1) / 2);
         let (even, odd) = scratch.pixels.split_at_mut(height * n_even);
-        let mut slope = vec![T::zero(); width];
-        for (y, (shown, gradient)) in shown.chunks_exact(width).zip(gradient.chunks_exact(width)).enumerate() {
-            for ((slope, &s), &g) in slope.iter_mut().zip(shown).zip(gradient) {
-                *slope = g * s * (T::one() - s);
-            }
-            let (even, odd) = (&mut even[y * n_even..][..n_even], &mut odd[y * n_odd..][..n_odd]);
-            even.copy_from_slice(&slope[..n_even]);
-            let far = slope[width - n_odd..].iter().rev();
-            for (((even, odd), &near), &far) in even[1..].iter_mut().zip(odd).zip(&slope[1..]).zip(far) {
-                (*even, *odd) = (near + far, far - near);
-            }
-        }
+        fast(TakeApart { shown, gradient, even, odd, width });
         let mut half = view_mut(&mut scratch.half, (height, 2 * columns));
         half.column_mut(columns).fill(T::zero());
         product(view(even, (height, n_even)), self.across[0].t(), half.slice_mut(s![.., ..columns]));
         product(view(odd, (height, n_odd)), self.across[1].t(), half.slice_mut(s![.., columns + 1..]));
+    }
+}
+
+/// Shown pixels of a plane from the cosine and sine sums: `sigmoid(even - odd)`, and mirrored `sigmoid(even + odd)`.
+struct Assemble<'a, T> {
+    even: &'a [T],
+    odd: &'a [T],
+    plane: &'a mut [T],
+    width: usize,
+}
+
+impl<T: Real> Body for Assemble<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn call(self) {
+        let (n_even, n_odd) = (self.width / 2 + 1, (self.width - 1) / 2);
+        for (y, row) in self.plane.chunks_exact_mut(self.width).enumerate() {
+            let (even, odd) = (&self.even[y * n_even..][..n_even], &self.odd[y * n_odd..][..n_odd]);
+            row[..n_even].copy_from_slice(even);
+            for ((slot, &e), &o) in row[self.width - n_odd..].iter_mut().rev().zip(&even[1..]).zip(odd) {
+                *slot = e + o;
+            }
+            for (slot, &o) in row[1..].iter_mut().zip(odd) {
+                *slot = *slot - o;
+            }
+            for v in row {
+                *v = v.sigmoid();
+            }
+        }
+    }
+}
+
+/// The transpose of [`Assemble`].
+struct TakeApart<'a, T> {
+    shown: &'a [T],
+    gradient: &'a [T],
+    even: &'a mut [T],
+    odd: &'a mut [T],
+    width: usize,
+}
+
+impl<T: Real> Body for TakeApart<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn call(self) {
+        let (n_even, n_odd) = (self.width / 2 + 1, (self.width - 1) / 2);
+        let mut slope = vec![T::zero(); self.width];
+        let rows = self.shown.chunks_exact(self.width).zip(self.gradient.chunks_exact(self.width));
+        for (y, (shown, gradient)) in rows.enumerate() {
+            for ((slope, &s), &g) in slope.iter_mut().zip(shown).zip(gradient) {
+                *slope = g * s * (T::one() - s);
+            }
+            let (even, odd) = (&mut self.even[y * n_even..][..n_even], &mut self.odd[y * n_odd..][..n_odd]);
+            even.copy_from_slice(&slope[..n_even]);
+            let far = slope[self.width - n_odd..].iter().rev();
+            for (((even, odd), &near), &far) in even[1..].iter_mut().zip(odd).zip(&slope[1..]).zip(far) {
+                (*even, *odd) = (near + far, far - near);
+            }
+        }
     }
 }
 
