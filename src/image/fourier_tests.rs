@@ -112,6 +112,31 @@ fn grey_start_is_mid_grey_and_fewer_images_render() {
 }
 
 #[test]
+fn the_smallest_canvases_are_rendered() {
+    for (height, width) in [(2, 2), (3, 2), (2, 5), (4, 3)] {
+        let options = FourierOptions { band_limit: None, decay: 1.0 };
+        let images = Array4::from_shape_fn((2, 3, height, width), |(i, c, y, x)| {
+            0.1 + 0.1 * ((3 * i + 5 * c + 7 * y + 2 * x) % 8) as f32
+        });
+        let init = Init::Images(images.view());
+        let param = Fourier::new(canvas(false, height, width), options, &init).expect("a good canvas");
+        let worst = (&render_array(&param, &param.leaves()) - &images).iter().fold(0.0f32, |m, d| m.max(d.abs()));
+        assert!(worst < 1e-5, "{height} x {width}: {worst}");
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_byte() {
+    let param = Fourier::new(canvas(false, 40, 37), FourierOptions::default(), &noise()).expect("a good canvas");
+    let constraint = crate::image::Constraint::default();
+    let images = |n_threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("a pool");
+        pool.install(|| constraint.apply_array(&render_array(&param, &param.leaves())))
+    };
+    assert_eq!(images(1), images(3));
+}
+
+#[test]
 fn bad_options_are_refused() {
     let new = |band_limit, decay| Fourier::new(canvas(false, 8, 8), FourierOptions { band_limit, decay }, &noise());
     assert!(new(Some(0.0), 1.0).is_err());
