@@ -85,9 +85,8 @@ fn exp(x: f32) -> f32 {
     /// 1.5 x 2^23: adding it rounds to a whole number, which is then in the low bits.
     const SHIFT: f32 = 12_582_912.0;
     /// ln 2 in two parts; products of the first with whole numbers are exact.
-    const LN2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
-    const TERMS: [f32; 6] =
-        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
+    const LN2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    const TERMS: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
     let x = x.clamp(-87.0, 87.0);
     let shifted = x * std::f32::consts::LOG2_E + SHIFT;
     let n = shifted - SHIFT;
