@@ -50,13 +50,18 @@ pub const SMALL: Precision =
 
 /// An array of 32-bit numbers as a tensor. The rank of `array` must be `D`.
 pub fn tensor<const D: usize, Dim: Dimension>(array: ndarray::ArrayView<'_, f32, Dim>, device: &Device) -> Tensor<D> {
-    let data = TensorData::new(array.iter().copied().collect::<Vec<f32>>(), array.shape().to_vec());
-    Tensor::from_data(data, (device, DType::F32))
+    let values = array.to_slice().map_or_else(|| array.iter().copied().collect(), <[f32]>::to_vec);
+    Tensor::from_data(TensorData::new(values, array.shape().to_vec()), (device, DType::F32))
 }
 
 /// A row-major vector as a tensor, without a copy. `values.len()` must be the product of `shape`.
 pub fn tensor_from_vec<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
+}
+
+/// As [`tensor_from_vec`], 64 bits.
+pub fn tensor_from_vec_f64<const D: usize>(values: Vec<f64>, shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape), (device, DType::F64))
 }
 
 /// An array of 64-bit numbers as a tensor of the given width. The rank of `array` must be `D`.
@@ -97,6 +102,16 @@ pub fn array_f64<const D: usize>(tensor: &Tensor<D>) -> ArrayD<f64> {
 /// A tensor's numbers in row-major order, 32 bits.
 pub fn vec_f32<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor.to_data().convert::<f32>().into_vec::<f32>().expect("converted to f32 above")
+}
+
+/// As [`vec_f32`], without a copy where nobody else holds the tensor's numbers.
+pub fn into_vec_f32<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().into_vec::<f32>().expect("converted to f32 above")
+}
+
+/// As [`into_vec_f32`], 64 bits.
+pub fn into_vec_f64<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().convert::<f64>().into_vec::<f64>().expect("converted to f64 above")
 }
 
 /// A scalar tensor's value.

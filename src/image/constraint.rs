@@ -5,12 +5,12 @@ use super::colour::Light;
 use super::custom::with_gradient;
 use super::equalize::{Solution, Target};
 use super::param::precision_of;
+use super::real::Real;
 use crate::error::{Error, Result};
-use crate::tensor::{Device, Precision, Tensor, Var, array_f64, precision, tensor_f64};
-use ndarray::{Array1, Array4};
+use crate::tensor::{Precision, Tensor, Var};
+use ndarray::Array4;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// Gives every image the same mean luminance and RMS contrast, by one gain and one offset for all its channels:
 ///
@@ -71,34 +71,39 @@ impl Constraint {
 
     /// The constrained images (n x 3 x h x w), differentiable; see [`Constraint`].
     ///
-    /// Runs on the CPU in 64 bits whatever the backend: one exchange of the images with the device each way.
+    /// Runs on the CPU whatever the backend: one exchange of the images with the device each way.
     pub fn apply(&self, images: Var<4>) -> Var<4> {
-        let shape = images.dims();
-        let target = Arc::new(self.target(shape[2], shape[3], precision_of(&images)));
-        let x: Arc<Vec<f64>> = Arc::new(array_f64(&images.clone().inner()).into_raw_vec_and_offset().0);
-        let (z, solutions) = equalize(&target, &x);
-        let z = from_values(z, shape, precision_of(&images), &images.device());
-        with_gradient(images, z, move |gradient: Tensor<4>| {
-            let (precision, device) = (precision(&gradient), gradient.device());
-            let mut values = array_f64(&gradient).into_raw_vec_and_offset().0;
-            let size = 3 * target.weights.len();
-            values
-                .par_chunks_mut(size)
-                .zip(x.par_chunks(size))
-                .zip(&solutions)
-                .for_each(|((gradient, x), solution)| solution.pullback(&target, x, gradient));
-            from_values(values, shape, precision, &device)
+        match precision_of(&images) {
+            Precision::F32 => self.run::<f32>(images),
+            Precision::F64 => self.run::<f64>(images),
+        }
+    }
+
+    fn run<T: Real>(&self, images: Var<4>) -> Var<4> {
+        let (shape, precision) = (images.dims(), precision_of(&images));
+        with_gradient(images, |images| {
+            let device = images.device();
+            let target = self.target::<T>(shape[2], shape[3], precision);
+            let x = T::take(images);
+            let (z, solutions) = equalize(&target, &x);
+            let pullback = move |gradient: Tensor<4>| {
+                let (device, mut values) = (gradient.device(), T::take(gradient));
+                let size = 3 * target.weights.len();
+                let images = values.par_chunks_exact_mut(size).zip(x.par_chunks_exact(size)).zip(&solutions);
+                images.for_each(|((gradient, x), solution)| solution.pullback(&target, x, gradient));
+                T::tensor(values, shape, &device)
+            };
+            (T::tensor(z, shape, &device), pullback)
         })
     }
 
     /// The constrained images on plain arrays.
     pub fn apply_array(&self, images: &Array4<f32>) -> Array4<f32> {
         let (_, _, h, w) = images.dim();
-        let target = self.target(h, w, Precision::F32);
-        let x: Vec<f64> = images.iter().map(|&v| f64::from(v)).collect();
+        let target = self.target::<f32>(h, w, Precision::F32);
+        let x: Vec<f32> = images.iter().copied().collect();
         let (z, _) = equalize(&target, &x);
-        let values = z.into_iter().map(|v| v as f32).collect();
-        Array4::from_shape_vec(images.raw_dim(), values).expect("as many values as before")
+        Array4::from_shape_vec(images.raw_dim(), z).expect("as many values as before")
     }
 
     /// The region's weights, height x width: the aperture's, or ones.
@@ -122,28 +127,28 @@ impl Constraint {
         format!("mean luminance {} and RMS contrast {} ({light}){window}", self.mean_luminance, self.rms_contrast)
     }
 
-    fn target(&self, height: usize, width: usize, precision: Precision) -> Target {
-        let weights: Vec<f64> = self.weights(height, width).into_iter().collect();
+    fn target<T: Real>(&self, height: usize, width: usize, precision: Precision) -> Target<T> {
+        let weights = self.weights(height, width);
         Target {
             mean: self.mean_luminance,
             contrast: self.rms_contrast,
             light: self.light,
             knee: self.knee,
             background: self.aperture.map_or(0.5, |a| a.background),
-            total: weights.iter().sum(),
-            weights,
+            total: weights.sum(),
+            weights: weights.into_iter().map(T::from_f64).collect(),
             tolerance: if precision == Precision::F64 { TIGHT_TOLERANCE } else { TOLERANCE },
         }
     }
 }
 
 /// Every image with its own solution; `x` holds whole images of three planes.
-fn equalize(target: &Target, x: &[f64]) -> (Vec<f64>, Vec<Solution>) {
+fn equalize<T: Real>(target: &Target<T>, x: &[T]) -> (Vec<T>, Vec<Solution>) {
     let size = 3 * target.weights.len();
-    let mut z = vec![0.0; x.len()];
+    let mut z = vec![T::zero(); x.len()];
     let solutions = z
-        .par_chunks_mut(size)
-        .zip(x.par_chunks(size))
+        .par_chunks_exact_mut(size)
+        .zip(x.par_chunks_exact(size))
         .map(|(z, x)| {
             let solution = target.solve(x);
             solution.map(target, x, z);
@@ -151,10 +156,6 @@ fn equalize(target: &Target, x: &[f64]) -> (Vec<f64>, Vec<Solution>) {
         })
         .collect();
     (z, solutions)
-}
-
-fn from_values(values: Vec<f64>, shape: [usize; 4], precision: Precision, device: &Device) -> Tensor<4> {
-    tensor_f64::<1, _>(Array1::from_vec(values).view(), precision, device).reshape(shape)
 }
 
 #[cfg(test)]

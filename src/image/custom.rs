@@ -1,30 +1,47 @@
 //! A differentiable function with a hand-made gradient inside a burn expression.
 
-use crate::tensor::{AutoBackend, Backend, Tensor, Var};
+use crate::tensor::{AutoBackend, Backend, Tensor, Var, precision, tensor_f64};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::tensor::TensorPrimitive;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-/// `y` as a function of `x` for the backward pass: `pullback` takes d(objective)/dy and returns d(objective)/dx.
+/// `f` gives `y` for `x`, and `pullback`, which takes d(objective)/dy and returns d(objective)/dx.
 ///
-/// `pullback` is called at most once per backward pass, and not at all when `x` is a constant.
-pub(super) fn with_gradient<const D: usize, const E: usize>(
+/// `f` and `pullback` are handed their tensors to keep: where nobody else holds one, its memory can be taken. `pullback` is called at most
+/// once per backward pass, and not at all when `x` is a constant.
+pub(super) fn with_gradient<const D: usize, const E: usize, P>(
     x: Var<D>,
-    y: Tensor<E>,
-    pullback: impl Fn(Tensor<E>) -> Tensor<D> + Send + Sync + 'static,
-) -> Var<E> {
+    f: impl FnOnce(Tensor<D>) -> (Tensor<E>, P),
+) -> Var<E>
+where
+    P: Fn(Tensor<E>) -> Tensor<D> + Send + Sync + 'static,
+{
     let x = x.into_primitive().tensor();
+    // The counter keeps the node of `x` in burn's graph until the new one is registered.
+    let (primitive, node, _counter) = (x.primitive, x.node, x.rc);
+    let (y, pullback) = f(Tensor::<D>::from_primitive(TensorPrimitive::Float(primitive)));
     let y = y.into_primitive().tensor();
-    let prepared = HandMade::<D, E>.prepare::<NoCheckpointing>([x.node.clone()]).compute_bound().stateful();
+    let prepared = HandMade::<D, E>.prepare::<NoCheckpointing>([node]).compute_bound().stateful();
     let out = match prepared {
         OpsKind::Tracked(prep) => prep.finish(Pullback(Arc::new(pullback)), y),
         OpsKind::UnTracked(prep) => prep.finish(y),
     };
     burn::tensor::Tensor::<AutoBackend, E>::from_primitive(TensorPrimitive::Float(out))
+}
+
+/// Gradients at the leaves of `y` for a given gradient at `y`, of the same width.
+pub(crate) fn backward_from<const D: usize>(y: Var<D>, gradient: Tensor<D>) -> Gradients {
+    let gradient = Mutex::new(Some(gradient));
+    let root: Var<1> = with_gradient(y, |y| {
+        let zero = tensor_f64(ndarray::aview1(&[0.0]), precision(&y), &y.device());
+        let take = move |_: Tensor<1>| gradient.lock().ok().and_then(|mut g| g.take()).expect("one backward pass");
+        (zero, take)
+    });
+    root.backward()
 }
 
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::rng;
 use crate::tensor::Var;
 use ndarray::{Array2, ArrayView3, Axis};
-use std::f64::consts::{PI, TAU};
+use std::f64::consts::PI;
 
 /// Divisor of the rendered planes before the colour matrix (Lucid's), so that the noise of [`Fourier::NOISE_SD`] starts near grey.
 const LUCID_DIVISOR: f64 = 4.0;
@@ -42,7 +42,7 @@ impl Default for FourierOptions {
 /// ```
 ///
 /// The one leaf holds, per image, channels x (real, imaginary) x rows x columns of the coefficients inside the box |fy|, |fx| < 1.5 B;
-/// those beyond are not stored. Rendering is two matrix products with cosine and sine tables: exact for every size,
+/// those beyond are not stored. Rendering is two matrix products with cosine and sine tables ([`spectral`]): exact for every size,
 /// cheap because both are banded. A grey image has one plane, weighted by [`achromatic_gain`].
 ///
 /// # Source
@@ -63,14 +63,10 @@ struct Band {
     rows: Vec<usize>,
     /// Number of rfft column bins, from 0.
     n_columns: usize,
-    /// s(f) H(f), rows x columns.
-    gain: Array2<f64>,
     /// s(f) alone, rows x columns.
     scale: Array2<f64>,
-    /// (2 h) x (2 rows): real and imaginary part of each image row (interleaved) from real and imaginary coefficients.
-    along_rows: Array2<f64>,
-    /// (2 columns) x w: pixels of a row from the real, then the imaginary parts.
-    along_columns: Array2<f64>,
+    /// With s(f) H(f) as the gain.
+    tables: Tables,
 }
 
 impl Fourier {
@@ -102,7 +98,7 @@ impl Fourier {
         if !(options.decay.is_finite() && options.decay >= 0.0) {
             return Err(Error::invalid("--decay", "a finite number, at least 0", format!("{}", options.decay), ""));
         }
-        let band = Band::new(canvas.height, canvas.width, &options);
+        let band = Band::new(&canvas, &options);
         let initial = initial_coefficients(&canvas, &band, init);
         Ok(Self { canvas, options, band, initial, start: init.describe() })
     }
@@ -117,16 +113,6 @@ impl Fourier {
         let (h, w) = (self.canvas.height, self.canvas.width);
         (signed_frequency(self.band.rows[row], h) as f64 / h as f64, column as f64 / w as f64)
     }
-
-    /// The matrix that mixes colour axes to R, G, B; 1 x 1 for grey images.
-    fn mixing(&self) -> Array2<f64> {
-        if self.canvas.grey {
-            Array2::from_elem((1, 1), achromatic_gain())
-        } else {
-            let m = decorrelation();
-            Array2::from_shape_fn((3, 3), |(i, j)| m[i][j])
-        }
-    }
 }
 
 impl ImageParam for Fourier {
@@ -139,13 +125,7 @@ impl ImageParam for Fourier {
     }
 
     fn render(&self, leaves: &[Var<2>]) -> Var<4> {
-        let tables = Tables {
-            gain: &self.band.gain,
-            mixing: &self.mixing(),
-            along_rows: &self.band.along_rows,
-            along_columns: &self.band.along_columns,
-        };
-        let planes = spectral::planes(leaves[0].clone(), tables);
+        let planes = spectral::planes(leaves[0].clone(), &self.band.tables);
         if self.canvas.grey { planes.repeat_dim(1, 3) } else { planes }
     }
 
@@ -165,7 +145,8 @@ impl ImageParam for Fourier {
 }
 
 impl Band {
-    fn new(h: usize, w: usize, options: &FourierOptions) -> Self {
+    fn new(canvas: &Canvas, options: &FourierOptions) -> Self {
+        let (h, w) = (canvas.height, canvas.width);
         let stored = |f: f64| options.band_limit.is_none_or(|limit| f.abs() < ROLL_OFF * limit);
         let fy = |bin: usize| signed_frequency(bin, h) as f64 / h as f64;
         let fx = |bin: usize| bin as f64 / w as f64;
@@ -178,9 +159,18 @@ impl Band {
             frequency(at).max(lowest).powf(-options.decay) / LUCID_DIVISOR
         });
         let gain = Array2::from_shape_fn(scale.dim(), |at| scale[at] * roll_off(frequency(at), options.band_limit));
-        let (along_rows, along_columns) = (row_table(&rows, h), column_table(n_columns, h, w));
-        Self { rows, n_columns, gain, scale, along_rows, along_columns }
+        let tables = Tables::new(h, w, &rows, gain, mixing(canvas.grey));
+        Self { rows, n_columns, scale, tables }
     }
+}
+
+/// The matrix that mixes colour axes to R, G, B; 1 x 1 for grey images.
+fn mixing(grey: bool) -> Array2<f64> {
+    if grey {
+        return Array2::from_elem((1, 1), achromatic_gain());
+    }
+    let m = decorrelation();
+    Array2::from_shape_fn((3, 3), |(i, j)| m[i][j])
 }
 
 /// H(f): see [`Fourier`].
@@ -192,30 +182,6 @@ fn roll_off(f: f64, band_limit: Option<f64>) -> f64 {
         }
         _ => 1.0,
     }
-}
-
-/// `exp(2 pi i u y / h)` as a real matrix: rows (y, part), columns (part, u).
-pub(super) fn row_table(rows: &[usize], h: usize) -> Array2<f64> {
-    Array2::from_shape_fn((2 * h, 2 * rows.len()), |(out, into)| {
-        let (y, part) = (out / 2, out % 2);
-        let angle = TAU * ((y * rows[into % rows.len()]) % h) as f64 / h as f64;
-        match (part, into / rows.len()) {
-            (0, 0) | (1, 1) => angle.cos(),
-            (0, _) => -angle.sin(),
-            _ => angle.sin(),
-        }
-    })
-}
-
-/// `m_v (hw)^(-1/2) (cos, -sin)(2 pi v x / w)`; `m_v` counts the conjugate bin: 1 for v = 0 and the Nyquist bin, else 2.
-pub(super) fn column_table(n_columns: usize, h: usize, w: usize) -> Array2<f64> {
-    let norm = 1.0 / ((h * w) as f64).sqrt();
-    Array2::from_shape_fn((2 * n_columns, w), |(into, x)| {
-        let v = into % n_columns;
-        let angle = TAU * ((v * x) % w) as f64 / w as f64;
-        let weight = if v == 0 || 2 * v == w { norm } else { 2.0 * norm };
-        if into < n_columns { weight * angle.cos() } else { -weight * angle.sin() }
-    })
 }
 
 fn initial_coefficients(canvas: &Canvas, band: &Band, init: &Init<'_>) -> Array2<f32> {

@@ -2,6 +2,7 @@ use super::super::param::render_array;
 use super::super::testing::{check_gradient, normal};
 use super::*;
 use ndarray::Array4;
+use std::f64::consts::TAU;
 
 fn canvas(grey: bool, height: usize, width: usize) -> Canvas {
     Canvas { n_images: 2, height, width, grey }
@@ -108,6 +109,31 @@ fn grey_start_is_mid_grey_and_fewer_images_render() {
     let images = render_array(&param, &[first]);
     assert_eq!(images.dim(), (1, 3, 10, 12));
     assert!(images.iter().all(|&v| v == 0.5));
+}
+
+#[test]
+fn the_smallest_canvases_are_rendered() {
+    for (height, width) in [(2, 2), (3, 2), (2, 5), (4, 3)] {
+        let options = FourierOptions { band_limit: None, decay: 1.0 };
+        let images = Array4::from_shape_fn((2, 3, height, width), |(i, c, y, x)| {
+            0.1 + 0.1 * ((3 * i + 5 * c + 7 * y + 2 * x) % 8) as f32
+        });
+        let init = Init::Images(images.view());
+        let param = Fourier::new(canvas(false, height, width), options, &init).expect("a good canvas");
+        let worst = (&render_array(&param, &param.leaves()) - &images).iter().fold(0.0f32, |m, d| m.max(d.abs()));
+        assert!(worst < 1e-5, "{height} x {width}: {worst}");
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_byte() {
+    let param = Fourier::new(canvas(false, 40, 37), FourierOptions::default(), &noise()).expect("a good canvas");
+    let constraint = crate::image::Constraint::default();
+    let images = |n_threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("a pool");
+        pool.install(|| constraint.apply_array(&render_array(&param, &param.leaves())))
+    };
+    assert_eq!(images(1), images(3));
 }
 
 #[test]

@@ -75,6 +75,17 @@ pub fn there_and_back(n: usize, fraction: f64) -> Array2<f64> {
     if m == n { Array2::eye(n) } else { resize(m, n).dot(&resize(n, m)) }
 }
 
+/// `left right`, for a `left` that is mostly zeros.
+pub fn product(left: &Array2<f64>, right: &Array2<f64>) -> Array2<f64> {
+    let mut out = Array2::zeros((left.nrows(), right.ncols()));
+    for (mut slot, weights) in out.rows_mut().into_iter().zip(left.rows()) {
+        for (&weight, row) in weights.iter().zip(right.rows()).filter(|(weight, _)| **weight != 0.0) {
+            slot.scaled_add(weight, &row);
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +111,13 @@ mod tests {
                 prop_assert_eq!(*v, f64::from(u8::from(k == from)));
             }
         }
+    }
+
+    #[test]
+    fn a_product_of_sparse_matrices_is_their_product() {
+        let (a, b) = (blur(13, 1.1), resample(13, 0.4, 0.9));
+        let worst = (product(&a, &b) - a.dot(&b)).iter().fold(0.0f64, |m, d| m.max(d.abs()));
+        assert!(worst < 1e-15, "{worst}");
     }
 
     #[test]

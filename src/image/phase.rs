@@ -2,7 +2,6 @@
 
 use super::colour::{achromatic_gain, correlation, decorrelation, luminance_plane};
 use super::custom::with_gradient;
-use super::fourier::{column_table, row_table};
 use super::param::{Canvas, ImageParam, precision_of};
 use super::spectrum::fft2;
 use crate::error::{Error, Result};
@@ -11,7 +10,7 @@ use crate::tensor::{Device, Tensor, Var, constant, tensor_f64};
 use burn::tensor::{Int, TensorData};
 use ndarray::{Array2, Array3, Array4, ArrayView3, Axis};
 use rayon::prelude::*;
-use std::f64::consts::PI;
+use std::f64::consts::{PI, TAU};
 
 /// Mean amplitude spectrum of images on the decorrelated colour axes (one luminance axis when grey), and the axes' mean values.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,6 +157,30 @@ fn conjugates(height: usize, width: usize) -> (Vec<i64>, Vec<f64>) {
     out
 }
 
+/// `exp(2 pi i u y / h)` as a real matrix: rows (y, part), columns (part, u).
+fn row_table(rows: &[usize], h: usize) -> Array2<f64> {
+    Array2::from_shape_fn((2 * h, 2 * rows.len()), |(out, into)| {
+        let (y, part) = (out / 2, out % 2);
+        let angle = TAU * ((y * rows[into % rows.len()]) % h) as f64 / h as f64;
+        match (part, into / rows.len()) {
+            (0, 0) | (1, 1) => angle.cos(),
+            (0, _) => -angle.sin(),
+            _ => angle.sin(),
+        }
+    })
+}
+
+/// `m_v (hw)^(-1/2) (cos, -sin)(2 pi v x / w)`; `m_v` counts the conjugate bin: 1 for v = 0 and the Nyquist bin, else 2.
+fn column_table(n_columns: usize, h: usize, w: usize) -> Array2<f64> {
+    let norm = 1.0 / ((h * w) as f64).sqrt();
+    Array2::from_shape_fn((2 * n_columns, w), |(into, x)| {
+        let v = into % n_columns;
+        let angle = TAU * ((v * x) % w) as f64 / w as f64;
+        let weight = if v == 0 || 2 * v == w { norm } else { 2.0 * norm };
+        if into < n_columns { weight * angle.cos() } else { -weight * angle.sin() }
+    })
+}
+
 impl ImageParam for PhaseOnly {
     fn shape(&self) -> [usize; 4] {
         self.canvas.shape()
@@ -193,8 +216,7 @@ impl ImageParam for PhaseOnly {
         let mean = Array2::from_shape_vec((channels, 1), self.amplitude.mean.clone()).expect("one mean per axis");
         let mean = mixing.dot(&mean).mapv(|v| v + 0.5);
         let planes = planes + constant(table(&mean).reshape([1, channels, 1, 1]));
-        let shown = planes.clone().inner().clamp(0.0, 1.0);
-        let shown = with_gradient(planes, shown, |gradient| gradient);
+        let shown = with_gradient(planes, |planes| (planes.clamp(0.0, 1.0), |gradient| gradient));
         if channels == 1 { shown.repeat_dim(1, 3) } else { shown }
     }
 

@@ -129,8 +129,7 @@ impl ImageParam for Pixels {
     fn render(&self, leaves: &[Var<2>]) -> Var<4> {
         let Canvas { height, width, .. } = self.canvas;
         let n_images = leaves[0].dims()[0];
-        let shown = leaves[0].clone().inner().clamp(0.0, 1.0);
-        let planes = with_gradient(leaves[0].clone(), shown, |gradient| gradient);
+        let planes = with_gradient(leaves[0].clone(), |leaf| (leaf.clamp(0.0, 1.0), |gradient| gradient));
         let planes = planes.reshape([n_images, self.canvas.n_channels(), height, width]);
         if self.canvas.grey { planes.repeat_dim(1, 3) } else { planes }
     }

@@ -2,127 +2,172 @@
 
 use super::custom::with_gradient;
 use super::param::precision_of;
-use super::smooth::Pixel;
-use crate::tensor::{Precision, Tensor, Var, array_f64, precision, tensor_f64, tensor_from_vec, vec_f32};
-use ndarray::{Array1, Array2};
+use super::real::Real;
+use crate::tensor::{Precision, Tensor, Var};
+use ndarray::{Array2, Axis};
+use orthoscope_kernels::dense::fast;
+use orthoscope_kernels::simd::Body;
 use rayon::prelude::*;
-use std::sync::Arc;
+
+/// Pixels of a row that are computed side by side.
+const LANES: usize = 16;
 
 /// A matrix of which only a run of each row is stored.
 #[derive(Debug, Clone)]
-struct Banded {
+struct Banded<T> {
     n_columns: usize,
-    /// First column of each row's run, and where its weights begin.
-    rows: Vec<(usize, usize)>,
-    weights: Vec<f64>,
+    /// First column of each row's run, and where its weights begin and end.
+    rows: Vec<(usize, usize, usize)>,
+    weights: Vec<T>,
 }
 
-impl Banded {
+impl<T: Real> Banded<T> {
     fn new(matrix: &Array2<f64>) -> Self {
         let mut out = Self { n_columns: matrix.ncols(), rows: vec![], weights: vec![] };
         for row in matrix.rows() {
             let first = row.iter().position(|&v| v != 0.0).unwrap_or(0);
             let end = row.iter().rposition(|&v| v != 0.0).map_or(first, |last| last + 1);
-            out.rows.push((first, out.weights.len()));
-            out.weights.extend(row.iter().skip(first).take(end - first));
+            let begin = out.weights.len();
+            out.weights.extend(row.iter().skip(first).take(end - first).map(|&v| T::from_f64(v)));
+            out.rows.push((first, begin, out.weights.len()));
         }
         out
     }
 
-    /// `matrix x plane`: rows of `width` are combined.
-    fn times<T: Pixel>(&self, plane: &[T], width: usize) -> Vec<T> {
-        let mut out = vec![T::from_f64(0.0); self.rows.len() * width];
-        for (r, slot) in out.chunks_exact_mut(width).enumerate() {
-            let (first, begin) = self.rows[r];
-            let end = self.rows.get(r + 1).map_or(self.weights.len(), |next| next.1);
-            for (k, &weight) in self.weights[begin..end].iter().enumerate() {
-                let (weight, from) = (T::from_f64(weight), &plane[(first + k) * width..][..width]);
-                slot.iter_mut().zip(from).for_each(|(s, &v)| *s += weight * v);
+    /// First column and weights of row `r`.
+    #[inline(always)]
+    fn row(&self, r: usize) -> (usize, &[T]) {
+        let (first, begin, end) = self.rows[r];
+        (first, &self.weights[begin..end])
+    }
+
+    /// Row `r` of `matrix x plane`, whose rows have the length of `out`.
+    #[inline(always)]
+    fn row_times(&self, r: usize, plane: &[T], out: &mut [T]) {
+        let (width, (first, weights)) = (out.len(), self.row(r));
+        let plane = &plane[first * width..][..weights.len() * width];
+        let row = |k: usize| &plane[k * width..][..width];
+        out.fill(T::zero());
+        let (fours, rest) = weights.as_chunks::<4>();
+        for (k, &[a, b, c, d]) in fours.iter().enumerate() {
+            let from = row(4 * k).iter().zip(row(4 * k + 1)).zip(row(4 * k + 2)).zip(row(4 * k + 3));
+            for (slot, (((&va, &vb), &vc), &vd)) in out.iter_mut().zip(from) {
+                *slot += a * va + b * vb + (c * vc + d * vd);
             }
         }
-        out
+        for (k, &weight) in rest.iter().enumerate() {
+            for (slot, &v) in out.iter_mut().zip(row(4 * fours.len() + k)) {
+                *slot += weight * v;
+            }
+        }
     }
 }
 
-/// Rows and columns turned.
-fn transposed<T: Pixel>(plane: &[T], height: usize, width: usize) -> Vec<T> {
-    /// Square tiles stay in the first-level cache.
-    const TILE: usize = 16;
-    let mut out = vec![T::from_f64(0.0); plane.len()];
-    for y0 in (0..height).step_by(TILE) {
-        for x0 in (0..width).step_by(TILE) {
-            for y in y0..(y0 + TILE).min(height) {
-                for x in x0..(x0 + TILE).min(width) {
-                    out[x * height + y] = plane[y * width + x];
+/// A matrix in blocks of [`LANES`] rows, each stored by diagonals: `out[i] = sum_d weight[d][i] row[i + d]` reads a row in one piece.
+#[derive(Debug, Clone)]
+struct Diagonals<T> {
+    n_columns: usize,
+    n_rows: usize,
+    /// First diagonal of each block, counted in a row with [`LANES`] zeros before it, and where its weights begin and end.
+    blocks: Vec<(usize, usize, usize)>,
+    weights: Vec<[T; LANES]>,
+}
+
+impl<T: Real> Diagonals<T> {
+    fn new(matrix: &Array2<f64>) -> Self {
+        let mut out = Self { n_columns: matrix.ncols(), n_rows: matrix.nrows(), blocks: vec![], weights: vec![] };
+        for rows in matrix.axis_chunks_iter(Axis(0), LANES) {
+            // Columns counted from the lane's own place, with the zeros before.
+            let cell = |((i, k), &v): ((usize, usize), &f64)| (v != 0.0).then_some((k + LANES - i, i, v));
+            let cells: Vec<_> = rows.indexed_iter().filter_map(cell).collect();
+            let first = cells.iter().map(|c| c.0).min().unwrap_or(LANES);
+            let end = cells.iter().map(|c| c.0 + 1).max().unwrap_or(first);
+            let begin = out.weights.len();
+            out.weights.resize(begin + end - first, [T::zero(); LANES]);
+            cells.iter().for_each(|&(d, i, v)| out.weights[begin + d - first][i] = T::from_f64(v));
+            out.blocks.push((first, begin, out.weights.len()));
+        }
+        out
+    }
+
+    /// A row with room for its zeros.
+    fn padded(&self) -> Vec<T> {
+        vec![T::zero(); self.n_columns + 2 * LANES]
+    }
+
+    /// `matrix x row`, of a padded row.
+    #[inline(always)]
+    fn times(&self, row: &[T], out: &mut [T]) {
+        for (out, &(first, begin, end)) in out.chunks_mut(LANES).zip(&self.blocks) {
+            let mut sum = [T::zero(); LANES];
+            for (d, weights) in self.weights[begin..end].iter().enumerate() {
+                let values = &row[first + d..][..LANES];
+                for i in 0..LANES {
+                    sum[i] += weights[i] * values[i];
                 }
             }
+            out.copy_from_slice(&sum[..out.len()]);
         }
     }
-    out
 }
 
-/// `A_h X A_w^T` and its transpose `A_h^T Y A_w`.
-struct Separable {
-    down: Banded,
-    across: Banded,
-    down_back: Banded,
-    across_back: Banded,
+/// `down X across^T`, row by row.
+struct Separable<T> {
+    down: Banded<T>,
+    across: Diagonals<T>,
 }
 
-fn both<T: Pixel>(plane: &[T], down: &Banded, across: &Banded) -> Vec<T> {
-    let width = across.n_columns;
-    let tall = down.times(plane, width);
-    let height = down.rows.len();
-    let wide = across.times(&transposed(&tall, height, width), height);
-    transposed(&wide, across.rows.len(), height)
+impl<T: Real> Separable<T> {
+    fn new(down: &Array2<f64>, across: &Array2<f64>) -> Self {
+        Self { down: Banded::new(down), across: Diagonals::new(across) }
+    }
+
+    /// All planes of `images`, which become `shape`.
+    fn apply_all(&self, images: Tensor<4>, shape: [usize; 4]) -> Tensor<4> {
+        let (device, values) = (images.device(), T::take(images));
+        let mut out = vec![T::zero(); shape.iter().product()];
+        let planes = values.par_chunks_exact(self.down.n_columns * self.across.n_columns);
+        out.par_chunks_exact_mut(shape[2] * shape[3])
+            .zip(planes)
+            .for_each_init(|| self.across.padded(), |row, (out, plane)| fast(OnePlane { map: self, plane, out, row }));
+        T::tensor(out, shape, &device)
+    }
 }
 
-/// Planes of `size` values, each mapped; in order.
-fn each<T: Pixel + Send + Sync>(values: &[T], size: usize, map: impl Fn(&[T]) -> Vec<T> + Send + Sync) -> Vec<T> {
-    let planes: Vec<Vec<T>> = values.par_chunks_exact(size).map(map).collect();
-    planes.concat()
+struct OnePlane<'a, T> {
+    map: &'a Separable<T>,
+    plane: &'a [T],
+    out: &'a mut [T],
+    /// Padded.
+    row: &'a mut [T],
+}
+
+impl<T: Real> Body for OnePlane<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn call(self) {
+        let Separable { down, across } = self.map;
+        for (y, out) in self.out.chunks_exact_mut(across.n_rows).enumerate() {
+            down.row_times(y, self.plane, &mut self.row[LANES..LANES + across.n_columns]);
+            across.times(self.row, out);
+        }
+    }
 }
 
 /// `A_h X A_w^T` of each plane of n x channels x h x w images, differentiable; the matrices may change the size.
 pub(super) fn separable(images: Var<4>, ah: &Array2<f64>, aw: &Array2<f64>) -> Var<4> {
-    let [n, channels, height, width] = images.dims();
-    let (rows, columns) = (ah.nrows(), aw.nrows());
-    let map = Arc::new(Separable {
-        down: Banded::new(ah),
-        across: Banded::new(aw),
-        down_back: Banded::new(&ah.t().to_owned()),
-        across_back: Banded::new(&aw.t().to_owned()),
-    });
-    let (shape, device) = ([n, channels, rows, columns], images.device());
-    let inner = images.clone().inner();
-    let seen: Tensor<4> = match precision_of(&images) {
-        Precision::F32 => {
-            let out = each(&vec_f32(&inner), height * width, |p| both(p, &map.down, &map.across));
-            tensor_from_vec(out, shape, &device)
-        }
-        Precision::F64 => {
-            let values = array_f64(&inner).into_raw_vec_and_offset().0;
-            wide(each(&values, height * width, |p| both(p, &map.down, &map.across)), shape, &device)
-        }
-    };
-    with_gradient(images, seen, move |gradient: Tensor<4>| back(&map, gradient, [n, channels, height, width]))
-}
-
-fn wide(values: Vec<f64>, shape: [usize; 4], device: &crate::tensor::Device) -> Tensor<4> {
-    tensor_f64::<1, _>(Array1::from_vec(values).view(), Precision::F64, device).reshape(shape)
-}
-
-fn back(map: &Separable, gradient: Tensor<4>, shape: [usize; 4]) -> Tensor<4> {
-    let device = gradient.device();
-    let size = map.down.rows.len() * map.across.rows.len();
-    match precision(&gradient) {
-        Precision::F32 => {
-            let out = each(&vec_f32(&gradient), size, |p| both(p, &map.down_back, &map.across_back));
-            tensor_from_vec(out, shape, &device)
-        }
-        Precision::F64 => {
-            let values = array_f64(&gradient).into_raw_vec_and_offset().0;
-            wide(each(&values, size, |p| both(p, &map.down_back, &map.across_back)), shape, &device)
-        }
+    match precision_of(&images) {
+        Precision::F32 => run::<f32>(images, ah, aw),
+        Precision::F64 => run::<f64>(images, ah, aw),
     }
+}
+
+fn run<T: Real>(images: Var<4>, ah: &Array2<f64>, aw: &Array2<f64>) -> Var<4> {
+    let there = Separable::<T>::new(ah, aw);
+    let back = Separable::<T>::new(&ah.t().to_owned(), &aw.t().to_owned());
+    with_gradient(images, |images| {
+        let shape = images.dims();
+        let seen = there.apply_all(images, [shape[0], shape[1], ah.nrows(), aw.nrows()]);
+        (seen, move |gradient: Tensor<4>| back.apply_all(gradient, shape))
+    })
 }

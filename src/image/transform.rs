@@ -107,10 +107,10 @@ impl Transform {
     fn matrix(&self, n: usize, shift: f64) -> Array2<f64> {
         let mut a = kernel::resample(n, shift, self.scale);
         if self.blur_sigma > 0.0 {
-            a = kernel::blur(n, self.blur_sigma).dot(&a);
+            a = kernel::product(&kernel::blur(n, self.blur_sigma), &a);
         }
         match self.rescale {
-            Some(fraction) => kernel::there_and_back(n, fraction).dot(&a),
+            Some(fraction) => kernel::product(&kernel::there_and_back(n, fraction), &a),
             None => a,
         }
     }

@@ -79,3 +79,16 @@ fn bad_ranges_are_refused() {
     assert!(JitterOptions { scale: (1.1, 0.9), ..base }.check().is_err());
     assert!(JitterOptions { scale: (0.0, 1.0), ..base }.check().is_err());
 }
+
+#[test]
+fn rows_of_many_blocks_and_other_sizes_are_dense_products() {
+    let images = uniform_images("blocks", (1, 2, 45, 70));
+    let var = || constant::<4>(tensor(images.view(), &Default::default()));
+    let (ah, aw) = Transform { shift: (1.3, -7.4), blur_sigma: 1.2, scale: 0.93, rescale: None }.matrices(45, 70);
+    let cases = [(ah, aw), (super::kernel::resize(45, 61), super::kernel::resize(70, 33))];
+    for (ah, aw) in cases {
+        let found = array(&mix(var(), &ah, &aw).inner());
+        let wanted = apply_matrices(&images, &ah, &aw).into_dyn();
+        assert!((&found - &wanted).iter().all(|d| d.abs() < 1e-6), "{:?}", ah.dim());
+    }
+}

@@ -1,12 +1,11 @@
 //! A view of its own for every image: shift, zoom, rotation and blur, resampled bilinearly.
 
 use super::custom::with_gradient;
-use super::param::precision_of;
 use super::smooth::Gaussian;
 use crate::error::{Error, Result};
 use crate::rng::Stream;
-use crate::tensor::{Tensor, Var, array_f64, precision, tensor_f64};
-use ndarray::{Array1, Array4};
+use crate::tensor::{Tensor, Var, into_vec_f64, precision, tensor_f64};
+use ndarray::Array4;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -146,17 +145,21 @@ pub fn apply(images: Var<4>, poses: Vec<Pose>) -> Var<4> {
     let size = channels * height * width;
     let prepare = |pose: &Pose| Prepared { stencil: pose.stencil(height, width), blur: Gaussian::new(pose.blur_px) };
     let prepared: Arc<Vec<Prepared>> = Arc::new(poses.par_iter().map(prepare).collect());
-    let mut seen: Vec<f64> = array_f64(&images.clone().inner()).into_raw_vec_and_offset().0;
-    seen.par_chunks_mut(size).zip(prepared.par_iter()).for_each(|(image, pose)| pose.forward(image, height, width));
-    let like = (precision_of(&images), images.device());
-    let seen: Tensor<4> = tensor_f64::<1, _>(Array1::from_vec(seen).view(), like.0, &like.1).reshape(images.dims());
-    with_gradient(images, seen, move |gradient: Tensor<4>| {
-        let (width_of, device, shape) = (precision(&gradient), gradient.device(), gradient.dims());
-        let mut values = array_f64(&gradient).into_raw_vec_and_offset().0;
-        let rows = values.par_chunks_mut(size).zip(prepared.par_iter());
-        rows.for_each(|(image, pose)| pose.backward(image, height, width));
-        tensor_f64::<1, _>(Array1::from_vec(values).view(), width_of, &device).reshape(shape)
+    with_gradient(images, |images| {
+        let forward = prepared.clone();
+        let seen = each(images, size, |i, image| forward[i].forward(image, height, width));
+        let pullback =
+            move |gradient: Tensor<4>| each(gradient, size, |i, image| prepared[i].backward(image, height, width));
+        (seen, pullback)
     })
+}
+
+/// Every image (`size` values) changed in place, in 64 bits.
+fn each(images: Tensor<4>, size: usize, change: impl Fn(usize, &mut [f64]) + Send + Sync) -> Tensor<4> {
+    let (width_of, device, shape) = (precision(&images), images.device(), images.dims());
+    let mut values = into_vec_f64(images);
+    values.par_chunks_mut(size).enumerate().for_each(|(i, image)| change(i, image));
+    tensor_f64::<1, _>(ndarray::aview1(&values), width_of, &device).reshape(shape)
 }
 
 /// [`apply`] on plain arrays.

@@ -106,7 +106,7 @@ impl Synthesizer {
         }
         let keep: Vec<bool> = batch.active.iter().map(|&image| !batch.rows[image].done).collect();
         let mut optimizer = self.optimizer.build();
-        optimizer.restore(&batch.optimizer);
+        optimizer.restore(std::mem::take(&mut batch.optimizer));
         if keep.contains(&false) {
             let rows: Vec<usize> = (0..keep.len()).filter(|&r| keep[r]).collect();
             batch.leaves.iter_mut().for_each(|l| *l = l.select(Axis(0), &rows));

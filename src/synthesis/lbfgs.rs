@@ -112,32 +112,37 @@ impl Optimizer for Lbfgs {
         }
     }
 
-    fn save(&self) -> Vec<(String, Vec<f32>)> {
+    fn save(self: Box<Self>) -> Vec<(String, Vec<f32>)> {
         let scalars = [self.value, self.length, f64::from(self.n_cuts)].iter().flat_map(|&v| exact(v)).collect();
         let mut out = vec![
-            ("point".into(), self.point.clone()),
-            ("gradient".into(), self.gradient.clone()),
-            ("direction".into(), self.direction.clone()),
+            ("point".into(), self.point),
+            ("gradient".into(), self.gradient),
+            ("direction".into(), self.direction),
             ("scalars".into(), scalars),
         ];
-        for (name, list) in [("s", &self.s), ("y", &self.y)] {
-            out.extend(list.iter().enumerate().map(|(i, a)| (format!("{name}.{i:02}"), a.clone())));
+        for (name, list) in [("s", self.s), ("y", self.y)] {
+            out.extend(list.into_iter().enumerate().map(|(i, a)| (format!("{name}.{i:02}"), a)));
         }
         out
     }
 
-    fn restore(&mut self, arrays: &[(String, Vec<f32>)]) {
-        let get = |name: &str| arrays.iter().find(|(n, _)| n == name).map(|(_, a)| a.clone()).unwrap_or_default();
-        let list =
-            |prefix: &str| arrays.iter().filter(|(n, _)| n.starts_with(prefix)).map(|(_, a)| a.clone()).collect();
-        if let [value, length, cuts] = get("scalars").chunks(4).map(from_exact).collect::<Vec<_>>()[..] {
-            (self.value, self.length, self.n_cuts) = (value, length, cuts as u32);
+    fn restore(&mut self, arrays: Vec<(String, Vec<f32>)>) {
+        *self = Self::default();
+        for (name, array) in arrays {
+            match name.as_str() {
+                "point" => self.point = array,
+                "gradient" => self.gradient = array,
+                "direction" => self.direction = array,
+                "scalars" => {
+                    if let [value, length, cuts] = array.chunks(4).map(from_exact).collect::<Vec<_>>()[..] {
+                        (self.value, self.length, self.n_cuts) = (value, length, cuts as u32);
+                    }
+                }
+                _ if name.starts_with("s.") => self.s.push(array),
+                _ if name.starts_with("y.") => self.y.push(array),
+                _ => {}
+            }
         }
-        self.point = get("point");
-        self.gradient = get("gradient");
-        self.direction = get("direction");
-        self.s = list("s.");
-        self.y = list("y.");
     }
 
     /// Curvature is that of all rows together: without some of them the search begins anew.

@@ -2,6 +2,7 @@
 
 use super::lbfgs::Lbfgs;
 use ndarray::Array2;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// Moves leaves uphill.
@@ -9,15 +10,18 @@ pub trait Optimizer: Send {
     /// One update of all leaves (n_images rows each) for the objective's `value` and `gradients` there (same shapes as the leaves).
     fn step(&mut self, leaves: &mut [Array2<f32>], value: f64, gradients: &[Array2<f32>], learning_rate: f64);
 
-    /// Everything that the next step depends on, as named arrays.
-    fn save(&self) -> Vec<(String, Vec<f32>)>;
+    /// Everything that the next step depends on, as named arrays: moved out, not copied.
+    fn save(self: Box<Self>) -> Vec<(String, Vec<f32>)>;
 
     /// Takes back what [`save`](Self::save) gave, bit for bit.
-    fn restore(&mut self, arrays: &[(String, Vec<f32>)]);
+    fn restore(&mut self, arrays: Vec<(String, Vec<f32>)>);
 
     /// Forgets the rows that leave the batch; `keep` has one entry per row of the leaves.
     fn retain(&mut self, keep: &[bool]);
 }
+
+/// Values that one task updates.
+const CHUNK: usize = 1 << 14;
 
 /// The kept rows of a row-major array.
 fn retain_rows(values: &mut Vec<f32>, keep: &[bool]) {
@@ -113,30 +117,41 @@ impl Optimizer for Adam {
         let epsilon = self.epsilon as f32;
         let moments = self.first.iter_mut().zip(&mut self.second);
         for ((leaf, gradient), (first, second)) in leaves.iter_mut().zip(gradients).zip(moments) {
-            for (((x, &g), m), v) in leaf.iter_mut().zip(gradient).zip(first).zip(second) {
-                *m = b1 * *m + c1 * g;
-                *v = b2 * *v + c2 * g * g;
-                *x += rate * *m / (v.sqrt() * root + epsilon);
-            }
+            let x = leaf.as_slice_mut().expect("leaves are row-major");
+            let g = gradient.as_slice().expect("gradients are row-major");
+            let rows = (x.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)))
+                .zip(first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK)));
+            rows.for_each(|((x, g), (m, v))| {
+                for (((x, &g), m), v) in x.iter_mut().zip(g).zip(m).zip(v) {
+                    *m = b1 * *m + c1 * g;
+                    *v = b2 * *v + c2 * g * g;
+                    *x += rate * *m / (v.sqrt() * root + epsilon);
+                }
+            });
         }
     }
 
-    fn save(&self) -> Vec<(String, Vec<f32>)> {
-        let named = |name: &str, arrays: &[Vec<f32>]| {
-            arrays.iter().enumerate().map(|(i, a)| (format!("{name}.{i}"), a.clone())).collect::<Vec<_>>()
+    fn save(self: Box<Self>) -> Vec<(String, Vec<f32>)> {
+        let named = |name: &'static str, arrays: Vec<Vec<f32>>| {
+            arrays.into_iter().enumerate().map(move |(i, a)| (format!("{name}.{i}"), a))
         };
-        let mut out = named("first", &self.first);
-        out.extend(named("second", &self.second));
-        out.push(("steps".into(), exact(f64::from(self.n_steps)).to_vec()));
+        let steps = exact(f64::from(self.n_steps)).to_vec();
+        let mut out: Vec<_> = named("first", self.first).chain(named("second", self.second)).collect();
+        out.push(("steps".into(), steps));
         out
     }
 
-    fn restore(&mut self, arrays: &[(String, Vec<f32>)]) {
-        let with =
-            |prefix: &str| arrays.iter().filter(|(n, _)| n.starts_with(prefix)).map(|(_, a)| a.clone()).collect();
-        self.first = with("first.");
-        self.second = with("second.");
-        self.n_steps = arrays.iter().find(|(n, _)| n == "steps").map_or(0, |(_, a)| from_exact(a) as u32);
+    fn restore(&mut self, arrays: Vec<(String, Vec<f32>)>) {
+        *self = Self { beta1: self.beta1, beta2: self.beta2, epsilon: self.epsilon, ..Self::default() };
+        for (name, array) in arrays {
+            if name.starts_with("first.") {
+                self.first.push(array);
+            } else if name.starts_with("second.") {
+                self.second.push(array);
+            } else if name == "steps" {
+                self.n_steps = from_exact(&array) as u32;
+            }
+        }
     }
 
     fn retain(&mut self, keep: &[bool]) {
@@ -156,11 +171,11 @@ impl Optimizer for Gradient {
         }
     }
 
-    fn save(&self) -> Vec<(String, Vec<f32>)> {
+    fn save(self: Box<Self>) -> Vec<(String, Vec<f32>)> {
         vec![]
     }
 
-    fn restore(&mut self, _: &[(String, Vec<f32>)]) {}
+    fn restore(&mut self, _: Vec<(String, Vec<f32>)>) {}
 
     fn retain(&mut self, _: &[bool]) {}
 }
@@ -180,11 +195,11 @@ impl Optimizer for NormalizedGradient {
         }
     }
 
-    fn save(&self) -> Vec<(String, Vec<f32>)> {
+    fn save(self: Box<Self>) -> Vec<(String, Vec<f32>)> {
         vec![]
     }
 
-    fn restore(&mut self, _: &[(String, Vec<f32>)]) {}
+    fn restore(&mut self, _: Vec<(String, Vec<f32>)>) {}
 
     fn retain(&mut self, _: &[bool]) {}
 }
@@ -241,8 +256,10 @@ mod tests {
                 let (v, g) = (value(&leaves), gradient(&leaves));
                 original.step(&mut leaves, v, &g, 0.1);
             }
-            let mut twin = kind.build();
-            twin.restore(&original.save());
+            let saved = original.save();
+            let (mut original, mut twin) = (kind.build(), kind.build());
+            original.restore(saved.clone());
+            twin.restore(saved);
             let mut copied = leaves.clone();
             for _ in 0..4 {
                 let (v, g) = (value(&leaves), gradient(&leaves));

@@ -5,11 +5,11 @@ use super::optimizer::OptimizerKind;
 use super::state::State;
 use super::views::Views;
 use crate::error::{Error, Result};
-use crate::image::{Aperture, Constraint, ImageParam};
+use crate::image::{Aperture, Constraint, ImageParam, backward_from};
 use crate::network::{Executor, TapGrad, TapValue};
 use crate::objective::{Goal, Metrics, Scene, TapVar};
 use crate::tensor::{
-    Device, SMALL, Tensor, Var, array, array_f64, cast, constant, leaf, precision, tensor, tensor_from_vec, vec_f32,
+    Device, SMALL, Tensor, Var, array, array_f64, cast, leaf, precision, tensor, tensor_from_vec, vec_f32,
 };
 use ndarray::{Array2, Array4};
 use std::time::Instant;
@@ -120,7 +120,7 @@ impl Synthesizer {
         let value = found.values.iter().sum();
         self.param.condition(&mut found.gradients, &items);
         let mut optimizer = self.optimizer.build();
-        optimizer.restore(&state.optimizer);
+        optimizer.restore(std::mem::take(&mut state.optimizer));
         let rate = self.rate(state);
         optimizer.step(&mut state.leaves, value, &found.gradients, rate);
         state.optimizer = optimizer.save();
@@ -179,8 +179,7 @@ impl Synthesizer {
             }
             Shown::Rendered(seen) => {
                 let pixels = cast(pixels, precision(&seen.clone().inner()));
-                // <image, gradient at the image> has the same gradient at the leaves as the objective.
-                let grads = (seen * constant(pixels)).sum().backward();
+                let grads = backward_from(seen, pixels);
                 let two = |l: &Var<2>| l.grad(&grads).unwrap_or_else(|| l.clone().inner().zeros_like());
                 let array = |l| array(&two(l)).into_dimensionality().expect("a leaf's gradient has its two axes");
                 vars.iter().map(array).collect()
