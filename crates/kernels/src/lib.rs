@@ -9,7 +9,7 @@
 //! | [`spec`] | description of a network |
 //! | [`lower`] | description to program: fusion, views, lifetimes, packing |
 //! | [`engine`] | running programs: images and units over threads |
-//! | [`conv`], [`winograd`], [`depthwise`], [`thin`], [`pool`], [`lrn`], [`pointwise`], [`moments`], [`pixels`] | one kernel family each |
+//! | [`conv`], [`winograd`], [`depthwise`], [`thin`], [`strip`], [`strip_gradient`], [`pool`], [`lrn`], [`pointwise`], [`moments`], [`pixels`] | one kernel family each |
 //! | [`gram`], [`ranks`], [`dense`] | patterns gathered around a voxel: all products of pairs; ranks; whitening |
 //! | [`simd`], [`isa`] | instruction sets and the choice among them |
 //!
@@ -38,6 +38,8 @@ pub mod real;
 pub mod simd;
 pub mod spec;
 pub mod step;
+pub mod strip;
+pub mod strip_gradient;
 pub mod thin;
 pub mod winograd;
 

@@ -11,6 +11,8 @@ use crate::pointwise::{Flatten, Map, SoftmaxBackward, SoftmaxForward};
 use crate::pool::{PoolBackward, PoolForward};
 use crate::real::Real;
 use crate::simd::{Body, Simd};
+use crate::strip::Strip;
+use crate::strip_gradient::StripGradient;
 use crate::thin::Thin;
 use crate::winograd::{POINTS, Winograd};
 use std::ops::Range;
@@ -36,6 +38,8 @@ pub enum Step<T> {
     Depthwise(Depthwise<T>),
     Winograd(Winograd<T>),
     Thin(Thin<T>),
+    Strip(Strip<T>),
+    StripGradient(StripGradient<T>),
     PoolForward(PoolForward<T>),
     PoolBackward(PoolBackward<T>),
     LrnForward(LrnForward<T>),
@@ -95,6 +99,12 @@ impl<T: Real> Step<T> {
                 format!("winograd {} x {} x {n_weights}, {}x{}", s.out.h, s.out.w, s.m, s.m)
             }
             Step::Thin(s) => format!("image gradient {} phases, {} x {}", s.phases.len(), s.n_outputs, s.n_channels),
+            Step::Strip(s) => {
+                format!("strips {} x {} x {}, {} x {}", s.out.h, s.out.w, s.out.c, s.width, s.n_channels)
+            }
+            Step::StripGradient(s) => {
+                format!("strips gradient {} x {} x {}, {} outputs", s.gx.h, s.gx.w, s.gx.c, s.n_outputs)
+            }
             Step::PoolForward(s) => format!("pool {} x {} x {}", s.y.h, s.y.w, s.y.c),
             Step::PoolBackward(s) => format!("pool gradient {} x {} x {}", s.gx.h, s.gx.w, s.gx.c),
             Step::LrnForward(s) => format!("lrn {} x {} x {}", s.y.h, s.y.w, s.y.c),
@@ -124,6 +134,8 @@ impl<T: Real> Step<T> {
                 let pixels = s.phases.iter().map(|p| p.size.0 * p.size.1 * p.taps.len()).sum::<usize>();
                 pixels * s.n_outputs * s.n_channels
             }
+            Step::Strip(s) => s.weights.as_slice().len() * s.out.w * s.units(),
+            Step::StripGradient(s) => s.weights.as_slice().len() * s.columns * s.units(),
             Step::PoolForward(s) => elements(&s.x),
             Step::PoolBackward(s) => elements(&s.gx),
             Step::LrnForward(s) => elements(&s.y),
@@ -147,6 +159,8 @@ impl<T: Real> Step<T> {
             Step::Depthwise(s) => s.n_rows,
             Step::Winograd(s) => s.units(),
             Step::Thin(s) => s.units(),
+            Step::Strip(s) => s.units(),
+            Step::StripGradient(s) => s.units(),
             Step::PoolForward(s) => s.y.h,
             Step::PoolBackward(s) => s.gx.h,
             Step::LrnForward(s) => s.y.h,
@@ -223,9 +237,7 @@ impl<S: Simd> Body for Rows<'_, S> {
                 Step::Flatten(s) => s.run(mem, units),
                 Step::TapIn(s) => s.run(mem, self.external, units),
                 Step::ZeroBorder(s) => s.run(mem),
-                Step::Conv(_) | Step::Depthwise(_) | Step::Winograd(_) | Step::Thin(_) | Step::MomentBackward(_) => {
-                    unreachable!("run has its own arm")
-                }
+                _ => unreachable!("run has its own arm"),
             }
         }
     }
@@ -244,6 +256,8 @@ pub unsafe fn run<S: Simd>(step: &Step<S::T>, mem: &Mem<S::T>, external: &Extern
             Step::Depthwise(s) => s.run::<S>(mem, units),
             Step::Winograd(s) => s.run::<S>(mem, units),
             Step::Thin(s) => s.run::<S>(mem, units),
+            Step::Strip(s) => s.run::<S>(mem, units),
+            Step::StripGradient(s) => s.run::<S>(mem, units),
             Step::MomentBackward(s) => {
                 let (matrix, offsets) = &external.moments[s.tap];
                 S::vectorize(MomentBody::<S> { step: s, mem, matrix, offsets, rows: units });

@@ -6,6 +6,7 @@ mod conv;
 mod depthwise;
 mod forward;
 mod gemm;
+mod strip;
 mod thin;
 mod winograd;
 
@@ -164,7 +165,7 @@ impl<'a, T: Real> Lower<'a, T> {
         let mut buffers = Buffers::new(isa.lanes);
         for (id, node) in net.nodes.iter().enumerate() {
             buffers.add(node.shape, id == 0);
-            buffers.add(node.shape, false);
+            buffers.add(node.shape, id == 0);
         }
         Lower {
             net,
