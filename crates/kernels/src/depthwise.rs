@@ -124,7 +124,7 @@ impl<T: Real> Depthwise<T> {
         // SAFETY: the taps of M pixels lie inside the source (checked above in debug builds); weights and biases are
         // padded to whole vectors.
         unsafe {
-            let base = mem.block(self.src.space).0.offset(start);
+            let base = mem.block(self.src.space).0.wrapping_offset(start);
             let mut acc = [S::load(self.biases.as_slice().as_ptr().add(channel)); M];
             let weights = self.weights.as_slice().as_ptr().add(channel);
             for ky in 0..self.taps.0 {
@@ -155,7 +155,7 @@ impl<T: Real> Depthwise<T> {
         // SAFETY: output pixels lie inside the destination, values inside theirs.
         unsafe {
             for (i, &z) in acc.iter().enumerate() {
-                let out = mem.block(self.dst.space).0.offset(place(&self.dst, i));
+                let out = mem.block(self.dst.space).0.wrapping_offset(place(&self.dst, i));
                 let valid = (self.n_channels - channel).min(S::LANES);
                 let whole = self.whole || valid == S::LANES;
                 let mut z = self.act.value_vector::<S>(z);
@@ -163,7 +163,7 @@ impl<T: Real> Depthwise<T> {
                     z = S::add(z, if whole { S::load(out) } else { S::load_first(out, valid) });
                 }
                 if let (Some((act, _)), Some(grid)) = (&self.store.pull, &self.values) {
-                    let from = mem.block(grid.space).0.offset(place(grid, i));
+                    let from = mem.block(grid.space).0.wrapping_offset(place(grid, i));
                     z = act.pull_vector::<S>(S::load_first(from, valid), z);
                 }
                 if whole {
@@ -179,9 +179,10 @@ impl<T: Real> Depthwise<T> {
     fn check(&self, mem: &Mem<T>, start: isize, m: usize, lanes: usize) {
         let total = mem.block(self.src.space).1 as isize;
         let (rows, cols) = (self.taps.0 as isize - 1, self.taps.1 as isize - 1);
+        let first = mem.first(self.src.space) as isize;
         let extent = rows * self.tap_row + cols * self.tap_col + ((m - 1) * self.src.col + lanes) as isize;
         assert!(
-            self.taps.0 == 0 || self.taps.1 == 0 || (start >= 0 && start + extent <= total),
+            self.taps.0 == 0 || self.taps.1 == 0 || (start >= first && start + extent <= total),
             "{start}+{extent} of {total}"
         );
     }

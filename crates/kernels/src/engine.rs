@@ -363,7 +363,9 @@ impl<T: Real> Pass<'_, T> {
         /// Multiply-adds below which a task costs more to hand over than to do.
         const LEAST_WORK: usize = 400_000;
         let n_units = step.units(mem.n_images);
-        let n_tasks = (self.n_threads * TASKS_PER_THREAD).min(n_units).min(step.work(mem.n_images) / LEAST_WORK);
+        // Neighbouring tasks of rolling steps make some rows twice.
+        let per_thread = if matches!(step, Step::Rolling(_)) { 1 } else { TASKS_PER_THREAD };
+        let n_tasks = (self.n_threads * per_thread).min(n_units).min(step.work(mem.n_images) / LEAST_WORK);
         // SAFETY: the planner laid the step out inside these blocks; units are disjoint.
         let run = |units: Range<usize>| unsafe { self.execute(step, mem, units) };
         if self.n_threads <= 1 || n_tasks <= 1 {

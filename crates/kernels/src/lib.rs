@@ -10,6 +10,7 @@
 //! | [`lower`] | description to program: fusion, views, lifetimes, packing |
 //! | [`engine`] | running programs: images and units over threads |
 //! | [`conv`], [`winograd`], [`depthwise`], [`thin`], [`strip`], [`strip_gradient`], [`pool`], [`lrn`], [`pointwise`], [`moments`], [`pixels`] | one kernel family each |
+//! | [`rolling`] | two steps as one, row by row |
 //! | [`gram`], [`ranks`], [`dense`] | patterns gathered around a voxel: all products of pairs; ranks; whitening |
 //! | [`simd`], [`isa`] | instruction sets and the choice among them |
 //!
@@ -35,6 +36,7 @@ pub mod pointwise;
 pub mod pool;
 pub mod ranks;
 pub mod real;
+pub mod rolling;
 pub mod simd;
 pub mod spec;
 pub mod step;

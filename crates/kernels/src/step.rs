@@ -10,6 +10,7 @@ pub use crate::pixels::{Export, Import, Out};
 use crate::pointwise::{Flatten, Map, SoftmaxBackward, SoftmaxForward};
 use crate::pool::{PoolBackward, PoolForward};
 use crate::real::Real;
+use crate::rolling::Rolling;
 use crate::simd::{Body, Simd};
 use crate::strip::Strip;
 use crate::strip_gradient::StripGradient;
@@ -40,6 +41,7 @@ pub enum Step<T> {
     Thin(Thin<T>),
     Strip(Strip<T>),
     StripGradient(StripGradient<T>),
+    Rolling(Rolling<T>),
     PoolForward(PoolForward<T>),
     PoolBackward(PoolBackward<T>),
     LrnForward(LrnForward<T>),
@@ -105,6 +107,10 @@ impl<T: Real> Step<T> {
             Step::StripGradient(s) => {
                 format!("strips gradient {} x {} x {}, {} outputs", s.gx.h, s.gx.w, s.gx.c, s.n_outputs)
             }
+            Step::Rolling(s) => {
+                let producers = s.producers.iter().map(Step::describe).collect::<Vec<_>>().join(", ");
+                format!("{producers}, {}", s.consumer.describe())
+            }
             Step::PoolForward(s) => format!("pool {} x {} x {}", s.y.h, s.y.w, s.y.c),
             Step::PoolBackward(s) => format!("pool gradient {} x {} x {}", s.gx.h, s.gx.w, s.gx.c),
             Step::LrnForward(s) => format!("lrn {} x {} x {}", s.y.h, s.y.w, s.y.c),
@@ -136,6 +142,7 @@ impl<T: Real> Step<T> {
             }
             Step::Strip(s) => s.weights.as_slice().len() * s.out.w * s.units(),
             Step::StripGradient(s) => s.weights.as_slice().len() * s.columns * s.units(),
+            Step::Rolling(s) => s.producers.iter().chain([&*s.consumer]).map(|step| step.work(n_images)).sum(),
             Step::PoolForward(s) => elements(&s.x),
             Step::PoolBackward(s) => elements(&s.gx),
             Step::LrnForward(s) => elements(&s.y),
@@ -161,6 +168,7 @@ impl<T: Real> Step<T> {
             Step::Thin(s) => s.units(),
             Step::Strip(s) => s.units(),
             Step::StripGradient(s) => s.units(),
+            Step::Rolling(s) => s.units(),
             Step::PoolForward(s) => s.y.h,
             Step::PoolBackward(s) => s.gx.h,
             Step::LrnForward(s) => s.y.h,
@@ -256,6 +264,7 @@ pub unsafe fn run<S: Simd>(step: &Step<S::T>, mem: &Mem<S::T>, external: &Extern
             Step::Depthwise(s) => s.run::<S>(mem, units),
             Step::Winograd(s) => s.run::<S>(mem, units),
             Step::Thin(s) => s.run::<S>(mem, units),
+            Step::Rolling(s) => s.run::<S>(mem, external, units),
             Step::Strip(s) => s.run::<S>(mem, units),
             Step::StripGradient(s) => s.run::<S>(mem, units),
             Step::MomentBackward(s) => {

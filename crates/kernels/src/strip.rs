@@ -180,7 +180,7 @@ impl<T: Real> Strip<T> {
         debug_assert!(at >= 0 && at as usize + (POINTS - 1) * self.pitch + len <= total, "strip at {at} of {total}");
         // SAFETY: rows lie inside the block (checked above in debug builds), which has slack for the last vector.
         unsafe {
-            let from = base.offset(at);
+            let from = base.wrapping_offset(at);
             for i in (0..len).step_by(S::LANES) {
                 let mut rows = [S::splat(T::ZERO); POINTS];
                 for (y, row) in rows.iter_mut().enumerate() {

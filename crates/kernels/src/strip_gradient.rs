@@ -93,13 +93,16 @@ impl<S: Simd> Body for InputBody<'_, '_, S> {
         let (row, stride) = (step.n_outputs.next_multiple_of(S::LANES), step.scratch().inputs);
         let at = step.at + (strip * ROWS * step.pitch + columns.start * step.cs) as isize;
         let far = (POINTS - 1) * step.pitch + (columns.len() - 1) * step.cs + step.n_outputs;
-        debug_assert!(at >= 0 && at as usize + far <= total, "strip {at}+{far} of {total}");
+        debug_assert!(
+            at >= mem.first(step.space) as isize && at as usize + far <= total,
+            "strip {at}+{far} of {total}"
+        );
         for t in 0..columns.len() {
             for v in (0..row).step_by(S::LANES) {
                 // SAFETY: the rows lie inside the block (checked above in debug builds), which has slack for the last
                 // vector; scratch memory has a row for each column of a chunk and each point.
                 unsafe {
-                    let from = base.offset(at).add(t * step.cs + v);
+                    let from = base.wrapping_offset(at).add(t * step.cs + v);
                     let to = scratch.as_mut_ptr().add(t * row + v);
                     let mut rows = [S::splat(S::T::ZERO); POINTS];
                     for (y, row) in rows.iter_mut().enumerate() {

@@ -111,7 +111,12 @@ impl<'a, T: Real> Lower<'a, T> {
             return self.winograd_forward(id);
         }
         if self.is_strip(id) {
-            return self.strip_forward(id);
+            let first = self.list.len();
+            self.strip_forward(id);
+            if self.rolls_into(id).is_some() {
+                self.hold_forward(id, first);
+            }
+            return;
         }
         let mut group = self.siblings(id);
         group.retain(|&n| !self.winograd_forward_pays(n) && !self.is_strip(n));
@@ -226,7 +231,8 @@ impl<'a, T: Real> Lower<'a, T> {
     pub(super) fn conv_phases(&mut self, x: Id, id: Id, store: Pull) {
         let conv = self.conv_of(id).expect("called for convolutions");
         if x == 0 && self.is_strip(id) && store.pull.is_none() {
-            return self.strip_backward(id, store);
+            self.strip_backward(id, store);
+            return self.roll_backward(id);
         }
         if conv.groups == 1 && store.pull.is_none() && self.shape(x).c <= CHANNELS {
             return self.conv_thin(x, id, conv, store);
