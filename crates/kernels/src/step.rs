@@ -108,8 +108,9 @@ impl<T: Real> Step<T> {
                 format!("strips gradient {} x {} x {}, {} outputs", s.gx.h, s.gx.w, s.gx.c, s.n_outputs)
             }
             Step::Rolling(s) => {
-                let producers = s.producers.iter().map(Step::describe).collect::<Vec<_>>().join(", ");
-                format!("{producers}, {}", s.consumer.describe())
+                let (first, more) = (s.producers[0].describe(), s.producers.len() - 1);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("[{first}{more}] into [{}]", s.consumer.describe())
             }
             Step::PoolForward(s) => format!("pool {} x {} x {}", s.y.h, s.y.w, s.y.c),
             Step::PoolBackward(s) => format!("pool gradient {} x {} x {}", s.gx.h, s.gx.w, s.gx.c),

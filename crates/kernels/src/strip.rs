@@ -162,15 +162,34 @@ impl<T: Real> Strip<T> {
                 self.transform::<S>(mem, strip, first, (columns + self.width - 1) * self.n_channels, lines);
                 for channel in (0..self.out.c).step_by(S::LANES) {
                     let weights = self.weights.as_slice().as_ptr().add(channel * k * POINTS);
-                    for x in (0..columns).step_by(COLS) {
-                        let from = lines.add(x * self.n_channels);
-                        let m = (columns - x).min(COLS);
-                        let done = self.tile::<S, PASS, COLS>(from, weights, m);
-                        self.finish::<S, COLS>(mem, (strip * ROWS, first + x), channel, &done, m);
+                    let fast = self.fast::<S>(strip) && PASS == POINTS && columns >= COLS;
+                    for next in (0..columns).step_by(COLS) {
+                        let (m, y) = ((columns - next).min(COLS), strip * ROWS);
+                        if fast {
+                            // The last tile reaches back, and writes the same again.
+                            let x = next.min(columns - COLS);
+                            let from = lines.add(x * self.n_channels);
+                            let acc = self.tile::<S, POINTS, COLS>(from, weights, COLS);
+                            self.finish_fast::<S, COLS>(mem, (y, first + x), channel, acc);
+                            continue;
+                        }
+                        let mut done = [[S::splat(T::ZERO); COLS]; POINTS];
+                        for pass in (0..POINTS).step_by(PASS) {
+                            let from = lines.add(next * self.n_channels + pass * LINE);
+                            let acc = self.tile::<S, PASS, COLS>(from, weights.add(pass * S::LANES), m);
+                            done[pass..pass + PASS].copy_from_slice(&acc);
+                        }
+                        self.finish::<S, COLS>(mem, (y, first + next), channel, &done, m);
                     }
                 }
             }
         }
+    }
+
+    /// True when a strip is stored in whole vectors, all its rows, with a maximum as activation.
+    fn fast<S: Simd<T = T>>(&self, strip: usize) -> bool {
+        let whole = self.out.room >= self.out.c.next_multiple_of(S::LANES);
+        whole && (strip + 1) * ROWS <= self.out.h && matches!(self.act, Act::None | Act::Relu)
     }
 
     #[inline(always)]
@@ -193,42 +212,60 @@ impl<T: Real> Strip<T> {
         }
     }
 
-    /// All points of COLS columns times a vector of outputs; columns from the `m`-th on repeat the one before.
+    /// PASS points of COLS columns times a vector of outputs; columns from the `m`-th on repeat the one before.
     #[inline(always)]
     unsafe fn tile<S: Simd<T = T>, const PASS: usize, const COLS: usize>(
         &self,
         from: *const T,
         weights: *const T,
         m: usize,
-    ) -> [MaybeUninit<[T; POINTS * MOST_LANES]>; COLS] {
-        let mut done = [MaybeUninit::<[T; POINTS * MOST_LANES]>::uninit(); COLS];
+    ) -> [[S::V; COLS]; PASS] {
         // SAFETY: lines hold `width` pixels from every column on; weights a vector for each of their elements and points.
         unsafe {
-            for pass in (0..POINTS).step_by(PASS) {
-                let mut columns = [from; COLS];
-                for (t, column) in columns.iter_mut().enumerate() {
-                    *column = from.add(t.min(m - 1) * self.n_channels + pass * LINE);
-                }
-                let mut w = weights.add(pass * S::LANES);
-                let mut acc = [[S::splat(T::ZERO); COLS]; PASS];
-                for k in 0..self.width * self.n_channels {
-                    for p in 0..PASS {
-                        let wv = S::load(w.add(p * S::LANES));
-                        for t in 0..COLS {
-                            acc[p][t] = S::fma(S::splat(*columns[t].add(p * LINE + k)), wv, acc[p][t]);
-                        }
-                    }
-                    w = w.add(POINTS * S::LANES);
-                }
-                // Through memory: a reference to `acc` would keep the accumulators out of registers in the loop above.
+            let mut columns = [from; COLS];
+            for (t, column) in columns.iter_mut().enumerate() {
+                *column = from.add(t.min(m - 1) * self.n_channels);
+            }
+            let mut w = weights;
+            let mut acc = [[S::splat(T::ZERO); COLS]; PASS];
+            for k in 0..self.width * self.n_channels {
                 for p in 0..PASS {
+                    let wv = S::load(w.add(p * S::LANES));
                     for t in 0..COLS {
-                        S::store(done[t].as_mut_ptr().cast::<T>().add((pass + p) * S::LANES), acc[p][t]);
+                        acc[p][t] = S::fma(S::splat(*columns[t].add(p * LINE + k)), wv, acc[p][t]);
                     }
+                }
+                w = w.add(POINTS * S::LANES);
+            }
+            acc
+        }
+    }
+
+    /// Stores a tile straight from registers; see [`fast`](Self::fast).
+    #[inline(always)]
+    unsafe fn finish_fast<S: Simd<T = T>, const COLS: usize>(
+        &self,
+        mem: &Mem<T>,
+        (y, x): (usize, usize),
+        channel: usize,
+        acc: [[S::V; COLS]; POINTS],
+    ) {
+        // SAFETY: the tile's pixels lie inside the output, with room for whole vectors.
+        unsafe {
+            let bias = S::load(self.biases.as_slice().as_ptr().add(channel));
+            let relu = self.act == Act::Relu;
+            let at = self.out.pixel(y as isize, x as isize) + channel;
+            let out = mem.block(self.out.space).0.wrapping_add(at);
+            for t in 0..COLS {
+                let points = std::array::from_fn(|p| acc[p][t]);
+                let rows = output_line::<S>(points);
+                for (i, &z) in rows.iter().enumerate() {
+                    let z = S::add(z, bias);
+                    let z = if relu { S::max(z, S::splat(T::ZERO)) } else { z };
+                    S::store(out.wrapping_add(t * self.out.cs + i * self.out.pitch), z);
                 }
             }
         }
-        done
     }
 
     #[inline(always)]
@@ -237,7 +274,7 @@ impl<T: Real> Strip<T> {
         mem: &Mem<T>,
         (y, x): (usize, usize),
         channel: usize,
-        done: &[MaybeUninit<[T; POINTS * MOST_LANES]>; COLS],
+        done: &[[S::V; COLS]; POINTS],
         m: usize,
     ) {
         let valid = (self.out.c - channel).min(S::LANES);
@@ -245,12 +282,8 @@ impl<T: Real> Strip<T> {
         // SAFETY: the tile's pixels lie inside the output; `room` allows whole vectors where they are stored.
         unsafe {
             let bias = S::load(self.biases.as_slice().as_ptr().add(channel));
-            for (t, done) in done.iter().enumerate().take(m) {
-                let mut points = [S::splat(T::ZERO); POINTS];
-                for (p, point) in points.iter_mut().enumerate() {
-                    *point = S::load(done.as_ptr().cast::<T>().add(p * S::LANES));
-                }
-                let rows = output_line::<S>(points);
+            for t in 0..m {
+                let rows = output_line::<S>(std::array::from_fn(|p| done[p][t]));
                 for (i, &z) in rows.iter().enumerate().take(self.out.h - y) {
                     let z = self.act.value_vector::<S>(S::add(z, bias));
                     let at = self.out.pixel((y + i) as isize, (x + t) as isize) + channel;
