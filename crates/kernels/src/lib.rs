@@ -10,6 +10,7 @@
 //! | [`lower`] | description to program: fusion, views, lifetimes, packing |
 //! | [`engine`] | running programs: images and units over threads |
 //! | [`conv`], [`winograd`], [`depthwise`], [`thin`], [`strip`], [`strip_gradient`], [`pool`], [`lrn`], [`pointwise`], [`moments`], [`pixels`] | one kernel family each |
+//! | [`team`] | threads that go through a list of jobs together |
 //! | [`rolling`] | two steps as one, row by row |
 //! | [`gram`], [`ranks`], [`dense`] | patterns gathered around a voxel: all products of pairs; ranks; whitening |
 //! | [`simd`], [`isa`] | instruction sets and the choice among them |
@@ -31,6 +32,7 @@ pub mod lower;
 pub mod lrn;
 pub mod mem;
 pub mod moments;
+mod pass;
 pub mod pixels;
 pub mod pointwise;
 pub mod pool;
@@ -42,6 +44,7 @@ pub mod spec;
 pub mod step;
 pub mod strip;
 pub mod strip_gradient;
+pub mod team;
 pub mod thin;
 pub mod winograd;
 
