@@ -53,7 +53,7 @@ pub struct Depthwise<T> {
     pub store: Store<T>,
     /// Grid of the activation values for `store.pull`.
     pub values: Option<Grid>,
-    /// Channels may be written in whole vectors.
+    /// Channels may be written in whole vectors, and `values` read so.
     pub whole: bool,
 }
 
@@ -115,7 +115,8 @@ impl<T: Real> Depthwise<T> {
             // SAFETY: passed on.
             return unsafe { self.rows::<S>(mem, rows) };
         }
-        let plain = self.whole && self.act == Act::None && !self.store.accumulate && self.store.pull.is_none();
+        let relu = matches!(self.store.pull, Some((Act::Relu, _)));
+        let fast = self.whole && self.act == Act::None && !self.store.accumulate && (relu || self.store.pull.is_none());
         for y in rows {
             for next in (0..self.n_cols).step_by(M) {
                 // The last tile reaches back.
@@ -124,10 +125,20 @@ impl<T: Real> Depthwise<T> {
                     // SAFETY: passed on.
                     unsafe {
                         let acc = self.shared_tile::<S, KX, ST, M>(mem, (y, x), channel);
-                        if plain {
-                            let at = self.dst.at + (y * self.dst.row + x * self.dst.col + channel) as isize;
-                            let out = mem.block(self.dst.space).0.wrapping_offset(at);
+                        if fast {
+                            // Written twice where tiles overlap: the same.
+                            let place = |grid: &Grid| {
+                                let at = grid.at + (y * grid.row + x * grid.col + channel) as isize;
+                                mem.block(grid.space).0.wrapping_offset(at)
+                            };
+                            let out = place(&self.dst);
+                            let values = self.values.as_ref().map_or(out, place);
+                            let step = self.values.map_or(0, |grid| grid.col);
                             for (i, &z) in acc.iter().enumerate() {
+                                let z = match relu {
+                                    true => S::positive(S::load(values.wrapping_add(i * step)), z, S::splat(T::ZERO)),
+                                    false => z,
+                                };
                                 S::store(out.wrapping_add(i * self.dst.col), z);
                             }
                         } else {

@@ -65,7 +65,7 @@ impl Scratch {
         }
     }
     /// All of it.
-    pub fn len(self) -> usize {
+    pub fn elements(self) -> usize {
         POINTS * (self.inputs + self.outputs) + ROWS * self.line
     }
 }
@@ -166,7 +166,7 @@ impl<T: Real> StripGradient<T> {
     /// belong to the caller.
     pub unsafe fn run<S: Simd<T = T>>(&self, mem: &Mem<T>, strips: Range<usize>) {
         let Scratch { inputs, outputs, line } = self.scratch();
-        with_scratch(self.scratch().len(), |scratch| {
+        with_scratch(self.scratch().elements(), |scratch| {
             let (transformed, rest) = scratch.split_at_mut(POINTS * inputs);
             for strip in strips {
                 rest[POINTS * outputs..].fill(T::ZERO);

@@ -51,9 +51,9 @@ pub fn run(n_threads: usize, tasks: &[usize], work: impl Fn(usize, usize, usize)
     });
 }
 
-/// Waits: at first without giving the processor away, then offering it, then sleeping.
+/// Waits: for half a millisecond or so without giving the processor away, then offering it, then sleeping.
 fn wait(ready: impl Fn() -> bool) {
-    const SPINS: usize = 4_000;
+    const SPINS: usize = 30_000;
     const YIELDS: usize = SPINS + 200;
     for round in 0.. {
         if ready() {

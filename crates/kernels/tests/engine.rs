@@ -246,13 +246,13 @@ fn first_layers() {
     }
 }
 
+type Sizes = (usize, usize, usize, usize);
+type First = (Padding, usize, Activation);
+type Second = ((usize, usize), (usize, usize), Padding, (usize, usize));
+
 /// An image into five rows of taps, and on into a depthwise convolution: what runs row by row when nothing else reads the
 /// tensor between. Kernel, stride, padding, dilation of the second; its own padding and activation for the first.
-fn rolled(
-    (h, w, planes, out): (usize, usize, usize, usize),
-    (first, width, act): (Padding, usize, Activation),
-    (k, s, p, d): ((usize, usize), (usize, usize), Padding, (usize, usize)),
-) -> Net {
+fn rolled((h, w, planes, out): Sizes, (first, width, act): First, (k, s, p, d): Second) -> Net {
     let mut g = Lcg::new((h * w + out) as u64);
     let mut net = start(h, w, planes);
     let a = net.push(conv(&mut g, planes, out, (5, width), (1, 1), first, (1, 1), 1), &[0], act).unwrap();
@@ -265,12 +265,7 @@ fn rolled(
 fn rows_roll_into_depthwise_convolutions() {
     let p = Padding::all;
     let leaky = Activation::Leaky(0.2);
-    type Case = (
-        (usize, usize, usize, usize),
-        (Padding, usize, Activation),
-        ((usize, usize), (usize, usize), Padding, (usize, usize)),
-    );
-    let cases: [Case; 11] = [
+    let cases: [(Sizes, First, Second); 11] = [
         ((14, 15, 3, 48), (p(2), 5, RELU), ((5, 5), (2, 2), pad(1, 1, 2, 2), (1, 1))),
         ((13, 18, 3, 20), (p(2), 5, RELU), ((3, 3), (1, 1), p(1), (1, 1))),
         ((17, 11, 1, 9), (p(0), 3, leaky), ((5, 3), (3, 2), pad(0, 2, 1, 0), (1, 1))),

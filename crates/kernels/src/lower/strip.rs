@@ -107,6 +107,6 @@ impl<'a, T: Real> Lower<'a, T> {
         });
         let pending = self.list.last_mut().expect("just pushed");
         pending.weights = n_weights;
-        pending.scratch = Scratch::new(conv.out, out.w, chunk, conv.kernel.1, conv.inputs).len();
+        pending.scratch = Scratch::new(conv.out, out.w, chunk, conv.kernel.1, conv.inputs).elements();
     }
 }
