@@ -77,7 +77,7 @@ impl Bench {
     }
 
     fn profile(&mut self) {
-        let runs: Vec<_> = (0..5).map(|_| self.session.profile(&self.engine, &self.pixels)).collect();
+        let runs: Vec<_> = (0..15).map(|_| self.session.profile(&self.engine, &self.pixels)).collect();
         let n = self.session.n_images() as f64;
         let mut total = 0.0;
         for (k, (kind, forward, _)) in runs[0].iter().enumerate() {

@@ -1,16 +1,15 @@
 //! Depthwise convolution: each channel has its own kernel, `y[c] = b[c] + sum w[ky,kx,c] x[c, y s + ky, x s + kx]`.
 //!
-//! Forward and, phase by phase of the stride, backward (flipped taps). A row of up to eight output pixels times one vector
-//! of channels is held in registers; a kernel row's weights are loaded once for it. Work unit: an output row.
+//! Forward and, phase by phase of the stride, backward (flipped taps). A row of eight (or four) output pixels times one
+//! vector of channels is held in registers, for strides 1 and 2 with the source pixels under a row of taps, each loaded
+//! once for all outputs that it reaches. Work unit: an output row.
 
 use crate::epilogue::{Act, Store};
 use crate::mem::{Aligned, Mem, Space};
 use crate::real::Real;
 use crate::simd::{Body, Simd};
+use std::mem::MaybeUninit;
 use std::ops::Range;
-
-/// Pixels held in registers.
-const TILE: usize = 8;
 
 /// A regular grid of pixels in a tensor.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +53,7 @@ pub struct Depthwise<T> {
     pub store: Store<T>,
     /// Grid of the activation values for `store.pull`.
     pub values: Option<Grid>,
-    /// Channels may be written in whole vectors.
+    /// Channels may be written in whole vectors, and `values` read so.
     pub whole: bool,
 }
 
@@ -68,13 +67,21 @@ impl<S: Simd> Body for RowBody<'_, S> {
     type Out = ();
     #[inline(always)]
     fn call(self) {
+        let RowBody { step, mem, rows } = self;
         // SAFETY: passed on from `Depthwise::run`.
         unsafe {
-            match self.step.taps.1 {
-                3 => self.step.rows::<S, 3>(self.mem, self.rows),
-                5 => self.step.rows::<S, 5>(self.mem, self.rows),
-                2 => self.step.rows::<S, 2>(self.mem, self.rows),
-                _ => self.step.rows::<S, 0>(self.mem, self.rows),
+            match (step.taps.1, step.stride(), S::MR >= 8) {
+                (5, 1, true) => step.shared_rows::<S, 5, 1, 8>(mem, rows),
+                (5, 2, true) => step.shared_rows::<S, 5, 2, 8>(mem, rows),
+                (3, 1, true) => step.shared_rows::<S, 3, 1, 8>(mem, rows),
+                (3, 2, true) => step.shared_rows::<S, 3, 2, 8>(mem, rows),
+                (2, 1, true) => step.shared_rows::<S, 2, 1, 8>(mem, rows),
+                (5, 1, false) => step.shared_rows::<S, 5, 1, 4>(mem, rows),
+                (5, 2, false) => step.shared_rows::<S, 5, 2, 4>(mem, rows),
+                (3, 1, false) => step.shared_rows::<S, 3, 1, 4>(mem, rows),
+                (3, 2, false) => step.shared_rows::<S, 3, 2, 4>(mem, rows),
+                (2, 1, false) => step.shared_rows::<S, 2, 1, 4>(mem, rows),
+                _ => step.rows::<S>(mem, rows),
             }
         }
     }
@@ -89,34 +96,74 @@ impl<T: Real> Depthwise<T> {
         S::vectorize(RowBody::<S> { step: self, mem, rows });
     }
 
+    /// Source pixels from an output pixel to the next, when neighbouring taps are neighbouring pixels; else 0.
+    fn stride(&self) -> usize {
+        match self.tap_col {
+            1.. if self.src.col.is_multiple_of(self.tap_col as usize) => self.src.col / self.tap_col as usize,
+            _ => 0,
+        }
+    }
+
+    /// Rows of M pixels or more, each of whose taps of a row are the neighbours' taps, too: KX taps, stride ST.
     #[inline(always)]
-    unsafe fn rows<S: Simd<T = T>, const KX: usize>(&self, mem: &Mem<T>, rows: Range<usize>) {
-        let vectors = self.n_channels.div_ceil(S::LANES);
+    unsafe fn shared_rows<S: Simd<T = T>, const KX: usize, const ST: usize, const M: usize>(
+        &self,
+        mem: &Mem<T>,
+        rows: Range<usize>,
+    ) {
+        if self.n_cols < M {
+            // SAFETY: passed on.
+            return unsafe { self.rows::<S>(mem, rows) };
+        }
+        let relu = matches!(self.store.pull, Some((Act::Relu, _)));
+        let fast = self.whole && self.act == Act::None && !self.store.accumulate && (relu || self.store.pull.is_none());
         for y in rows {
-            let mut x = 0;
-            while x < self.n_cols {
-                let m = (self.n_cols - x).min(TILE);
-                for v in 0..vectors {
+            for next in (0..self.n_cols).step_by(M) {
+                // The last tile reaches back.
+                let x = next.min(self.n_cols - M);
+                for channel in (0..self.n_channels).step_by(S::LANES) {
                     // SAFETY: passed on.
                     unsafe {
-                        if m == TILE {
-                            self.tile::<S, KX, TILE>(mem, y, x, v);
+                        let acc = self.shared_tile::<S, KX, ST, M>(mem, (y, x), channel);
+                        if fast {
+                            // Written twice where tiles overlap: the same.
+                            let place = |grid: &Grid| {
+                                let at = grid.at + (y * grid.row + x * grid.col + channel) as isize;
+                                mem.block(grid.space).0.wrapping_offset(at)
+                            };
+                            let out = place(&self.dst);
+                            let values = self.values.as_ref().map_or(out, place);
+                            let step = self.values.map_or(0, |grid| grid.col);
+                            for (i, &z) in acc.iter().enumerate() {
+                                let z = match relu {
+                                    true => S::positive(S::load(values.wrapping_add(i * step)), z, S::splat(T::ZERO)),
+                                    false => z,
+                                };
+                                S::store(out.wrapping_add(i * self.dst.col), z);
+                            }
                         } else {
-                            for i in x..x + m {
-                                self.tile::<S, KX, 1>(mem, y, i, v);
+                            let mut done = MaybeUninit::<[T; 8 * 16]>::uninit();
+                            let done = done.as_mut_ptr().cast::<T>();
+                            for (i, &z) in acc.iter().enumerate() {
+                                S::store(done.add(i * S::LANES), z);
+                            }
+                            for i in next - x..M {
+                                self.finish::<S>(mem, (y, x + i), channel, S::load(done.add(i * S::LANES)));
                             }
                         }
                     }
                 }
-                x += m;
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn tile<S: Simd<T = T>, const KX: usize, const M: usize>(&self, mem: &Mem<T>, y: usize, x: usize, v: usize) {
-        let channel = v * S::LANES;
-        let width = if KX == 0 { self.taps.1 } else { KX };
+    unsafe fn shared_tile<S: Simd<T = T>, const KX: usize, const ST: usize, const M: usize>(
+        &self,
+        mem: &Mem<T>,
+        (y, x): (usize, usize),
+        channel: usize,
+    ) -> [S::V; M] {
         let padded = self.biases.as_slice().len();
         let start = self.src.at + (y * self.src.row + x * self.src.col + channel) as isize;
         #[cfg(debug_assertions)]
@@ -124,54 +171,88 @@ impl<T: Real> Depthwise<T> {
         // SAFETY: the taps of M pixels lie inside the source (checked above in debug builds); weights and biases are
         // padded to whole vectors.
         unsafe {
-            let base = mem.block(self.src.space).0.offset(start);
+            let mut row = mem.block(self.src.space).0.wrapping_offset(start).cast_const();
             let mut acc = [S::load(self.biases.as_slice().as_ptr().add(channel)); M];
-            let weights = self.weights.as_slice().as_ptr().add(channel);
-            for ky in 0..self.taps.0 {
-                let row = base.offset(ky as isize * self.tap_row);
-                let w = weights.add(ky * width * padded);
-                for kx in 0..width {
-                    let wv = S::load(w.add(kx * padded));
-                    let tap = row.offset(kx as isize * self.tap_col);
-                    for (i, a) in acc.iter_mut().enumerate() {
-                        *a = S::fma(S::load(tap.add(i * self.src.col)), wv, *a);
+            let mut w = self.weights.as_slice().as_ptr().add(channel);
+            for _ in 0..self.taps.0 {
+                // Pixels of one remainder of the stride after the other: each is loaded once.
+                for first in 0..ST {
+                    let mut pixels = [S::splat(T::ZERO); 12];
+                    let n = M + (KX - first).div_ceil(ST) - 1;
+                    let mut at = row.wrapping_offset(first as isize * self.tap_col);
+                    for pixel in pixels.iter_mut().take(n) {
+                        *pixel = S::load(at);
+                        at = at.wrapping_add(self.src.col);
+                    }
+                    for k in 0..(KX - first).div_ceil(ST) {
+                        let wv = S::load(w.add((first + k * ST) * padded));
+                        for i in 0..M {
+                            acc[i] = S::fma(pixels[i + k], wv, acc[i]);
+                        }
+                    }
+                }
+                w = w.add(KX * padded);
+                row = row.wrapping_offset(self.tap_row);
+            }
+            acc
+        }
+    }
+
+    /// Any row, pixel by pixel.
+    #[inline(always)]
+    unsafe fn rows<S: Simd<T = T>>(&self, mem: &Mem<T>, rows: Range<usize>) {
+        for y in rows {
+            for x in 0..self.n_cols {
+                for channel in (0..self.n_channels).step_by(S::LANES) {
+                    // SAFETY: passed on.
+                    unsafe {
+                        let z = self.pixel::<S>(mem, (y, x), channel);
+                        self.finish::<S>(mem, (y, x), channel, z);
                     }
                 }
             }
-            self.finish::<S, M>(mem, y, x, channel, acc);
         }
     }
 
     #[inline(always)]
-    unsafe fn finish<S: Simd<T = T>, const M: usize>(
-        &self,
-        mem: &Mem<T>,
-        y: usize,
-        x: usize,
-        channel: usize,
-        acc: [S::V; M],
-    ) {
-        let place = |grid: &Grid, i: usize| grid.at + (y * grid.row + (x + i) * grid.col + channel) as isize;
-        // SAFETY: output pixels lie inside the destination, values inside theirs.
+    unsafe fn pixel<S: Simd<T = T>>(&self, mem: &Mem<T>, (y, x): (usize, usize), channel: usize) -> S::V {
+        let padded = self.biases.as_slice().len();
+        let start = self.src.at + (y * self.src.row + x * self.src.col + channel) as isize;
+        #[cfg(debug_assertions)]
+        self.check(mem, start, 1, S::LANES);
+        // SAFETY: as in `shared_tile`.
         unsafe {
-            for (i, &z) in acc.iter().enumerate() {
-                let out = mem.block(self.dst.space).0.offset(place(&self.dst, i));
-                let valid = (self.n_channels - channel).min(S::LANES);
-                let whole = self.whole || valid == S::LANES;
-                let mut z = self.act.value_vector::<S>(z);
-                if self.store.accumulate {
-                    z = S::add(z, if whole { S::load(out) } else { S::load_first(out, valid) });
-                }
-                if let (Some((act, _)), Some(grid)) = (&self.store.pull, &self.values) {
-                    let from = mem.block(grid.space).0.offset(place(grid, i));
-                    z = act.pull_vector::<S>(S::load_first(from, valid), z);
-                }
-                if whole {
-                    S::store(out, z);
-                } else {
-                    S::store_first(out, valid, z);
+            let base = mem.block(self.src.space).0.wrapping_offset(start);
+            let mut acc = S::load(self.biases.as_slice().as_ptr().add(channel));
+            let weights = self.weights.as_slice().as_ptr().add(channel);
+            for ky in 0..self.taps.0 {
+                for kx in 0..self.taps.1 {
+                    let tap = base.wrapping_offset(ky as isize * self.tap_row + kx as isize * self.tap_col);
+                    let wv = S::load(weights.add((ky * self.taps.1 + kx) * padded));
+                    acc = S::fma(S::load(tap), wv, acc);
                 }
             }
+            acc
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish<S: Simd<T = T>>(&self, mem: &Mem<T>, (y, x): (usize, usize), channel: usize, z: S::V) {
+        let place = |grid: &Grid| grid.at + (y * grid.row + x * grid.col + channel) as isize;
+        // SAFETY: output pixels lie inside the destination, values inside theirs.
+        unsafe {
+            let out = mem.block(self.dst.space).0.wrapping_offset(place(&self.dst));
+            let valid = (self.n_channels - channel).min(S::LANES);
+            let whole = self.whole || valid == S::LANES;
+            let mut z = self.act.value_vector::<S>(z);
+            if self.store.accumulate {
+                z = S::add(z, if whole { S::load(out) } else { S::load_first(out, valid) });
+            }
+            if let (Some((act, _)), Some(grid)) = (&self.store.pull, &self.values) {
+                let from = mem.block(grid.space).0.wrapping_offset(place(grid));
+                z = act.pull_vector::<S>(S::load_first(from, valid), z);
+            }
+            if whole { S::store(out, z) } else { S::store_first(out, valid, z) }
         }
     }
 
@@ -179,9 +260,10 @@ impl<T: Real> Depthwise<T> {
     fn check(&self, mem: &Mem<T>, start: isize, m: usize, lanes: usize) {
         let total = mem.block(self.src.space).1 as isize;
         let (rows, cols) = (self.taps.0 as isize - 1, self.taps.1 as isize - 1);
+        let first = mem.first(self.src.space) as isize;
         let extent = rows * self.tap_row + cols * self.tap_col + ((m - 1) * self.src.col + lanes) as isize;
         assert!(
-            self.taps.0 == 0 || self.taps.1 == 0 || (start >= 0 && start + extent <= total),
+            self.taps.0 == 0 || self.taps.1 == 0 || (start >= first && start + extent <= total),
             "{start}+{extent} of {total}"
         );
     }

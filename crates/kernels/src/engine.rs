@@ -7,6 +7,7 @@
 use crate::isa::Isa;
 use crate::lower::{Program, Sizes, Tap, plan};
 use crate::mem::{Aligned, Layout, Mem};
+use crate::pass::{Pass, Workers, take};
 use crate::real::Real;
 use crate::spec::{Net, SpecError};
 use crate::step::{External, Out, Step};
@@ -17,8 +18,8 @@ use std::sync::Mutex;
 /// A planned network with packed weights.
 #[derive(Debug, Clone)]
 pub struct Engine<T> {
-    program: Program<T>,
-    isa: Isa<T>,
+    pub(crate) program: Program<T>,
+    pub(crate) isa: Isa<T>,
 }
 
 /// Raw second moments of a tensor across images; see [`crate::moments`].
@@ -132,7 +133,7 @@ pub struct Session<T> {
     stride: usize,
     images: Aligned<T>,
     bytes: Vec<u8>,
-    workers: Mutex<Vec<Aligned<T>>>,
+    workers: Workers<T>,
 }
 
 impl<T: Real> Session<T> {
@@ -302,95 +303,8 @@ impl<T: Real> Session<T> {
         let n_threads = if self.parallel { rayon::current_num_threads() } else { 1 };
         let (images, bytes) = (self.images.as_mut_slice(), &mut self.bytes[..]);
         let mem = Mem::new(images, &mut [], bytes, self.stride, 0..self.n_images);
-        let pass = Pass { engine, workers: &self.workers, external, mem, n_threads };
-        if n_threads > 1 {
-            // Once into the pool: from outside, every step would have to wake it.
-            rayon::scope(|_| pass.run(steps));
-        } else {
-            pass.run(steps);
-        }
+        Pass { engine, workers: &self.workers, external, mem, n_threads }.run(steps);
     }
-}
-
-/// Steps over the images of a session, whose memory belongs to this alone.
-struct Pass<'a, T> {
-    engine: &'a Engine<T>,
-    workers: &'a Mutex<Vec<Aligned<T>>>,
-    external: &'a External<'a, T>,
-    mem: Mem<T>,
-    n_threads: usize,
-}
-
-impl<T: Real> Pass<'_, T> {
-    fn run(&self, steps: &[Step<T>]) {
-        for run in steps.chunk_by(|a, b| !a.whole_batch() && !b.whole_batch()) {
-            if run[0].whole_batch() {
-                self.spread(&run[0], &self.mem);
-            } else {
-                self.run_images(run);
-            }
-        }
-    }
-
-    /// Steps that look at one image at a time: an image per thread, and what is left step by step.
-    fn run_images(&self, steps: &[Step<T>]) {
-        let n = self.mem.n_images;
-        let whole = n / self.n_threads * self.n_threads;
-        let image = |i: usize| {
-            let mut worker = self.take();
-            for step in steps {
-                // SAFETY: the blocks of image `i` and of this worker belong to this task alone.
-                unsafe { self.execute(step, &self.mem.image(i).with_worker(worker.as_mut_slice()), 0..step.units(1)) };
-            }
-            self.give_back(worker);
-        };
-        if self.n_threads > 1 {
-            (0..whole).into_par_iter().with_max_len(1).for_each(image);
-        } else {
-            (0..whole).for_each(image);
-        }
-        for i in whole..n {
-            let mut worker = self.take();
-            let mem = self.mem.image(i).with_worker(worker.as_mut_slice());
-            steps.iter().for_each(|step| self.spread(step, &mem));
-            self.give_back(worker);
-        }
-    }
-
-    /// Runs ranges of a step's units on all threads, as many as are worth it.
-    fn spread(&self, step: &Step<T>, mem: &Mem<T>) {
-        const TASKS_PER_THREAD: usize = 4;
-        /// Multiply-adds below which a task costs more to hand over than to do.
-        const LEAST_WORK: usize = 400_000;
-        let n_units = step.units(mem.n_images);
-        let n_tasks = (self.n_threads * TASKS_PER_THREAD).min(n_units).min(step.work(mem.n_images) / LEAST_WORK);
-        // SAFETY: the planner laid the step out inside these blocks; units are disjoint.
-        let run = |units: Range<usize>| unsafe { self.execute(step, mem, units) };
-        if self.n_threads <= 1 || n_tasks <= 1 {
-            return run(0..n_units);
-        }
-        (0..n_tasks).into_par_iter().for_each(|t| run(t * n_units / n_tasks..(t + 1) * n_units / n_tasks));
-    }
-
-    /// # Safety
-    /// As [`crate::step::run`].
-    unsafe fn execute(&self, step: &Step<T>, mem: &Mem<T>, units: Range<usize>) {
-        // SAFETY: passed on; the engine's instruction set exists.
-        unsafe { (self.engine.isa.run)(step, mem, self.external, units) };
-    }
-
-    fn take(&self) -> Aligned<T> {
-        take(self.workers, self.engine)
-    }
-
-    fn give_back(&self, worker: Aligned<T>) {
-        self.workers.lock().expect("no task panics while it holds the list").push(worker);
-    }
-}
-
-fn take<T: Real>(workers: &Mutex<Vec<Aligned<T>>>, engine: &Engine<T>) -> Aligned<T> {
-    let free = workers.lock().expect("no task panics while it holds the list").pop();
-    free.unwrap_or_else(|| Aligned::zeros(engine.program.sizes.worker_len))
 }
 
 fn expect(what: &str, expected: usize, found: usize) -> Result<(), SpecError> {

@@ -9,7 +9,9 @@
 //! | [`spec`] | description of a network |
 //! | [`lower`] | description to program: fusion, views, lifetimes, packing |
 //! | [`engine`] | running programs: images and units over threads |
-//! | [`conv`], [`winograd`], [`depthwise`], [`thin`], [`pool`], [`lrn`], [`pointwise`], [`moments`], [`pixels`] | one kernel family each |
+//! | [`conv`], [`winograd`], [`depthwise`], [`thin`], [`strip`], [`strip_gradient`], [`pool`], [`lrn`], [`pointwise`], [`moments`], [`pixels`] | one kernel family each |
+//! | [`team`] | threads that go through a list of jobs together |
+//! | [`rolling`] | two steps as one, row by row |
 //! | [`gram`], [`ranks`], [`dense`] | patterns gathered around a voxel: all products of pairs; ranks; whitening |
 //! | [`simd`], [`isa`] | instruction sets and the choice among them |
 //!
@@ -30,14 +32,19 @@ pub mod lower;
 pub mod lrn;
 pub mod mem;
 pub mod moments;
+mod pass;
 pub mod pixels;
 pub mod pointwise;
 pub mod pool;
 pub mod ranks;
 pub mod real;
+pub mod rolling;
 pub mod simd;
 pub mod spec;
 pub mod step;
+pub mod strip;
+pub mod strip_gradient;
+pub mod team;
 pub mod thin;
 pub mod winograd;
 

@@ -8,6 +8,7 @@
 use crate::real::Real;
 use std::cell::RefCell;
 use std::ops::Range;
+use std::thread::LocalKey;
 
 /// Which block a tensor lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +17,8 @@ pub enum Space {
     Image,
     /// Per worker, overwritten.
     Worker,
+    /// A window of a tensor's rows, per thread; see [`crate::rolling`].
+    Window,
 }
 
 /// A zeroed buffer whose first element is aligned to 64 bytes.
@@ -51,12 +54,22 @@ struct Line(#[allow(dead_code, reason = "only memory")] [u8; 64]);
 
 thread_local! {
     static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+    static WINDOW: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Calls `work` with at least `len` elements of this thread's scratch memory, which is kept from call to call and holds
 /// whatever was left there.
 pub fn with_scratch<T: Real, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
-    SCRATCH.with_borrow_mut(|lines| {
+    lend(&SCRATCH, len, work)
+}
+
+/// As [`with_scratch`], other memory.
+pub fn with_window<T: Real, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+    lend(&WINDOW, len, work)
+}
+
+fn lend<T: Real, R>(memory: &'static LocalKey<RefCell<Vec<Line>>>, len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+    memory.with_borrow_mut(|lines| {
         let needed = (len * size_of::<T>()).div_ceil(64);
         if lines.len() < needed {
             lines.resize(needed, Line([0; 64]));
@@ -73,6 +86,9 @@ pub struct Mem<T> {
     image_len: usize,
     worker: *mut T,
     worker_len: usize,
+    /// Where the first element of the windowed tensor would be, and its elements that exist.
+    window: *mut T,
+    window_range: (usize, usize),
     bytes: *mut u8,
     bytes_len: usize,
     /// Elements from one image's block to the next.
@@ -96,6 +112,8 @@ impl<T: Real> Mem<T> {
             image_len: image.len(),
             worker: worker.as_mut_ptr(),
             worker_len: worker.len(),
+            window: std::ptr::null_mut(),
+            window_range: (0, 0),
             bytes: bytes.as_mut_ptr(),
             bytes_len: bytes.len(),
             stride,
@@ -125,13 +143,25 @@ impl<T: Real> Mem<T> {
         Mem { worker: worker.as_mut_ptr(), worker_len: worker.len(), ..self }
     }
 
-    /// Start and length of a block.
+    /// The same view with a window of `len` elements, whose first is element `before` of its tensor.
+    pub fn with_window(self, memory: *mut T, before: usize, len: usize) -> Self {
+        Mem { window: memory.wrapping_sub(before), window_range: (before, before + len), ..self }
+    }
+
+    /// Start and end of a block. A window starts before its memory: offsets from it must wrap.
     #[inline(always)]
     pub fn block(&self, space: Space) -> (*mut T, usize) {
         match space {
             Space::Image => (self.image, self.image_len),
             Space::Worker => (self.worker, self.worker_len),
+            Space::Window => (self.window, self.window_range.1),
         }
+    }
+
+    /// First element of a block that exists.
+    #[inline(always)]
+    pub fn first(&self, space: Space) -> usize {
+        if space == Space::Window { self.window_range.0 } else { 0 }
     }
 
     /// `len` elements to read.
@@ -141,9 +171,9 @@ impl<T: Real> Mem<T> {
     #[inline(always)]
     pub unsafe fn read<'a>(&self, space: Space, at: usize, len: usize) -> &'a [T] {
         let (start, total) = self.block(space);
-        debug_assert!(at + len <= total, "read {at}+{len} of {total}");
+        debug_assert!(at >= self.first(space) && at + len <= total, "read {at}+{len} of {total}");
         // SAFETY: in range (checked in debug builds); not written meanwhile (contract).
-        unsafe { std::slice::from_raw_parts(start.add(at), len) }
+        unsafe { std::slice::from_raw_parts(start.wrapping_add(at), len) }
     }
 
     /// `len` elements to write.
@@ -153,9 +183,20 @@ impl<T: Real> Mem<T> {
     #[inline(always)]
     pub unsafe fn write<'a>(&self, space: Space, at: usize, len: usize) -> &'a mut [T] {
         let (start, total) = self.block(space);
-        debug_assert!(at + len <= total, "write {at}+{len} of {total}");
+        debug_assert!(at >= self.first(space) && at + len <= total, "write {at}+{len} of {total}");
         // SAFETY: in range (checked in debug builds); nobody else's meanwhile (contract).
-        unsafe { std::slice::from_raw_parts_mut(start.add(at), len) }
+        unsafe { std::slice::from_raw_parts_mut(start.wrapping_add(at), len) }
+    }
+
+    /// `len` winner bytes (or bytes of signs) to read.
+    ///
+    /// # Safety
+    /// As [`Mem::read`].
+    #[inline(always)]
+    pub unsafe fn signs<'a>(&self, at: usize, len: usize) -> &'a [u8] {
+        debug_assert!(at + len <= self.bytes_len, "signs {at}+{len} of {}", self.bytes_len);
+        // SAFETY: in range (checked in debug builds); not written meanwhile (contract).
+        unsafe { std::slice::from_raw_parts(self.bytes.add(at), len) }
     }
 
     /// `len` winner bytes to read or write.

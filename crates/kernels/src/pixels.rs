@@ -3,7 +3,6 @@
 //! In: `x_c = sum_k gains[c][k] pixels_k + offset_c`. Out: `dL/dpixels_k = sum_c gains[c][k] g_c`.
 //! The offset is added here, before zero padding, where the network's author adds it.
 
-use crate::epilogue::{pixel, pixel_mut};
 use crate::mem::{Layout, Mem};
 use crate::real::Real;
 use crate::spec::Prepare;
@@ -44,14 +43,17 @@ impl<T: Real> Import<T> {
         let (l, size) = (&self.x, self.x.h * self.x.w);
         let image = &pixels[mem.first_image * self.planes * size..][..self.planes * size];
         for y in rows {
+            // SAFETY: the caller's row; the last pixel has no gap behind it that would have to exist.
+            let row = unsafe { mem.write(l.space, l.pixel(y as isize, 0), (l.w - 1) * l.cs + l.c) };
             for (c, (offset, planes)) in self.mix.iter().enumerate() {
-                for x in 0..l.w {
-                    let mut value = *offset;
-                    for &(k, gain) in planes {
-                        value += gain * image[k * size + y * l.w + x];
-                    }
-                    // SAFETY: a pixel of the caller's rows.
-                    unsafe { pixel_mut(mem, l, y as isize, x as isize)[c] = value };
+                let plane = |k: usize| &image[k * size + y * l.w..][..l.w];
+                let out = row[c..].iter_mut().step_by(l.cs);
+                // Mostly one plane goes into one channel: no sum to go through memory then.
+                match planes[..] {
+                    [(k, gain)] => out.zip(plane(k)).for_each(|(o, &v)| *o = *offset + gain * v),
+                    _ => out.enumerate().for_each(|(x, o)| {
+                        *o = planes.iter().fold(*offset, |sum, &(k, gain)| sum + gain * plane(k)[x]);
+                    }),
                 }
             }
         }
@@ -111,10 +113,9 @@ impl<T: Real> Export<T> {
                 row.fill(T::ZERO);
                 for (c, (_, planes)) in self.mix.iter().enumerate() {
                     for &(_, gain) in planes.iter().filter(|p| p.0 == k) {
-                        for (x, o) in row.iter_mut().enumerate() {
-                            // SAFETY: a pixel of the gradient.
-                            *o += gain * unsafe { pixel(mem, l, y as isize, x as isize)[c] };
-                        }
+                        // SAFETY: a row of the gradient.
+                        let from = unsafe { mem.read(l.space, l.pixel(y as isize, 0), (l.w - 1) * l.cs + l.c) };
+                        row.iter_mut().zip(from[c..].iter().step_by(l.cs)).for_each(|(o, &g)| *o += gain * g);
                     }
                 }
             }

@@ -10,7 +10,10 @@ pub use crate::pixels::{Export, Import, Out};
 use crate::pointwise::{Flatten, Map, SoftmaxBackward, SoftmaxForward};
 use crate::pool::{PoolBackward, PoolForward};
 use crate::real::Real;
+use crate::rolling::Rolling;
 use crate::simd::{Body, Simd};
+use crate::strip::Strip;
+use crate::strip_gradient::StripGradient;
 use crate::thin::Thin;
 use crate::winograd::{POINTS, Winograd};
 use std::ops::Range;
@@ -36,6 +39,9 @@ pub enum Step<T> {
     Depthwise(Depthwise<T>),
     Winograd(Winograd<T>),
     Thin(Thin<T>),
+    Strip(Strip<T>),
+    StripGradient(StripGradient<T>),
+    Rolling(Rolling<T>),
     PoolForward(PoolForward<T>),
     PoolBackward(PoolBackward<T>),
     LrnForward(LrnForward<T>),
@@ -95,6 +101,17 @@ impl<T: Real> Step<T> {
                 format!("winograd {} x {} x {n_weights}, {}x{}", s.out.h, s.out.w, s.m, s.m)
             }
             Step::Thin(s) => format!("image gradient {} phases, {} x {}", s.phases.len(), s.n_outputs, s.n_channels),
+            Step::Strip(s) => {
+                format!("strips {} x {} x {}, {} x {}", s.out.h, s.out.w, s.out.c, s.width, s.n_channels)
+            }
+            Step::StripGradient(s) => {
+                format!("strips gradient {} x {} x {}, {} outputs", s.gx.h, s.gx.w, s.gx.c, s.n_outputs)
+            }
+            Step::Rolling(s) => {
+                let (first, more) = (s.producers[0].describe(), s.producers.len() - 1);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("[{first}{more}] into [{}]", s.consumer.describe())
+            }
             Step::PoolForward(s) => format!("pool {} x {} x {}", s.y.h, s.y.w, s.y.c),
             Step::PoolBackward(s) => format!("pool gradient {} x {} x {}", s.gx.h, s.gx.w, s.gx.c),
             Step::LrnForward(s) => format!("lrn {} x {} x {}", s.y.h, s.y.w, s.y.c),
@@ -124,6 +141,9 @@ impl<T: Real> Step<T> {
                 let pixels = s.phases.iter().map(|p| p.size.0 * p.size.1 * p.taps.len()).sum::<usize>();
                 pixels * s.n_outputs * s.n_channels
             }
+            Step::Strip(s) => s.weights.as_slice().len() * s.out.w * s.units(),
+            Step::StripGradient(s) => s.weights.as_slice().len() * s.columns * s.units(),
+            Step::Rolling(s) => s.producers.iter().chain([&*s.consumer]).map(|step| step.work(n_images)).sum(),
             Step::PoolForward(s) => elements(&s.x),
             Step::PoolBackward(s) => elements(&s.gx),
             Step::LrnForward(s) => elements(&s.y),
@@ -147,6 +167,9 @@ impl<T: Real> Step<T> {
             Step::Depthwise(s) => s.n_rows,
             Step::Winograd(s) => s.units(),
             Step::Thin(s) => s.units(),
+            Step::Strip(s) => s.units(),
+            Step::StripGradient(s) => s.units(),
+            Step::Rolling(s) => s.units(),
             Step::PoolForward(s) => s.y.h,
             Step::PoolBackward(s) => s.gx.h,
             Step::LrnForward(s) => s.y.h,
@@ -223,9 +246,7 @@ impl<S: Simd> Body for Rows<'_, S> {
                 Step::Flatten(s) => s.run(mem, units),
                 Step::TapIn(s) => s.run(mem, self.external, units),
                 Step::ZeroBorder(s) => s.run(mem),
-                Step::Conv(_) | Step::Depthwise(_) | Step::Winograd(_) | Step::Thin(_) | Step::MomentBackward(_) => {
-                    unreachable!("run has its own arm")
-                }
+                _ => unreachable!("run has its own arm"),
             }
         }
     }
@@ -244,6 +265,9 @@ pub unsafe fn run<S: Simd>(step: &Step<S::T>, mem: &Mem<S::T>, external: &Extern
             Step::Depthwise(s) => s.run::<S>(mem, units),
             Step::Winograd(s) => s.run::<S>(mem, units),
             Step::Thin(s) => s.run::<S>(mem, units),
+            Step::Rolling(s) => s.run::<S>(mem, external, units),
+            Step::Strip(s) => s.run::<S>(mem, units),
+            Step::StripGradient(s) => s.run::<S>(mem, units),
             Step::MomentBackward(s) => {
                 let (matrix, offsets) = &external.moments[s.tap];
                 S::vectorize(MomentBody::<S> { step: s, mem, matrix, offsets, rows: units });

@@ -214,14 +214,20 @@ impl<T: Real> Chunk<'_, T> {
     }
 }
 
-/// `c = a b` for some rows: `a` is rows x k, `b` k x vectors.
-struct Product<T> {
-    a: *const T,
-    a_row: usize,
-    k: usize,
-    b: *const T,
-    c: *mut T,
-    c_row: usize,
+/// `c = a b` for some rows.
+pub struct Product<T> {
+    /// Rows x k.
+    pub a: *const T,
+    /// Elements between rows.
+    pub a_row: usize,
+    /// Reduction.
+    pub k: usize,
+    /// k x vectors.
+    pub b: *const T,
+    /// Rows x vectors.
+    pub c: *mut T,
+    /// Elements between rows.
+    pub c_row: usize,
 }
 
 impl<T: Real> TileKernel for Product<T> {

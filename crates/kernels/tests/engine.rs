@@ -246,6 +246,101 @@ fn first_layers() {
     }
 }
 
+type Sizes = (usize, usize, usize, usize);
+type First = (Padding, usize, Activation);
+type Second = ((usize, usize), (usize, usize), Padding, (usize, usize));
+
+/// An image into five rows of taps, and on into a depthwise convolution: what runs row by row when nothing else reads the
+/// tensor between. Kernel, stride, padding, dilation of the second; its own padding and activation for the first.
+fn rolled((h, w, planes, out): Sizes, (first, width, act): First, (k, s, p, d): Second) -> Net {
+    let mut g = Lcg::new((h * w + out) as u64);
+    let mut net = start(h, w, planes);
+    let a = net.push(conv(&mut g, planes, out, (5, width), (1, 1), first, (1, 1), 1), &[0], act).unwrap();
+    let b = net.push(conv(&mut g, out, out, k, s, p, d, out), &[a], NONE).unwrap();
+    net.push(conv(&mut g, out, 7, (1, 1), (1, 1), Padding::all(0), (1, 1), 1), &[b], RELU).unwrap();
+    net
+}
+
+#[test]
+fn rows_roll_into_depthwise_convolutions() {
+    let p = Padding::all;
+    let leaky = Activation::Leaky(0.2);
+    let cases: [(Sizes, First, Second); 11] = [
+        ((14, 15, 3, 48), (p(2), 5, RELU), ((5, 5), (2, 2), pad(1, 1, 2, 2), (1, 1))),
+        ((13, 18, 3, 20), (p(2), 5, RELU), ((3, 3), (1, 1), p(1), (1, 1))),
+        ((17, 11, 1, 9), (p(0), 3, leaky), ((5, 3), (3, 2), pad(0, 2, 1, 0), (1, 1))),
+        ((11, 16, 2, 16), (pad(4, 0, 1, 3), 7, NONE), ((3, 3), (2, 1), pad(3, 1, 4, 0), (2, 1))),
+        ((21, 9, 3, 8), (pad(1, 4, 3, 4), 4, RELU), ((2, 2), (5, 3), p(0), (1, 1))),
+        ((9, 8, 4, 12), (p(2), 3, leaky), ((5, 5), (1, 1), p(4), (1, 1))),
+        ((8, 24, 3, 33), (p(2), 5, Activation::Tanh), ((3, 3), (2, 2), p(1), (1, 1))),
+        ((16, 12, 3, 17), (p(2), 1, RELU), ((4, 4), (4, 4), p(0), (1, 1))),
+        ((8, 8, 3, 24), (p(0), 5, RELU), ((4, 4), (1, 1), p(0), (1, 1))),
+        ((30, 330, 3, 40), (p(2), 5, RELU), ((5, 5), (2, 2), pad(1, 1, 2, 2), (1, 1))),
+        ((61, 90, 3, 48), (p(2), 5, RELU), ((5, 5), (2, 2), pad(1, 1, 2, 2), (1, 1))),
+    ];
+    for (i, (size, first, second)) in cases.into_iter().enumerate() {
+        let net = rolled(size, first, second);
+        for set in isa::available() {
+            assert_eq!(last(&net, set, &[]), last(&net, set, &[Tap::Plain(1)]), "rolled {i}: {}", set.name);
+        }
+        // Large ones have too many kinks for finite differences.
+        if i < 9 {
+            check(&format!("rolled {i}"), &net, &[Tap::Plain(3)], 3);
+            check(&format!("not rolled {i}"), &net, &[Tap::Plain(3), Tap::Plain(1)], 3);
+            check(&format!("image tapped {i}"), &net, &[Tap::Plain(2), Tap::Plain(0)], 2);
+        }
+    }
+}
+
+/// Value and gradient of the last tensor of [`rolled`]; a further tap, whose gradient is zero, on the first keeps it from
+/// rolling.
+fn last(net: &Net, set: Isa<f32>, further: &[Tap]) -> (Vec<f32>, Vec<f32>) {
+    let taps: Vec<Tap> = [Tap::Plain(3)].iter().chain(further).copied().collect();
+    let engine = Engine::new(net, &taps, true, set).unwrap();
+    let mut session = engine.session(2);
+    let pixels = Lcg::new(4).values(2 * net.nodes[0].shape.len(), 1.0);
+    let (mut value, mut gradient) = (vec![0.0; 2 * net.nodes[3].shape.len()], vec![0.0; pixels.len()]);
+    let pushed = Lcg::new(5).values(value.len(), 1.0);
+    let grads: Vec<_> =
+        [TapGradient::Plain(&pushed)].into_iter().chain(further.iter().map(|_| TapGradient::None)).collect();
+    for _ in 0..2 {
+        session.forward(&engine, &pixels).unwrap();
+        session.backward(&engine, &grads, &mut gradient).unwrap();
+    }
+    session.tap(&engine, 0, &mut value).unwrap();
+    (value, gradient)
+}
+
+#[test]
+fn rolled_rows_are_the_same_bytes_for_any_number_of_threads() {
+    let p = Padding::all;
+    let net = rolled((61, 90, 3, 48), (p(2), 5, RELU), ((5, 5), (2, 2), pad(1, 1, 2, 2), (1, 1)));
+    let taps = [Tap::Plain(3)];
+    let pixels: Vec<f64> = Lcg::new(2).values(3 * 61 * 90, 1.0).into_iter().map(f64::from).collect();
+    for set in isa::available() {
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| run::<f32>(&net, &taps, set, &pixels, 1, 3))
+        };
+        let one = with(1);
+        for threads in [2, 3, 7] {
+            let many = with(threads);
+            assert_eq!(one.taps, many.taps, "{}, {threads} threads", set.name);
+            assert_eq!(one.gradient, many.gradient, "{}, {threads} threads", set.name);
+        }
+    }
+}
+
+/// What a step keeps of a rolled tensor is a bit per element.
+#[test]
+fn rolled_rows_need_no_memory_of_an_image() {
+    let p = Padding::all;
+    let net = rolled((61, 90, 3, 48), (p(2), 5, RELU), ((5, 5), (2, 2), pad(1, 1, 2, 2), (1, 1)));
+    let cost = |taps: &[Tap]| Engine::estimate(&net, taps, true, isa::portable::<f32>()).unwrap().bytes_per_image;
+    let tensor = 4 * 61 * 90 * 48;
+    assert!(cost(&[Tap::Plain(3)]) + tensor - tensor / 32 <= cost(&[Tap::Plain(3), Tap::Plain(1)]));
+}
+
 #[test]
 fn depthwise() {
     for (i, (c, k, s, p, d)) in [

@@ -93,6 +93,12 @@ impl<'a, T: Real> Lower<'a, T> {
         let own = if pulled[id] { Activation::None } else { self.net.nodes[id].act };
         let derivative = if shared == Activation::None { own } else { shared };
         let pull = (derivative != Activation::None).then_some((derivative, act(id)));
+        if let ([Contribution::Reader(reader, 0)], Some(rolled)) = (&list[..], self.rolls_into(id)) {
+            debug_assert_eq!(*reader, rolled);
+            let first = self.list.len();
+            self.contribute(id, list[0].clone(), Pull { accumulate: false, pull: None });
+            return self.hold_backward(id, rolled, first);
+        }
         if list.is_empty() {
             if pull.is_some() {
                 self.push_map(vec![], vec![], Activation::None, grad(id), Pull { accumulate: true, pull }, (0, 0));

@@ -107,6 +107,16 @@ impl Buffers {
         }
     }
 
+    /// A tensor that exists only as a window of its rows; see [`crate::rolling`].
+    pub fn roll(&mut self, b: Buf) {
+        self.all[b].place = Some((Space::Window, 0));
+    }
+
+    /// Zeros around a tensor: top, left, bottom, right.
+    pub fn border(&self, b: Buf) -> [usize; 4] {
+        self.all[self.root(b).0].border
+    }
+
     pub fn shared_by_batch(&mut self, b: Buf) {
         let root = self.root(b).0;
         self.all[root].batch = true;

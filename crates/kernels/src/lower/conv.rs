@@ -110,8 +110,16 @@ impl<'a, T: Real> Lower<'a, T> {
         if self.winograd_forward_pays(id) {
             return self.winograd_forward(id);
         }
+        if self.is_strip(id) {
+            let first = self.list.len();
+            self.strip_forward(id);
+            if self.rolls_into(id).is_some() {
+                self.hold_forward(id, first);
+            }
+            return;
+        }
         let mut group = self.siblings(id);
-        group.retain(|&n| !self.winograd_forward_pays(n));
+        group.retain(|&n| !self.winograd_forward_pays(n) && !self.is_strip(n));
         if group[0] != id {
             return;
         }
@@ -222,6 +230,10 @@ impl<'a, T: Real> Lower<'a, T> {
     /// convolution of stride 1 of the output's gradient with some of the taps.
     pub(super) fn conv_phases(&mut self, x: Id, id: Id, store: Pull) {
         let conv = self.conv_of(id).expect("called for convolutions");
+        if x == 0 && self.is_strip(id) && store.pull.is_none() {
+            self.strip_backward(id, store);
+            return self.roll_backward(id);
+        }
         if conv.groups == 1 && store.pull.is_none() && self.shape(x).c <= CHANNELS {
             return self.conv_thin(x, id, conv, store);
         }

@@ -65,7 +65,8 @@ impl Plan {
             act: Act::from(self.act),
             store: self.store.store(buffers),
             values,
-            whole: target.room >= padded,
+            whole: target.room >= padded
+                && self.store.pull.is_none_or(|(_, values)| buffers.layout(values).room >= padded),
         }
     }
 }

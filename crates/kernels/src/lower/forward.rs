@@ -48,7 +48,10 @@ impl<'a, T: Real> Lower<'a, T> {
                 let prepare = self.net.prepare.clone();
                 self.push(&[], &[y], move |b| Step::Import(Import::new(b.layout(y), &prepare)));
             }
-            Op::Conv(_) if self.is_depthwise(id) => self.depthwise_forward(id),
+            Op::Conv(_) if self.is_depthwise(id) => {
+                self.depthwise_forward(id);
+                self.roll_forward(id);
+            }
             Op::Conv(_) | Op::Linear { .. } => self.conv_forward(id),
             Op::Pool(_) | Op::GlobalAvg => {
                 let pool = self.pool_of(id).expect("this node is a pool");

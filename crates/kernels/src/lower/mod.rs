@@ -6,6 +6,8 @@ mod conv;
 mod depthwise;
 mod forward;
 mod gemm;
+mod rolling;
+mod strip;
 mod thin;
 mod winograd;
 
@@ -90,7 +92,10 @@ struct Lower<'a, T> {
     taps: Vec<Tap>,
     buffers: Buffers,
     list: Vec<Pending<'a, T>>,
-    /// First winner byte of each max pool.
+    /// With the way back.
+    gradient: bool,
+    held: Vec<rolling::Held<'a, T>>,
+    /// First winner byte of each max pool, first byte of the signs of each rolled tensor.
     winners: Vec<Option<usize>>,
     bytes_len: usize,
     /// For each concat, per input: the buffers of its region when it had to be copied (activation, gradient).
@@ -121,7 +126,7 @@ pub fn plan<'a, T: Real>(
     if let Some(bad) = taps.iter().find(|t| t.id() >= net.nodes.len()) {
         return Err(SpecError(format!("taps: expected nodes below {}, found {}", net.nodes.len(), bad.id())));
     }
-    let mut lower = Lower::new(net, taps, isa);
+    let mut lower = Lower::new(net, taps, gradient, isa);
     lower.place_concats();
     lower.lower_forward();
     let n_forward = lower.list.len();
@@ -152,7 +157,7 @@ impl<T: Real> Planned<'_, T> {
 }
 
 impl<'a, T: Real> Lower<'a, T> {
-    fn new(net: &'a Net, taps: &[Tap], isa: &'a Isa<T>) -> Self {
+    fn new(net: &'a Net, taps: &[Tap], gradient: bool, isa: &'a Isa<T>) -> Self {
         let mut live = vec![false; net.nodes.len()];
         taps.iter().for_each(|t| live[t.id()] = true);
         for id in (0..net.nodes.len()).rev().filter(|&id| id > 0) {
@@ -164,7 +169,7 @@ impl<'a, T: Real> Lower<'a, T> {
         let mut buffers = Buffers::new(isa.lanes);
         for (id, node) in net.nodes.iter().enumerate() {
             buffers.add(node.shape, id == 0);
-            buffers.add(node.shape, false);
+            buffers.add(node.shape, id == 0);
         }
         Lower {
             net,
@@ -173,6 +178,8 @@ impl<'a, T: Real> Lower<'a, T> {
             taps: taps.to_vec(),
             buffers,
             list: Vec::new(),
+            gradient,
+            held: Vec::new(),
             winners: vec![None; net.nodes.len()],
             bytes_len: 0,
             copied: vec![Vec::new(); net.nodes.len()],

@@ -53,6 +53,18 @@ impl Simd for Avx2 {
         unsafe { _mm256_blendv_ps(b, a, _mm256_cmp_ps::<_CMP_GT_OQ>(y, _mm256_setzero_ps())) }
     }
     #[inline(always)]
+    unsafe fn signs(y: __m256) -> u16 {
+        unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(y, _mm256_setzero_ps())) as u16 }
+    }
+    #[inline(always)]
+    unsafe fn choose(bits: u16, a: __m256, b: __m256) -> __m256 {
+        unsafe {
+            let lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            let set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(i32::from(bits)), lane), lane);
+            _mm256_blendv_ps(b, a, _mm256_castsi256_ps(set))
+        }
+    }
+    #[inline(always)]
     unsafe fn sum(v: __m256) -> f32 {
         unsafe {
             let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));

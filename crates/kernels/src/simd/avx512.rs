@@ -53,6 +53,14 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(y, _mm512_setzero_ps()), b, a) }
     }
     #[inline(always)]
+    unsafe fn signs(y: __m512) -> u16 {
+        unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(y, _mm512_setzero_ps()) }
+    }
+    #[inline(always)]
+    unsafe fn choose(bits: u16, a: __m512, b: __m512) -> __m512 {
+        unsafe { _mm512_mask_blend_ps(bits, b, a) }
+    }
+    #[inline(always)]
     unsafe fn load_first(p: *const f32, n: usize) -> __m512 {
         unsafe { _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p) }
     }

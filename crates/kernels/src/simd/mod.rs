@@ -114,6 +114,32 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// The CPU has the instruction set.
     unsafe fn positive(y: Self::V, a: Self::V, b: Self::V) -> Self::V;
+    /// Bit per lane: `y > 0`.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set.
+    #[inline(always)]
+    unsafe fn signs(y: Self::V) -> u16 {
+        let mut lanes = [Self::T::ZERO; 16];
+        debug_assert!(Self::LANES <= 16);
+        // SAFETY: `lanes` holds at least LANES elements.
+        unsafe { Self::store(lanes.as_mut_ptr(), y) };
+        lanes[..Self::LANES].iter().enumerate().fold(0, |bits, (i, &y)| bits | (u16::from(y > Self::T::ZERO) << i))
+    }
+    /// Per lane: `a` where the bit is set, else `b`.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set.
+    #[inline(always)]
+    unsafe fn choose(bits: u16, a: Self::V, b: Self::V) -> Self::V {
+        let mut set = [Self::T::ZERO; 16];
+        debug_assert!(Self::LANES <= 16);
+        for (i, lane) in set.iter_mut().enumerate() {
+            *lane = if bits >> i & 1 == 1 { Self::T::ONE } else { Self::T::ZERO };
+        }
+        // SAFETY: `set` holds at least LANES elements.
+        unsafe { Self::positive(Self::load(set.as_ptr()), a, b) }
+    }
     /// Runs `body` with the instruction set switched on.
     fn vectorize<B: Body>(body: B) -> B::Out;
     /// Runs the smallest compiled tile with at least `m` pixels and exactly `nv` vectors.
