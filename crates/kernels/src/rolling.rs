@@ -69,19 +69,24 @@ impl<T: Real> Rolling<T> {
         self.consumer.units(1)
     }
 
-    /// Consumer's units for which a window of `bytes` has room.
+    /// Consumer's units for which a window of `bytes` has room, at least one; `step`, `reads`, `makes`: see the fields.
     pub fn band_for(bytes: usize, pitch: usize, (step, reads, makes): (usize, usize, usize)) -> usize {
-        (bytes / (pitch * size_of::<T>())).saturating_sub(reads + makes) / step
+        ((bytes / (pitch * size_of::<T>())).saturating_sub(reads + makes) / step).max(1)
     }
 
-    /// Rows that the window must hold at most.
-    fn rows(&self) -> usize {
-        (self.band - 1) * self.step + self.reads + 2 * self.makes
+    /// Rows that a window must hold at most.
+    fn rows(band: usize, (step, reads, makes): (usize, usize, usize)) -> usize {
+        (band - 1) * step + reads + 2 * makes
+    }
+
+    /// Elements of a window.
+    pub fn window_for(band: usize, pitch: usize, rows: (usize, usize, usize)) -> usize {
+        Self::rows(band, rows) * pitch + SLACK
     }
 
     /// Elements of the window.
-    pub fn window_len(&self) -> usize {
-        self.rows() * self.tensor.pitch + SLACK
+    fn window_len(&self) -> usize {
+        Self::window_for(self.band, self.tensor.pitch, (self.step, self.reads, self.makes))
     }
 
     /// Rows that units read.
@@ -168,7 +173,7 @@ impl<T: Real> Rolling<T> {
             }
             let units = made / self.makes..end.div_ceil(self.makes);
             window.made = (units.end * self.makes).min(h as usize);
-            debug_assert!((window.made as isize).max(needs.end) - first <= self.rows() as isize);
+            debug_assert!(self.row(window, (window.made as isize).max(needs.end)) <= self.window_len() - SLACK);
             let [_, left, _, right] = self.border;
             for y in made..window.made {
                 let row = window.memory.add(self.row(window, y as isize));

@@ -211,6 +211,7 @@ impl<'a, T: Real> Lower<'a, T> {
             batch: gemm.grid == (1, 1),
             weights: n_weights + n_biases,
             scratch: 0,
+            window: None,
             build: Box::new(move |buffers| Step::Conv(gemm.build(buffers, &isa))),
         });
     }

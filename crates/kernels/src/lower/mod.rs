@@ -81,6 +81,8 @@ struct Pending<'a, T> {
     /// Elements of packed weights, and of scratch memory per thread.
     weights: usize,
     scratch: usize,
+    /// The tensor of which the step holds a window of rows, and the step, reads and makes of [`crate::rolling::Rolling`].
+    window: Option<(Buf, (usize, usize, usize))>,
     build: Build<'a, T>,
 }
 
@@ -209,6 +211,7 @@ impl<'a, T: Real> Lower<'a, T> {
             batch: false,
             weights: 0,
             scratch: 0,
+            window: None,
             build: Box::new(build),
         });
     }
@@ -258,7 +261,7 @@ impl<'a, T: Real> Lower<'a, T> {
         Sizes {
             image_len,
             worker_len,
-            scratch_len: self.list.iter().map(|p| p.scratch).max().unwrap_or(0),
+            scratch_len: self.list.iter().map(|p| p.scratch + self.window_len(p)).max().unwrap_or(0),
             bytes_len: self.bytes_len,
             weights_len: self.list.iter().map(|p| p.weights).sum(),
             macs: macs(self.net, &self.live),

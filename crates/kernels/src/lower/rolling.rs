@@ -67,10 +67,18 @@ impl<'a, T: Real> Lower<'a, T> {
         self.roll(grad(id), conv.pad.top as isize + 1 - TAPS as isize, ROWS, POINTS);
     }
 
+    /// Elements of the window of a step, if it has one.
+    pub(super) fn window_len(&self, pending: &Pending<'a, T>) -> usize {
+        let Some((buf, rows)) = pending.window else { return 0 };
+        let pitch = self.buffers.layout(buf).pitch;
+        Rolling::<T>::window_for(Rolling::<T>::band_for(WINDOW_BYTES, pitch, rows), pitch, rows)
+    }
+
     fn roll(&mut self, buf: super::Buf, at: isize, step: usize, reads: usize) {
         let Some(n) = self.held.iter().position(|h| h.buf == buf) else { return };
         let Held { steps, makes, signs, .. } = self.held.swap_remove(n);
         let consumer = self.list.pop().expect("just pushed");
+        let rows = (step, reads, makes);
         self.buffers.roll(buf);
         let both = || steps.iter().chain([&consumer]);
         let outside = |pick: for<'p> fn(&'p Pending<'a, T>) -> &'p Vec<super::Buf>| {
@@ -82,10 +90,11 @@ impl<'a, T: Real> Lower<'a, T> {
             batch: false,
             weights: both().map(|p| p.weights).sum(),
             scratch: both().map(|p| p.scratch).max().unwrap_or(0),
+            window: Some((buf, rows)),
             build: Box::new(move |buffers| {
                 let tensor = buffers.layout(buf);
                 let consumer = Box::new((consumer.build)(buffers));
-                let band = Rolling::<T>::band_for(WINDOW_BYTES, tensor.pitch, (step, reads, makes));
+                let band = Rolling::<T>::band_for(WINDOW_BYTES, tensor.pitch, rows);
                 Step::Rolling(Rolling {
                     producers: steps.into_iter().map(|p| (p.build)(buffers)).collect(),
                     makes,
