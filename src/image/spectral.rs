@@ -13,7 +13,7 @@ use super::param::precision_of;
 use super::real::Real;
 use crate::tensor::{Precision, Tensor, Var};
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use orthoscope_kernels::dense::fast;
 use orthoscope_kernels::simd::Body;
 use rayon::prelude::*;
@@ -256,8 +256,12 @@ impl<T: Real> Map<T> {
         let (n_even, n_odd) = (width / 2 + 1, (width - 1) / 2);
         let half = view(&scratch.half, (height, 2 * columns));
         let (even, odd) = scratch.pixels.split_at_mut(height * n_even);
-        product(half.slice(s![.., ..columns]), self.across[0].view(), view_mut(even, (height, n_even)));
-        product(half.slice(s![.., columns + 1..]), self.across[1].view(), view_mut(odd, (height, n_odd)));
+        product(half.slice_axis(Axis(1), (..columns).into()), self.across[0].view(), view_mut(even, (height, n_even)));
+        product(
+            half.slice_axis(Axis(1), (columns + 1..).into()),
+            self.across[1].view(),
+            view_mut(odd, (height, n_odd)),
+        );
         fast(Assemble { even, odd, plane, width });
     }
 
@@ -269,8 +273,8 @@ impl<T: Real> Map<T> {
         fast(TakeApart { shown, gradient, even, odd, width });
         let mut half = view_mut(&mut scratch.half, (height, 2 * columns));
         half.column_mut(columns).fill(T::zero());
-        product(view(even, (height, n_even)), self.across[0].t(), half.slice_mut(s![.., ..columns]));
-        product(view(odd, (height, n_odd)), self.across[1].t(), half.slice_mut(s![.., columns + 1..]));
+        product(view(even, (height, n_even)), self.across[0].t(), half.slice_axis_mut(Axis(1), (..columns).into()));
+        product(view(odd, (height, n_odd)), self.across[1].t(), half.slice_axis_mut(Axis(1), (columns + 1..).into()));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::job::common::{Common, peak_rss_mb};
 use crate::job::interrupt;
 use crate::job::run_dir::{self, RunDir};
 use crate::mapping::stats::correction::extremeness;
+use crate::mapping::stats::group::check;
 use crate::mapping::stats::neighbours::Neighbours;
 use crate::warning::Warning;
 use ndarray::Array2;
@@ -31,7 +32,7 @@ pub fn run(config: Config, common: &Common) -> Result<Value> {
     let data = inputs::read(&config)?;
     let neighbours = Neighbours::of_mask(&data.mask, config.test.connectivity);
     // Nothing of the statistics may be refused after the directory was made.
-    crate::mapping::stats::group::check(data.maps[0].view(), Some(&neighbours), &options(&config))?;
+    data.maps.iter().try_for_each(|maps| check(maps.view(), Some(&neighbours), &options(&config)))?;
     if common.dry_run {
         return Ok(describe(&config, &data));
     }

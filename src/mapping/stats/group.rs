@@ -52,6 +52,13 @@ impl Default for GroupOptions {
     }
 }
 
+impl GroupOptions {
+    /// Fewest subjects with a value at a voxel.
+    fn least(&self, n_subjects: usize) -> usize {
+        self.min_subjects.unwrap_or(n_subjects).max(2)
+    }
+}
+
 /// What [`one_sample`] found; every vector is a map. NaN where a voxel was left out.
 #[derive(Debug, Clone)]
 pub struct GroupTest {
@@ -130,7 +137,7 @@ pub fn one_sample(
     mut on_block: impl FnMut(usize) -> Result<()>,
 ) -> Result<GroupTest> {
     check(maps, neighbours, options)?;
-    let sample = Sample::new(maps, options.min_subjects.unwrap_or(maps.nrows()).max(2))?;
+    let sample = Sample::new(maps, options.least(maps.nrows()))?;
     let flips = Flips::new(maps.nrows(), options.n_permutations, options.seed);
     let threshold = options.cluster_p.map(|p| sample.threshold(p, options.tail));
     let observed =
@@ -189,7 +196,7 @@ pub fn check(maps: ArrayView2<'_, f64>, neighbours: Option<&Neighbours>, options
         Some(near) if near.n_voxels() != n_voxels => {
             invalid("neighbours of the maps' mask", format!("{n_voxels} voxels and {}", near.n_voxels()), "")
         }
-        _ => Ok(()),
+        _ => Sample::new(maps, options.least(n_subjects)).map(|_| ()),
     }
 }
 
