@@ -8,6 +8,7 @@
 //! | [`residual`], [`activation`] | what a layer's fingerprint does not share with others |
 //! | [`mod@searchlight`] | the one pass over all places |
 //! | [`null`] | relabelled images |
+//! | [`image_bootstrap`] | resampled images |
 //! | [`ceiling`] | noise ceilings |
 //! | [`stats`] | first level, groups, clusters, overlap, assignment, model comparison |
 //! | [`simulate`] | a brain whose layers are known |
@@ -16,6 +17,7 @@ pub mod activation;
 pub mod ceiling;
 pub mod compare;
 pub mod dissimilarity;
+pub mod image_bootstrap;
 pub mod kendall;
 pub mod nnls;
 pub mod noise;

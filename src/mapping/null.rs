@@ -191,3 +191,7 @@ fn collect(parts: Vec<Option<Part>>, n_values: usize, maps: &Maps, n: usize, tai
     }
     Ok(Null { p, extreme })
 }
+
+#[cfg(test)]
+#[path = "null_tests.rs"]
+mod tests;

@@ -1,10 +1,9 @@
-//! What fingerprints must be, and what brain RDMs are multiplied with.
+//! What fingerprints must be.
 
-use super::{NOTHING, Statistic};
+use super::Statistic;
 use crate::error::{Error, Result};
-use crate::mapping::residual::{self, Residual};
+use crate::mapping::residual::Residual;
 use crate::rdm::Rdm;
-use ndarray::Array2;
 
 /// Refuses fingerprints that cannot be compared so.
 pub(super) fn check(fingerprints: &[(String, Rdm)], n: usize, statistic: Statistic, residual: Residual) -> Result<()> {
@@ -42,27 +41,4 @@ pub(super) fn check(fingerprints: &[(String, Rdm)], n: usize, statistic: Statist
         return Err(Error::invalid("--residual", expected, format!("{residual} with {statistic}"), hint));
     }
     Ok(())
-}
-
-/// Rows of weights of unit-norm fingerprints, made unit-norm again; and the norms before.
-pub(super) fn weights(gram: &Array2<f64>, statistic: Statistic, residual: Residual) -> Result<(Array2<f64>, Vec<f64>)> {
-    let n = gram.nrows();
-    let variant = match statistic {
-        Statistic::Ols => Residual::SemiPartial,
-        Statistic::Nnls => Residual::None,
-        _ => residual,
-    };
-    let mut weights = residual::combinations(gram, variant)?;
-    let mut kept = Vec::with_capacity(n);
-    for mut row in weights.rows_mut() {
-        let norm = row.dot(&gram.dot(&row)).max(0.0).sqrt();
-        row.mapv_inplace(|w| if norm > NOTHING { w / norm } else { 0.0 });
-        kept.push(norm);
-    }
-    let wants_r2 = statistic == Statistic::Ols
-        || matches!(residual, Residual::Partial | Residual::UniqueVariance) && statistic != Statistic::Nnls;
-    if wants_r2 {
-        weights.append(ndarray::Axis(0), residual::orthonormal(gram).view()).expect("as many columns");
-    }
-    Ok((weights, kept))
 }

@@ -35,7 +35,7 @@ pub struct Pairs {
     pub pairs: Vec<u32>,
     /// How often it comes.
     pub weights: Vec<u32>,
-    /// Position of every pair; meaningful where its weight is not 0.
+    /// Position of every pair; one beyond the last where its weight is 0.
     position: Vec<u32>,
     weight_of_pair: Vec<u32>,
     /// Sum of the weights.
@@ -47,7 +47,7 @@ impl Pairs {
     pub fn new(weight_of_pair: Vec<u32>) -> Self {
         let pairs: Vec<u32> = (0..weight_of_pair.len() as u32).filter(|&p| weight_of_pair[p as usize] > 0).collect();
         let weights: Vec<u32> = pairs.iter().map(|&p| weight_of_pair[p as usize]).collect();
-        let mut position = vec![0; weight_of_pair.len()];
+        let mut position = vec![pairs.len() as u32; weight_of_pair.len()];
         pairs.iter().enumerate().for_each(|(at, &p)| position[p as usize] = at as u32);
         let total = weights.iter().map(|&w| u64::from(w)).sum();
         Self { pairs, weights, position, weight_of_pair, total }
@@ -58,6 +58,22 @@ impl Pairs {
         let kept = sorted.order.iter().filter(|&&p| self.weight_of_pair[p as usize] > 0);
         let order = kept.map(|&p| (self.position[p as usize], sorted.dense[p as usize])).collect::<Vec<_>>();
         self.rank(order)
+    }
+
+    /// [`Ranked::twice`] of a vector, for many vectors. One number beyond the last position is overwritten: pairs that are left out
+    /// write there, which costs less than a branch that cannot be foretold.
+    pub fn twice_ranks(&self, sorted: &SortedPairs, out: &mut [f64]) {
+        let n = self.weights.len();
+        if sorted.dense.len() != sorted.order.last().map_or(0, |&p| sorted.dense[p as usize] as usize + 1) {
+            return out[..n].copy_from_slice(&self.ranked(sorted).twice);
+        }
+        let centre = self.total as f64;
+        let mut before = 0;
+        for &p in &sorted.order {
+            let weight = u64::from(self.weight_of_pair[p as usize]);
+            out[self.position[p as usize] as usize] = (2 * before + weight) as f64 - centre;
+            before += weight;
+        }
     }
 
     /// Ranks of the values `keys`, one a position.
@@ -132,7 +148,7 @@ pub struct Ranked {
     /// Twice the rank (ties averaged, weights counted), less the mean.
     pub twice: Vec<f64>,
     /// Root of the weighted sum of its squares.
-    norm: f64,
+    pub norm: f64,
 }
 
 /// Entries of a node of [`Tree`].
@@ -253,6 +269,12 @@ mod tests {
                 prop_assert!((pairs.tau_a(&a, &b, &mut Tree::default()) - expected).abs() < 1e-12);
             }
             let keys: Vec<u32> = pairs.pairs.iter().map(|&p| 70_000 * items[p as usize].1 as u32).collect();
+            for values in [&x, &(0..x.len()).map(|i| (i * 7919 % 10_007) as f64).collect()] {
+                let mut twice = vec![0.0; pairs.weights.len() + 1];
+                pairs.twice_ranks(&SortedPairs::new(values), &mut twice);
+                twice.pop();
+                prop_assert_eq!(twice, pairs.ranked(&SortedPairs::new(values)).twice);
+            }
             let by_keys = pairs.ranked_keys(&keys, &mut Vec::new());
             prop_assert_eq!(by_keys.twice, b.twice);
         }

@@ -1,0 +1,191 @@
+use super::*;
+use crate::data::Betas;
+use crate::mapping::dissimilarity::{Condensed, Dissimilarity, Measurement};
+use crate::mapping::searchlight::{Regions, rdms, searchlight};
+use crate::mapping::stats::correction::MaxNull;
+use crate::mapping::{Residual, Statistic};
+use crate::rdm::{Measure, Rdm, measure};
+use crate::rng;
+
+const TAILS: [Tail; 3] = [Tail::Greater, Tail::Less, Tail::TwoSided];
+
+fn normal(purpose: &str, item: u64, shape: (usize, usize)) -> Array2<f32> {
+    let mut draw = rng::stream(31, purpose, item);
+    Array2::from_shape_simple_fn(shape, || draw.normal() as f32)
+}
+
+/// Distances of random patterns of few voxels: entries that share a condition go together, as they do in brains. Exchanging
+/// single entries instead of conditions would not be a null distribution of such RDMs.
+fn patterns(n_conditions: usize, n_voxels: usize, item: u64) -> Patterns {
+    let names = Rdm::default_labels(n_conditions);
+    let runs = vec!["1".to_owned(); n_conditions];
+    let betas = Betas::new(normal("null test patterns", item, (n_conditions, n_voxels)), &names, &runs).unwrap();
+    Patterns::new(&betas, Measurement { dissimilarity: Dissimilarity::Euclidean, ..Measurement::default() }).unwrap()
+}
+
+/// Distances of random units; they have nothing to do with any patterns.
+fn fingerprints(n_conditions: usize, n_layers: u64, item: u64) -> Vec<(String, Rdm)> {
+    let layer = |l: u64| {
+        let units = normal("null test fingerprints", item * n_layers + l, (n_conditions, 4));
+        let labels = Rdm::default_labels(n_conditions);
+        (format!("layer{l}"), measure::rdm(units.view(), Measure::SquaredEuclidean, labels).unwrap())
+    };
+    (0..n_layers).map(layer).collect()
+}
+
+fn regions(sets: &[std::ops::Range<u32>]) -> Regions {
+    Regions { regions: sets.iter().enumerate().map(|(r, set)| (format!("r{r}"), set.clone().collect())).collect() }
+}
+
+fn tested(patterns: &Patterns, comparator: &Comparator, places: &Regions, how: (usize, u64, Tail)) -> (Maps, Null) {
+    let maps = searchlight(patterns, comparator, places, &|_| true).unwrap();
+    let null = permute(patterns, comparator, places, &maps, how, &|_| true).unwrap();
+    (maps, null)
+}
+
+/// The observed labelling is one of 100 that are equally likely, so p takes each of 0.01, 0.02, ..., 1 with the same
+/// probability and the share of p <= a is a for every a of that grid. The 600 data sets are independent: their number with
+/// p <= a is binomial, and lies within 4 standard deviations, 4 sqrt(600 a (1 - a)), but for one seed in 16 000. Kolmogorov
+/// and Smirnov: sqrt(600) D exceeds 1.95 for one seed in 1000 (for fewer, as p is discrete).
+#[test]
+fn p_is_uniform_without_an_effect() {
+    const N: usize = 600;
+    // Cosines of distances are above 0: for a two-sided test to differ from a one-sided one, values must have both signs.
+    for (statistic, tail) in [Statistic::Pearson, Statistic::Cosine, Statistic::Spearman].into_iter().zip(TAILS) {
+        let places = regions(std::slice::from_ref(&(0..5)));
+        let mut p: Vec<f64> = (0..N as u64)
+            .map(|item| {
+                let comparator = Comparator::new(&fingerprints(8, 1, item), statistic, Residual::None).unwrap();
+                tested(&patterns(8, 5, item), &comparator, &places, (99, item, tail)).1.p[[0, 0]]
+            })
+            .collect();
+        for a in [0.05, 0.2, 0.5] {
+            let found = p.iter().filter(|&&p| p <= a + 1e-9).count() as f64;
+            let bound = 4.0 * (N as f64 * a * (1.0 - a)).sqrt();
+            println!("{statistic} {tail:?}: {found} of {N} at {a}");
+            assert!((found - N as f64 * a).abs() < bound, "{statistic} {tail:?}: {found} of {N} with p <= {a}");
+        }
+        p.sort_by(f64::total_cmp);
+        // The distribution function of p at p is p itself: only there can the two be compared for a discrete p.
+        let share = |p_i: f64| p.partition_point(|&q| q <= p_i + 1e-9) as f64 / N as f64;
+        let distance = p.iter().map(|&p_i| (share(p_i) - p_i).abs()).fold(0.0, f64::max);
+        println!("{statistic} {tail:?}: D = {distance:.4}");
+        assert!(distance * (N as f64).sqrt() < 1.95, "{statistic} {tail:?}: Kolmogorov and Smirnov's D {distance}");
+    }
+}
+
+/// The largest of an observed map's values is one of 60 maxima that are equally likely, whatever the places share: the
+/// share of data sets in which any corrected p is at most 0.05 is 0.05. Of 400 independent data sets that is 20 on average;
+/// a binomial number is within 7..=37 but for one seed in 2900 (0.0002 below, 0.00014 above). Without correction the share is
+/// higher, by how much depends on what neighbours share; that it leaves the bounds shows that they can be left.
+#[test]
+fn the_maximum_over_places_holds_the_family_wise_error() {
+    const N: u64 = 400;
+    let sets: Vec<std::ops::Range<u32>> = (0..8).map(|r| 3 * r..3 * r + 6).collect();
+    let places = regions(&sets);
+    for tail in TAILS {
+        let (mut any_corrected, mut any_uncorrected) = (0, 0);
+        for item in 0..N {
+            let comparator = Comparator::new(&fingerprints(8, 1, item), Statistic::Pearson, Residual::None).unwrap();
+            let (maps, null) = tested(&patterns(8, 27, item), &comparator, &places, (59, item, tail));
+            let values: Vec<f64> = maps.values.row(0).iter().map(|&v| f64::from(v)).collect();
+            let corrected = MaxNull::of_extremes(null.extreme.column(0).to_vec(), tail).p_map(&values, tail);
+            any_corrected += usize::from(corrected.iter().any(|&p| p <= 0.05 + 1e-9));
+            any_uncorrected += usize::from(null.p.iter().any(|&p| p <= 0.05 + 1e-9));
+        }
+        println!("{tail:?}: {any_corrected} of {N}, {any_uncorrected} without correction");
+        assert!((7..=37).contains(&any_corrected), "{tail:?}: {any_corrected} of {N}");
+        assert!(any_uncorrected > 37, "{tail:?}: the places are too much alike for a test ({any_uncorrected})");
+    }
+}
+
+/// Row i and column i of an RDM go to row and column `order[i]`.
+fn relabelled(rdm: &[f64], order: &[usize]) -> Vec<f64> {
+    let n = order.len();
+    let mut square = Array2::zeros((n, n));
+    for (&d, (i, j)) in rdm.iter().zip(condensed::pairs(n)) {
+        square[[order[i], order[j]]] = d;
+        square[[order[j], order[i]]] = d;
+    }
+    condensed::pairs(n).map(|(i, j)| square[[i, j]]).collect()
+}
+
+/// p and extremes of one place from RDMs that were relabelled one by one.
+fn by_definition(
+    rdm: &[f64],
+    comparator: &Comparator,
+    observed: &[f32],
+    (n, seed, tail): (usize, u64, Tail),
+) -> (Vec<f64>, Array2<f64>) {
+    let n_values = comparator.n_values();
+    let mut values = Array2::zeros((n, n_values));
+    let (mut scratch, mut out) = (comparator.scratch(), vec![0.0; n_values]);
+    for (mut row, order) in values.rows_mut().into_iter().zip(relabellings(comparator.n_conditions(), n, seed)) {
+        comparator.evaluate(Condensed::F64(&relabelled(rdm, &order)), &mut scratch, &mut out);
+        row.iter_mut().zip(&out).for_each(|(r, &v)| *r = if tail == Tail::TwoSided { v.abs() } else { v });
+    }
+    let p = |v: usize| {
+        let own = f64::from(observed[v]);
+        let reach = values.column(v).into_iter().filter(|&&value| match tail {
+            Tail::Greater => value >= own - SAME,
+            Tail::Less => value <= own + SAME,
+            Tail::TwoSided => value >= own.abs() - SAME,
+        });
+        (1 + reach.count()) as f64 / (1 + n) as f64
+    };
+    ((0..n_values).map(p).collect(), values)
+}
+
+#[test]
+fn p_and_extremes_are_those_of_relabelled_brain_rdms() {
+    use Residual as R;
+    use Statistic as S;
+    let plain = [S::Pearson, S::Spearman, S::Cosine, S::CorrCov, S::CosineCov, S::Ols, S::Nnls].map(|s| (s, R::None));
+    let residuals = [R::SemiPartial, R::Partial, R::UniqueVariance, R::Ordered, R::Adjacent, R::Symmetric];
+    let residuals = residuals.iter().flat_map(|&r| [(S::Pearson, r), (S::Spearman, r), (S::CorrCov, r)]);
+    let cases: Vec<(S, R)> =
+        plain.into_iter().chain(residuals).chain([(S::Ols, R::UniqueVariance), (S::Nnls, R::UniqueVariance)]).collect();
+    let sets: Vec<std::ops::Range<u32>> = (0..5).map(|r| 4 * r..4 * r + 6).collect();
+    let places = regions(&sets);
+    // Up to 64 conditions RDMs are made in 64 bits, above in 32.
+    for (n_conditions, n_permutations) in [(7, 60), (66, 20)] {
+        let patterns = patterns(n_conditions, 22, n_conditions as u64);
+        let layers = fingerprints(n_conditions, 3, n_conditions as u64);
+        let brain = rdms(&patterns, &places);
+        for (case, &(statistic, residual)) in cases.iter().enumerate() {
+            let how = (n_permutations, case as u64, TAILS[case % 3]);
+            let comparator = Comparator::new(&layers, statistic, residual).unwrap();
+            let (maps, null) = tested(&patterns, &comparator, &places, how);
+            let start = if how.2 == Tail::Less { f64::INFINITY } else { f64::NEG_INFINITY };
+            let mut extreme = Array2::from_elem(null.extreme.dim(), start);
+            for place in 0..places.len() {
+                let rdm = brain.row(place).to_vec();
+                let observed = maps.values.column(place).to_vec();
+                let (p, values) = by_definition(&rdm, &comparator, &observed, how);
+                assert_eq!(null.p.column(place).to_vec(), p, "{statistic} {residual} {:?} at {place}", how.2);
+                extreme.zip_mut_with(&values, |e, &v| *e = if how.2 == Tail::Less { e.min(v) } else { e.max(v) });
+            }
+            let wrong = (&extreme - &null.extreme).iter().fold(0.0, |m: f64, d| m.max(d.abs()));
+            assert!(wrong < 2e-6, "{statistic} {residual} {:?}: extremes differ by {wrong}", how.2);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_tested_is_refused() {
+    let (patterns, places) = (patterns(8, 5, 0), regions(&[0..5, 0..0]));
+    let pearson = Comparator::new(&fingerprints(8, 2, 0), Statistic::Pearson, Residual::None).unwrap();
+    let (maps, null) = tested(&patterns, &pearson, &places, (19, 0, Tail::Greater));
+    assert!(null.p.column(1).iter().all(|p| p.is_nan()), "a place without voxels has no p");
+    assert!(null.p.column(0).iter().chain(&null.extreme).all(|p| p.is_finite()));
+    let how = (19, 0, Tail::Greater);
+    let stopped = permute(&patterns, &pearson, &places, &maps, how, &|_| false);
+    assert!(matches!(stopped, Err(Error::Interrupted { .. })));
+    for (n, statistic) in [(8, Statistic::KendallTauA), (9, Statistic::Pearson)] {
+        let other = Comparator::new(&fingerprints(n, 2, 0), statistic, Residual::None).unwrap();
+        let refused = permute(&patterns, &other, &places, &maps, how, &|_| true);
+        assert!(matches!(refused, Err(Error::Invalid { .. })), "{n} {statistic}");
+    }
+    assert_eq!(smallest_p(4, 99), 1.0 / 24.0);
+    assert_eq!(smallest_p(40, 99), 0.01);
+}
