@@ -50,6 +50,12 @@ pub struct MapArgs {
     /// What is called significant [default: 0.05].
     #[arg(long)]
     alpha: Option<f64>,
+    /// Resamples of the images for an interval of every value [default: 0, none].
+    #[arg(long, value_name = "N")]
+    image_bootstraps: Option<usize>,
+    /// Coverage of those intervals [default: 0.95].
+    #[arg(long)]
+    level: Option<f64>,
     /// No split-half reliability and noise ceiling.
     #[arg(long)]
     no_ceiling: bool,
@@ -270,6 +276,8 @@ fn apply(args: MapArgs, config: &mut Config) {
     set(&mut config.test.n_permutations, args.permutations);
     set(&mut config.test.correction, args.correction);
     set(&mut config.test.alpha, args.alpha);
+    set(&mut config.test.n_image_bootstraps, args.image_bootstraps);
+    set(&mut config.test.level, args.level);
     set(&mut config.maps.prefix, args.prefix);
     set(&mut config.seed, args.seed);
     config.shard = args.shard.or(config.shard);

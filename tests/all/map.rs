@@ -408,6 +408,34 @@ fn regions_of_patterns_and_of_rdms() {
     assert!(Path::new(&brain.at("rdms/figures/region_01.png")).exists());
 }
 
+/// Intervals over images hold the value nearly everywhere, of searchlights and of a region; noise has 0 in them.
+#[test]
+fn images_are_resampled() {
+    let brain = Brain::new();
+    let mut config = brain.config();
+    (config.test.n_image_bootstraps, config.test.n_permutations, config.sphere.radius) = (100, 0, 1.0);
+    config.sphere.min_voxels = 5;
+    brain.run(config.clone(), "out").unwrap();
+    let map = |stat: &str| map_file(&brain, "out", &format!("desc-layer1_stat-{stat}_statmap.nii.gz"));
+    let (value, low, high) = (map("spearman"), map("cilow"), map("cihigh"));
+    let inside = |v: &usize| value.values()[*v].is_finite();
+    let held = |v: &usize| low.values()[*v] <= value.values()[*v] && value.values()[*v] <= high.values()[*v];
+    let (all, held) = ((0..1000).filter(inside).count(), (0..1000).filter(inside).filter(held).count());
+    assert!(all > 400 && held as f64 > 0.85 * all as f64, "{held} of {all}");
+    let labels: Vec<f32> = (0..1000).map(|v| if brain.grid.voxel(v)[0] < 5 { 1.0 } else { 2.0 }).collect();
+    write_volume(&brain.at("rois.nii.gz"), &Volume::new(brain.grid, labels).unwrap(), Space::Mni).unwrap();
+    config.regions.image = Some(brain.at("rois.nii.gz"));
+    let results = brain.run(config.clone(), "regions").unwrap();
+    let ends = |region: usize, layer: usize| {
+        let pair = &results["rois"][region]["intervals"][layer];
+        (pair[0].as_f64().unwrap(), pair[1].as_f64().unwrap())
+    };
+    assert!(ends(0, 2).0 > 0.0 && ends(1, 1).0 > 0.0, "{}", results["rois"]);
+    assert!(ends(0, 0).0 < 0.0 && ends(0, 0).1 > 0.0, "{}", results["rois"]);
+    config.statistic = Statistic::CorrCov;
+    brain.refused(config, &["corr_cov"]);
+}
+
 /// Three shards put together are the whole run, to the last bit.
 #[test]
 fn shards_give_the_same_bytes() {

@@ -164,11 +164,21 @@ pub struct TestConfig {
     pub correction: Correction,
     /// What is called significant.
     pub alpha: f64,
+    /// Resamples of the images for intervals of every value; 0 for none.
+    pub n_image_bootstraps: usize,
+    /// Coverage of those intervals.
+    pub level: f64,
 }
 
 impl Default for TestConfig {
     fn default() -> Self {
-        Self { n_permutations: 1000, correction: Correction::default(), alpha: 0.05 }
+        Self {
+            n_permutations: 1000,
+            correction: Correction::default(),
+            alpha: 0.05,
+            n_image_bootstraps: 0,
+            level: 0.95,
+        }
     }
 }
 
@@ -286,8 +296,10 @@ impl Config {
             return bad("--fingerprints", "RDMs of layers", "none".into(), hint);
         }
         self.check_brain()?;
-        if !(self.test.alpha > 0.0 && self.test.alpha < 1.0) {
-            return bad("--alpha", "a number between 0 and 1", self.test.alpha.to_string(), "");
+        for (at, p) in [("--alpha", self.test.alpha), ("--level", self.test.level)] {
+            if !(p > 0.0 && p < 1.0) {
+                return bad(at, "a number between 0 and 1", p.to_string(), "");
+            }
         }
         if (self.residual == Residual::ActivationLevel) != self.fingerprints.activations.is_some() {
             let hint = "activations are what that variant of the residual method works on, and no other";

@@ -94,6 +94,11 @@ pub fn volume(
     for (l, name) in names.iter().enumerate() {
         let values = tested.maps.values.row(l).to_vec();
         write.statmap(name, &statistic, &values, &format!("{statistic} of {name} with the RDM around each voxel"))?;
+        if let Some(ends) = &tested.intervals {
+            let words = format!("of the {} interval over images", plan.config.test.level);
+            write.statmap(name, "cilow", &ends.low.row(l).to_vec(), &format!("low end {words}"))?;
+            write.statmap(name, "cihigh", &ends.high.row(l).to_vec(), &format!("high end {words}"))?;
+        }
         if let (Some(null), Some(corrected)) = (&tested.null, &tested.corrected) {
             let p = narrow(null.p.row(l).iter().copied());
             write.statmap(name, "p", &p, "p by relabelling the conditions, one-sided, uncorrected")?;
@@ -141,7 +146,8 @@ fn cluster_table(run: &RunDir, write: &MapWriter<'_>, summary: &Summary) -> Resu
 /// Writes the table of regions.
 pub fn regions(run: &RunDir, plan: &Plan, results: &[RegionResult], unit: &str) -> Result<()> {
     let statistic = plan.config.statistic.to_string();
-    let header = ["region", "layer", statistic.as_str(), "sem", "p", "ceiling_lower", "ceiling_upper"];
+    let header =
+        ["region", "layer", statistic.as_str(), "sem", "p", "ci_low", "ci_high", "ceiling_lower", "ceiling_upper"];
     let mut table = tsv::Table::new(header.into_iter().map(String::from).chain([format!("n_{unit}")]));
     for region in results {
         for (l, layer) in plan.comparator.layers().iter().enumerate() {
@@ -153,6 +159,8 @@ pub fn regions(run: &RunDir, plan: &Plan, results: &[RegionResult], unit: &str) 
                 at(&region.values),
                 at(&region.errors),
                 at(&region.p),
+                bound(region.intervals.get(l).map(|i| i.0)),
+                bound(region.intervals.get(l).map(|i| i.1)),
                 bound(region.ceiling.map(|c| c.lower)),
                 bound(region.ceiling.map(|c| c.upper)),
                 region.n.to_string(),

@@ -6,6 +6,7 @@ use super::inputs::{self, Data};
 use super::parts;
 use super::regions::{RegionRdms, read_rdms};
 use crate::error::{Error, Result};
+use crate::mapping::image_bootstrap::{BootstrapOptions, ImageBootstrap};
 use crate::mapping::null;
 use crate::mapping::{Comparator, Measurement, Neighbourhoods, Patterns, Statistic};
 use crate::warning::Warning;
@@ -27,6 +28,8 @@ pub struct Plan {
     pub config: Config,
     pub brain: Brain,
     pub comparator: Comparator,
+    /// Where intervals over images are asked for.
+    pub bootstrap: Option<ImageBootstrap>,
     /// Absent where the brain's RDMs are given.
     pub patterns: Option<Patterns>,
     pub conditions: Vec<String>,
@@ -62,7 +65,11 @@ impl Plan {
         };
         let comparator = Comparator::new(&read.layers, config.statistic, config.residual)?;
         warnings.extend(comparator.collinearity().warnings(comparator.layers(), config.residual));
-        let plan = Self { config, brain, comparator, patterns, conditions, inputs, warnings };
+        let bootstrap = match config.test.n_image_bootstraps {
+            0 => None,
+            _ => Some(ImageBootstrap::new(&read.layers, config.statistic, config.residual)?),
+        };
+        let plan = Self { config, brain, comparator, bootstrap, patterns, conditions, inputs, warnings };
         plan.check_test()?;
         plan.check_shards()?;
         Ok(plan)
@@ -104,6 +111,12 @@ impl Plan {
         Ok(())
     }
 
+    /// How images are resampled.
+    pub fn resampling(&self) -> BootstrapOptions {
+        let test = &self.config.test;
+        BootstrapOptions { n_bootstraps: test.n_image_bootstraps, level: test.level, seed: self.config.seed }
+    }
+
     fn check_test(&self) -> Result<()> {
         let n = self.config.test.n_permutations;
         let smallest = null::smallest_p(self.conditions.len(), n);
@@ -127,6 +140,7 @@ impl Plan {
             "statistic": self.config.statistic,
             "residual": self.config.residual,
             "n_permutations": self.n_permutations(),
+            "n_image_bootstraps": self.config.test.n_image_bootstraps,
             "collinearity": self.comparator.collinearity(),
         });
         match &self.brain {

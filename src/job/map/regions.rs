@@ -56,6 +56,8 @@ pub struct RegionResult {
     pub errors: Vec<f64>,
     /// p by relabelling the conditions; empty without a test.
     pub p: Vec<f64>,
+    /// Of each value, over images; empty where they are not asked for.
+    pub intervals: Vec<(f64, f64)>,
     pub ceiling: Option<Ceiling>,
 }
 
@@ -94,6 +96,7 @@ pub fn of_subjects(
         name: region.name.clone(),
         n,
         errors: if n > 1 { (0..n_values).map(error).collect() } else { vec![] },
+        intervals: vec![],
         p: if null.is_empty() { vec![] } else { (0..n_values).map(p).collect() },
         ceiling: if n > 1 && !regression {
             Some(across_subjects(&region.subjects, comparator.statistic())?)

@@ -15,6 +15,7 @@ use crate::job::interrupt;
 use crate::job::progress::Progress;
 use crate::job::run_dir::{self, RunDir};
 use crate::mapping::ceiling::{self, Reliability};
+use crate::mapping::image_bootstrap::Intervals;
 use crate::mapping::null::Null;
 use crate::mapping::searchlight::{Maps, Places};
 use crate::mapping::stats::correction::benjamini_hochberg;
@@ -36,6 +37,8 @@ pub struct Tested {
     /// Corrected p, n_values x n_places.
     pub corrected: Option<Array2<f64>>,
     pub reliability: Option<Reliability>,
+    /// Of every value, over images; n_values x n_places each.
+    pub intervals: Option<Intervals>,
 }
 
 /// Runs `orthoscope map`; returns the `results` object, or the plan for a dry run.
@@ -150,7 +153,23 @@ fn tested<P: Places>(plan: &Plan, betas: &Betas, places: &P, common: &Common, ru
     }
     let corrected = null.as_ref().map(|null| correct(&maps, null, plan.config.test.correction));
     let reliability = if plan.config.maps.ceiling { reliability(plan, patterns, betas, places, run)? } else { None };
-    Ok(Tested { maps, null, corrected, reliability })
+    let intervals = intervals(plan, patterns, places, common)?;
+    Ok(Tested { maps, null, corrected, reliability, intervals })
+}
+
+/// Intervals over images, where they are asked for.
+fn intervals<P: Places>(plan: &Plan, patterns: &Patterns, places: &P, common: &Common) -> Result<Option<Intervals>> {
+    let Some(bootstrap) = &plan.bootstrap else { return Ok(None) };
+    let progress = Mutex::new(Progress::new(common.progress, "resample images", places.len() as u64, 0));
+    let done = |count: usize| {
+        if let Ok(mut progress) = progress.lock() {
+            (0..count).for_each(|_| progress.tick(|| "centres".into()));
+        }
+        !interrupt::requested()
+    };
+    let found = bootstrap.places(patterns, places, plan.resampling(), &done);
+    progress.into_inner().map(|p| p.finish()).ok();
+    found.map(Some)
 }
 
 /// Corrects p for the number of places, within each value.
@@ -205,6 +224,10 @@ fn regions(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Resul
             values: wide(&tested.maps.values, r),
             errors: vec![],
             p: tested.null.as_ref().map_or_else(Vec::new, |null| null.p.column(r).to_vec()),
+            intervals: tested
+                .intervals
+                .as_ref()
+                .map_or_else(Vec::new, |ends| wide(&ends.low, r).into_iter().zip(wide(&ends.high, r)).collect()),
             ceiling: tested.reliability.as_ref().map(|own| {
                 let upper = f64::from(own.ceiling[r]);
                 ceiling::Ceiling { lower: f64::from(own.split_half[r]), upper }
@@ -218,7 +241,16 @@ fn regions(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Resul
 fn given_rdms(plan: &Plan, rdms: &[RegionRdms], run: &mut RunDir) -> Result<Value> {
     let results = rdms
         .iter()
-        .map(|region| of_subjects(region, &plan.comparator, plan.n_permutations(), plan.config.seed))
+        .map(|region| {
+            let mut found = of_subjects(region, &plan.comparator, plan.n_permutations(), plan.config.seed)?;
+            if let Some(bootstrap) = &plan.bootstrap {
+                let n_pairs = region.subjects[0].values().len();
+                let rdms =
+                    Array2::from_shape_fn((region.subjects.len(), n_pairs), |(s, k)| region.subjects[s].values()[k]);
+                found.intervals = bootstrap.rdms(rdms.view(), plan.resampling())?;
+            }
+            stop().map(|()| found)
+        })
         .collect::<Result<Vec<_>>>()?;
     finish_regions(plan, &results, run, "subjects")
 }

@@ -55,7 +55,7 @@ impl Summary {
                 let best =
                     (0..n).filter(|&l| !r.values[l].is_nan()).max_by(|&a, &b| r.values[a].total_cmp(&r.values[b]));
                 json!({
-                    "name": r.name, unit: r.n, "values": r.values, "errors": r.errors, "p": r.p, "ceiling": r.ceiling,
+                    "name": r.name, unit: r.n, "values": r.values, "errors": r.errors, "p": r.p, "intervals": r.intervals, "ceiling": r.ceiling,
                     "best_layer": best.map(|l| &layers[l]),
                 })
             })
