@@ -4,6 +4,7 @@ mod adversarial;
 mod common;
 mod group;
 mod map;
+mod map_summary;
 mod maximize;
 pub mod models;
 mod orthogonalize;

@@ -268,7 +268,7 @@ fn table(run: &RunDir, simulation: &SimulationConfig, lines: &[Line]) -> Result<
     tsv::write(&run.file("arrays").join("recovery.tsv"), &table)
 }
 
-/// Curves over presentations, and who is taken for whom at the last number.
+/// Curves over presentations (or minutes).
 fn draw(run: &RunDir, simulation: &SimulationConfig, lines: &[Line], sets: &[Set]) -> Result<()> {
     type Value = fn(&Recovery) -> (f64, Option<(f64, f64)>);
     let figures: [(&str, &str, &str, Value); 3] = [
@@ -313,6 +313,11 @@ fn draw(run: &RunDir, simulation: &SimulationConfig, lines: &[Line], sets: &[Set
         };
         figures::curves(&series, &run.file("figures").join(name), &options)?;
     }
+    confusions(run, lines, sets)
+}
+
+/// Who is taken for whom at the last number of presentations.
+fn confusions(run: &RunDir, lines: &[Line], sets: &[Set]) -> Result<()> {
     for (i, line) in lines.iter().enumerate() {
         let Some(last) = line.found.last() else { continue };
         let set = &sets[i / (lines.len() / sets.len())];

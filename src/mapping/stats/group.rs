@@ -6,11 +6,11 @@
 use super::clusters::{self, Cluster};
 use super::correction::{self, MaxNull, extremeness};
 use super::distributions::{t_isf, t_sf};
+use super::flips::Flips;
 use super::neighbours::Neighbours;
 use super::tfce::{Enhancer, Tfce};
 use crate::error::{Error, Result};
 use crate::math::permutation::Tail;
-use crate::rng;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
@@ -262,42 +262,6 @@ impl Sample {
     fn p_parametric(&self, t: &[f64], tail: Tail) -> Vec<f64> {
         let sides = if tail == Tail::TwoSided { 2.0 } else { 1.0 };
         t.iter().zip(&self.n).map(|(&t, n)| sides * t_sf(extremeness(t, tail), n - 1.0)).collect()
-    }
-}
-
-/// Rows of +1 and -1.
-struct Flips {
-    n_subjects: usize,
-    n_flips: usize,
-    seed: u64,
-    exhaustive: bool,
-}
-
-impl Flips {
-    fn new(n_subjects: usize, n_permutations: usize, seed: u64) -> Self {
-        let all =
-            u32::try_from(n_subjects).ok().and_then(|n| 1usize.checked_shl(n)).filter(|all| *all <= n_permutations);
-        Self { n_subjects, n_flips: all.unwrap_or(n_permutations), seed, exhaustive: all.is_some() }
-    }
-
-    fn len(&self) -> usize {
-        self.n_flips
-    }
-
-    /// Random flip k: bit s % 64 of draw s / 64 of `rng::stream(seed, "sign flip", k)` for subject s. Exhaustive: bit s of k.
-    fn block(&self, range: std::ops::Range<usize>) -> Array2<f64> {
-        let mut signs = Array2::zeros((range.len(), self.n_subjects));
-        for (mut row, k) in signs.axis_iter_mut(Axis(0)).zip(range) {
-            let mut stream = rng::stream(self.seed, "sign flip", k as u64);
-            let mut bits = 0;
-            for (s, sign) in row.iter_mut().enumerate() {
-                if s % 64 == 0 {
-                    bits = if self.exhaustive { k as u64 } else { stream.bits() };
-                }
-                *sign = if bits >> (s % 64) & 1 == 0 { 1.0 } else { -1.0 };
-            }
-        }
-        signs
     }
 }
 

@@ -16,6 +16,7 @@
 pub mod clusters;
 pub mod correction;
 pub mod distributions;
+mod flips;
 pub mod glm;
 pub mod group;
 pub mod inference;
