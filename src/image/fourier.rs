@@ -42,7 +42,7 @@ impl Default for FourierOptions {
 /// ```
 ///
 /// The one leaf holds, per image, channels x (real, imaginary) x rows x columns of the coefficients inside the box |fy|, |fx| < 1.5 B;
-/// those beyond are not stored. Rendering is two matrix products with cosine and sine tables ([`spectral`]): exact for every size,
+/// those beyond are not stored. Rendering is two matrix products with cosine and sine tables (`spectral`): exact for every size,
 /// cheap because both are banded. A grey image has one plane, weighted by [`achromatic_gain`].
 ///
 /// # Source
