@@ -53,15 +53,14 @@ pub fn permute<P: Places>(
         let hint = "use spearman, or --permutations 0";
         return Err(Error::invalid("permutations", "a comparison by inner products", "kendall_tau_a", hint));
     }
-    let tables: Vec<Vec<u32>> =
-        relabellings(patterns.n_conditions(), n_permutations, seed).iter().map(|order| table(order)).collect();
+    let orders = relabellings(patterns.n_conditions(), n_permutations, seed);
     let n_chunks = places.len().div_ceil(CHUNK);
     let parts: Vec<Option<Part>> = (0..n_chunks)
         .into_par_iter()
         .map(|chunk| {
             let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(places.len());
             let n = range.len();
-            let part = chunk_of(patterns, comparator, places, maps, range, &tables, tail);
+            let part = chunk_of(patterns, comparator, places, maps, range, &orders, tail);
             done(n).then_some(part)
         })
         .collect();
@@ -75,10 +74,13 @@ pub fn smallest_p(n_conditions: usize, n_permutations: usize) -> f64 {
     (1.0 / (1.0 + n_permutations as f64)).max(1.0 / all)
 }
 
-/// Where entry k of a relabelled RDM comes from.
-fn table(order: &[usize]) -> Vec<u32> {
+/// Where entry k of a relabelled RDM comes from. Made anew for every chunk: for a thousand conditions, a thousand tables would take
+/// gigabytes.
+fn fill(table: &mut [u32], order: &[usize]) {
     let n = order.len();
-    condensed::pairs(n).map(|(i, j)| condensed::index(order[i], order[j], n) as u32).collect()
+    for (to, (i, j)) in table.iter_mut().zip(condensed::pairs(n)) {
+        *to = condensed::index(order[i], order[j], n) as u32;
+    }
 }
 
 /// Counts and extremes of some places.
@@ -95,7 +97,7 @@ fn chunk_of<P: Places>(
     places: &P,
     maps: &Maps,
     range: std::ops::Range<usize>,
-    tables: &[Vec<u32>],
+    orders: &[Vec<usize>],
     tail: Tail,
 ) -> Part {
     let (n_pairs, n_values) = (patterns.n_pairs(), comparator.n_values());
@@ -112,16 +114,18 @@ fn chunk_of<P: Places>(
         }
     }
     let start = if tail == Tail::Less { f64::INFINITY } else { f64::NEG_INFINITY };
-    let mut part = Part { counts: vec![0; range.len() * n_values], extreme: vec![start; tables.len() * n_values] };
+    let mut part = Part { counts: vec![0; range.len() * n_values], extreme: vec![start; orders.len() * n_values] };
     if which.is_empty() {
         return part;
     }
     let mut relabelled = vec![0.0f32; rows.len()];
+    let mut table = vec![0u32; n_pairs];
     let mut dots = vec![0.0; which.len() * n_rows];
     let mut values = vec![0.0; n_values];
-    for (table, extreme) in tables.iter().zip(part.extreme.chunks_exact_mut(n_values)) {
+    for (order, extreme) in orders.iter().zip(part.extreme.chunks_exact_mut(n_values)) {
+        fill(&mut table, order);
         for (to, from) in relabelled.chunks_exact_mut(n_pairs).zip(rows.chunks_exact(n_pairs)) {
-            to.iter_mut().zip(table).for_each(|(t, &k)| *t = from[k as usize]);
+            to.iter_mut().zip(&table).for_each(|(t, &k)| *t = from[k as usize]);
         }
         patterns.kernels().products(&spaces, &relabelled, n_pairs, &mut dots);
         for ((dots, &norm), &place) in dots.chunks_exact(n_rows).zip(&norms).zip(&which) {
