@@ -1,4 +1,4 @@
-"""Betas written by nibabel, mapped by the program, and its maps opened by nibabel.
+"""Betas written by nibabel, mapped by the program, its maps opened by nibabel; and a group of maps tested by the program and SciPy.
 
     python tests/cross_reader_map.py PROGRAM FOLDER      (numpy, scipy, nibabel)
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from scipy.spatial.distance import pdist
+from scipy.stats import ttest_1samp
 
 program, folder = sys.argv[1], Path(sys.argv[2])
 folder.mkdir(parents=True, exist_ok=True)
@@ -61,4 +62,22 @@ for centre, at in zip(voxels, mm):
     r = np.corrcoef(pdist(betas[tuple(near.T)].T, "correlation"), layers["a"])[0, 1]
     worst = max(worst, abs(found[tuple(centre)] - r))
 print(f"{len(list(arrays.glob('*.nii.gz')))} maps opened; largest difference of a value {worst:.1e}")
-sys.exit(1 if failures or not worst < 1e-5 else 0)
+
+subjects = []
+for s in range(6):
+    subjects.append(folder / f"sub-{s + 1}_map.nii.gz")
+    values = np.where(mask, 0.5 + rng.standard_normal(shape), np.nan).astype("f4")
+    nib.Nifti1Image(values, affine).to_filename(subjects[-1])
+command = [program, "group", "--maps", *subjects, "--progress", "none", "--quiet", "--out", folder / "group"]
+subprocess.run([str(c) for c in command], check=True)
+arrays = folder / "group" / "arrays"
+maps = np.array([nib.load(f).get_fdata()[mask] for f in subjects])
+image = nib.load(arrays / "desc-effect_stat-t_statmap.nii.gz")
+failures += int(not np.allclose(image.affine, affine, atol=1e-4))
+t = np.abs(image.get_fdata()[mask] - ttest_1samp(maps, 0).statistic).max()
+# All 64 sign flips: p of a voxel is the share whose sum reaches its own.
+flips = np.array([[1 - 2 * (k >> s & 1) for s in range(6)] for k in range(64)])
+p = (flips @ maps >= maps.sum(0) - 1e-9).mean(0)
+p = np.abs(nib.load(arrays / "desc-effect_stat-p_statmap.nii.gz").get_fdata()[mask] - p).max()
+print(f"group: t within {t:.1e} of scipy.stats.ttest_1samp, p within {p:.1e} of all sign flips")
+sys.exit(1 if failures or not (worst < 1e-5 and t < 1e-4 and p < 1e-6) else 0)
