@@ -16,6 +16,7 @@ mod run;
 mod series;
 mod simulate;
 mod summary;
+mod tested;
 
 pub use config::{
     BetasConfig, BoldConfig, Config, Correction, Estimate, FingerprintConfig, MapsConfig, RegionConfig, Shard,

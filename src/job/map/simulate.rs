@@ -5,7 +5,7 @@
 
 use super::config::{Config, SimulationConfig};
 use super::fingerprints;
-use super::run::{correct, stop};
+use super::tested::{correct, stop};
 use crate::data::Betas;
 use crate::error::{Error, Result};
 use crate::io::tsv;

@@ -3,7 +3,7 @@
 use super::inputs::Data;
 use super::plan::Plan;
 use super::regions::RegionResult;
-use super::run::Tested;
+use super::tested::Tested;
 use crate::data::Mask;
 use crate::job::brain::layers::{LayerSummary, Layers, extremes};
 use crate::mapping::Neighbourhoods;
