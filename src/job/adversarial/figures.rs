@@ -1,9 +1,9 @@
 //! Figures of a run.
 
 use super::config::Aim;
+use super::measured::Measured;
 use super::output::{base_value, changes};
 use super::plan::Plan;
-use super::run::Measured;
 use crate::error::Result;
 use crate::io::png;
 use crate::job::drive::{Natural, Towards};

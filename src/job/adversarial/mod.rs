@@ -4,6 +4,7 @@ mod config;
 mod control;
 mod figures;
 mod group;
+mod measured;
 mod output;
 mod plan;
 mod run;

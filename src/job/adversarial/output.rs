@@ -2,8 +2,8 @@
 
 use super::config::Aim;
 use super::group::{answer, margin_of};
+use super::measured::Measured;
 use super::plan::Plan;
-use super::run::Measured;
 use crate::error::Result;
 use crate::image::dequantize;
 use crate::io::{png, tsv};

@@ -3,6 +3,7 @@
 use super::config::{Aim, Config};
 use super::control;
 use super::group::{Perturbed, Shared, answer, margin_of, run_group};
+use super::measured::Measured;
 use super::output;
 use super::plan::Plan;
 use crate::error::{Error, Result};
@@ -32,23 +33,6 @@ pub fn run(config: Config, common: &Common) -> Result<Value> {
     run_dir::run(common, ("adversarial", &plan.config, plan.config.seed), &plan.inputs, |run| {
         execute(&plan, common, run)
     })
-}
-
-/// What models say about one written perturbation.
-#[derive(Debug, Clone)]
-pub struct Measured {
-    pub made: Perturbed,
-    /// Response of the unit (or margin) to the written image.
-    pub exported: f64,
-    /// A classifier's answer to it.
-    pub answer: Option<usize>,
-    /// Response of the unit to the perturbation of the same image that was made for the next unit.
-    pub cross: Option<f64>,
-    /// Mean and standard deviation of the responses to random perturbations of the radius.
-    pub random: Option<(f64, f64)>,
-    pub ssim: f64,
-    /// Per check model: response before and after.
-    pub checks: Vec<(f64, f64)>,
 }
 
 fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
