@@ -205,6 +205,7 @@ pub struct SimulationConfig {
     pub seconds_per_presentation: Option<f64>,
     /// Share of the regions whose layer must come back.
     pub target: f64,
+    /// Its seed is the job's.
     pub brain: SimulationOptions,
 }
 

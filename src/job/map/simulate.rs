@@ -16,7 +16,7 @@ use crate::job::progress::Progress;
 use crate::job::run_dir::{self, RunDir};
 use crate::mapping::null::permute;
 use crate::mapping::searchlight::{Regions, searchlight};
-use crate::mapping::simulate::{Recovery, Verdict, brain};
+use crate::mapping::simulate::{Recovery, SimulationOptions, Verdict, brain};
 use crate::mapping::{Comparator, Measurement, Patterns, Residual, Statistic};
 use crate::math::permutation::Tail;
 use crate::rdm::Rdm;
@@ -64,8 +64,7 @@ pub fn run(config: Config, common: &Common) -> Result<Value> {
     let sets = sets(&config, &mut inputs)?;
     for set in &sets {
         // Whether patterns can have these fingerprints is found out now, with a brain of a few voxels.
-        let small =
-            crate::mapping::simulate::SimulationOptions { n_voxels: 2, n_regions: 1, n_runs: 1, ..simulation.brain };
+        let small = SimulationOptions { n_voxels: 2, n_regions: 1, n_runs: 1, ..simulation.brain };
         let rdms: Vec<Rdm> = set.layers.iter().map(|(_, rdm)| rdm.clone()).collect();
         brain(&rdms, &[1, 1], &[1], 1, &small)?;
         Comparator::new(&set.layers, config.statistic, config.residual)?;
@@ -185,7 +184,7 @@ fn measured(
     let region: Vec<u32> = (0..n_regions * own.n_voxels).map(|v| (v / own.n_voxels) as u32 + 1).collect();
     let rdms: Vec<Rdm> = set.layers.iter().map(|(_, rdm)| rdm.clone()).collect();
     let layer_of_region: Vec<u32> = truth.iter().map(|&l| l as u32 + 1).collect();
-    let options = crate::mapping::simulate::SimulationOptions { seed: config.seed, ..*own };
+    let options = SimulationOptions { seed: config.seed, ..*own };
     let made = brain(&rdms, &region, &layer_of_region, n_repeats, &options)?;
     let n = rdms[0].n_conditions();
     // Natural order of these names is their order.
@@ -365,7 +364,7 @@ fn results(config: &Config, simulation: &SimulationConfig, lines: &[Line], sets:
         "correction": config.test.correction,
         "alpha": config.test.alpha,
         "target": simulation.target,
-        "brain": simulation.brain,
+        "brain": SimulationOptions { seed: config.seed, ..simulation.brain },
         "sets": lines.iter().map(row).collect::<Vec<_>>(),
     })
 }
