@@ -1,11 +1,11 @@
 //! `orthoscope adversarial`
 
-use super::common::{CommonArgs, NetworkArgs, choice, set, show};
+use super::common::{CommonArgs, NetworkArgs, choice, config_or_default, set, set_list, show};
 use crate::error::Result;
 use crate::image::resize::Resize;
 use crate::image::{Equal, Norm};
 use crate::job::adversarial::{self as job, Aim, Config, Method};
-use crate::job::common::{Common, read_config};
+use crate::job::common::Common;
 use clap::Args;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -88,10 +88,7 @@ pub struct AdversarialArgs {
 /// # Errors
 /// The job's.
 pub fn run(args: AdversarialArgs) -> Result<()> {
-    let mut config = match &args.config {
-        Some(path) => read_config(path)?,
-        None => Config::default(),
-    };
+    let mut config: Config = config_or_default(args.config.as_ref())?;
     let common = args.common.common("adversarial");
     apply(args, &mut config);
     run_config(config, &common)
@@ -124,9 +121,7 @@ fn apply(args: AdversarialArgs, config: &mut Config) {
     set(&mut config.equal, args.equal);
     set(&mut config.n_random, args.n_random);
     config.natural = args.natural.or(config.natural.take());
-    if !args.check.is_empty() {
-        config.check = args.check;
-    }
+    set_list(&mut config.check, args.check);
     set(&mut config.seed, args.seed);
     set(&mut config.batch, args.batch);
     set(&mut config.machine.device, args.device);

@@ -1,13 +1,13 @@
 //! Flags that every job has, and how results reach the user.
 
 use crate::error::{Error, Result};
-use crate::job::common::{Common, set_threads};
+use crate::job::common::{Common, read_config, set_threads};
 use crate::job::model::NetworkConfig;
 use crate::job::{Manifest, ProgressStyle};
 use clap::Args;
 use serde::Deserialize;
-use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +69,21 @@ pub fn set<T>(slot: &mut T, given: Option<T>) {
     if let Some(value) = given {
         *slot = value;
     }
+}
+
+/// Overrides a list when its flag was given at least once.
+pub fn set_list<T>(slot: &mut Vec<T>, given: Vec<T>) {
+    if !given.is_empty() {
+        *slot = given;
+    }
+}
+
+/// The configuration that `--config` names, or the defaults.
+///
+/// # Errors
+/// As [`read_config`].
+pub fn config_or_default<T: DeserializeOwned + Default>(path: Option<&PathBuf>) -> Result<T> {
+    path.map_or_else(|| Ok(T::default()), |path| read_config(path))
 }
 
 impl CommonArgs {

@@ -1,8 +1,8 @@
 //! `orthoscope group`
 
-use super::common::{CommonArgs, choice, set, show};
+use super::common::{CommonArgs, choice, config_or_default, set, set_list, show};
 use crate::error::Result;
-use crate::job::common::{Common, read_config};
+use crate::job::common::Common;
 use crate::job::group::{self as job, Config, Correction};
 use crate::mapping::stats::neighbours::Connectivity;
 use crate::math::permutation::Tail;
@@ -90,10 +90,7 @@ struct TestArgs {
 /// # Errors
 /// The job's.
 pub fn run(args: GroupArgs) -> Result<()> {
-    let mut config: Config = match &args.config {
-        Some(path) => read_config(path)?,
-        None => Config::default(),
-    };
+    let mut config: Config = config_or_default(args.config.as_ref())?;
     let common = args.common.common("group");
     apply(args, &mut config);
     run_config(config, &common)
@@ -110,11 +107,8 @@ pub fn run_config(config: Config, common: &Common) -> Result<()> {
 
 fn apply(args: GroupArgs, config: &mut Config) {
     let maps = &mut config.maps;
-    for (slot, given) in [(&mut maps.subjects, args.maps), (&mut maps.against, args.against)] {
-        if !given.is_empty() {
-            *slot = given;
-        }
-    }
+    set_list(&mut maps.subjects, args.maps);
+    set_list(&mut maps.against, args.against);
     maps.stat = args.stat.or(maps.stat.take());
     set(&mut maps.layers, args.layers);
     maps.name = args.name.or(maps.name.take());

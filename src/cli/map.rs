@@ -1,9 +1,9 @@
 //! `orthoscope map`
 
-use super::common::{CommonArgs, choice, set, show};
+use super::common::{CommonArgs, choice, config_or_default, set, set_list, show};
 use super::map_summary::summary;
 use crate::error::Result;
-use crate::job::common::{Common, read_config};
+use crate::job::common::Common;
 use crate::job::map::{self as job, Config, Correction, Estimate, Shard};
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{Noise, NoiseFrom};
@@ -232,10 +232,7 @@ struct SphereArgs {
 /// # Errors
 /// The job's.
 pub fn run(args: MapArgs) -> Result<()> {
-    let mut config: Config = match &args.config {
-        Some(path) => read_config(path)?,
-        None => Config::default(),
-    };
+    let mut config: Config = config_or_default(args.config.as_ref())?;
     let common = args.common.common("map");
     apply(args, &mut config);
     run_config(config, &common)
@@ -255,7 +252,7 @@ fn apply(args: MapArgs, config: &mut Config) {
     apply_bold(args.bold, config);
     apply_simulation(args.simulation, config);
     let prints = &mut config.fingerprints;
-    replace_paths(&mut prints.files, args.fingerprints);
+    set_list(&mut prints.files, args.fingerprints);
     prints.conditions = args.fingerprint_conditions.or(prints.conditions.take());
     prints.activations = args.activations.or(prints.activations.take());
     set(&mut prints.layers, args.layers);
@@ -281,22 +278,15 @@ fn apply(args: MapArgs, config: &mut Config) {
     set(&mut config.maps.prefix, args.prefix);
     set(&mut config.seed, args.seed);
     config.shard = args.shard.or(config.shard);
-    replace_paths(&mut config.shards, args.shards);
+    set_list(&mut config.shards, args.shards);
     config.maps.ceiling &= !args.no_ceiling;
-}
-
-/// Paths that were given take the place of those of the configuration file.
-fn replace_paths(slot: &mut Vec<PathBuf>, given: Vec<PathBuf>) {
-    if !given.is_empty() {
-        *slot = given;
-    }
 }
 
 fn apply_brain(args: BrainArgs, config: &mut Config) {
     let own = &mut config.betas;
-    replace_paths(&mut own.files, args.betas);
-    replace_paths(&mut own.labels, args.labels);
-    replace_paths(&mut config.regions.rdms, args.roi_rdms);
+    set_list(&mut own.files, args.betas);
+    set_list(&mut own.labels, args.labels);
+    set_list(&mut config.regions.rdms, args.roi_rdms);
     own.condition_column = args.condition_column.or(own.condition_column.take());
     own.run_column = args.run_column.or(own.run_column.take());
     own.mask = args.mask.or(own.mask.take());
@@ -309,9 +299,9 @@ fn apply_brain(args: BrainArgs, config: &mut Config) {
 
 fn apply_bold(args: BoldArgs, config: &mut Config) {
     let own = &mut config.bold;
-    replace_paths(&mut own.files, args.bold);
-    replace_paths(&mut own.events, args.events);
-    replace_paths(&mut own.confounds, args.confounds);
+    set_list(&mut own.files, args.bold);
+    set_list(&mut own.events, args.events);
+    set_list(&mut own.confounds, args.confounds);
     set(&mut own.confound_columns, args.confound_columns);
     set(&mut own.nuisance, args.nuisance_conditions);
     own.tr_s = args.tr.or(own.tr_s);

@@ -1,9 +1,9 @@
 //! `orthoscope maximize`
 
-use super::common::{CommonArgs, NetworkArgs, choice, pair, set, show};
+use super::common::{CommonArgs, NetworkArgs, choice, config_or_default, pair, set, set_list, show};
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
-use crate::job::common::{Common, read_config};
+use crate::job::common::Common;
 use crate::job::maximize::{self as job, Config, Direction, MaskKind, Method, ParamKind};
 use clap::Args;
 use serde_json::Value;
@@ -161,10 +161,7 @@ struct SearchArgs {
 /// # Errors
 /// The job's.
 pub fn run(args: MaximizeArgs) -> Result<()> {
-    let mut config = match &args.config {
-        Some(path) => read_config(path)?,
-        None => Config::default(),
-    };
+    let mut config: Config = config_or_default(args.config.as_ref())?;
     let common = args.common.common("maximize");
     apply(args, &mut config);
     run_config(config, &common)
@@ -213,9 +210,7 @@ fn apply(args: MaximizeArgs, config: &mut Config) {
     set(&mut config.seed, args.seed);
     set(&mut config.checkpoint_every, args.checkpoint_every);
     config.natural = args.natural.or(config.natural.take());
-    if !args.check.is_empty() {
-        config.check = args.check;
-    }
+    set_list(&mut config.check, args.check);
     set(&mut config.resize, args.resize);
     set(&mut config.machine.device, args.device);
     let (i, from) = (&mut config.image, args.image);

@@ -1,9 +1,9 @@
 //! `orthoscope orthogonalize`
 
-use super::common::{CommonArgs, NetworkArgs, choice, pair, set, show};
+use super::common::{CommonArgs, NetworkArgs, choice, config_or_default, pair, set, show};
 use crate::error::Result;
 use crate::image::resize::Resize;
-use crate::job::common::{Common, read_config};
+use crate::job::common::Common;
 use crate::job::orthogonalize::{self as job, Config, InitKind, ParamKind, Patterns};
 use crate::objective::{Measure, Penalty};
 use crate::synthesis::OptimizerKind;
@@ -157,10 +157,7 @@ struct SearchArgs {
 /// # Errors
 /// The job's.
 pub fn run(args: OrthogonalizeArgs) -> Result<()> {
-    let mut config = match &args.config {
-        Some(path) => read_config(path)?,
-        None => Config::default(),
-    };
+    let mut config: Config = config_or_default(args.config.as_ref())?;
     let common = args.common.common("orthogonalize");
     apply(args, &mut config);
     run_config(config, &common)

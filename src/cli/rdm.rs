@@ -1,9 +1,9 @@
 //! `orthoscope rdm`
 
-use super::common::{CommonArgs, NetworkArgs, choice, set, show};
+use super::common::{CommonArgs, NetworkArgs, choice, config_or_default, set, set_list, show};
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
-use crate::job::common::{Common, read_config};
+use crate::job::common::Common;
 use crate::job::orthogonalize::Patterns;
 use crate::job::rdm::{self as job, Config};
 use crate::rdm::{Comparison, Measure};
@@ -58,10 +58,7 @@ pub struct RdmArgs {
 /// # Errors
 /// The job's; [`Error::Invalid`] without images.
 pub fn run(args: RdmArgs) -> Result<()> {
-    let mut config: Config = match &args.config {
-        Some(path) => read_config(path)?,
-        None => Config::default(),
-    };
+    let mut config: Config = config_or_default(args.config.as_ref())?;
     let common = args.common.common("rdm");
     apply(args, &mut config);
     if config.images.as_os_str().is_empty() {
@@ -95,9 +92,7 @@ fn apply(args: RdmArgs, config: &mut Config) {
     set(&mut config.statistic, args.statistic);
     set(&mut config.n_permutations, args.n_permutations);
     set(&mut config.seed, args.seed);
-    if !args.compare.is_empty() {
-        config.compare = args.compare;
-    }
+    set_list(&mut config.compare, args.compare);
 }
 
 /// The comparisons in a few lines.

@@ -103,11 +103,6 @@ impl Fourier {
         Ok(Self { canvas, options, band, initial, start: init.describe() })
     }
 
-    /// Channels x (real, imaginary) x rows x columns of one image's coefficients.
-    pub fn coefficient_shape(&self) -> [usize; 4] {
-        [self.canvas.n_channels(), 2, self.band.rows.len(), self.band.n_columns]
-    }
-
     /// (rows x columns) frequency in cycles per pixel of each stored coefficient: fy, fx.
     pub fn frequency(&self, row: usize, column: usize) -> (f64, f64) {
         let (h, w) = (self.canvas.height, self.canvas.width);

@@ -1,7 +1,5 @@
 //! Gaussian smoothing of planes, as `scipy.ndimage.gaussian_filter` does it.
 
-use ndarray::{ArrayViewMut2, Axis};
-
 /// SciPy's default: the kernel ends at this many standard deviations.
 pub const TRUNCATE: f64 = 4.0;
 
@@ -45,14 +43,6 @@ impl Gaussian {
             along_row(row, &mut line, &weights);
         }
         down_columns(plane, height, width, &weights);
-    }
-
-    /// [`apply`](Self::apply) on an array.
-    pub fn apply_to(&self, mut plane: ArrayViewMut2<'_, f64>) {
-        let (height, width) = (plane.len_of(Axis(0)), plane.len_of(Axis(1)));
-        let mut values: Vec<f64> = plane.iter().copied().collect();
-        self.apply(&mut values, height, width);
-        plane.iter_mut().zip(values).for_each(|(slot, v)| *slot = v);
     }
 }
 

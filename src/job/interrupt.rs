@@ -1,5 +1,7 @@
 //! SIGINT, SIGTERM and SIGHUP finish the current step, write the checkpoint, and end with exit code 75.
 
+use crate::error::{Error, Result};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
@@ -19,4 +21,12 @@ pub fn install() {
 /// True once a signal has arrived.
 pub fn requested() -> bool {
     SIGNALS.load(Ordering::SeqCst) > 0
+}
+
+/// The error that ends a job once a signal has arrived; the run directory puts its own path in.
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub fn check() -> Result<()> {
+    if requested() { Err(Error::Interrupted { dir: PathBuf::new() }) } else { Ok(()) }
 }

@@ -171,7 +171,8 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir, executor: &mut dyn Ex
     let mut progress = Progress::new(common.progress, "rdm", 3, 0);
     let layers = plan.fingerprints(executor)?;
     progress.tick(|| format!("{} images through {} layers", plan.stimuli.n_images(), layers.len()));
-    stop_here(run)?;
+    // Nothing of this job is worth a checkpoint: it is repeated in seconds.
+    interrupt::check()?;
     let options = Options {
         statistic: plan.config.statistic,
         n_permutations: plan.config.n_permutations,
@@ -181,7 +182,7 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir, executor: &mut dyn Ex
     let (rows, warnings) = table(&layers, &plan.references, &options)?;
     warnings.into_iter().for_each(|w| run.warn(w));
     progress.tick(|| format!("{} comparisons", rows.len()));
-    stop_here(run)?;
+    interrupt::check()?;
     rdms_npz(&layers)?.write(&run.file("arrays/rdms.npz"))?;
     let pairs: Vec<&Rdm> = layers.iter().map(|(_, rdm)| rdm).collect();
     let second_order = compare::second_order(&pairs, Comparison::Pearson)?;
@@ -193,11 +194,6 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir, executor: &mut dyn Ex
     run.complete(results.clone())?;
     crate::report::write(run.path())?;
     Ok(results)
-}
-
-/// Nothing of this job is worth a checkpoint: it is repeated in seconds.
-fn stop_here(run: &RunDir) -> Result<()> {
-    if interrupt::requested() { Err(Error::Interrupted { dir: run.path().to_path_buf() }) } else { Ok(()) }
 }
 
 fn results(plan: &Plan, layers: &[(String, Rdm)], second_order: &Array2<f64>, rows: &[Row]) -> Value {

@@ -6,7 +6,7 @@
 use super::compare::Comparator;
 use super::dissimilarity::{self, Patterns};
 use super::searchlight::{Maps, Places, check};
-use super::stats::correction::extremeness;
+use super::stats::correction::{MaxNull, extremeness, reaches_within};
 use crate::error::{Error, Result};
 use crate::math::condensed;
 use crate::math::permutation::Tail;
@@ -147,27 +147,18 @@ impl Null {
     /// # Source
     /// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002).
     pub fn family_wise(&self, maps: &Maps, tail: Tail) -> Array2<f64> {
-        let out = |v: f64| extremeness(v, tail);
         let mut p = Array2::from_elem(maps.values.dim(), f64::NAN);
         for (v, mut row) in p.rows_mut().into_iter().enumerate() {
-            let mut sorted: Vec<f64> = self.extreme.column(v).iter().map(|&e| out(e)).collect();
-            sorted.sort_unstable_by(f64::total_cmp);
-            for (p, &value) in row.iter_mut().zip(maps.values.row(v)).filter(|(_, value)| !value.is_nan()) {
-                let n_below = sorted.partition_point(|&e| !reaches(e, out(f64::from(value))));
-                *p = (sorted.len() - n_below + 1) as f64 / (sorted.len() + 1) as f64;
-            }
+            let null = MaxNull::of_extremes(self.extreme.column(v).iter().copied(), tail).within(SAME);
+            let values = maps.values.row(v).mapv(f64::from);
+            row.iter_mut().zip(&values).for_each(|(p, &value)| *p = null.p(extremeness(value, tail)));
         }
         p
     }
 }
 
-/// Whether a relabelled extremeness reaches the observed one, to the precision of 32-bit sums.
-fn reaches(permuted: f64, observed: f64) -> bool {
-    permuted >= observed - SAME * observed.abs().max(1.0)
-}
-
 fn is_extreme(permuted: f64, observed: f64, tail: Tail) -> bool {
-    reaches(extremeness(permuted, tail), extremeness(observed, tail))
+    reaches_within(extremeness(permuted, tail), extremeness(observed, tail), SAME)
 }
 
 fn more_extreme(a: f64, b: f64, tail: Tail) -> f64 {

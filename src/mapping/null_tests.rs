@@ -2,7 +2,6 @@ use super::*;
 use crate::data::Betas;
 use crate::mapping::dissimilarity::{Condensed, Dissimilarity, Measurement};
 use crate::mapping::searchlight::{Regions, rdms, searchlight};
-use crate::mapping::stats::correction::MaxNull;
 use crate::mapping::{Residual, Statistic};
 use crate::rdm::{Measure, Rdm, measure};
 use crate::rng;
@@ -88,8 +87,7 @@ fn the_maximum_over_places_holds_the_family_wise_error() {
         for item in 0..N {
             let comparator = Comparator::new(&fingerprints(8, 1, item), Statistic::Pearson, Residual::None).unwrap();
             let (maps, null) = tested(&patterns(8, 27, item), &comparator, &places, (59, item, tail));
-            let values: Vec<f64> = maps.values.row(0).iter().map(|&v| f64::from(v)).collect();
-            let corrected = MaxNull::of_extremes(null.extreme.column(0).to_vec(), tail).p_map(&values, tail);
+            let corrected = null.family_wise(&maps, tail);
             any_corrected += usize::from(corrected.iter().any(|&p| p <= 0.05 + 1e-9));
             any_uncorrected += usize::from(null.p.iter().any(|&p| p <= 0.05 + 1e-9));
         }

@@ -13,6 +13,7 @@ use crate::mapping::stats::clusters::peaks;
 use crate::mapping::stats::correction::extremeness;
 use crate::mapping::stats::neighbours::Neighbours;
 use crate::mapping::stats::overlap::paired_difference;
+use ndarray::Array2;
 use serde_json::{Value, json};
 
 /// Peaks of one cluster are at least so far apart.
@@ -36,8 +37,8 @@ pub fn write(
         places: &data.mask,
         sidecar: sidecar(config, data, tested).as_object().cloned().unwrap_or_default(),
     };
-    for (name, tested) in data.names.iter().zip(tested) {
-        maps_of(&writer, name, tested, data)?;
+    for ((name, maps), tested) in data.names.iter().zip(&data.maps).zip(tested) {
+        maps_of(&writer, name, (maps, tested), data.fisher_z)?;
     }
     if data.names.len() > 1 {
         writer.assignment(layers, &data.names)?;
@@ -62,9 +63,9 @@ fn sidecar(config: &Config, data: &Data, tested: &[Tested]) -> Value {
     })
 }
 
-fn maps_of(writer: &MapWriter<'_>, name: &str, tested: &Tested, data: &Data) -> Result<()> {
+fn maps_of(writer: &MapWriter<'_>, name: &str, (maps, tested): (&Array2<f64>, &Tested), fisher_z: bool) -> Result<()> {
     let test = &tested.test;
-    let z = if data.fisher_z { "Fisher's z" } else { "the value" };
+    let z = if fisher_z { "Fisher's z" } else { "the value" };
     let put = |stat: &str, values: &[f64], description: &str| {
         writer.statmap(name, stat, &narrow(values.iter().copied()), description)
     };
@@ -87,13 +88,8 @@ fn maps_of(writer: &MapWriter<'_>, name: &str, tested: &Tested, data: &Data) -> 
         put("cilow", low, "low end of the bootstrap interval of the mean over subjects")?;
         put("cihigh", high, "high end of the bootstrap interval of the mean over subjects")?;
     }
-    let n: Vec<f32> = (0..data.mask.n_voxels()).map(|v| n_subjects(data, name, v) as f32).collect();
+    let n: Vec<f32> = maps.columns().into_iter().map(|x| x.iter().filter(|x| x.is_finite()).count() as f32).collect();
     writer.statmap_as(name, "nsubjects", &n, "subjects with a value", Datatype::I32)
-}
-
-fn n_subjects(data: &Data, name: &str, voxel: usize) -> usize {
-    let layer = data.names.iter().position(|n| n == name).unwrap_or(0);
-    data.maps[layer].column(voxel).iter().filter(|x| x.is_finite()).count()
 }
 
 /// Every cluster beyond the forming threshold, its peak first and then its other peaks.
@@ -160,14 +156,15 @@ pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers)
             let further = |a: &usize, b: &usize| size(a).total_cmp(&size(b));
             let peak = (0..t.len()).filter(|&v| t[v].is_finite()).max_by(further);
             let at = |values: &[f64]| peak.map(|v| values[v]);
-            let least = |p: Vec<f64>| p.into_iter().filter(|p| p.is_finite()).fold(1.0, f64::min);
-            let count = |p: Vec<f64>| p.iter().filter(|p| **p <= alpha).count();
+            let least = |p: &[f64]| p.iter().copied().filter(|p| p.is_finite()).fold(1.0, f64::min);
+            let count = |p: &[f64]| p.iter().filter(|p| **p <= alpha).count();
             let each = [Correction::None, Correction::Fdr, Correction::MaxT, Correction::ClusterSize, Correction::ClusterMass, Correction::Tfce];
             let by: serde_json::Map<String, Value> = each
                 .into_iter()
                 .map(|c| {
                     let key = serde_json::to_value(c).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default();
-                    (key, json!({ "n_significant": count(tested.corrected(c)), "smallest_p": least(tested.corrected(c)) }))
+                    let p = tested.corrected(c);
+                    (key, json!({ "n_significant": count(&p), "smallest_p": least(&p) }))
                 })
                 .collect();
             json!({

@@ -81,13 +81,13 @@ fn execute(
     let corrected = rows(&|t| t.corrected(config.test.correction));
     let layers = Layers::new(rows(&|t| t.test.mean.clone()), Some(&corrected), config.test.alpha)?;
     output::write(run, config, data, &tested, &layers, neighbours)?;
-    let mean = mean_magnitude(data);
+    let flat = flat(data);
     let picture = Picture {
         folder: run.file("figures"),
         names: &data.names,
         layers: &layers,
         places: &data.mask,
-        background: data.background.as_ref().unwrap_or(&mean),
+        background: data.background.as_ref().unwrap_or(&flat),
         inside: &data.mask,
     };
     let t = rows(&|t| t.test.t.clone());
@@ -104,6 +104,6 @@ fn execute(
 }
 
 /// The mask itself, where no image of the brain is given: maps say nothing of anatomy.
-fn mean_magnitude(data: &Data) -> crate::data::Volume {
+fn flat(data: &Data) -> crate::data::Volume {
     data.mask.unmask(&vec![1.0; data.mask.n_voxels()], 0.0)
 }

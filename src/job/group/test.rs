@@ -2,14 +2,13 @@
 
 use super::config::{Config, Correction};
 use super::inputs::Data;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::job::common::Common;
 use crate::job::interrupt;
 use crate::job::progress::Progress;
 use crate::mapping::stats::group::{GroupOptions, GroupTest, one_sample};
 use crate::mapping::stats::interval::mean_interval;
 use crate::mapping::stats::neighbours::Neighbours;
-use std::path::PathBuf;
 
 /// One layer's test and the interval of its mean.
 pub struct Tested {
@@ -57,7 +56,7 @@ pub fn test(config: &Config, data: &Data, neighbours: &Neighbours, common: &Comm
         let test = one_sample(maps.view(), Some(neighbours), &options, |n| {
             (done..n).for_each(|_| progress.tick(|| name.clone()));
             done = n;
-            if interrupt::requested() { Err(Error::Interrupted { dir: PathBuf::new() }) } else { Ok(()) }
+            interrupt::check()
         })?;
         let interval = match config.test.n_bootstraps {
             0 => None,

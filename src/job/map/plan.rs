@@ -7,7 +7,8 @@ use super::parts;
 use super::regions::{RegionRdms, read_rdms};
 use crate::error::{Error, Result};
 use crate::mapping::image_bootstrap::{BootstrapOptions, ImageBootstrap};
-use crate::mapping::null;
+use crate::mapping::null::{self, Null};
+use crate::mapping::searchlight::Maps;
 use crate::mapping::{Comparator, Measurement, Neighbourhoods, Patterns, Statistic};
 use crate::warning::Warning;
 use serde_json::{Value, json};
@@ -35,6 +36,8 @@ pub struct Plan {
     pub conditions: Vec<String>,
     pub inputs: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
+    /// What the shards measured, where there are some to put together.
+    pub joined: Option<(Maps, Option<Null>)>,
 }
 
 impl Plan {
@@ -69,9 +72,10 @@ impl Plan {
             0 => None,
             _ => Some(ImageBootstrap::new(&read.layers, config.statistic, config.residual)?),
         };
-        let plan = Self { config, brain, comparator, bootstrap, patterns, conditions, inputs, warnings };
+        let mut plan =
+            Self { config, brain, comparator, bootstrap, patterns, conditions, inputs, warnings, joined: None };
         plan.check_test()?;
-        plan.check_shards()?;
+        plan.joined = plan.join_shards()?;
         Ok(plan)
     }
 
@@ -99,16 +103,16 @@ impl Plan {
         if self.config.statistic == Statistic::KendallTauA { 0 } else { self.config.test.n_permutations }
     }
 
-    /// Found out now rather than after the directory was made.
-    fn check_shards(&self) -> Result<()> {
+    /// Read now: what is missing is found out before the directory is made.
+    fn join_shards(&self) -> Result<Option<(Maps, Option<Null>)>> {
         if let Brain::Searchlight(data) = &self.brain
             && !self.config.shards.is_empty()
         {
             let mask = data.mask.as_ref().expect("images have a mask");
             let spheres = Neighbourhoods::new(mask, data.centres.as_ref(), self.config.sphere)?;
-            parts::join(parts::of_shards(&self.config, &self.inputs)?, spheres.centres().len())?;
+            return parts::join(parts::of_shards(&self.config, &self.inputs)?, spheres.centres().len()).map(Some);
         }
-        Ok(())
+        Ok(None)
     }
 
     /// How images are resampled.

@@ -5,7 +5,7 @@ use super::inputs::Data;
 use super::plan::{Brain, Plan};
 use super::regions::{RegionRdms, RegionResult, of_subjects};
 use super::summary::Summary;
-use super::tested::{measured, stop, tested};
+use super::tested::{measured, tested};
 use super::{draw, output, parts, simulate};
 use crate::data::Mask;
 use crate::error::Result;
@@ -133,7 +133,7 @@ fn given_rdms(plan: &Plan, rdms: &[RegionRdms], run: &mut RunDir) -> Result<Valu
                     Array2::from_shape_fn((region.subjects.len(), n_pairs), |(s, k)| region.subjects[s].values()[k]);
                 found.intervals = bootstrap.rdms(rdms.view(), plan.resampling())?;
             }
-            stop().map(|()| found)
+            interrupt::check().map(|()| found)
         })
         .collect::<Result<Vec<_>>>()?;
     finish_regions(plan, &results, run, "subjects")

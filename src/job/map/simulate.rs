@@ -5,7 +5,7 @@
 
 use super::config::{Config, SimulationConfig};
 use super::fingerprints;
-use super::tested::{correct, stop};
+use super::tested::correct;
 use crate::data::Betas;
 use crate::error::{Error, Result};
 use crate::io::tsv;
@@ -224,7 +224,6 @@ fn judged(
         significant: corrected.as_ref().is_some_and(|p| p[[l, r]] <= config.test.alpha),
     };
     let n_layers = comparator.layers().len();
-    stop()?;
     Ok(truth.iter().enumerate().map(|(r, &layer)| (layer, (0..n_layers).map(|l| verdict(l, r)).collect())).collect())
 }
 

@@ -34,11 +34,6 @@ pub struct Tested {
     pub intervals: Option<Intervals>,
 }
 
-/// Says so when the user has asked to stop.
-pub fn stop() -> Result<()> {
-    if interrupt::requested() { Err(Error::Interrupted { dir: std::path::PathBuf::new() }) } else { Ok(()) }
-}
-
 /// Values and null distributions of the places in `range`.
 pub fn measured<P: Places>(
     plan: &Plan,
@@ -65,11 +60,10 @@ pub fn measured<P: Places>(
 /// Searchlight or regions: values, test, ceiling.
 pub fn tested<P: Places>(plan: &Plan, betas: &Betas, places: &P, common: &Common, run: &mut RunDir) -> Result<Tested> {
     let patterns = plan.patterns.as_ref().expect("there are betas");
-    let parts = match plan.config.shards.is_empty() {
-        true => measured(plan, places, 0..places.len(), &run.file("checkpoint"), common)?,
-        false => parts::of_shards(&plan.config, &plan.inputs)?,
+    let (maps, null) = match &plan.joined {
+        Some(joined) => joined.clone(),
+        None => parts::join(measured(plan, places, 0..places.len(), &run.file("checkpoint"), common)?, places.len())?,
     };
-    let (maps, null) = parts::join(parts, places.len())?;
     if plan.n_permutations() == 0 && plan.config.test.n_permutations > 0 {
         run.warn(Warning::Note { text: "Kendall's tau-a maps are not tested: use spearman for significance".into() });
     }

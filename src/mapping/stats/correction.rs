@@ -16,7 +16,12 @@ pub fn extremeness(value: f64, tail: Tail) -> f64 {
 
 /// Whether a permuted statistic is at least as far out as the observed one; undefined permuted statistics count.
 pub fn reaches(permuted: f64, observed: f64) -> bool {
-    permuted.is_nan() || permuted >= observed - SAME * observed.abs().max(1.0)
+    reaches_within(permuted, observed, SAME)
+}
+
+/// [`reaches`] for statistics that are one value when closer than `same`, relative above 1.
+pub fn reaches_within(permuted: f64, observed: f64, same: f64) -> bool {
+    permuted.is_nan() || permuted >= observed - same * observed.abs().max(1.0)
 }
 
 /// The largest [`extremeness`] over all tests, one value a permutation: corrects for the family-wise error.
@@ -27,6 +32,8 @@ pub fn reaches(permuted: f64, observed: f64) -> bool {
 pub struct MaxNull {
     sorted: Vec<f64>,
     includes_observed: bool,
+    /// Statistics closer than this are one value.
+    same: f64,
 }
 
 impl MaxNull {
@@ -49,7 +56,12 @@ impl MaxNull {
         // An undefined maximum counts as exceeding everything.
         maxima.iter_mut().filter(|m| m.is_nan()).for_each(|m| *m = f64::INFINITY);
         maxima.sort_unstable_by(f64::total_cmp);
-        Self { sorted: maxima, includes_observed }
+        Self { sorted: maxima, includes_observed, same: SAME }
+    }
+
+    /// For statistics of lower precision: those closer than `same` (relative above 1) are one value.
+    pub fn within(self, same: f64) -> Self {
+        Self { same, ..self }
     }
 
     /// The maxima in ascending order.
@@ -63,7 +75,7 @@ impl MaxNull {
         if observed.is_nan() {
             return f64::NAN;
         }
-        let n_below = self.sorted.partition_point(|&m| !reaches(m, observed));
+        let n_below = self.sorted.partition_point(|&m| !reaches_within(m, observed, self.same));
         let own = usize::from(!self.includes_observed);
         let n = self.sorted.len() + own;
         if n == 0 { 1.0 } else { (self.sorted.len() - n_below + own) as f64 / n as f64 }
