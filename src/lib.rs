@@ -27,6 +27,7 @@ pub mod objective;
 pub mod rdm;
 pub mod report;
 pub mod rng;
+pub mod stats;
 pub mod synthesis;
 pub mod tensor;
 pub mod warning;

@@ -4,7 +4,7 @@ use super::common::{CommonArgs, choice, config_or_default, set, set_list, show};
 use crate::error::Result;
 use crate::job::common::Common;
 use crate::job::group::{self as job, Config, Correction};
-use crate::mapping::stats::neighbours::Connectivity;
+use crate::stats::neighbours::Connectivity;
 use crate::math::permutation::Tail;
 use clap::Args;
 use serde_json::Value;

@@ -10,7 +10,7 @@
 //! | [`null`] | relabelled images |
 //! | [`image_bootstrap`] | resampled images |
 //! | [`ceiling`] | noise ceilings |
-//! | [`stats`] | first level, groups, clusters, overlap, assignment, model comparison |
+//! | [`layers`], [`overlap`] | which layer is where, how much layers overlap |
 //! | [`simulate`] | a brain whose layers are known |
 
 pub mod activation;
@@ -19,14 +19,16 @@ pub mod compare;
 pub mod dissimilarity;
 pub mod image_bootstrap;
 pub mod kendall;
+pub mod layers;
 pub mod nnls;
 pub mod noise;
 pub mod null;
+pub mod overlap;
 pub mod residual;
 pub mod searchlight;
 pub mod simulate;
 pub mod sphere;
-pub mod stats;
+
 
 pub use compare::{Comparator, Statistic};
 pub use dissimilarity::{Dissimilarity, Measurement, Patterns};

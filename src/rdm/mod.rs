@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod files;
+pub mod inference;
 pub mod measure;
 pub mod report;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Floor of each top-level module.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("error", 0),
     ("warning", 0),
     ("rng", 0),
@@ -11,6 +11,7 @@ const FLOORS: [(&str, u8); 17] = [
     ("math", 1),
     ("tensor", 1),
     ("io", 2),
+    ("stats", 2),
     ("network", 3),
     ("image", 3),
     ("rdm", 3),

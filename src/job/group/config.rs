@@ -1,8 +1,8 @@
 //! Configuration of `orthoscope group`.
 
 use crate::error::{Error, Result};
-use crate::mapping::stats::neighbours::Connectivity;
-use crate::mapping::stats::tfce::Tfce;
+use crate::stats::neighbours::Connectivity;
+use crate::stats::tfce::Tfce;
 use crate::math::permutation::Tail;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::io::{json, nifti};
 use crate::job::brain::maps::label;
 use crate::job::manifest::hash_file;
-use crate::mapping::stats::group::fisher_z;
+use crate::stats::group::fisher_z;
 use crate::warning::Warning;
 use ndarray::Array2;
 use serde_json::Value;

@@ -6,9 +6,9 @@ use crate::error::Result;
 use crate::job::common::Common;
 use crate::job::interrupt;
 use crate::job::progress::Progress;
-use crate::mapping::stats::group::{GroupOptions, GroupTest, one_sample};
-use crate::mapping::stats::interval::mean_interval;
-use crate::mapping::stats::neighbours::Neighbours;
+use crate::stats::group::{GroupOptions, GroupTest, one_sample};
+use crate::stats::interval::mean_interval;
+use crate::stats::neighbours::Neighbours;
 
 /// One layer's test and the interval of its mean.
 pub struct Tested {

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{Noise, NoiseFrom};
 use crate::mapping::simulate::SimulationOptions;
-use crate::mapping::stats::glm::{DesignOptions, Noise as GlmNoise};
+use crate::stats::glm::{DesignOptions, Noise as GlmNoise};
 use crate::mapping::{Dissimilarity, Residual, Sphere, Statistic};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

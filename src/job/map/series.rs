@@ -6,7 +6,7 @@ use crate::data::{Betas, Grid, Mask};
 use crate::error::{Error, Result};
 use crate::io::labels::CONDITION_COLUMNS;
 use crate::io::{nifti, tsv};
-use crate::mapping::stats::glm::{Condition, Design, Event, Fit, fit};
+use crate::stats::glm::{Condition, Design, Event, Fit, fit};
 use crate::warning::Warning;
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use std::path::Path;

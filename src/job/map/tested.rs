@@ -14,7 +14,7 @@ use crate::mapping::ceiling::{self, Reliability};
 use crate::mapping::image_bootstrap::Intervals;
 use crate::mapping::null::Null;
 use crate::mapping::searchlight::{Maps, Places};
-use crate::mapping::stats::correction::benjamini_hochberg;
+use crate::stats::correction::benjamini_hochberg;
 use crate::math::permutation::Tail;
 use crate::warning::Warning;
 use ndarray::Array2;

@@ -3,7 +3,7 @@
 use super::MIN_IMAGES;
 use crate::mapping::compare::{Combination, Statistic};
 use crate::mapping::residual::Residual;
-use crate::mapping::stats::inference::ranked::{Pairs, Ranked, SortedPairs, Tree};
+use crate::rdm::inference::ranked::{Pairs, Ranked, SortedPairs, Tree};
 use crate::math::{condensed, stats};
 use ndarray::{Array2, aview1};
 

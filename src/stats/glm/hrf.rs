@@ -1,6 +1,6 @@
 //! SPM's haemodynamic response function.
 
-use crate::mapping::stats::distributions::gamma_pdf;
+use crate::stats::distributions::gamma_pdf;
 use serde::{Deserialize, Serialize};
 
 /// Length of the response, in seconds.

@@ -2,8 +2,8 @@
 
 use super::{Evaluations, Fixed, Resampling};
 use crate::error::{Error, Result};
-use crate::mapping::stats::distributions::{t_isf, t_sf};
-use crate::mapping::stats::interval;
+use crate::stats::distributions::{t_isf, t_sf};
+use crate::stats::interval;
 use crate::math::stats;
 use ndarray::{Array2, ArrayView2};
 

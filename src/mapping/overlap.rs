@@ -1,8 +1,8 @@
 //! How much the maps of several layers overlap, and how compact they are.
 
-use super::clusters::{Cluster, clusters};
-use super::interval::{percentile, resampled_counts};
-use super::neighbours::Neighbours;
+use crate::stats::clusters::{Cluster, clusters};
+use crate::stats::interval::{percentile, resampled_counts};
+use crate::stats::neighbours::Neighbours;
 use crate::error::{Error, Result};
 use crate::math::permutation::Tail;
 use crate::math::stats;

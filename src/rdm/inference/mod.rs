@@ -8,7 +8,7 @@
 //! and all comparisons take weights. Pairs of an image with itself, which a resample with repetitions would hold, are left
 //! out. Noise ceilings of cosine and Pearson follow from the subjects' mutual similarities alone.
 
-pub(in crate::mapping) mod ranked;
+pub(crate) mod ranked;
 mod resample;
 mod similarity;
 mod variance;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::io::npz;
-use crate::mapping::stats::neighbours::{Connectivity, mask};
+use crate::stats::neighbours::{Connectivity, mask};
 use crate::rng;
 use ndarray::{Array1, Ix2};
 use std::path::Path;

@@ -223,7 +223,7 @@ impl<'a> Enhancer<'a> {
 mod tests {
     use super::super::neighbours::{Connectivity, mask};
     use super::*;
-    use crate::mapping::stats::clusters::clusters;
+    use crate::stats::clusters::clusters;
     use crate::rng;
 
     /// By the definition: the map is labelled at every height.
