@@ -8,8 +8,8 @@ use crate::job::map::{self as job, Config, Correction, Estimate, Shard};
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{Noise, NoiseFrom};
 use crate::mapping::sphere::{Preset, Shape, Unit};
-use crate::stats::glm::{Hrf, Noise as GlmNoise};
 use crate::mapping::{Dissimilarity, Residual, Statistic};
+use crate::stats::glm::{Hrf, Noise as GlmNoise};
 use clap::Args;
 use std::path::PathBuf;
 

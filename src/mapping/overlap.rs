@@ -1,11 +1,11 @@
 //! How much the maps of several layers overlap, and how compact they are.
 
-use crate::stats::clusters::{Cluster, clusters};
-use crate::stats::interval::{percentile, resampled_counts};
-use crate::stats::neighbours::Neighbours;
 use crate::error::{Error, Result};
 use crate::math::permutation::Tail;
 use crate::math::stats;
+use crate::stats::clusters::{Cluster, clusters};
+use crate::stats::interval::{percentile, resampled_counts};
+use crate::stats::neighbours::Neighbours;
 use ndarray::{Array1, Array2, ArrayView2};
 use serde::Serialize;
 

@@ -6,10 +6,10 @@ use orthoscope::data::mask::Mask;
 use orthoscope::io::nifti::{Space, read, read_volume, write_series};
 use orthoscope::io::tsv;
 use orthoscope::job::map::{Config, Estimate};
-use orthoscope::stats::glm::{Condition, Design, DesignOptions, Event, Hrf, Noise};
 use orthoscope::rdm::files::rdms_npz;
 use orthoscope::rdm::{Measure, Rdm};
 use orthoscope::rng;
+use orthoscope::stats::glm::{Condition, Design, DesignOptions, Event, Hrf, Noise};
 use std::path::PathBuf;
 
 const TR: f64 = 2.0;

@@ -4,13 +4,13 @@ use crate::support::data;
 use ndarray::{Array2, Axis, Ix2};
 use orthoscope::data::mask::Mask;
 use orthoscope::io::{nifti, npz, tsv};
+use orthoscope::math::permutation::Tail;
+use orthoscope::math::stats::mean;
 use orthoscope::stats::clusters::peaks;
 use orthoscope::stats::glm::{Condition, Design, DesignOptions, Event, Noise, fit};
 use orthoscope::stats::group::{GroupOptions, one_sample};
 use orthoscope::stats::neighbours::{Connectivity, Neighbours};
 use orthoscope::stats::tfce::Tfce;
-use orthoscope::math::permutation::Tail;
-use orthoscope::math::stats::mean;
 use std::path::Path;
 
 fn conditions(events: &Path) -> Vec<Condition> {

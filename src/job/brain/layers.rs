@@ -2,11 +2,11 @@
 
 use crate::data::Mask;
 use crate::error::Result;
-use crate::stats::clusters::{Cluster, clusters};
 use crate::mapping::layers::{LayersPerVoxel, gradient, layers_per_voxel, selectivity, winner};
-use crate::stats::neighbours::{Connectivity, Neighbours};
 use crate::mapping::overlap::{Compactness, Overlap, compactness, mean_off_diagonal};
 use crate::math::permutation::Tail;
+use crate::stats::clusters::{Cluster, clusters};
+use crate::stats::neighbours::{Connectivity, Neighbours};
 use ndarray::Array2;
 use serde_json::{Value, json};
 

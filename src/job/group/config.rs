@@ -1,9 +1,9 @@
 //! Configuration of `orthoscope group`.
 
 use crate::error::{Error, Result};
+use crate::math::permutation::Tail;
 use crate::stats::neighbours::Connectivity;
 use crate::stats::tfce::Tfce;
-use crate::math::permutation::Tail;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

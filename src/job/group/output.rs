@@ -9,10 +9,10 @@ use crate::io::tsv;
 use crate::job::brain::layers::Layers;
 use crate::job::brain::maps::{self, MapWriter, narrow, number};
 use crate::job::run_dir::RunDir;
+use crate::mapping::overlap::paired_difference;
 use crate::stats::clusters::peaks;
 use crate::stats::correction::extremeness;
 use crate::stats::neighbours::Neighbours;
-use crate::mapping::overlap::paired_difference;
 use ndarray::Array2;
 use serde_json::{Value, json};
 

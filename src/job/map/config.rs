@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{Noise, NoiseFrom};
 use crate::mapping::simulate::SimulationOptions;
-use crate::stats::glm::{DesignOptions, Noise as GlmNoise};
 use crate::mapping::{Dissimilarity, Residual, Sphere, Statistic};
+use crate::stats::glm::{DesignOptions, Noise as GlmNoise};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
