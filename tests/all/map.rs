@@ -3,8 +3,8 @@
 use ndarray::{Array2, Axis};
 use orthoscope::data::{Affine, Betas, Grid, Mask, Volume};
 use orthoscope::io::nifti::{Space, read_volume, write_series, write_volume};
-use orthoscope::job::map::{Config, run};
-use orthoscope::job::{self, Common, ProgressStyle};
+use orthoscope::job::map::{Config, Map};
+use orthoscope::job;
 use orthoscope::mapping::dissimilarity::Folds;
 use orthoscope::mapping::noise::Noise;
 use orthoscope::mapping::sphere::Unit;
@@ -106,12 +106,8 @@ impl Brain {
         config
     }
 
-    pub fn common(&self, out: &str) -> Common {
-        Common { out: self.at(out), progress: ProgressStyle::None, quiet: true, ..Common::default() }
-    }
-
     pub fn run(&self, config: Config, out: &str) -> Result<serde_json::Value, orthoscope::Error> {
-        run(config, &self.common(out))
+        crate::support::results_of::<Map>(config, &self.at(out))
     }
 
     pub fn refused(&self, config: Config, words: &[&str]) {

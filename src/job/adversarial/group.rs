@@ -2,13 +2,13 @@
 
 use super::config::{Aim, Method};
 use super::plan::{Group, Item, Minimal, Plan};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::{Ascent, Bounded};
 use crate::job::drive::record::{file_name, write_image};
 use crate::job::drive::{Natural, Towards, batch_file};
-use crate::job::interrupt;
-use crate::job::progress::Progress;
 use crate::objective::{Drive, Goal, UnitTap, drive, margin};
+use crate::progress::Progress;
 use crate::synthesis::{Batch, Leave, OptimizerKind, Synthesizer};
 use ndarray::{Array2, Array3, Axis};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ pub struct Shared<'a> {
     /// Responses to the base images, n_bases x n_units.
     pub base: &'a Array2<f64>,
     pub run: &'a Path,
+    pub cancel: &'a Cancel,
     pub progress: &'a Mutex<Progress>,
 }
 
@@ -103,7 +104,7 @@ impl Shared<'_> {
         };
         let leave = Leave { at_value: levels.to_vec() };
         while !batch.is_done() {
-            if interrupt::requested() {
+            if self.cancel.requested() {
                 if let Some(file) = file {
                     batch_file::write(file, &batch)?;
                 }

@@ -3,12 +3,15 @@
 mod config;
 mod control;
 mod figures;
+#[cfg(feature = "cli")]
+mod flags;
 mod group;
 mod measured;
 mod output;
+mod page;
 mod plan;
 mod run;
 
 pub use config::{Aim, Config, Method};
 pub use plan::Plan;
-pub use run::run;
+pub use run::Adversarial;

@@ -6,14 +6,18 @@
 mod config;
 mod draw;
 mod fingerprints;
+#[cfg(feature = "cli")]
+mod flags;
 mod inputs;
 mod output;
+mod page;
 mod parts;
 mod places;
 mod plan;
 mod regions;
 mod run;
 mod series;
+mod settle;
 mod simulate;
 mod summary;
 mod tested;
@@ -22,4 +26,4 @@ pub use config::{
     BetasConfig, BoldConfig, Config, Correction, Estimate, FingerprintConfig, MapsConfig, RegionConfig, Shard,
     SimulationConfig, TestConfig,
 };
-pub use run::run;
+pub use run::Map;

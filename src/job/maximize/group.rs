@@ -3,6 +3,7 @@
 use super::blocks::Blocks;
 use super::config::{MaskKind, Method, ParamKind};
 use super::plan::{Group, Plan};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::ball::LEVELS;
 use crate::image::{
@@ -11,10 +12,9 @@ use crate::image::{
 use crate::job::drive::population::Wired;
 use crate::job::drive::receptive::{disc, gradient_energy};
 use crate::job::drive::{Natural, Towards, batch_file};
-use crate::job::interrupt;
-use crate::job::progress::Progress;
 use crate::network::Executor;
 use crate::objective::{Drive, Goal, Similar, UnitTap, drive, similarity};
+use crate::progress::Progress;
 use crate::rng;
 use crate::synthesis::{Batch, Leave, OptimizerKind, Synthesizer, Views};
 use ndarray::{Array2, Array4, Axis};
@@ -27,6 +27,7 @@ pub struct Shared<'a> {
     pub natural: Option<&'a Natural>,
     pub amplitude: Option<&'a Amplitude>,
     pub run: &'a Path,
+    pub cancel: &'a Cancel,
     pub progress: &'a Mutex<Progress>,
 }
 
@@ -73,7 +74,7 @@ pub fn run_group(shared: &Shared<'_>, index: usize) -> Result<Finished> {
         None => search.start(),
     };
     while !batch.is_done() {
-        if interrupt::requested() {
+        if shared.cancel.requested() {
             batch_file::write(&path, &batch)?;
             return Err(Error::Interrupted { dir: shared.run.to_path_buf() });
         }

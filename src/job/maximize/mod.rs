@@ -4,11 +4,14 @@ mod aims;
 mod blocks;
 mod config;
 mod figures;
+#[cfg(feature = "cli")]
+mod flags;
 mod group;
 mod output;
+mod page;
 mod plan;
 mod run;
 
 pub use config::{Config, Direction, ImageConfig, MaskKind, Method, ParamKind, SearchConfig};
 pub use plan::Plan;
-pub use run::run;
+pub use run::Maximize;

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
-use crate::job::common::Machine;
+use crate::job::machine::Machine;
 use crate::job::model::NetworkConfig;
 use crate::objective::{Measure, Penalty};
 use crate::synthesis::OptimizerKind;
