@@ -3,9 +3,9 @@
 use super::common::{CommonArgs, choice, config_or_default, set, set_list, show};
 use crate::error::Result;
 use crate::job::common::Common;
-use crate::job::group::{self as job, Config, Correction};
-use crate::stats::neighbours::Connectivity;
+use crate::job::group::{self as job, Config, GroupCorrection};
 use crate::math::permutation::Tail;
+use crate::stats::neighbours::Connectivity;
 use clap::Args;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -69,8 +69,8 @@ struct TestArgs {
     #[arg(long, value_name = "N")]
     permutations: Option<usize>,
     /// What significant means: tfce, max_t, cluster_mass, cluster_size, fdr or none; all maps are written [default: tfce].
-    #[arg(long, value_parser = choice::<Correction>)]
-    correction: Option<Correction>,
+    #[arg(long, value_parser = choice::<GroupCorrection>)]
+    correction: Option<GroupCorrection>,
     /// What is called significant [default: 0.05].
     #[arg(long)]
     alpha: Option<f64>,

@@ -4,12 +4,12 @@ use super::common::{CommonArgs, choice, config_or_default, set, set_list, show};
 use super::map_summary::summary;
 use crate::error::Result;
 use crate::job::common::Common;
-use crate::job::map::{self as job, Config, Correction, Estimate, Shard};
+use crate::job::map::{self as job, Config, Estimate, PlaceCorrection, Shard};
 use crate::mapping::dissimilarity::Folds;
-use crate::mapping::noise::{Noise, NoiseFrom};
-use crate::mapping::sphere::{Preset, Shape, Unit};
-use crate::stats::glm::{Hrf, Noise as GlmNoise};
+use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
+use crate::mapping::sphere::{Preset, RadiusUnit, SphereShape};
 use crate::mapping::{Dissimilarity, Residual, Statistic};
+use crate::stats::glm::{Hrf, NoiseModel};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -45,8 +45,8 @@ pub struct MapArgs {
     #[arg(long, value_name = "N")]
     permutations: Option<usize>,
     /// Correction for the number of places: fdr, fwe or none [default: fdr].
-    #[arg(long, value_parser = choice::<Correction>)]
-    correction: Option<Correction>,
+    #[arg(long, value_parser = choice::<PlaceCorrection>)]
+    correction: Option<PlaceCorrection>,
     /// What is called significant [default: 0.05].
     #[arg(long)]
     alpha: Option<f64>,
@@ -143,8 +143,8 @@ struct BoldArgs {
     #[arg(long, value_name = "HZ")]
     high_pass: Option<f64>,
     /// Noise of the time series: white or ar1 [default: white].
-    #[arg(long, value_parser = choice::<GlmNoise>)]
-    noise_model: Option<GlmNoise>,
+    #[arg(long, value_parser = choice::<NoiseModel>)]
+    noise_model: Option<NoiseModel>,
     /// What the patterns are made of: beta or t [default: beta].
     #[arg(long, value_parser = choice::<Estimate>)]
     estimate: Option<Estimate>,
@@ -186,8 +186,8 @@ struct MeasureArgs {
     #[arg(long, value_parser = choice::<Dissimilarity>)]
     dissimilarity: Option<Dissimilarity>,
     /// Noise of mahalanobis and crossnobis: identity, diagonal, shrinkage_diag or shrinkage_eye [default: shrinkage_diag].
-    #[arg(long, value_parser = choice::<Noise>)]
-    noise: Option<Noise>,
+    #[arg(long, value_parser = choice::<NoiseCovariance>)]
+    noise: Option<NoiseCovariance>,
     /// Samples that crossnobis takes the noise from: training (unbiased) or all (as rsatoolbox) [default: training].
     #[arg(long, value_parser = choice::<NoiseFrom>)]
     noise_from: Option<NoiseFrom>,
@@ -214,11 +214,11 @@ struct SphereArgs {
     #[arg(long)]
     radius: Option<f64>,
     /// mm or voxels [default: mm].
-    #[arg(long, value_parser = choice::<Unit>)]
-    unit: Option<Unit>,
+    #[arg(long, value_parser = choice::<RadiusUnit>)]
+    unit: Option<RadiusUnit>,
     /// ball (distance <= radius), open_ball (<) or cube [default: ball].
-    #[arg(long, value_parser = choice::<Shape>)]
-    shape: Option<Shape>,
+    #[arg(long, value_parser = choice::<SphereShape>)]
+    shape: Option<SphereShape>,
     /// Centres with fewer voxels in the mask are left out [default: 10].
     #[arg(long, value_name = "N")]
     min_voxels: Option<usize>,

@@ -4,8 +4,9 @@ use super::common::{CommonArgs, NetworkArgs, choice, config_or_default, pair, se
 use crate::error::Result;
 use crate::image::resize::Resize;
 use crate::job::common::Common;
-use crate::job::orthogonalize::{self as job, Config, InitKind, ParamKind, Patterns};
-use crate::objective::{Measure, Penalty};
+use crate::job::orthogonalize::{self as job, Config, InitKind, ParamKind};
+use crate::network::SpatialPooling;
+use crate::objective::{PatternSimilarity, Penalty};
 use crate::synthesis::OptimizerKind;
 use clap::Args;
 use serde_json::Value;
@@ -60,11 +61,11 @@ pub struct OrthogonalizeArgs {
 #[command(next_help_heading = "Objective")]
 struct ObjectiveArgs {
     /// First-order similarity: pearson, cosine or euclidean-kernel.
-    #[arg(long, value_parser = choice::<Measure>)]
-    measure: Option<Measure>,
+    #[arg(long, value_parser = choice::<PatternSimilarity>)]
+    measure: Option<PatternSimilarity>,
     /// Patterns over all units (full) or channel means (gap).
-    #[arg(long, value_parser = choice::<Patterns>)]
-    patterns: Option<Patterns>,
+    #[arg(long, value_parser = choice::<SpatialPooling>)]
+    patterns: Option<SpatialPooling>,
     /// Penalty on R: mean-square, mean-abs, log-sum-exp or log-det.
     #[arg(long, value_parser = choice::<Penalty>)]
     penalty: Option<Penalty>,

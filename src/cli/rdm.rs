@@ -4,8 +4,8 @@ use super::common::{CommonArgs, NetworkArgs, choice, config_or_default, set, set
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
 use crate::job::common::Common;
-use crate::job::orthogonalize::Patterns;
 use crate::job::rdm::{self as job, Config};
+use crate::network::SpatialPooling;
 use crate::rdm::{Comparison, Measure};
 use clap::Args;
 use serde_json::Value;
@@ -32,8 +32,8 @@ pub struct RdmArgs {
     #[arg(long, value_parser = choice::<Measure>)]
     measure: Option<Measure>,
     /// Patterns over all units (full) or channel means (gap).
-    #[arg(long, value_parser = choice::<Patterns>)]
-    patterns: Option<Patterns>,
+    #[arg(long, value_parser = choice::<SpatialPooling>)]
+    patterns: Option<SpatialPooling>,
     /// RDMs to compare with: npy or npz, square or condensed, one or many; may be repeated.
     #[arg(long, value_name = "RDM")]
     compare: Vec<PathBuf>,

@@ -4,7 +4,6 @@ use super::common::{Common, Machine};
 use super::interrupt;
 use super::manifest::hash_file;
 use super::model::{self, NetworkConfig};
-use super::orthogonalize::Patterns;
 use super::progress::Progress;
 use super::run_dir::{self, RunDir};
 use crate::data::Stimuli;
@@ -12,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::image::resize::Resize;
 use crate::io::tsv;
 use crate::math::stats;
-use crate::network::{Executor, Graph, NodeId, TapRequest, TapValue};
+use crate::network::{Executor, Graph, NodeId, SpatialPooling, TapRequest, TapValue};
 use crate::rdm::files::{load_rdms, rdms_npz};
 use crate::rdm::measure::from_moments;
 use crate::rdm::report::{Options, Row, table};
@@ -38,7 +37,7 @@ pub struct Config {
     pub images: PathBuf,
     pub resize: Resize,
     pub measure: Measure,
-    pub patterns: Patterns,
+    pub patterns: SpatialPooling,
     /// RDMs to compare with: npy or npz, square or condensed, one or many.
     pub compare: Vec<PathBuf>,
     /// What the permutation p is of.
@@ -57,7 +56,7 @@ impl Default for Config {
             images: PathBuf::new(),
             resize: Resize::default(),
             measure: Measure::default(),
-            patterns: Patterns::default(),
+            patterns: SpatialPooling::default(),
             compare: vec![],
             statistic: Comparison::default(),
             n_permutations: 1000,
@@ -106,7 +105,7 @@ impl Plan {
             references.extend(load_rdms(path, Some(stimuli.n_images()), Some(stimuli.names()))?);
             inputs.insert(format!("compare {}", path.display()), hash_file(path)?);
         }
-        if config.patterns == Patterns::Gap {
+        if config.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
         }
         Ok(Self { config, graph, taps, tap_names, device, stimuli, references, inputs, warnings })
@@ -240,7 +239,7 @@ fn draw(plan: &Plan, run: &RunDir, layers: &[(String, Rdm)], second_order: &Arra
     let squares: Vec<(String, Array2<f64>)> = layers.iter().map(|(name, rdm)| (name.clone(), rdm.square())).collect();
     let options = FingerprintOptions {
         bar_label: format!("{} distance", plan.config.measure),
-        measure: figures::Measure::Dissimilarity,
+        entries: figures::Entries::Dissimilarity,
         sd: layers.iter().map(|(_, rdm)| stats::sd(rdm.values(), 0)).collect(),
         ..FingerprintOptions::default()
     };

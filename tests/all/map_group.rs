@@ -6,7 +6,7 @@ use orthoscope::Error;
 use orthoscope::data::{Affine, Grid, Volume};
 use orthoscope::io::nifti::{Space, read_volume, write_series, write_volume};
 use orthoscope::io::tsv;
-use orthoscope::job::group::{Config, Correction, run};
+use orthoscope::job::group::{Config, GroupCorrection, run};
 use orthoscope::job::{Common, ProgressStyle};
 use orthoscope::mapping::Residual;
 use orthoscope::math::permutation::Tail;
@@ -152,7 +152,7 @@ fn single_maps_one_file_and_what_is_refused() {
     let mut config = Config::default();
     config.maps.subjects = files.clone();
     config.maps.name = Some("effect of interest".into());
-    config.test.correction = Correction::MaxT;
+    config.test.correction = GroupCorrection::MaxT;
     let go = |config: &Config, out: &str| run(config.clone(), &common(dir.path().join(out)));
     let first = go(&config, "files").unwrap();
     assert_eq!((first["n_voxels"].as_u64(), first["fisher_z"].as_bool()), (Some(111), Some(false)));

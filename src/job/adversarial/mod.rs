@@ -1,9 +1,9 @@
 //! `adversarial`: bounded perturbations of given images that drive a response up and down, or a classifier to another answer.
 
+mod batch;
 mod config;
 mod control;
 mod figures;
-mod group;
 mod measured;
 mod output;
 mod plan;

@@ -9,5 +9,5 @@ mod output;
 mod run;
 mod test;
 
-pub use config::{Config, Correction, MapsConfig, TestConfig};
+pub use config::{Config, GroupCorrection, MapsConfig, TestConfig};
 pub use run::run;

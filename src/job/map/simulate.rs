@@ -16,7 +16,7 @@ use crate::job::progress::Progress;
 use crate::job::run_dir::{self, RunDir};
 use crate::mapping::null::permute;
 use crate::mapping::searchlight::{Regions, searchlight};
-use crate::mapping::simulate::{Recovery, SimulationOptions, Verdict, brain};
+use crate::mapping::simulate::{Judgement, Recovery, SimulationOptions, brain};
 use crate::mapping::{Comparator, Measurement, Patterns, Residual, Statistic};
 use crate::math::permutation::Tail;
 use crate::rdm::Rdm;
@@ -209,7 +209,7 @@ fn judged(
     patterns: &Patterns,
     regions: &Regions,
     truth: &[usize],
-) -> Result<Vec<(usize, Vec<Verdict>)>> {
+) -> Result<Vec<(usize, Vec<Judgement>)>> {
     let go_on = |_: usize| !interrupt::requested();
     let maps = searchlight(patterns, comparator, regions, &go_on)?;
     let corrected: Option<Array2<f64>> = match config.test.n_permutations {
@@ -219,7 +219,7 @@ fn judged(
             Some(correct(&maps, &null, config.test.correction))
         }
     };
-    let verdict = |l: usize, r: usize| Verdict {
+    let verdict = |l: usize, r: usize| Judgement {
         value: f64::from(maps.values[[l, r]]),
         significant: corrected.as_ref().is_some_and(|p| p[[l, r]] <= config.test.alpha),
     };

@@ -1,10 +1,10 @@
 //! `maximize`: images that drive units of a network, or a population of neuron models, up, down or to a level.
 
 mod aims;
+mod batch;
 mod blocks;
 mod config;
 mod figures;
-mod group;
 mod output;
 mod plan;
 mod run;

@@ -1,7 +1,7 @@
 //! The job: natural responses, batches on all threads, the best images written and measured again, results.
 
+use super::batch::{Finished, Shared, run_batch};
 use super::config::{Config, Method};
-use super::group::{Finished, Shared, run_group};
 use super::output::{self, Kept, Measured};
 use super::plan::Plan;
 use crate::error::Result;
@@ -30,7 +30,7 @@ pub fn run(config: Config, common: &Common) -> Result<Value> {
 }
 
 fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
-    run.manifest.device = plan.population.executor(&plan.groups[0].units, &plan.device)?.0.describe();
+    run.manifest.device = plan.population.executor(&plan.batches[0].units, &plan.device)?.0.describe();
     plan.warnings.iter().for_each(|w| run.warn(w.clone()));
     run.save()?;
     let began = Instant::now();
@@ -50,7 +50,7 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
     output::sidecars(plan, run, &finished, &rows, &measured)?;
     let n_optimised = finished.iter().map(|f| f.batch.rows.len()).sum::<usize>();
     // Batches run side by side: their own seconds overlap.
-    let share = rayon::current_num_threads().min(plan.groups.len()).max(1) as f64;
+    let share = rayon::current_num_threads().min(plan.batches.len()).max(1) as f64;
     let results = json!({
         "method": plan.config.method,
         "n_units": plan.population.units.len(),
@@ -83,10 +83,10 @@ fn synthesise(plan: &Plan, common: &Common, run: &RunDir, natural: Option<&Natur
         }
         _ => None,
     };
-    let total = plan.groups.len() * (plan.config.steps + 1);
+    let total = plan.batches.len() * (plan.config.steps + 1);
     let progress = Mutex::new(Progress::new(common.progress, "maximize", total as u64, 0));
     let shared = Shared { plan, natural, amplitude: amplitude.as_ref(), run: run.path(), progress: &progress };
-    let finished = on_all_threads(plan.groups.len(), |group| run_group(&shared, group))?;
+    let finished = on_all_threads(plan.batches.len(), |batch| run_batch(&shared, batch))?;
     progress.into_inner().expect("all workers have ended").finish();
     Ok(finished)
 }
