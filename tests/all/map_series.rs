@@ -9,7 +9,7 @@ use orthoscope::job::map::{Config, Estimate};
 use orthoscope::rdm::files::rdms_npz;
 use orthoscope::rdm::{Measure, Rdm};
 use orthoscope::rng;
-use orthoscope::stats::glm::{Condition, Design, DesignOptions, Event, Hrf, Noise};
+use orthoscope::stats::glm::{Condition, Design, DesignOptions, Event, Hrf, NoiseModel};
 use std::path::PathBuf;
 
 const TR: f64 = 2.0;
@@ -100,7 +100,7 @@ fn time_series_become_betas_and_maps() {
 
     // t instead of betas, autoregressive noise, a derivative, confounds.
     let mut other = config(&brain);
-    (other.bold.estimate, other.bold.noise, other.bold.design.hrf) = (Estimate::T, Noise::Ar1, Hrf::SpmDerivative);
+    (other.bold.estimate, other.bold.noise, other.bold.design.hrf) = (Estimate::T, NoiseModel::Ar1, Hrf::SpmDerivative);
     other.bold.confound_columns = vec!["trans_*".into()];
     for run in 0..RUNS {
         let mut draw = rng::stream(53, "confounds", run as u64);

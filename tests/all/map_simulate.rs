@@ -1,7 +1,7 @@
 //! The job `map --simulate`.
 
 use ndarray::Array2;
-use orthoscope::job::map::{Config, Correction, Map, SimulationConfig};
+use orthoscope::job::map::{Config, Map, PlaceCorrection, SimulationConfig};
 use orthoscope::mapping::simulate::SimulationOptions;
 use orthoscope::mapping::{Dissimilarity, Residual, Statistic};
 use orthoscope::rdm::files::rdms_npz;
@@ -33,7 +33,7 @@ fn config(dir: &Path) -> Config {
     config.fingerprints.files = vec![dir.join("orthogonal.npz"), dir.join("natural.npz")];
     config.residual = Residual::SemiPartial;
     config.statistic = Statistic::Pearson;
-    (config.test.n_permutations, config.test.correction, config.test.alpha) = (400, Correction::None, 0.05);
+    (config.test.n_permutations, config.test.correction, config.test.alpha) = (400, PlaceCorrection::None, 0.05);
     let brain = SimulationOptions { n_voxels: 60, n_regions: 40, n_runs: 4, snr: 0.05, seed: 0 };
     config.simulation =
         Some(SimulationConfig { repeats: vec![2, 16], seconds_per_presentation: Some(3.0), target: 0.5, brain });

@@ -1,11 +1,11 @@
 //! `adversarial`: bounded perturbations of given images that drive a response up and down, or a classifier to another answer.
 
+mod batch;
 mod config;
 mod control;
 mod figures;
 #[cfg(feature = "cli")]
 mod flags;
-mod group;
 mod measured;
 mod output;
 mod page;

@@ -1,8 +1,8 @@
 //! The job: batches on all threads, images written within their budget and measured again, controls, results.
 
+use super::batch::{Perturbed, Shared, answer, margin_of, run_batch};
 use super::config::{Aim, Config};
 use super::control;
-use super::group::{Perturbed, Shared, answer, margin_of, run_group};
 use super::measured::Measured;
 use super::output;
 use super::page;
@@ -80,7 +80,7 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
         }
         None => None,
     };
-    let total = plan.groups.len() * (plan.config.n_steps() + 1);
+    let total = plan.batches.len() * (plan.config.n_steps() + 1);
     let progress = Mutex::new(Progress::new(&session.progress, "adversarial", total as u64, 0));
     let shared = Shared {
         plan,
@@ -91,7 +91,7 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
         progress: &progress,
     };
     let made: Vec<Perturbed> =
-        on_all_threads(plan.groups.len(), |g| run_group(&shared, g))?.into_iter().flatten().collect();
+        on_all_threads(plan.batches.len(), |batch| run_batch(&shared, batch))?.into_iter().flatten().collect();
     progress.into_inner().expect("all workers have ended").finish();
     let seconds_synthesis = began.elapsed().as_secs_f64();
     let measured = measure(plan, session, run, made, &base)?;

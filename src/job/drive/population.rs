@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::job::model::{self, NetworkConfig};
 use crate::network::units::{Unit, channels};
 use crate::network::zoo::{EXTENSIONS, Model};
-use crate::network::{Ensemble, Executor, Graph, NodeId, TapRequest, TapValue};
+use crate::network::{Executor, Graph, JointExecutor, NodeId, TapRequest, TapValue};
 use crate::objective::UnitTap;
 use crate::progress::{Progress, Sink};
 use crate::tensor::{Device, array, tensor};
@@ -166,7 +166,7 @@ impl Population {
         };
         let taps = units.iter().map(tap).collect();
         let layer = layer.and_then(|place| wanted.iter().position(|w| *w == place));
-        let executor = if members.len() == 1 { members.remove(0) } else { Box::new(Ensemble::new(members)?) };
+        let executor = if members.len() == 1 { members.remove(0) } else { Box::new(JointExecutor::new(members)?) };
         Ok(Wired { executor, units: taps, layer })
     }
 

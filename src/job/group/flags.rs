@@ -1,6 +1,6 @@
 //! Flags of `orthoscope group`.
 
-use super::Correction;
+use super::GroupCorrection;
 use crate::job::flags::choice;
 use crate::math::permutation::Tail;
 use crate::stats::neighbours::Connectivity;
@@ -68,8 +68,8 @@ struct TestFlags {
     #[arg(long = "permutations", value_name = "N")]
     n_permutations: Option<usize>,
     /// What significant means: tfce, max_t, cluster_mass, cluster_size, fdr or none; all maps are written.
-    #[arg(long, value_parser = choice::<Correction>)]
-    correction: Option<Correction>,
+    #[arg(long, value_parser = choice::<GroupCorrection>)]
+    correction: Option<GroupCorrection>,
     /// What is called significant.
     #[arg(long)]
     alpha: Option<f64>,

@@ -12,5 +12,5 @@ mod page;
 mod run;
 mod test;
 
-pub use config::{Config, Correction, MapsConfig, TestConfig};
+pub use config::{Config, GroupCorrection, MapsConfig, TestConfig};
 pub use run::Group;

@@ -1,6 +1,6 @@
 //! The test of every layer.
 
-use super::config::{Config, Correction};
+use super::config::{Config, GroupCorrection};
 use super::inputs::Data;
 use crate::error::Result;
 use crate::job::Session;
@@ -18,15 +18,15 @@ pub struct Tested {
 
 impl Tested {
     /// p corrected for the number of voxels.
-    pub fn corrected(&self, correction: Correction) -> Vec<f64> {
+    pub fn corrected(&self, correction: GroupCorrection) -> Vec<f64> {
         let clusters = self.test.clusters.as_ref();
         match correction {
-            Correction::None => self.test.p.clone(),
-            Correction::Fdr => self.test.q.clone(),
-            Correction::MaxT => self.test.p_fwe.clone(),
-            Correction::ClusterSize => clusters.map(|c| c.p_map(&c.p_size)).unwrap_or_default(),
-            Correction::ClusterMass => clusters.map(|c| c.p_map(&c.p_mass)).unwrap_or_default(),
-            Correction::Tfce => self.test.tfce.as_ref().map(|t| t.p_fwe.clone()).unwrap_or_default(),
+            GroupCorrection::None => self.test.p.clone(),
+            GroupCorrection::Fdr => self.test.q.clone(),
+            GroupCorrection::MaxT => self.test.p_fwe.clone(),
+            GroupCorrection::ClusterSize => clusters.map(|c| c.p_map(&c.p_size)).unwrap_or_default(),
+            GroupCorrection::ClusterMass => clusters.map(|c| c.p_map(&c.p_mass)).unwrap_or_default(),
+            GroupCorrection::Tfce => self.test.tfce.as_ref().map(|t| t.p_fwe.clone()).unwrap_or_default(),
         }
     }
 }

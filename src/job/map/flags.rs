@@ -1,12 +1,12 @@
 //! Flags of `orthoscope map`.
 
-use super::{Correction, Estimate, Shard};
+use super::{Estimate, PlaceCorrection, Shard};
 use crate::job::flags::choice;
 use crate::mapping::dissimilarity::Folds;
-use crate::mapping::noise::{Noise, NoiseFrom};
-use crate::mapping::sphere::{Preset, Shape, Unit};
+use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
+use crate::mapping::sphere::{Preset, RadiusUnit, SphereShape};
 use crate::mapping::{Dissimilarity, Residual, Statistic};
-use crate::stats::glm::{Hrf, Noise as GlmNoise};
+use crate::stats::glm::{Hrf, NoiseModel};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -106,8 +106,8 @@ struct BoldFlags {
     #[arg(long = "tr", value_name = "SECONDS")]
     tr_s: Option<f64>,
     /// Noise of the time series: white or ar1.
-    #[arg(id = "bold.noise", long = "noise-model", value_parser = choice::<GlmNoise>)]
-    noise: Option<GlmNoise>,
+    #[arg(id = "bold.noise", long = "noise-model", value_parser = choice::<NoiseModel>)]
+    noise: Option<NoiseModel>,
     /// What the patterns are made of: beta or t.
     #[arg(long, value_parser = choice::<Estimate>)]
     estimate: Option<Estimate>,
@@ -186,8 +186,8 @@ struct MeasureFlags {
     #[arg(long, value_parser = choice::<Dissimilarity>)]
     dissimilarity: Option<Dissimilarity>,
     /// Noise of mahalanobis and crossnobis: identity, diagonal, shrinkage_diag or shrinkage_eye.
-    #[arg(long, value_parser = choice::<Noise>)]
-    noise: Option<Noise>,
+    #[arg(long, value_parser = choice::<NoiseCovariance>)]
+    noise: Option<NoiseCovariance>,
     /// Samples that crossnobis takes the noise from: training (unbiased) or all (as rsatoolbox).
     #[arg(long, value_parser = choice::<NoiseFrom>)]
     noise_from: Option<NoiseFrom>,
@@ -213,11 +213,11 @@ struct SphereFlags {
     #[arg(long)]
     radius: Option<f64>,
     /// mm or voxels.
-    #[arg(long, value_parser = choice::<Unit>)]
-    unit: Option<Unit>,
+    #[arg(long, value_parser = choice::<RadiusUnit>)]
+    unit: Option<RadiusUnit>,
     /// ball (distance <= radius), open_ball (<) or cube.
-    #[arg(long, value_parser = choice::<Shape>)]
-    shape: Option<Shape>,
+    #[arg(long, value_parser = choice::<SphereShape>)]
+    shape: Option<SphereShape>,
     /// Centres with fewer voxels in the mask are left out.
     #[arg(long, value_name = "N")]
     min_voxels: Option<usize>,
@@ -232,9 +232,9 @@ struct TestFlags {
     /// Relabellings of the conditions; 0 for maps without a test.
     #[arg(long = "permutations", value_name = "N")]
     n_permutations: Option<usize>,
-    /// Correction for the number of places: fdr, fwe or none.
-    #[arg(long, value_parser = choice::<Correction>)]
-    correction: Option<Correction>,
+    /// PlaceCorrection for the number of places: fdr, fwe or none.
+    #[arg(long, value_parser = choice::<PlaceCorrection>)]
+    correction: Option<PlaceCorrection>,
     /// What is called significant.
     #[arg(long)]
     alpha: Option<f64>,

@@ -23,7 +23,7 @@ mod summary;
 mod tested;
 
 pub use config::{
-    BetasConfig, BoldConfig, Config, Correction, Estimate, FingerprintConfig, MapsConfig, RegionConfig, Shard,
+    BetasConfig, BoldConfig, Config, Estimate, FingerprintConfig, MapsConfig, PlaceCorrection, RegionConfig, Shard,
     SimulationConfig, TestConfig,
 };
 pub use run::Map;

@@ -15,7 +15,7 @@ use crate::job::Session;
 use crate::job::brain::maps::number;
 use crate::mapping::null::permute;
 use crate::mapping::searchlight::{Regions, searchlight};
-use crate::mapping::simulate::{Recovery, SimulationOptions, Verdict, brain};
+use crate::mapping::simulate::{Judgement, Recovery, SimulationOptions, brain};
 use crate::mapping::{Comparator, Measurement, Patterns, Residual, Statistic};
 use crate::math::permutation::Tail;
 use crate::progress::Progress;
@@ -220,7 +220,7 @@ fn judged(
     regions: &Regions,
     truth: &[usize],
     cancel: &Cancel,
-) -> Result<Vec<(usize, Vec<Verdict>)>> {
+) -> Result<Vec<(usize, Vec<Judgement>)>> {
     let go_on = |_: usize| !cancel.requested();
     let maps = searchlight(patterns, comparator, regions, &go_on)?;
     let corrected: Option<Array2<f64>> = match config.test.n_permutations {
@@ -230,7 +230,7 @@ fn judged(
             Some(correct(&maps, &null, config.test.correction))
         }
     };
-    let verdict = |l: usize, r: usize| Verdict {
+    let verdict = |l: usize, r: usize| Judgement {
         value: f64::from(maps.values[[l, r]]),
         significant: corrected.as_ref().is_some_and(|p| p[[l, r]] <= config.test.alpha),
     };

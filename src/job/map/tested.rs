@@ -1,6 +1,6 @@
 //! Values of places with their test, ceiling and intervals: of searchlights, regions and simulated regions alike.
 
-use super::config::Correction;
+use super::config::PlaceCorrection;
 use super::parts::{self, Part};
 use super::plan::Plan;
 use crate::data::Betas;
@@ -94,11 +94,11 @@ fn intervals<P: Places>(plan: &Plan, patterns: &Patterns, places: &P, session: &
 }
 
 /// Corrects p for the number of places, within each value.
-pub fn correct(maps: &Maps, null: &Null, correction: Correction) -> Array2<f64> {
+pub fn correct(maps: &Maps, null: &Null, correction: PlaceCorrection) -> Array2<f64> {
     match correction {
-        Correction::None => null.p.clone(),
-        Correction::Fwe => null.family_wise(maps, Tail::Greater),
-        Correction::Fdr => {
+        PlaceCorrection::None => null.p.clone(),
+        PlaceCorrection::Fwe => null.family_wise(maps, Tail::Greater),
+        PlaceCorrection::Fdr => {
             let mut corrected = null.p.clone();
             for mut row in corrected.rows_mut() {
                 let p = benjamini_hochberg(&row.to_vec());

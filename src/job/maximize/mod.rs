@@ -1,12 +1,12 @@
 //! `maximize`: images that drive units of a network, or a population of neuron models, up, down or to a level.
 
 mod aims;
+mod batch;
 mod blocks;
 mod config;
 mod figures;
 #[cfg(feature = "cli")]
 mod flags;
-mod group;
 mod output;
 mod page;
 mod plan;

@@ -1,7 +1,7 @@
 //! The job: natural responses, batches on all threads, the best images written and measured again, results.
 
+use super::batch::{Finished, Shared, run_batch};
 use super::config::{Config, Method};
-use super::group::{Finished, Shared, run_group};
 use super::output::{self, Kept, Measured};
 use super::page;
 use super::plan::Plan;
@@ -60,7 +60,7 @@ impl Job for Maximize {
 }
 
 fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
-    run.computes_on(plan.population.executor(&plan.groups[0].units, &plan.device)?.0.describe())?;
+    run.computes_on(plan.population.executor(&plan.batches[0].units, &plan.device)?.0.describe())?;
     let began = Instant::now();
     let natural = natural(plan, &plan.population, session, "natural responses")?;
     let finished =
@@ -78,7 +78,7 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
     output::sidecars(plan, run, &finished, &rows, &measured)?;
     let n_optimised = finished.iter().map(|f| f.batch.rows.len()).sum::<usize>();
     // Batches run side by side: their own seconds overlap.
-    let share = rayon::current_num_threads().min(plan.groups.len()).max(1) as f64;
+    let share = rayon::current_num_threads().min(plan.batches.len()).max(1) as f64;
     Ok(json!({
         "method": plan.config.method,
         "n_units": plan.population.units.len(),
@@ -108,7 +108,7 @@ fn synthesise(plan: &Plan, session: &Session, run: &RunDir, natural: Option<&Nat
         }
         _ => None,
     };
-    let total = plan.groups.len() * (plan.config.steps + 1);
+    let total = plan.batches.len() * (plan.config.steps + 1);
     let progress = Mutex::new(Progress::new(&session.progress, "maximize", total as u64, 0));
     let shared = Shared {
         plan,
@@ -118,7 +118,7 @@ fn synthesise(plan: &Plan, session: &Session, run: &RunDir, natural: Option<&Nat
         cancel: &session.cancel,
         progress: &progress,
     };
-    let finished = on_all_threads(plan.groups.len(), |group| run_group(&shared, group))?;
+    let finished = on_all_threads(plan.batches.len(), |batch| run_batch(&shared, batch))?;
     progress.into_inner().expect("all workers have ended").finish();
     Ok(finished)
 }

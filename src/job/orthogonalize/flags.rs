@@ -1,9 +1,10 @@
 //! Flags of `orthoscope orthogonalize`.
 
-use super::{InitKind, ParamKind, Patterns};
+use super::{InitKind, ParamKind};
 use crate::image::resize::Resize;
 use crate::job::flags::{MachineFlags, NetworkFlags, choice, pair};
-use crate::objective::{Measure, Penalty};
+use crate::network::SpatialPooling;
+use crate::objective::{PatternSimilarity, Penalty};
 use crate::synthesis::OptimizerKind;
 use clap::Args;
 use serde::Serialize;
@@ -54,11 +55,11 @@ pub struct Flags {
 #[command(next_help_heading = "Objective")]
 struct ObjectiveFlags {
     /// First-order similarity: pearson, cosine or euclidean-kernel.
-    #[arg(long, value_parser = choice::<Measure>)]
-    measure: Option<Measure>,
+    #[arg(long, value_parser = choice::<PatternSimilarity>)]
+    measure: Option<PatternSimilarity>,
     /// Patterns over all units (full) or channel means (gap).
-    #[arg(long, value_parser = choice::<Patterns>)]
-    patterns: Option<Patterns>,
+    #[arg(long, value_parser = choice::<SpatialPooling>)]
+    patterns: Option<SpatialPooling>,
     /// Penalty on R: mean-square, mean-abs, log-sum-exp or log-det.
     #[arg(long, value_parser = choice::<Penalty>)]
     penalty: Option<Penalty>,

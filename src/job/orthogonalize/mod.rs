@@ -11,7 +11,7 @@ mod plan;
 mod run;
 mod score;
 
-pub use config::{Config, ImageConfig, InitKind, ObjectiveConfig, OptimizerConfig, ParamKind, Patterns, RobustConfig};
+pub use config::{Config, ImageConfig, InitKind, ObjectiveConfig, OptimizerConfig, ParamKind, RobustConfig};
 pub use plan::Plan;
 pub use run::Orthogonalize;
 pub use score::{Fingerprints, Score, chance_mean_abs_r};

@@ -2,7 +2,7 @@
 
 use crate::image::resize::Resize;
 use crate::job::flags::{MachineFlags, NetworkFlags, choice};
-use crate::job::orthogonalize::Patterns;
+use crate::network::SpatialPooling;
 use crate::rdm::{Comparison, Measure};
 use clap::Args;
 use serde::Serialize;
@@ -26,8 +26,8 @@ pub struct Flags {
     #[arg(long, value_parser = choice::<Measure>)]
     measure: Option<Measure>,
     /// Patterns over all units (full) or channel means (gap).
-    #[arg(long, value_parser = choice::<Patterns>)]
-    patterns: Option<Patterns>,
+    #[arg(long, value_parser = choice::<SpatialPooling>)]
+    patterns: Option<SpatialPooling>,
     /// RDMs to compare with: npy or npz, square or condensed, one or many; may be repeated.
     #[arg(long, value_name = "RDM")]
     compare: Option<Vec<PathBuf>>,

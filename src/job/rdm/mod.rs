@@ -7,14 +7,13 @@ mod page;
 use super::machine::Machine;
 use super::manifest::hash_file;
 use super::model::{self, NetworkConfig};
-use super::orthogonalize::Patterns;
 use super::{Checked, Job, RunDir, Session};
 use crate::data::Stimuli;
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
 use crate::io::tsv;
 use crate::math::stats;
-use crate::network::{Executor, Graph, NodeId, TapRequest, TapValue};
+use crate::network::{Executor, Graph, NodeId, SpatialPooling, TapRequest, TapValue};
 use crate::progress::Progress;
 use crate::rdm::files::{load_rdms, rdms_npz};
 use crate::rdm::measure::from_moments;
@@ -43,7 +42,7 @@ pub struct Config {
     pub images: PathBuf,
     pub resize: Resize,
     pub measure: Measure,
-    pub patterns: Patterns,
+    pub patterns: SpatialPooling,
     /// RDMs to compare with: npy or npz, square or condensed, one or many.
     pub compare: Vec<PathBuf>,
     /// What the permutation p is of.
@@ -62,7 +61,7 @@ impl Default for Config {
             images: PathBuf::new(),
             resize: Resize::default(),
             measure: Measure::default(),
-            patterns: Patterns::default(),
+            patterns: SpatialPooling::default(),
             compare: vec![],
             statistic: Comparison::default(),
             n_permutations: 1000,
@@ -111,7 +110,7 @@ impl Plan {
             references.extend(load_rdms(path, Some(stimuli.n_images()), Some(stimuli.names()))?);
             inputs.insert(format!("compare {}", path.display()), hash_file(path)?);
         }
-        if config.patterns == Patterns::Gap {
+        if config.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
         }
         Ok(Self { config, graph, taps, tap_names, device, stimuli, references, inputs, warnings })
@@ -265,7 +264,7 @@ fn draw(plan: &Plan, run: &RunDir, layers: &[(String, Rdm)], second_order: &Arra
     let squares: Vec<(String, Array2<f64>)> = layers.iter().map(|(name, rdm)| (name.clone(), rdm.square())).collect();
     let options = FingerprintOptions {
         bar_label: format!("{} distance", plan.config.measure),
-        measure: figures::Measure::Dissimilarity,
+        entries: figures::Entries::Dissimilarity,
         sd: layers.iter().map(|(_, rdm)| stats::sd(rdm.values(), 0)).collect(),
         ..FingerprintOptions::default()
     };
