@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod map;
 pub mod maximize;
 pub mod model;
+mod named;
 pub mod orthogonalize;
 pub mod rdm;
 pub mod run_dir;
@@ -23,6 +24,7 @@ mod shell;
 
 pub use configuration::Given;
 pub use manifest::{Manifest, Status};
+pub use named::Named;
 pub use run_dir::RunDir;
 pub use session::Session;
 #[cfg(feature = "cli")]

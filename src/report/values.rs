@@ -121,11 +121,6 @@ pub fn table(page: &mut Page, rows: &[Value], columns: &[&str], most: usize) {
 /// Rows of a table before the rest is left to the manifest.
 pub const ROWS: usize = 60;
 
-/// The list of objects at a key; empty where it is absent.
-pub fn list<'a>(results: &'a Map<String, Value>, key: &str) -> &'a [Value] {
-    results.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
 /// Captions of figures that more than one job draws.
 pub mod captions {
     pub const FINGERPRINTS: &str = "One matrix per layer: the similarity (or dissimilarity) of the layer's responses to each pair of images, in the order of the images. All on one colour scale; the diagonal is left out.";
@@ -133,8 +128,15 @@ pub mod captions {
         "How much the fingerprints of two layers resemble each other: the correlation of their condensed matrices.";
 }
 
-/// The object that results are; empty for anything else.
-pub fn object(results: &Value) -> &Map<String, Value> {
-    static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
-    results.as_object().unwrap_or(&EMPTY)
+/// Any results as keys and values.
+pub fn entries(results: &impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(results) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Rows of any type as objects, for [`table`].
+pub fn rows(rows: &[impl serde::Serialize]) -> Vec<Value> {
+    rows.iter().map(|row| Value::Object(entries(row))).collect()
 }

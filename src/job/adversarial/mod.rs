@@ -10,8 +10,10 @@ mod measured;
 mod output;
 mod page;
 mod plan;
+mod results;
 mod run;
 
 pub use config::{Aim, Config, Method};
 pub use plan::Plan;
+pub use results::Results;
 pub use run::Adversarial;

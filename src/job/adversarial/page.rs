@@ -1,37 +1,43 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
-use crate::report::values::{ROWS, list, table, text_of, values};
+use super::results::Results;
+use crate::report::values::{ROWS, entries, rows, table, values};
 use crate::report::{Figures, Page};
-use serde_json::{Map, Value};
 
 /// One line per radius.
-pub fn summary(results: &Value) -> String {
-    let number = |v: &Value| v.as_f64().map_or_else(|| "–".into(), |v| format!("{v:.3}"));
+pub fn summary(results: &Results) -> String {
+    let number = |v: Option<f64>| v.filter(|v| !v.is_nan()).map_or_else(|| "–".into(), |v| format!("{v:.3}"));
     let mut lines = vec![format!(
         "{} units, {} images; mean change from the base, in {}",
-        results["n_units"],
-        results["n_images"],
-        results["summary"]["unit_of_change"].as_str().unwrap_or("response")
+        results.n_units, results.n_images, results.summary.unit_of_change
     )];
-    let columns = ["epsilon", "mean_up", "mean_down", "mean_random", "mean_cross_up", "mean_cross_down", "mean_ssim"];
-    lines.push(columns.map(|c| format!("{:>16}", c.replace('_', " "))).join(""));
-    for row in results["summary"]["per_epsilon"].as_array().into_iter().flatten() {
-        lines.push(columns.map(|c| format!("{:>16}", number(&row[c]))).join(""));
+    let columns = ["epsilon", "mean up", "mean down", "mean random", "mean cross up", "mean cross down", "mean ssim"];
+    lines.push(columns.map(|c| format!("{c:>16}")).join(""));
+    for row in &results.summary.per_epsilon {
+        let numbers = [
+            Some(row.epsilon),
+            row.mean_up,
+            row.mean_down,
+            row.mean_random,
+            row.mean_cross_up,
+            row.mean_cross_down,
+            Some(row.mean_ssim),
+        ];
+        lines.push(numbers.map(|v| format!("{:>16}", number(v))).join(""));
     }
-    if let Some(rates) = results["success"]["rate"].as_array() {
-        lines.push(format!("another answer: {}", rates.iter().map(number).collect::<Vec<_>>().join(", ")));
+    if let Some(success) = &results.success {
+        let rates: Vec<String> = success.rate.iter().map(|rate| number(Some(*rate))).collect();
+        lines.push(format!("another answer: {}", rates.join(", ")));
     }
     lines.join("\n")
 }
 
-pub fn page(page: &mut Page, results: &Map<String, Value>, figures: &mut Figures) {
+/// Sections of the report.
+pub fn page(page: &mut Page, results: &Results, figures: &mut Figures) {
     let plain = |k: &str| !["pairs", "summary", "success"].contains(&k);
-    values(page, "Run", results.iter().filter(|(k, _)| plain(k)));
+    values(page, "Run", entries(results).iter().filter(|(k, _)| plain(k)));
     page.section("Change of the response");
-    if let Some(unit) = results.get("summary").map(|s| text_of(&s["unit_of_change"])) {
-        page.text(format!("Means over images and units, in {unit}."));
-    }
-    let rows = results.get("summary").and_then(|s| s["per_epsilon"].as_array()).map_or(&[][..], Vec::as_slice);
+    page.text(format!("Means over images and units, in {}.", results.summary.unit_of_change));
     let columns = [
         "epsilon",
         "mean_up",
@@ -42,7 +48,7 @@ pub fn page(page: &mut Page, results: &Map<String, Value>, figures: &mut Figures
         "mean_ssim",
         "largest_achieved",
     ];
-    table(page, rows, &columns, ROWS);
+    table(page, &rows(&results.summary.per_epsilon), &columns, ROWS);
     if figures.has("epsilon") {
         figures.show(page, "epsilon", "Median and quartiles over images and units.");
     }
@@ -70,5 +76,5 @@ pub fn page(page: &mut Page, results: &Map<String, Value>, figures: &mut Figures
         "ssim",
         "answer_after",
     ];
-    table(page, list(results, "pairs"), &columns, ROWS);
+    table(page, &rows(&results.pairs), &columns, ROWS);
 }

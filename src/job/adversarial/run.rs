@@ -7,6 +7,7 @@ use super::measured::Measured;
 use super::output;
 use super::page;
 use super::plan::Plan;
+use super::results::Results;
 use crate::error::{Error, Result};
 use crate::image::{dequantize, ssim};
 use crate::io::png;
@@ -17,10 +18,9 @@ use crate::job::drive::pool::on_all_threads;
 use crate::job::machine::peak_rss_mb;
 use crate::job::{Checked, Job};
 use crate::progress::Progress;
-use crate::report::values::object;
 use crate::report::{Figures, Page};
 use ndarray::{Array2, Array3, Array4, Axis, stack};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ impl Job for Adversarial {
 
     type Config = Config;
     type Plan = Plan;
-    type Results = Value;
+    type Results = Results;
     #[cfg(feature = "cli")]
     type Flags = super::flags::Flags;
 
@@ -50,20 +50,20 @@ impl Job for Adversarial {
         output::describe(plan)
     }
 
-    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
         execute(plan, session, run)
     }
 
-    fn summary(results: &Value) -> String {
+    fn summary(results: &Results) -> String {
         page::summary(results)
     }
 
-    fn page(results: &Value, page: &mut Page, figures: &mut Figures) {
-        page::page(page, object(results), figures);
+    fn page(results: &Results, page: &mut Page, figures: &mut Figures) {
+        page::page(page, results, figures);
     }
 }
 
-fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
     let began = Instant::now();
     run.computes_on(plan.population.executor(&[0], &plan.device)?.0.describe())?;
     let bases = plan.bases.images().to_owned();
@@ -99,19 +99,19 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
     output::sidecars(plan, run, &measured, &base)?;
     output::table(plan, run, &pairs)?;
     super::figures::draw(plan, run, &measured, &base, natural.as_ref())?;
-    Ok(json!({
-        "method": plan.config.method,
-        "norm": plan.config.norm,
-        "epsilon": plan.config.epsilon,
-        "n_units": output::n_driven(plan),
-        "n_images": plan.bases.n_images(),
-        "summary": output::summary(plan, &measured, &base, natural.as_ref()),
-        "success": output::success(plan, &measured),
-        "pairs": pairs,
-        "seconds_total": began.elapsed().as_secs_f64(),
-        "seconds_synthesis": seconds_synthesis,
-        "peak_rss_mb": peak_rss_mb(),
-    }))
+    Ok(Results {
+        method: plan.config.method,
+        norm: plan.config.norm,
+        epsilon: plan.config.epsilon.clone(),
+        n_units: output::n_driven(plan),
+        n_images: plan.bases.n_images(),
+        summary: output::summary(plan, &measured, &base, natural.as_ref()),
+        success: output::success(plan, &measured),
+        pairs,
+        seconds_total: began.elapsed().as_secs_f64(),
+        seconds_synthesis,
+        peak_rss_mb: peak_rss_mb(),
+    })
 }
 
 /// Reads every written image back and shows it to its unit, to the next unit, and to the check models.

@@ -4,3 +4,4 @@ pub mod figures;
 pub mod layers;
 pub mod maps;
 pub mod page;
+pub mod results;

@@ -1,25 +1,33 @@
 //! What reports say about maps of layers, whichever job made them.
 
-use crate::report::values::text_of;
+use super::results::{GradientResults, OverlapResults};
+use crate::mapping::layers::Gradient;
+use crate::report::values::{entries, text_of, values};
 use crate::report::{Figures, Page};
-use serde_json::{Map, Value};
 
 /// Results that have a table of their own.
 pub const PLACED: [&str; 9] =
     ["layers", "rois", "overlap", "reliability", "glm", "sets", "brain", "gradient", "overlap_difference"];
 
-pub fn gradient(page: &mut Page, results: &Map<String, Value>) {
-    let Some(along) = results.get("gradient").and_then(Value::as_object) else { return };
+/// Where the winning layers lie along the axes.
+pub fn gradient(page: &mut Page, along: Option<&GradientResults>) {
+    let Some(along) = along else { return };
     page.section("Along the axes");
     page.text("Correlation of the winning layer's place in the network with the position, over the places that have a winner, and its slope in layers per mm; along y, posterior to anterior, a visual hierarchy rises.");
-    let cells: Vec<Vec<String>> = along
-        .iter()
-        .map(|(axis, v)| {
-            let numbers = ["pearson", "spearman", "slope", "n_voxels"].map(|key| text_of(&v[key]));
-            std::iter::once(axis.clone()).chain(numbers).collect()
-        })
-        .collect();
+    let row = |(axis, along): (&str, &Gradient)| {
+        let along = entries(along);
+        let numbers = ["pearson", "spearman", "slope", "n_voxels"].map(|key| text_of(&along[key]));
+        std::iter::once(axis.to_owned()).chain(numbers).collect::<Vec<String>>()
+    };
+    let cells = [("x", &along.x), ("y", &along.y), ("z", &along.z)].map(row);
     page.table(&["axis", "pearson", "spearman", "layers per mm", "places"], &cells);
+}
+
+/// How much the layers' maps overlap.
+pub fn overlap(page: &mut Page, overlap: Option<&OverlapResults>) {
+    if let Some(overlap) = overlap {
+        values(page, "Overlap", entries(overlap).iter().filter(|(_, v)| !v.is_null()));
+    }
 }
 
 /// Slices, glass brains and the winning layers.
@@ -44,6 +52,7 @@ pub fn maps(page: &mut Page, figures: &mut Figures, what: &str) {
     }
 }
 
+/// Similarities of maps and fingerprints.
 pub fn matrices(page: &mut Page, figures: &mut Figures) {
     for (stem, caption) in [
         ("map_correlation", "Correlation over voxels of the unthresholded maps of two layers."),

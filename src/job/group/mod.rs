@@ -9,8 +9,10 @@ mod flags;
 mod inputs;
 mod output;
 mod page;
+mod results;
 mod run;
 mod test;
 
 pub use config::{Config, GroupCorrection, MapsConfig, TestConfig};
+pub use results::Results;
 pub use run::Group;

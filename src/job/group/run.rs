@@ -4,15 +4,14 @@ use super::config::Config;
 use super::inputs::{self, Data};
 use super::output;
 use super::page;
+use super::results::Results;
 use super::test::{Tested, options, test};
 use crate::error::Result;
 use crate::job::RunDir;
 use crate::job::Session;
 use crate::job::brain::figures::Picture;
 use crate::job::brain::layers::Layers;
-use crate::job::machine::peak_rss_mb;
 use crate::job::{Checked, Job};
-use crate::report::values::object;
 use crate::report::{Figures, Page};
 use crate::stats::correction::extremeness;
 use crate::stats::group::check;
@@ -42,7 +41,7 @@ impl Job for Group {
 
     type Config = Config;
     type Plan = Plan;
-    type Results = Value;
+    type Results = Results;
     #[cfg(feature = "cli")]
     type Flags = super::flags::Flags;
 
@@ -74,16 +73,16 @@ impl Job for Group {
         Ok(describe(&plan.config, &plan.data))
     }
 
-    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
         execute(plan, session, run)
     }
 
-    fn summary(results: &Value) -> String {
+    fn summary(results: &Results) -> String {
         page::summary(results)
     }
 
-    fn page(results: &Value, page: &mut Page, figures: &mut Figures) {
-        page::page(page, object(results), figures);
+    fn page(results: &Results, page: &mut Page, figures: &mut Figures) {
+        page::page(page, results, figures);
     }
 }
 
@@ -109,7 +108,7 @@ fn describe(config: &Config, data: &Data) -> Value {
     })
 }
 
-fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
     let Plan { config, data, neighbours } = plan;
     let tested = test(config, data, neighbours, session)?;
     let rows = |of: &dyn Fn(&Tested) -> Vec<f64>| {
@@ -133,10 +132,7 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
     let limit = t.iter().map(|&t| extremeness(t, config.tail())).filter(|t| t.is_finite()).fold(1e-6, f64::max);
     picture.maps(t.view(), "t", Some(limit))?;
     picture.overlap()?;
-    let mut results = output::results(config, data, &tested, &layers);
-    results["seconds"] = Value::from(session.seconds());
-    results["peak_rss_mb"] = peak_rss_mb().map_or(Value::Null, |mb| Value::from(mb.round()));
-    Ok(results)
+    Ok(output::results(config, data, &tested, &layers, session))
 }
 
 /// The mask itself, where no image of the brain is given: maps say nothing of anatomy.

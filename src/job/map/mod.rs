@@ -15,6 +15,7 @@ mod parts;
 mod places;
 mod plan;
 mod regions;
+mod results;
 mod run;
 mod series;
 mod settle;
@@ -26,4 +27,5 @@ pub use config::{
     BetasConfig, BoldConfig, Config, Estimate, FingerprintConfig, MapsConfig, PlaceCorrection, RegionConfig, Shard,
     SimulationConfig, TestConfig,
 };
+pub use results::Results;
 pub use run::Map;

@@ -1,10 +1,11 @@
 //! The job from its plan to its results.
 
-use super::config::Config;
+use super::config::{Config, Shard};
 use super::inputs::Data;
 use super::page;
 use super::plan::{Brain, Plan as Recorded};
 use super::regions::{RegionRdms, RegionResult, of_subjects};
+use super::results::{Found, Results, Sliced};
 use super::summary::Summary;
 use super::tested::{measured, tested};
 use super::{draw, output, parts, settle, simulate};
@@ -18,11 +19,10 @@ use crate::job::{Checked, Job};
 use crate::mapping::Neighbourhoods;
 use crate::mapping::ceiling;
 use crate::mapping::searchlight::Places;
-use crate::report::values::object;
 use crate::report::{Figures, Page};
 use crate::warning::Warning;
 use ndarray::{Array2, Axis, Slice};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A checked run, of recordings or of a made-up brain.
 pub enum Plan {
@@ -41,7 +41,7 @@ impl Job for Map {
 
     type Config = Config;
     type Plan = Plan;
-    type Results = Value;
+    type Results = Results;
     #[cfg(feature = "cli")]
     type Flags = super::flags::Flags;
 
@@ -70,26 +70,24 @@ impl Job for Map {
         }
     }
 
-    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
-        let mut results = match plan {
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
+        let found = match plan {
             Plan::Recorded(plan) => execute(plan, session, run)?,
-            Plan::Simulated(plan) => simulate::execute(plan, session, run)?,
+            Plan::Simulated(plan) => Found::Simulation(simulate::execute(plan, session, run)?),
         };
-        results["seconds"] = Value::from(session.seconds());
-        results["peak_rss_mb"] = peak_rss_mb().map_or(Value::Null, |mb| Value::from(mb.round()));
-        Ok(results)
+        Ok(Results { found, seconds: session.seconds(), peak_rss_mb: peak_rss_mb().map(f64::round) })
     }
 
-    fn summary(results: &Value) -> String {
+    fn summary(results: &Results) -> String {
         page::summary(results)
     }
 
-    fn page(results: &Value, page: &mut Page, figures: &mut Figures) {
-        page::page(page, object(results), figures);
+    fn page(results: &Results, page: &mut Page, figures: &mut Figures) {
+        page::page(page, results, figures);
     }
 }
 
-fn execute(plan: &Recorded, session: &Session, run: &mut RunDir) -> Result<Value> {
+fn execute(plan: &Recorded, session: &Session, run: &mut RunDir) -> Result<Found> {
     match &plan.brain {
         Brain::Searchlight(data) => volume(plan, data, session, run),
         Brain::Regions(data) => regions(plan, data, session, run),
@@ -98,11 +96,11 @@ fn execute(plan: &Recorded, session: &Session, run: &mut RunDir) -> Result<Value
 }
 
 /// A searchlight, written as volumes.
-fn volume(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) -> Result<Value> {
+fn volume(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) -> Result<Found> {
     let mask = data.mask.as_ref().expect("images have a mask");
     let spheres = Neighbourhoods::new(mask, data.centres.as_ref(), plan.config.sphere)?;
-    if plan.config.shard.is_some() {
-        return shard(plan, &spheres, session, run);
+    if let Some(own) = plan.config.shard {
+        return shard(plan, own, &spheres, session, run);
     }
     let tested = tested(plan, &data.betas, &spheres, session, run)?;
     if tested.maps.n_undefined > 0 {
@@ -123,19 +121,25 @@ fn volume(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) -> 
     output::fitted(run, plan, data)?;
     output::volume(run, plan, data, &places, &tested, &layers, &summary)?;
     draw::volume(run, plan, data, &places, &layers)?;
-    Ok(summary.results(plan, Some((data, &spheres, &tested))))
+    Ok(Found::Map(Box::new(summary.results(plan, Some((data, &spheres, &tested))))))
 }
 
 /// One slice of the centres: its parts stay in `arrays/`, for `--shards`.
-fn shard(plan: &Recorded, spheres: &Neighbourhoods<'_>, session: &Session, run: &mut RunDir) -> Result<Value> {
+fn shard(
+    plan: &Recorded,
+    shard: Shard,
+    spheres: &Neighbourhoods<'_>,
+    session: &Session,
+    run: &mut RunDir,
+) -> Result<Found> {
     let range = parts::range(plan.config.shard, spheres.len());
     let n = range.len();
     measured(plan, spheres, range, &run.file("arrays"), session)?;
-    Ok(json!({ "shard": plan.config.shard, "job": parts::job_hash(&plan.config), "n_centres": n }))
+    Ok(Found::Shard(Sliced { shard, job: parts::job_hash(&plan.config), n_centres: n }))
 }
 
 /// Patterns of regions.
-fn regions(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) -> Result<Value> {
+fn regions(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) -> Result<Found> {
     let regions = data.regions.as_ref().expect("regions were read");
     let tested = tested(plan, &data.betas, regions, session, run)?;
     output::fitted(run, plan, data)?;
@@ -164,7 +168,7 @@ fn regions(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) ->
 }
 
 /// RDMs of regions, one a subject.
-fn given_rdms(plan: &Recorded, rdms: &[RegionRdms], session: &Session, run: &mut RunDir) -> Result<Value> {
+fn given_rdms(plan: &Recorded, rdms: &[RegionRdms], session: &Session, run: &mut RunDir) -> Result<Found> {
     let results = rdms
         .iter()
         .map(|region| {
@@ -181,9 +185,9 @@ fn given_rdms(plan: &Recorded, rdms: &[RegionRdms], session: &Session, run: &mut
     finish_regions(plan, &results, run, "subjects")
 }
 
-fn finish_regions(plan: &Recorded, results: &[RegionResult], run: &mut RunDir, unit: &str) -> Result<Value> {
+fn finish_regions(plan: &Recorded, results: &[RegionResult], run: &mut RunDir, unit: &str) -> Result<Found> {
     let summary = Summary::of_regions(results, plan, unit);
     output::regions(run, plan, results, unit)?;
     draw::regions(run, plan, results)?;
-    Ok(summary.results(plan, None))
+    Ok(Found::Map(Box::new(summary.results(plan, None))))
 }

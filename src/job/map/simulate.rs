@@ -5,6 +5,7 @@
 
 use super::config::{Config, SimulationConfig};
 use super::fingerprints;
+use super::results::{RecoveryRow, Simulated, SimulatedSet};
 use super::tested::correct;
 use crate::cancel::Cancel;
 use crate::data::Betas;
@@ -88,7 +89,7 @@ impl Plan {
 ///
 /// # Errors
 /// Whatever computing and writing say.
-pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Simulated> {
     let Plan { config, simulation, sets, .. } = plan;
     let lines = simulate(config, simulation, sets, session, run)?;
     table(run, simulation, &lines)?;
@@ -348,33 +349,42 @@ fn confusions(run: &RunDir, lines: &[Line], sets: &[Set]) -> Result<()> {
     Ok(())
 }
 
-fn results(config: &Config, simulation: &SimulationConfig, lines: &[Line], sets: &[Set]) -> Value {
+fn results(config: &Config, simulation: &SimulationConfig, lines: &[Line], sets: &[Set]) -> Simulated {
     let row = |line: &Line| {
         let first =
             |of: fn(&Recovery) -> f64| line.found.iter().find(|r| of(r) >= simulation.target).map(|r| r.n_repeats);
         let (exact, accuracy) = (first(|r| r.exact), first(|r| r.accuracy));
-        json!({
-            "images": line.set, "fingerprints": line.residual, "n_images": line.n_images,
-            "n_repeats_for_exact": exact, "n_repeats_for_accuracy": accuracy,
-            "minutes_for_exact": exact.and_then(|n| minutes(simulation, line, n)),
-            "recovery": line.found.iter().map(|r| json!({
-                "n_repeats": r.n_repeats, "accuracy": r.accuracy, "interval": r.interval, "hits": r.hits,
-                "false_layers": r.false_layers, "exact": r.exact, "exact_interval": r.exact_interval,
-                "minutes": minutes(simulation, line, r.n_repeats),
-            })).collect::<Vec<_>>(),
-        })
+        let recovery = line.found.iter().map(|r| RecoveryRow {
+            n_repeats: r.n_repeats,
+            accuracy: r.accuracy,
+            interval: r.interval,
+            hits: r.hits,
+            false_layers: r.false_layers,
+            exact: r.exact,
+            exact_interval: r.exact_interval,
+            minutes: minutes(simulation, line, r.n_repeats),
+        });
+        SimulatedSet {
+            images: line.set.clone(),
+            fingerprints: line.residual,
+            n_images: line.n_images,
+            n_repeats_for_exact: exact,
+            n_repeats_for_accuracy: accuracy,
+            minutes_for_exact: exact.and_then(|n| minutes(simulation, line, n)),
+            recovery: recovery.collect(),
+        }
     };
-    json!({
-        "simulated": true,
-        "n_layers": sets.iter().map(|s| s.layers.len()).max(),
-        "dissimilarity": config.dissimilarity,
-        "statistic": config.statistic,
-        "residual": config.residual,
-        "n_permutations": config.test.n_permutations,
-        "correction": config.test.correction,
-        "alpha": config.test.alpha,
-        "target": simulation.target,
-        "brain": SimulationOptions { seed: config.seed, ..simulation.brain },
-        "sets": lines.iter().map(row).collect::<Vec<_>>(),
-    })
+    Simulated {
+        simulated: true,
+        n_layers: sets.iter().map(|s| s.layers.len()).max(),
+        dissimilarity: config.dissimilarity,
+        statistic: config.statistic,
+        residual: config.residual,
+        n_permutations: config.test.n_permutations,
+        correction: config.test.correction,
+        alpha: config.test.alpha,
+        target: simulation.target,
+        brain: SimulationOptions { seed: config.seed, ..simulation.brain },
+        sets: lines.iter().map(row).collect(),
+    }
 }

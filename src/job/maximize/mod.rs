@@ -10,8 +10,10 @@ mod flags;
 mod output;
 mod page;
 mod plan;
+mod results;
 mod run;
 
 pub use config::{Config, Direction, ImageConfig, MaskKind, Method, ParamKind, SearchConfig};
 pub use plan::Plan;
+pub use results::Results;
 pub use run::Maximize;

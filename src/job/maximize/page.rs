@@ -1,44 +1,50 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
-use crate::report::values::{ROWS, list, table, text_of, values, words};
+use super::results::Results;
+use crate::report::values::{ROWS, entries, rows, table, values, words};
 use crate::report::{Figures, Page};
-use serde_json::{Map, Value};
 
 /// Most rows of the summary.
 const LINES: usize = 24;
 
 /// One line per unit and direction.
-pub fn summary(results: &Value) -> String {
-    let number = |row: &Value, key: &str| row[key].as_f64().map_or_else(|| "–".into(), |v| format!("{v:.3}"));
+pub fn summary(results: &Results) -> String {
+    let number = |v: Option<f64>| v.filter(|v| !v.is_nan()).map_or_else(|| "–".into(), |v| format!("{v:.3}"));
     let mut lines = vec![format!(
         "{} units, {} images optimised, {:.1} a second",
-        results["n_units"],
-        results["n_images_optimised"],
-        results["images_per_second"].as_f64().unwrap_or(f64::NAN)
+        results.n_units, results.n_images_optimised, results.images_per_second
     )];
-    for (key, found) in results["summary"].as_object().into_iter().flatten() {
-        lines.push(format!("{}: {} of {}", key.replace('_', " "), found["n"], found["of"]));
+    lines.extend(results.summary.iter().map(|(key, found)| {
+        let what = key.replace('_', " ");
+        format!("{what}: {} of {}", found.n, found.of)
+    }));
+    let columns = ["start", "final", "exported", "natural min", "natural max", "percentile"];
+    lines.push(format!("{:<34} {:<6}{}", "unit", "", columns.map(|c| format!("{c:>12}")).concat()));
+    for row in results.units.iter().take(LINES) {
+        let (search, natural) = (row.search.as_ref(), row.natural.as_ref());
+        let numbers = [
+            search.map(|s| s.start),
+            search.map(|s| s.last),
+            Some(row.exported),
+            natural.map(|n| n.natural_min),
+            natural.map(|n| n.natural_max),
+            natural.map(|n| n.percentile),
+        ];
+        let numbers = numbers.map(|v| format!("{:>12}", number(v))).concat();
+        lines.push(format!("{:<34} {:<6}{numbers}", row.unit, row.direction));
     }
-    let columns = ["start", "final", "exported", "natural_min", "natural_max", "percentile"];
-    let header = columns.map(|c| format!("{:>12}", c.replace('_', " "))).join("");
-    lines.push(format!("{:<34} {:<6}{header}", "unit", ""));
-    let rows = results["units"].as_array().map_or(&[][..], Vec::as_slice);
-    for row in rows.iter().take(LINES) {
-        let text = |key: &str| row[key].as_str().unwrap_or("").to_owned();
-        let numbers = columns.map(|c| format!("{:>12}", number(row, c))).join("");
-        lines.push(format!("{:<34} {:<6}{numbers}", text("unit"), text("direction")));
-    }
-    if rows.len() > LINES {
-        lines.push(format!("... and {} more in manifest.json", rows.len() - LINES));
+    if results.units.len() > LINES {
+        lines.push(format!("... and {} more in manifest.json", results.units.len() - LINES));
     }
     lines.join("\n")
 }
 
-pub fn page(page: &mut Page, results: &Map<String, Value>, figures: &mut Figures) {
+/// Sections of the report.
+pub fn page(page: &mut Page, results: &Results, figures: &mut Figures) {
     let plain = |k: &str| !["units", "summary"].contains(&k);
-    values(page, "Run", results.iter().filter(|(k, _)| plain(k)));
-    for (key, found) in results.get("summary").and_then(Value::as_object).into_iter().flatten() {
-        page.text(format!("{}: {} of {}.", words(key), text_of(&found["n"]), text_of(&found["of"])));
+    values(page, "Run", entries(results).iter().filter(|(k, _)| plain(k)));
+    for (key, found) in results.summary.iter() {
+        page.text(format!("{}: {} of {}.", words(key), found.n, found.of));
     }
     page.section("Images");
     figures.show_all(page, "mosaic", "Each unit's strongest and weakest natural images and the images that were made for it, with the unit's responses to what is in the files.");
@@ -67,5 +73,5 @@ pub fn page(page: &mut Page, results: &Map<String, Value>, figures: &mut Figures
         "z",
         "converged",
     ];
-    table(page, list(results, "units"), &columns, ROWS);
+    table(page, &rows(&results.units), &columns, ROWS);
 }

@@ -5,6 +5,7 @@ use super::config::{Config, Method};
 use super::output::{self, Kept, Measured};
 use super::page;
 use super::plan::Plan;
+use super::results::Results;
 use crate::error::Result;
 use crate::image::Amplitude;
 use crate::job::RunDir;
@@ -14,9 +15,8 @@ use crate::job::drive::{Natural, Population};
 use crate::job::machine::peak_rss_mb;
 use crate::job::{Checked, Job};
 use crate::progress::Progress;
-use crate::report::values::object;
 use crate::report::{Figures, Page};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ impl Job for Maximize {
 
     type Config = Config;
     type Plan = Plan;
-    type Results = Value;
+    type Results = Results;
     #[cfg(feature = "cli")]
     type Flags = super::flags::Flags;
 
@@ -46,20 +46,20 @@ impl Job for Maximize {
         output::describe(plan)
     }
 
-    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
         execute(plan, session, run)
     }
 
-    fn summary(results: &Value) -> String {
+    fn summary(results: &Results) -> String {
         page::summary(results)
     }
 
-    fn page(results: &Value, page: &mut Page, figures: &mut Figures) {
-        page::page(page, object(results), figures);
+    fn page(results: &Results, page: &mut Page, figures: &mut Figures) {
+        page::page(page, results, figures);
     }
 }
 
-fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
     run.computes_on(plan.population.executor(&plan.batches[0].units, &plan.device)?.0.describe())?;
     let began = Instant::now();
     let natural = natural(plan, &plan.population, session, "natural responses")?;
@@ -79,19 +79,20 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
     let n_optimised = finished.iter().map(|f| f.batch.rows.len()).sum::<usize>();
     // Batches run side by side: their own seconds overlap.
     let share = rayon::current_num_threads().min(plan.batches.len()).max(1) as f64;
-    Ok(json!({
-        "method": plan.config.method,
-        "n_units": plan.population.units.len(),
-        "n_images_optimised": n_optimised,
-        "steps": plan.config.steps,
-        "summary": output::summary(plan, &measured, natural.as_ref()),
-        "units": rows,
-        "seconds_total": began.elapsed().as_secs_f64(),
-        "seconds_synthesis": synthesis_seconds / share,
-        "images_per_second": n_optimised as f64 / (synthesis_seconds / share).max(f64::MIN_POSITIVE),
-        "executor_share": finished.iter().map(|f| f.batch.executor_seconds).sum::<f64>() / synthesis_seconds.max(f64::MIN_POSITIVE),
-        "peak_rss_mb": peak_rss_mb(),
-    }))
+    let executor_seconds = finished.iter().map(|f| f.batch.executor_seconds).sum::<f64>();
+    Ok(Results {
+        method: plan.config.method,
+        n_units: plan.population.units.len(),
+        n_images_optimised: n_optimised,
+        steps: plan.config.steps,
+        summary: output::summary(plan, &measured, natural.as_ref()),
+        units: rows,
+        seconds_total: began.elapsed().as_secs_f64(),
+        seconds_synthesis: synthesis_seconds / share,
+        images_per_second: n_optimised as f64 / (synthesis_seconds / share).max(f64::MIN_POSITIVE),
+        executor_share: executor_seconds / synthesis_seconds.max(f64::MIN_POSITIVE),
+        peak_rss_mb: peak_rss_mb(),
+    })
 }
 
 /// Responses of all units of a population to the natural images.

@@ -1,6 +1,7 @@
 //! How orthogonal a set of images is, measured by running the network on it.
 
 use crate::error::Result;
+use crate::io::json::or_nan;
 use crate::network::{Executor, TapValue};
 use crate::objective::{PatternSimilarity, first_order, second_order};
 use crate::rng;
@@ -12,9 +13,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Mean of `|R[l,m]|` over pairs of layers.
+    #[serde(deserialize_with = "or_nan")]
     pub mean_abs_r: f64,
+    #[serde(deserialize_with = "or_nan")]
     pub max_abs_r: f64,
     /// Smallest standard deviation of a layer's condensed RSM.
+    #[serde(deserialize_with = "or_nan")]
     pub rsm_sd_min: f64,
 }
 

@@ -3,6 +3,9 @@
 #[cfg(feature = "cli")]
 mod flags;
 mod page;
+mod results;
+
+pub use results::Results;
 
 use super::machine::Machine;
 use super::manifest::hash_file;
@@ -20,7 +23,6 @@ use crate::rdm::measure::from_moments;
 use crate::rdm::report::{Options, Row, table};
 use crate::rdm::{Comparison, Measure, Rdm, compare};
 use crate::report::figures::{self, BarOptions, BarSeries, FingerprintOptions, SecondOrderOptions};
-use crate::report::values::object;
 use crate::report::{Figures, Page};
 use crate::tensor::{Device, array_f64, tensor};
 use crate::warning::Warning;
@@ -163,7 +165,7 @@ impl Job for LayerRdms {
 
     type Config = Config;
     type Plan = Plan;
-    type Results = Value;
+    type Results = Results;
     #[cfg(feature = "cli")]
     type Flags = flags::Flags;
 
@@ -179,20 +181,20 @@ impl Job for LayerRdms {
         Ok(plan.describe(plan.executor()?.as_ref()))
     }
 
-    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
         execute(plan, session, run)
     }
 
-    fn summary(results: &Value) -> String {
+    fn summary(results: &Results) -> String {
         page::summary(results)
     }
 
-    fn page(results: &Value, page: &mut Page, figures: &mut Figures) {
-        page::page(page, object(results), figures);
+    fn page(results: &Results, page: &mut Page, figures: &mut Figures) {
+        page::page(page, results, figures);
     }
 }
 
-fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
     let mut executor = plan.executor()?;
     run.computes_on(executor.describe())?;
     let mut progress = Progress::new(&session.progress, "rdm", 3, 0);
@@ -217,22 +219,22 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
     draw(plan, run, &layers, &second_order, &rows)?;
     progress.tick(|| "figures".into());
     progress.finish();
-    Ok(results(plan, &layers, &second_order, &rows))
+    Ok(results(plan, &layers, &second_order, rows))
 }
 
-fn results(plan: &Plan, layers: &[(String, Rdm)], second_order: &Array2<f64>, rows: &[Row]) -> Value {
+fn results(plan: &Plan, layers: &[(String, Rdm)], second_order: &Array2<f64>, rows: Vec<Row>) -> Results {
     let n = second_order.nrows();
     let off: Vec<f64> = (0..n).flat_map(|l| (l + 1..n).map(move |m| (l, m))).map(|lm| second_order[lm].abs()).collect();
-    json!({
-        "taps": plan.tap_names,
-        "n_images": plan.stimuli.n_images(),
-        "images": plan.stimuli.names(),
-        "measure": plan.config.measure,
-        "rdm_sd": layers.iter().map(|(_, rdm)| stats::sd(rdm.values(), 0)).collect::<Vec<_>>(),
-        "mean_abs_r": stats::mean(&off),
-        "max_abs_r": off.iter().copied().fold(0.0, f64::max),
-        "comparisons": rows,
-    })
+    Results {
+        taps: plan.tap_names.clone(),
+        n_images: plan.stimuli.n_images(),
+        images: plan.stimuli.names().to_vec(),
+        measure: plan.config.measure,
+        rdm_sd: layers.iter().map(|(_, rdm)| stats::sd(rdm.values(), 0)).collect(),
+        mean_abs_r: stats::mean(&off),
+        max_abs_r: off.iter().copied().fold(0.0, f64::max),
+        comparisons: rows,
+    }
 }
 
 fn write_table(run: &RunDir, rows: &[Row]) -> Result<()> {

@@ -1,43 +1,33 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
-use crate::report::values::{captions, values};
+use super::Results;
+use crate::report::values::{captions, entries, values};
 use crate::report::{Figures, Page};
-use serde_json::{Map, Value};
 
 /// The comparisons in a few lines.
-pub fn summary(results: &Value) -> String {
+pub fn summary(results: &Results) -> String {
     let mut lines = vec![format!(
         "{} images, {} layers; mean |R| between layers {:.3}, max {:.3}",
-        results["n_images"],
-        results["taps"].as_array().map_or(0, Vec::len),
-        results["mean_abs_r"].as_f64().unwrap_or(f64::NAN),
-        results["max_abs_r"].as_f64().unwrap_or(f64::NAN)
+        results.n_images,
+        results.taps.len(),
+        results.mean_abs_r,
+        results.max_abs_r
     )];
-    let rows = results["comparisons"].as_array().map_or(&[][..], Vec::as_slice);
-    if !rows.is_empty() {
-        lines.push(format!(
-            "{:<28} {:<28} {:>8} {:>8} {:>8} {:>8}",
-            "layer", "reference", "spearman", "pearson", "tau-a", "p"
-        ));
+    let header = ["spearman", "pearson", "tau-a", "p"].map(|h| format!(" {h:>8}")).concat();
+    if !results.comparisons.is_empty() {
+        lines.push(format!("{:<28} {:<28}{header}", "layer", "reference"));
     }
-    for row in rows {
-        let text = |key: &str| row[key].as_str().unwrap_or("").to_owned();
-        let number = |key: &str| row[key].as_f64().map_or_else(|| "n/a".into(), |v| format!("{v:.3}"));
-        lines.push(format!(
-            "{:<28} {:<28} {:>8} {:>8} {:>8} {:>8}",
-            text("layer"),
-            text("reference"),
-            number("spearman"),
-            number("pearson"),
-            number("kendall_tau_a"),
-            number("p_permutation")
-        ));
+    let number = |v: f64| if v.is_nan() { format!(" {:>8}", "n/a") } else { format!(" {v:>8.3}") };
+    for row in &results.comparisons {
+        let numbers = [row.spearman, row.pearson, row.kendall_tau_a, row.p_permutation].map(number).concat();
+        lines.push(format!("{:<28} {:<28}{numbers}", row.layer, row.reference));
     }
     lines.join("\n")
 }
 
-pub fn page(page: &mut Page, results: &Map<String, Value>, figures: &mut Figures) {
-    values(page, "Results", results.iter());
+/// Sections of the report.
+pub fn page(page: &mut Page, results: &Results, figures: &mut Figures) {
+    values(page, "Results", entries(results).iter());
     for stem in ["comparison", "comparisons", "bars"] {
         if figures.has(stem) {
             page.section("Comparison with the references");

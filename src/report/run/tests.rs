@@ -7,7 +7,7 @@ fn any(dir: &Path) -> crate::Result<PathBuf> {
     let text = std::fs::read_to_string(dir.join("manifest.json")).unwrap_or_default();
     let manifest: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     write(dir, "Any results", |page, figures| {
-        values::values(page, "Results", values::object(&manifest["results"]).iter());
+        values::values(page, "Results", values::entries(&manifest["results"]).iter());
         page.section("Optimisation");
         figures.show(page, "trace", "");
         figures.show(page, "images", "");

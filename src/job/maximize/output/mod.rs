@@ -12,6 +12,7 @@ use crate::image::quantize;
 use crate::io::{npz, tsv};
 use crate::job::drive::record::{file_name, statistics, write_image, write_sidecar};
 use crate::job::drive::{Natural, Towards};
+use crate::job::maximize::results::KeptImage;
 use crate::job::run_dir::RunDir;
 use ndarray::{Array2, Array3, Array4, Axis, stack};
 use serde_json::{Value, json};
@@ -111,7 +112,13 @@ pub fn shown(plan: &Plan, kept: &[Kept]) -> Array4<f32> {
 ///
 /// # Errors
 /// [`crate::Error::Io`].
-pub fn sidecars(plan: &Plan, run: &RunDir, finished: &[Finished], rows: &[Value], measured: &Measured) -> Result<()> {
+pub fn sidecars(
+    plan: &Plan,
+    run: &RunDir,
+    finished: &[Finished],
+    rows: &[KeptImage],
+    measured: &Measured,
+) -> Result<()> {
     for (kept, row) in measured.kept.iter().zip(rows) {
         let planned = &plan.batches[kept.batch];
         let members: Vec<Value> = planned
