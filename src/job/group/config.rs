@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::math::permutation::Tail;
+use crate::stats::group::GroupOptions;
 use crate::stats::neighbours::Connectivity;
 use crate::stats::tfce::Tfce;
 use serde::{Deserialize, Serialize};
@@ -73,12 +74,13 @@ pub struct TestConfig {
 
 impl Default for TestConfig {
     fn default() -> Self {
+        let tested = GroupOptions::default();
         Self {
             tail: None,
-            n_permutations: 5000,
-            cluster_p: 0.001,
+            n_permutations: tested.n_permutations,
+            cluster_p: tested.cluster_p.unwrap_or_default(),
             connectivity: Connectivity::default(),
-            tfce: Tfce::default(),
+            tfce: tested.tfce.unwrap_or_default(),
             correction: GroupCorrection::default(),
             alpha: 0.05,
             n_bootstraps: 2000,

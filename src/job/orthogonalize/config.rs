@@ -1,6 +1,7 @@
 //! What `orthogonalize` can be asked for. `DIR/config.toml` of a run is this, completely resolved.
 
 use crate::error::{Error, Result};
+use crate::image::JitterOptions;
 use crate::image::resize::Resize;
 use crate::job::machine::Machine;
 use crate::job::model::NetworkConfig;
@@ -191,7 +192,8 @@ impl Default for OptimizerConfig {
 
 impl Default for RobustConfig {
     fn default() -> Self {
-        Self { enabled: true, jitter: 2.0, blur: 1.3, scale: [0.94, 1.04] }
+        let JitterOptions { jitter_px: jitter, blur_px: blur, scale } = JitterOptions::default();
+        Self { enabled: true, jitter, blur, scale: scale.into() }
     }
 }
 
