@@ -17,9 +17,11 @@ mod series;
 mod simulate;
 mod summary;
 mod tested;
+mod watched;
 
+pub use crate::mapping::PlaceCorrection;
 pub use config::{
-    BetasConfig, BoldConfig, Config, Estimate, FingerprintConfig, MapsConfig, PlaceCorrection, RegionConfig, Shard,
-    SimulationConfig, TestConfig,
+    BetasConfig, BoldConfig, Config, Estimate, FingerprintConfig, MapsConfig, RegionConfig, Shard, SimulationConfig,
+    TestConfig,
 };
 pub use run::run;

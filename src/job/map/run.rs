@@ -5,7 +5,7 @@ use super::inputs::Data;
 use super::plan::{Brain, Plan};
 use super::regions::{RegionRdms, RegionResult, of_subjects};
 use super::summary::Summary;
-use super::tested::{measured, tested};
+use super::tested::tested;
 use super::{draw, output, parts, simulate};
 use crate::data::Mask;
 use crate::error::Result;
@@ -86,9 +86,7 @@ fn volume(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Result
 
 /// One slice of the centres: its parts stay in `arrays/`, for `--shards`.
 fn shard(plan: &Plan, spheres: &Neighbourhoods<'_>, common: &Common, run: &mut RunDir) -> Result<Value> {
-    let range = parts::range(plan.config.shard, spheres.len());
-    let n = range.len();
-    measured(plan, spheres, range, &run.file("arrays"), common)?;
+    let n = parts::shard(plan, spheres, &run.file("arrays"), common)?;
     Ok(json!({ "shard": plan.config.shard, "job": parts::job_hash(&plan.config), "n_centres": n }))
 }
 
@@ -126,13 +124,7 @@ fn given_rdms(plan: &Plan, rdms: &[RegionRdms], run: &mut RunDir) -> Result<Valu
     let results = rdms
         .iter()
         .map(|region| {
-            let mut found = of_subjects(region, &plan.comparator, plan.n_permutations(), plan.config.seed)?;
-            if let Some(bootstrap) = &plan.bootstrap {
-                let n_pairs = region.subjects[0].values().len();
-                let rdms =
-                    Array2::from_shape_fn((region.subjects.len(), n_pairs), |(s, k)| region.subjects[s].values()[k]);
-                found.intervals = bootstrap.rdms(rdms.view(), plan.resampling())?;
-            }
+            let found = of_subjects(region, plan)?;
             interrupt::check().map(|()| found)
         })
         .collect::<Result<Vec<_>>>()?;
