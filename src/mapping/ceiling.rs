@@ -2,6 +2,7 @@
 
 use super::compare::{Comparator, Statistic};
 use super::dissimilarity::{self, Condensed, Measurement, Patterns};
+use super::measure::Question;
 use super::residual::Residual;
 use super::searchlight::Places;
 use crate::data::Betas;
@@ -122,6 +123,15 @@ pub struct Reliability {
     /// sqrt(2 r / (1 + r)), 0 where r is negative: the correlation of the whole data's RDM with the true one (Spearman and
     /// Brown), which no fingerprint can exceed but by chance.
     pub ceiling: Vec<f32>,
+}
+
+/// Compares the RDMs of the [`halves`] of the data at every place, measured and compared as the
+/// question says.
+///
+/// # Errors
+/// As [`halves`] and [`split_half`].
+pub fn reliability<P: Places>(betas: &Betas, question: &Question<'_>, places: &P) -> Result<Reliability> {
+    split_half(&halves(betas)?, question.patterns.measurement(), question.comparator.statistic(), places)
 }
 
 /// Compares the RDMs of two halves of the data at every place.

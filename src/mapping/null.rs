@@ -3,22 +3,44 @@
 //! The same relabelling is used at every place, so that the largest value of each relabelled map can serve as a family-wise
 //! threshold. A relabelled brain RDM need not be made: the fingerprints are relabelled the other way, once for many places.
 
-use super::compare::Comparator;
-use super::dissimilarity::{self, Patterns};
+use super::compare::Statistic;
+use super::dissimilarity;
+use super::measure::Question;
 use super::searchlight::{Maps, Places, check};
 use crate::error::{Error, Result};
 use crate::math::condensed;
 use crate::math::permutation::Tail;
 use crate::rdm::compare::relabellings;
 use crate::stats::correction::{MaxNull, extremeness, reaches_within};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Places whose RDMs are held together: one relabelling of the fingerprints serves all of them.
-const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = 64;
 /// Statistics closer than this (32-bit sums, relative above 1) are one value: a relabelling may change nothing, and a model of few
 /// distinct labellings must not look significant for it.
 const SAME: f64 = 1e-6;
+
+/// How conditions are relabelled.
+///
+/// | field | default | purpose |
+/// |---|---|---|
+/// | `n_permutations` | 1000 | relabellings; 0 for no test |
+/// | `seed` | 0 | relabelling k is [`relabellings`]'s `rng::stream(seed, "permutation", k)` |
+/// | `tail` | greater | which deviations from chance count |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relabellings {
+    pub n_permutations: usize,
+    pub seed: u64,
+    pub tail: Tail,
+}
+
+impl Default for Relabellings {
+    fn default() -> Self {
+        Self { n_permutations: 1000, seed: 0, tail: Tail::Greater }
+    }
+}
 
 /// Result of [`permute`].
 #[derive(Debug, Clone, PartialEq)]
@@ -27,12 +49,14 @@ pub struct Null {
     pub p: Array2<f64>,
     /// The most extreme value of each relabelled map over all places: n_permutations x n_values.
     pub extreme: Array2<f64>,
+    /// What is extreme.
+    pub tail: Tail,
 }
 
-/// Relabels the conditions `n_permutations` times.
+/// Relabels the conditions and compares again.
 ///
 /// # Shapes
-/// `maps`: what [`super::searchlight::searchlight`] gave for the same arguments.
+/// `maps`: what [`super::searchlight::searchlight`] gave for the same question and places.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a comparison that has no inner product (Kendall's tau), or another number of conditions;
@@ -41,30 +65,30 @@ pub struct Null {
 /// # Source
 /// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002), for the maximum statistic; Phipson and Smyth (2010) for p.
 pub fn permute<P: Places>(
-    patterns: &Patterns,
-    comparator: &Comparator,
+    question: &Question<'_>,
     places: &P,
     maps: &Maps,
-    (n_permutations, seed, tail): (usize, u64, Tail),
+    how: &Relabellings,
     done: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<Null> {
-    check(patterns, comparator)?;
-    if comparator.statistic() == super::compare::Statistic::KendallTauA {
+    check(question.patterns, question.comparator)?;
+    if question.comparator.statistic() == Statistic::KendallTauA {
         let hint = "use spearman, or --permutations 0";
         return Err(Error::invalid("permutations", "a comparison by inner products", "kendall_tau_a", hint));
     }
-    let orders = relabellings(patterns.n_conditions(), n_permutations, seed);
+    let orders = relabellings(question.patterns.n_conditions(), how.n_permutations, how.seed);
+    let pass = Pass { question, places, maps, orders: &orders, tail: how.tail };
     let n_chunks = places.len().div_ceil(CHUNK);
-    let parts: Vec<Option<Part>> = (0..n_chunks)
+    let counted: Vec<Option<Counts>> = (0..n_chunks)
         .into_par_iter()
         .map(|chunk| {
             let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(places.len());
             let n = range.len();
-            let part = chunk_of(patterns, comparator, places, maps, range, &orders, tail);
-            done(n).then_some(part)
+            let counts = pass.chunk(range);
+            done(n).then_some(counts)
         })
         .collect();
-    collect(parts, comparator.n_values(), maps, n_permutations, tail)
+    pass.null(counted)
 }
 
 /// The smallest p that relabelling `n_conditions` can give: 1 / (1 + n_permutations), but never below 1 / n_conditions!, the
@@ -83,61 +107,104 @@ fn fill(table: &mut [u32], order: &[usize]) {
     }
 }
 
+/// What relabelled comparisons are counted on.
+struct Pass<'a, P> {
+    question: &'a Question<'a>,
+    places: &'a P,
+    maps: &'a Maps,
+    orders: &'a [Vec<usize>],
+    tail: Tail,
+}
+
 /// Counts and extremes of some places.
-struct Part {
+struct Counts {
     /// n_places x n_values.
-    counts: Vec<u32>,
+    reached: Vec<u32>,
     /// n_permutations x n_values.
     extreme: Vec<f64>,
 }
 
-fn chunk_of<P: Places>(
-    patterns: &Patterns,
-    comparator: &Comparator,
-    places: &P,
-    maps: &Maps,
-    range: std::ops::Range<usize>,
-    orders: &[Vec<usize>],
-    tail: Tail,
-) -> Part {
-    let (n_pairs, n_values) = (patterns.n_pairs(), comparator.n_values());
-    let (rows, n_rows) = comparator.rows();
-    let (mut measure, mut compare) = (dissimilarity::Scratch::default(), comparator.scratch());
-    let mut voxels = Vec::new();
-    let (mut spaces, mut norms, mut which) = (Vec::new(), Vec::new(), Vec::new());
-    for place in range.clone().filter(|&place| maps.values.column(place).iter().any(|v| !v.is_nan())) {
-        places.voxels(place, &mut voxels);
-        if let Some(rdm) = patterns.rdm(&voxels, comparator.statistic().ignores_offset(), &mut measure) {
-            norms.push(comparator.to_space(rdm, &mut compare));
-            spaces.extend_from_slice(&compare.space);
-            which.push(place);
+impl<P: Places> Pass<'_, P> {
+    fn chunk(&self, range: Range<usize>) -> Counts {
+        let (patterns, comparator) = (self.question.patterns, self.question.comparator);
+        let (n_pairs, n_values) = (patterns.n_pairs(), comparator.n_values());
+        let (rows, n_rows) = comparator.rows();
+        let mut counts = Counts {
+            reached: vec![0; range.len() * n_values],
+            extreme: vec![least(self.tail); self.orders.len() * n_values],
+        };
+        let Spaces { spaces, norms, which } = self.spaces(range.clone());
+        if which.is_empty() {
+            return counts;
         }
-    }
-    let start = if tail == Tail::Less { f64::INFINITY } else { f64::NEG_INFINITY };
-    let mut part = Part { counts: vec![0; range.len() * n_values], extreme: vec![start; orders.len() * n_values] };
-    if which.is_empty() {
-        return part;
-    }
-    let mut relabelled = vec![0.0f32; rows.len()];
-    let mut table = vec![0u32; n_pairs];
-    let mut dots = vec![0.0; which.len() * n_rows];
-    let mut values = vec![0.0; n_values];
-    for (order, extreme) in orders.iter().zip(part.extreme.chunks_exact_mut(n_values)) {
-        fill(&mut table, order);
-        for (to, from) in relabelled.chunks_exact_mut(n_pairs).zip(rows.chunks_exact(n_pairs)) {
-            to.iter_mut().zip(&table).for_each(|(t, &k)| *t = from[k as usize]);
-        }
-        patterns.kernels().products(&spaces, &relabelled, n_pairs, &mut dots);
-        for ((dots, &norm), &place) in dots.chunks_exact(n_rows).zip(&norms).zip(&which) {
-            comparator.finish(dots, norm, &mut values);
-            let counts = &mut part.counts[(place - range.start) * n_values..][..n_values];
-            for v in 0..n_values {
-                counts[v] += u32::from(is_extreme(values[v], f64::from(maps.values[[v, place]]), tail));
-                extreme[v] = more_extreme(extreme[v], values[v], tail);
+        let mut relabelled = vec![0.0f32; rows.len()];
+        let mut table = vec![0u32; n_pairs];
+        let mut dots = vec![0.0; which.len() * n_rows];
+        let mut values = vec![0.0; n_values];
+        for (order, extreme) in self.orders.iter().zip(counts.extreme.chunks_exact_mut(n_values)) {
+            fill(&mut table, order);
+            for (to, from) in relabelled.chunks_exact_mut(n_pairs).zip(rows.chunks_exact(n_pairs)) {
+                to.iter_mut().zip(&table).for_each(|(t, &k)| *t = from[k as usize]);
+            }
+            patterns.kernels().products(&spaces, &relabelled, n_pairs, &mut dots);
+            for ((dots, &norm), &place) in dots.chunks_exact(n_rows).zip(&norms).zip(&which) {
+                comparator.finish(dots, norm, &mut values);
+                let reached = &mut counts.reached[(place - range.start) * n_values..][..n_values];
+                for v in 0..n_values {
+                    let observed = f64::from(self.maps.values[[v, place]]);
+                    reached[v] += u32::from(is_extreme(values[v], observed, self.tail));
+                    extreme[v] = more_extreme(extreme[v], values[v], self.tail);
+                }
             }
         }
+        counts
     }
-    part
+
+    /// The RDMs of the places that have one, as they are compared.
+    fn spaces(&self, range: Range<usize>) -> Spaces {
+        let (patterns, comparator) = (self.question.patterns, self.question.comparator);
+        let (mut measure, mut compare) = (dissimilarity::Scratch::default(), comparator.scratch());
+        let mut voxels = Vec::new();
+        let mut found = Spaces { spaces: Vec::new(), norms: Vec::new(), which: Vec::new() };
+        for place in range.filter(|&place| self.maps.values.column(place).iter().any(|v| !v.is_nan())) {
+            self.places.voxels(place, &mut voxels);
+            if let Some(rdm) = patterns.rdm(&voxels, comparator.statistic().ignores_offset(), &mut measure) {
+                found.norms.push(comparator.to_space(rdm, &mut compare));
+                found.spaces.extend_from_slice(&compare.space);
+                found.which.push(place);
+            }
+        }
+        found
+    }
+
+    /// p and extremes of all chunks, in their order.
+    fn null(&self, chunks: Vec<Option<Counts>>) -> Result<Null> {
+        let (n, n_values) = (self.orders.len(), self.question.comparator.n_values());
+        let observed = &self.maps.values;
+        let mut extreme = Array2::from_elem((n, n_values), least(self.tail));
+        let mut p = Array2::from_elem(observed.dim(), f64::NAN);
+        let mut place = 0;
+        for counts in chunks {
+            let counts = counts.ok_or_else(|| Error::Interrupted { dir: std::path::PathBuf::new() })?;
+            extreme.iter_mut().zip(&counts.extreme).for_each(|(e, &x)| *e = more_extreme(*e, x, self.tail));
+            for reached in counts.reached.chunks_exact(n_values) {
+                for (v, &count) in reached.iter().enumerate().filter(|(v, _)| !observed[[*v, place]].is_nan()) {
+                    p[[v, place]] = f64::from(count + 1) / (n + 1) as f64;
+                }
+                place += 1;
+            }
+        }
+        Ok(Null { p, extreme, tail: self.tail })
+    }
+}
+
+/// RDMs of some places in the space of a comparison.
+struct Spaces {
+    /// n_places x n_pairs.
+    spaces: Vec<f32>,
+    norms: Vec<f64>,
+    /// Which places.
+    which: Vec<usize>,
 }
 
 impl Null {
@@ -146,19 +213,34 @@ impl Null {
     ///
     /// # Source
     /// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002).
-    pub fn family_wise(&self, maps: &Maps, tail: Tail) -> Array2<f64> {
+    pub fn family_wise(&self, maps: &Maps) -> Array2<f64> {
         let mut p = Array2::from_elem(maps.values.dim(), f64::NAN);
         for (v, mut row) in p.rows_mut().into_iter().enumerate() {
-            let null = MaxNull::of_extremes(self.extreme.column(v).iter().copied(), tail).within(SAME);
+            let null = MaxNull::of_extremes(self.extreme.column(v).iter().copied(), self.tail).within(SAME);
             let values = maps.values.row(v).mapv(f64::from);
-            row.iter_mut().zip(&values).for_each(|(p, &value)| *p = null.p(extremeness(value, tail)));
+            row.iter_mut().zip(&values).for_each(|(p, &value)| *p = null.p(extremeness(value, self.tail)));
         }
         p
+    }
+
+    /// Places one after the other, extremes over all of them; at least one, of the same relabellings.
+    pub(super) fn joined(all: &[&Self]) -> Self {
+        let p: Vec<ArrayView2<'_, f64>> = all.iter().map(|n| n.p.view()).collect();
+        let (mut extreme, tail) = (all[0].extreme.clone(), all[0].tail);
+        for other in &all[1..] {
+            extreme.zip_mut_with(&other.extreme, |e, &x| *e = more_extreme(*e, x, tail));
+        }
+        Self { p: concatenate(Axis(1), &p).expect("one comparator"), extreme, tail }
     }
 }
 
 fn is_extreme(permuted: f64, observed: f64, tail: Tail) -> bool {
     reaches_within(extremeness(permuted, tail), extremeness(observed, tail), SAME)
+}
+
+/// What every value is more extreme than.
+fn least(tail: Tail) -> f64 {
+    if tail == Tail::Less { f64::INFINITY } else { f64::NEG_INFINITY }
 }
 
 fn more_extreme(a: f64, b: f64, tail: Tail) -> f64 {
@@ -167,24 +249,6 @@ fn more_extreme(a: f64, b: f64, tail: Tail) -> f64 {
         Tail::Less => a.min(b),
         Tail::TwoSided => a.max(b.abs()),
     }
-}
-
-fn collect(parts: Vec<Option<Part>>, n_values: usize, maps: &Maps, n: usize, tail: Tail) -> Result<Null> {
-    let start = if tail == Tail::Less { f64::INFINITY } else { f64::NEG_INFINITY };
-    let mut extreme = Array2::from_elem((n, n_values), start);
-    let mut p = Array2::from_elem(maps.values.dim(), f64::NAN);
-    let mut place = 0;
-    for part in parts {
-        let part = part.ok_or_else(|| Error::Interrupted { dir: std::path::PathBuf::new() })?;
-        extreme.iter_mut().zip(&part.extreme).for_each(|(e, &x)| *e = more_extreme(*e, x, tail));
-        for counts in part.counts.chunks_exact(n_values) {
-            for (v, &count) in counts.iter().enumerate().filter(|(v, _)| !maps.values[[*v, place]].is_nan()) {
-                p[[v, place]] = f64::from(count + 1) / (n + 1) as f64;
-            }
-            place += 1;
-        }
-    }
-    Ok(Null { p, extreme })
 }
 
 #[cfg(test)]

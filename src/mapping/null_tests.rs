@@ -1,8 +1,8 @@
 use super::*;
 use crate::data::Betas;
 use crate::mapping::dissimilarity::{Condensed, Dissimilarity, Measurement};
-use crate::mapping::searchlight::{Regions, rdms, searchlight};
-use crate::mapping::{Residual, Statistic};
+use crate::mapping::searchlight::{Regions, rdms};
+use crate::mapping::{Comparator, Patterns, Residual, Statistic, measure as measure_places};
 use crate::rdm::{Measure, Rdm, measure};
 use crate::rng;
 
@@ -36,10 +36,13 @@ fn regions(sets: &[std::ops::Range<u32>]) -> Regions {
     Regions { regions: sets.iter().enumerate().map(|(r, set)| (format!("r{r}"), set.clone().collect())).collect() }
 }
 
-fn tested(patterns: &Patterns, comparator: &Comparator, places: &Regions, how: (usize, u64, Tail)) -> (Maps, Null) {
-    let maps = searchlight(patterns, comparator, places, &|_| true).unwrap();
-    let null = permute(patterns, comparator, places, &maps, how, &|_| true).unwrap();
-    (maps, null)
+fn tested(patterns: &Patterns, comparator: &Comparator, places: &Regions, how: Relabellings) -> (Maps, Null) {
+    let part = measure_places(&Question { patterns, comparator }, places, 0..places.len(), &how, &|_| true).unwrap();
+    (part.maps, part.null.unwrap())
+}
+
+fn how(n_permutations: usize, seed: u64, tail: Tail) -> Relabellings {
+    Relabellings { n_permutations, seed, tail }
 }
 
 /// The observed labelling is one of 100 that are equally likely, so p takes each of 0.01, 0.02, ..., 1 with the same
@@ -55,7 +58,7 @@ fn p_is_uniform_without_an_effect() {
         let mut p: Vec<f64> = (0..N as u64)
             .map(|item| {
                 let comparator = Comparator::new(&fingerprints(8, 1, item), statistic, Residual::None).unwrap();
-                tested(&patterns(8, 5, item), &comparator, &places, (99, item, tail)).1.p[[0, 0]]
+                tested(&patterns(8, 5, item), &comparator, &places, how(99, item, tail)).1.p[[0, 0]]
             })
             .collect();
         for a in [0.05, 0.2, 0.5] {
@@ -86,8 +89,8 @@ fn the_maximum_over_places_holds_the_family_wise_error() {
         let (mut any_corrected, mut any_uncorrected) = (0, 0);
         for item in 0..N {
             let comparator = Comparator::new(&fingerprints(8, 1, item), Statistic::Pearson, Residual::None).unwrap();
-            let (maps, null) = tested(&patterns(8, 27, item), &comparator, &places, (59, item, tail));
-            let corrected = null.family_wise(&maps, tail);
+            let (maps, null) = tested(&patterns(8, 27, item), &comparator, &places, how(59, item, tail));
+            let corrected = null.family_wise(&maps);
             any_corrected += usize::from(corrected.iter().any(|&p| p <= 0.05 + 1e-9));
             any_uncorrected += usize::from(null.p.iter().any(|&p| p <= 0.05 + 1e-9));
         }
@@ -109,12 +112,8 @@ fn relabelled(rdm: &[f64], order: &[usize]) -> Vec<f64> {
 }
 
 /// p and extremes of one place from RDMs that were relabelled one by one.
-fn by_definition(
-    rdm: &[f64],
-    comparator: &Comparator,
-    observed: &[f32],
-    (n, seed, tail): (usize, u64, Tail),
-) -> (Vec<f64>, Array2<f64>) {
+fn by_definition(rdm: &[f64], comparator: &Comparator, observed: &[f32], how: Relabellings) -> (Vec<f64>, Array2<f64>) {
+    let Relabellings { n_permutations: n, seed, tail } = how;
     let n_values = comparator.n_values();
     let mut values = Array2::zeros((n, n_values));
     let (mut scratch, mut out) = (comparator.scratch(), vec![0.0; n_values]);
@@ -151,20 +150,20 @@ fn p_and_extremes_are_those_of_relabelled_brain_rdms() {
         let layers = fingerprints(n_conditions, 3, n_conditions as u64);
         let brain = rdms(&patterns, &places);
         for (case, &(statistic, residual)) in cases.iter().enumerate() {
-            let how = (n_permutations, case as u64, TAILS[case % 3]);
+            let how = how(n_permutations, case as u64, TAILS[case % 3]);
             let comparator = Comparator::new(&layers, statistic, residual).unwrap();
             let (maps, null) = tested(&patterns, &comparator, &places, how);
-            let start = if how.2 == Tail::Less { f64::INFINITY } else { f64::NEG_INFINITY };
+            let start = if how.tail == Tail::Less { f64::INFINITY } else { f64::NEG_INFINITY };
             let mut extreme = Array2::from_elem(null.extreme.dim(), start);
             for place in 0..places.len() {
                 let rdm = brain.row(place).to_vec();
                 let observed = maps.values.column(place).to_vec();
                 let (p, values) = by_definition(&rdm, &comparator, &observed, how);
-                assert_eq!(null.p.column(place).to_vec(), p, "{statistic} {residual} {:?} at {place}", how.2);
-                extreme.zip_mut_with(&values, |e, &v| *e = if how.2 == Tail::Less { e.min(v) } else { e.max(v) });
+                assert_eq!(null.p.column(place).to_vec(), p, "{statistic} {residual} {:?} at {place}", how.tail);
+                extreme.zip_mut_with(&values, |e, &v| *e = if how.tail == Tail::Less { e.min(v) } else { e.max(v) });
             }
             let wrong = (&extreme - &null.extreme).iter().fold(0.0, |m: f64, d| m.max(d.abs()));
-            assert!(wrong < 2e-6, "{statistic} {residual} {:?}: extremes differ by {wrong}", how.2);
+            assert!(wrong < 2e-6, "{statistic} {residual} {:?}: extremes differ by {wrong}", how.tail);
         }
     }
 }
@@ -173,15 +172,18 @@ fn p_and_extremes_are_those_of_relabelled_brain_rdms() {
 fn what_cannot_be_tested_is_refused() {
     let (patterns, places) = (patterns(8, 5, 0), regions(&[0..5, 0..0]));
     let pearson = Comparator::new(&fingerprints(8, 2, 0), Statistic::Pearson, Residual::None).unwrap();
-    let (maps, null) = tested(&patterns, &pearson, &places, (19, 0, Tail::Greater));
+    let (maps, null) = tested(&patterns, &pearson, &places, how(19, 0, Tail::Greater));
     assert!(null.p.column(1).iter().all(|p| p.is_nan()), "a place without voxels has no p");
     assert!(null.p.column(0).iter().chain(&null.extreme).all(|p| p.is_finite()));
-    let how = (19, 0, Tail::Greater);
-    let stopped = permute(&patterns, &pearson, &places, &maps, how, &|_| false);
+    let how = how(19, 0, Tail::Greater);
+    let ask = |comparator: &Comparator, go_on: bool| {
+        permute(&Question { patterns: &patterns, comparator }, &places, &maps, &how, &move |_| go_on)
+    };
+    let stopped = ask(&pearson, false);
     assert!(matches!(stopped, Err(Error::Interrupted { .. })));
     for (n, statistic) in [(8, Statistic::KendallTauA), (9, Statistic::Pearson)] {
         let other = Comparator::new(&fingerprints(n, 2, 0), statistic, Residual::None).unwrap();
-        let refused = permute(&patterns, &other, &places, &maps, how, &|_| true);
+        let refused = ask(&other, true);
         assert!(matches!(refused, Err(Error::Invalid { .. })), "{n} {statistic}");
     }
     assert_eq!(smallest_p(4, 99), 1.0 / 24.0);

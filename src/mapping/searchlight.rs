@@ -11,7 +11,7 @@ use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
 /// Centres that one task takes at a time.
-const CHUNK: usize = 32;
+pub(super) const CHUNK: usize = 32;
 
 /// Sets of voxels that are evaluated one after the other: searchlights or regions.
 pub trait Places: Sync {

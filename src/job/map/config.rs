@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
 use crate::mapping::simulate::SimulationOptions;
-use crate::mapping::{Dissimilarity, Residual, Sphere, Statistic};
+use crate::mapping::{Dissimilarity, PlaceCorrection, Residual, Sphere, Statistic};
 use crate::stats::glm::{DesignOptions, NoiseModel};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -180,19 +180,6 @@ impl Default for TestConfig {
             level: 0.95,
         }
     }
-}
-
-/// Correction for the number of places, within each layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PlaceCorrection {
-    /// p of each place by itself.
-    None,
-    /// False discovery rate (Benjamini and Hochberg 1995).
-    #[default]
-    Fdr,
-    /// Family-wise error, by the largest value of each relabelled map.
-    Fwe,
 }
 
 /// A brain of regions that carry one layer each: how often that layer comes back, over a grid of presentations.

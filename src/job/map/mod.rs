@@ -22,10 +22,12 @@ mod settle;
 mod simulate;
 mod summary;
 mod tested;
+mod watched;
 
+pub use crate::mapping::PlaceCorrection;
 pub use config::{
-    BetasConfig, BoldConfig, Config, Estimate, FingerprintConfig, MapsConfig, PlaceCorrection, RegionConfig, Shard,
-    SimulationConfig, TestConfig,
+    BetasConfig, BoldConfig, Config, Estimate, FingerprintConfig, MapsConfig, RegionConfig, Shard, SimulationConfig,
+    TestConfig,
 };
 pub use results::Results;
 pub use run::Map;

@@ -4,35 +4,49 @@
 //! Parts begin at multiples of [`ALIGNED`] places, where the passes begin anew: their values are those of one pass, to the last bit.
 
 use super::config::{Config, Shard};
+use super::plan::Plan;
+use super::watched::watched;
 use crate::error::{Error, Result};
 use crate::io::{json, npz};
+use crate::job::Session;
 use crate::job::manifest::hash;
-use crate::mapping::null::{Null, permute};
-use crate::mapping::searchlight::{Maps, Places, Slice, searchlight};
-use crate::mapping::{Comparator, Patterns};
-use crate::math::permutation::Tail;
-use ndarray::{Array1, Array2, ArrayView2, Axis, Ix2, concatenate};
+use crate::mapping::measure::ALIGNED;
+use crate::mapping::null::Null;
+use crate::mapping::searchlight::{Maps, Places};
+use crate::mapping::{Part, measure};
+use ndarray::{Array1, Array2, Ix2};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// A multiple of the places that one task of a pass takes.
-const ALIGNED: usize = 64;
 /// A part has at least so many places, so that all cores have work.
 const SMALLEST: usize = 16 * ALIGNED;
 /// About so many parts of a run.
 const PARTS: usize = 32;
 
-/// Values of some of the places, and their null distribution.
-pub struct Part {
-    pub start: usize,
-    pub maps: Maps,
-    pub null: Option<Null>,
+/// All places, measured and tested; parts that lie in `folder` are read, new ones are written there.
+///
+/// # Errors
+/// As [`measure`]; [`Error::Io`] when a part cannot be written.
+pub fn whole<P: Places>(plan: &Plan, places: &P, folder: &Path, session: &Session) -> Result<Part> {
+    let n_places = places.len();
+    let parts = measured(plan, places, 0..n_places, folder, session)?;
+    join(parts, n_places)
+}
+
+/// The places of the plan's shard, whose parts stay in `folder`; their number.
+///
+/// # Errors
+/// As [`whole`].
+pub fn shard<P: Places>(plan: &Plan, places: &P, folder: &Path, session: &Session) -> Result<usize> {
+    let range = range(plan.config.shard, places.len());
+    let n = range.len();
+    measured(plan, places, range, folder, session).map(|_| n)
 }
 
 /// The places of a shard: `of` ranges of about equal size, in order.
-pub fn range(shard: Option<Shard>, n_places: usize) -> Range<usize> {
+fn range(shard: Option<Shard>, n_places: usize) -> Range<usize> {
     let Some(Shard { index, of }) = shard else { return 0..n_places };
     let n_units = n_places.div_ceil(ALIGNED);
     let at = |k: usize| (n_units * k / of * ALIGNED).min(n_places);
@@ -44,47 +58,41 @@ fn ranges(range: Range<usize>) -> Vec<Range<usize>> {
     range.clone().step_by(size).map(|start| start..(start + size).min(range.end)).collect()
 }
 
-/// Measures the places of `range`, part by part; parts that lie in `folder` are read, new ones are written there.
-///
-/// # Errors
-/// As the passes; [`Error::Io`] when a part cannot be written.
-pub fn measure<P: Places>(
-    (patterns, comparator): (&Patterns, &Comparator),
+fn measured<P: Places>(
+    plan: &Plan,
     places: &P,
     range: Range<usize>,
-    (n_permutations, seed): (usize, u64),
     folder: &Path,
-    done: &(dyn Fn(usize) -> bool + Sync),
+    session: &Session,
 ) -> Result<Vec<Part>> {
-    let mut parts = Vec::new();
-    for range in ranges(range) {
-        let path = folder.join(format!("part-{:08}.npz", range.start));
-        let own = Slice { of: places, range: range.clone() };
-        if path.exists() {
-            let part = Part::read(&path)?;
-            if part.maps.n_voxels.len() == own.len() {
-                done(own.len() * (1 + usize::from(n_permutations > 0)));
-                parts.push(part);
-                continue;
+    let (question, relabellings) = (plan.question(), plan.relabellings());
+    let passes = 1 + usize::from(relabellings.n_permutations > 0);
+    watched(session, "map", range.len() * passes, |sink| {
+        let mut parts = Vec::new();
+        for range in ranges(range) {
+            let path = folder.join(format!("part-{:08}.npz", range.start));
+            let kept = if path.exists() { Some(read(&path)?).filter(|p| p.n_places() == range.len()) } else { None };
+            if kept.is_some() {
+                sink(range.len() * passes);
             }
+            parts.push(match kept {
+                Some(part) => part,
+                None => {
+                    let part = measure(&question, places, range, &relabellings, sink)?;
+                    write(&part, &path)?;
+                    part
+                }
+            });
         }
-        let maps = searchlight(patterns, comparator, &own, done)?;
-        let null = match n_permutations {
-            0 => None,
-            n => Some(permute(patterns, comparator, &own, &maps, (n, seed, Tail::Greater), done)?),
-        };
-        let part = Part { start: range.start, maps, null };
-        part.write(&path)?;
-        parts.push(part);
-    }
-    Ok(parts)
+        Ok(parts)
+    })
 }
 
-/// Puts parts together: places one after the other, extremes over all of them.
+/// Puts the parts of all places together.
 ///
 /// # Errors
 /// [`Error::Invalid`] when places are missing or twice there.
-pub fn join(mut parts: Vec<Part>, n_places: usize) -> Result<(Maps, Option<Null>)> {
+fn join(mut parts: Vec<Part>, n_places: usize) -> Result<Part> {
     parts.sort_by_key(|p| p.start);
     let mut next = 0;
     for part in &parts {
@@ -93,59 +101,45 @@ pub fn join(mut parts: Vec<Part>, n_places: usize) -> Result<(Maps, Option<Null>
             let hint = "give the directories of all shards, each once";
             return Err(Error::invalid("--shards", expected, format!("places from {}", part.start), hint));
         }
-        next += part.maps.n_voxels.len();
+        next += part.n_places();
     }
-    if next != n_places {
+    if next != n_places || parts.is_empty() {
         let hint = "give the directories of all shards, each once";
         return Err(Error::invalid("--shards", format!("all {n_places} places"), next.to_string(), hint));
     }
-    let values: Vec<ArrayView2<'_, f32>> = parts.iter().map(|p| p.maps.values.view()).collect();
-    let maps = Maps {
-        values: concatenate(Axis(1), &values).expect("one comparator"),
-        n_voxels: parts.iter().flat_map(|p| p.maps.n_voxels.clone()).collect(),
-        n_undefined: parts.iter().map(|p| p.maps.n_undefined).sum(),
-    };
-    let nulls: Option<Vec<&Null>> = parts.iter().map(|p| p.null.as_ref()).collect();
-    let null = nulls.filter(|all| !all.is_empty()).map(|all| {
-        let p: Vec<ArrayView2<'_, f64>> = all.iter().map(|n| n.p.view()).collect();
-        let mut extreme = all[0].extreme.clone();
-        all.iter().for_each(|n| extreme.zip_mut_with(&n.extreme, |e, &x| *e = e.max(x)));
-        Null { p: concatenate(Axis(1), &p).expect("one comparator"), extreme }
-    });
-    Ok((maps, null))
+    Ok(Part::joined(&parts))
 }
 
-impl Part {
-    fn write(&self, path: &Path) -> Result<()> {
-        let n_voxels: Array1<f64> = self.maps.n_voxels.iter().map(|&n| f64::from(n)).collect();
-        let place = Array1::from(vec![self.start as f64, self.maps.n_undefined as f64]);
-        let mut file = npz::NpzWriter::new().add("place", &place).add("values", &self.maps.values);
-        file = file.add("n_voxels", &n_voxels);
-        if let Some(null) = &self.null {
-            file = file.add("p", &null.p).add("extreme", &null.extreme);
-        }
-        file.write(path)
+fn write(part: &Part, path: &Path) -> Result<()> {
+    let n_voxels: Array1<f64> = part.maps.n_voxels.iter().map(|&n| f64::from(n)).collect();
+    let place = Array1::from(vec![part.start as f64, part.maps.n_undefined as f64]);
+    let mut file = npz::NpzWriter::new().add("place", &place).add("values", &part.maps.values);
+    file = file.add("n_voxels", &n_voxels);
+    if let Some(null) = &part.null {
+        file = file.add("p", &null.p).add("extreme", &null.extreme);
     }
+    file.write(path)
+}
 
-    fn read(path: &Path) -> Result<Self> {
-        let file = npz::read(path)?;
-        let shaped = |e: ndarray::ShapeError| Error::corrupt(path, "matrices", e.to_string(), "compute the part again");
-        let matrix =
-            |name: &str| -> Result<Array2<f64>> { file.get::<f64>(name)?.into_dimensionality::<Ix2>().map_err(shaped) };
-        let numbers = |name: &str| -> Result<Vec<f64>> { Ok(file.get::<f64>(name)?.iter().copied().collect()) };
-        let place = numbers("place")?;
-        let [start, n_undefined] = place[..] else {
-            return Err(Error::corrupt(path, "a part of a map", format!("{place:?}"), "compute the part again"));
-        };
-        let maps = Maps {
-            values: file.get::<f32>("values")?.into_dimensionality::<Ix2>().map_err(shaped)?,
-            n_voxels: numbers("n_voxels")?.into_iter().map(|n| n as u32).collect(),
-            n_undefined: n_undefined as usize,
-        };
-        let tested = file.names().any(|name| name == "extreme");
-        let null = if tested { Some(Null { p: matrix("p")?, extreme: matrix("extreme")? }) } else { None };
-        Ok(Self { start: start as usize, maps, null })
-    }
+fn read(path: &Path) -> Result<Part> {
+    let file = npz::read(path)?;
+    let shaped = |e: ndarray::ShapeError| Error::corrupt(path, "matrices", e.to_string(), "compute the part again");
+    let matrix =
+        |name: &str| -> Result<Array2<f64>> { file.get::<f64>(name)?.into_dimensionality::<Ix2>().map_err(shaped) };
+    let numbers = |name: &str| -> Result<Vec<f64>> { Ok(file.get::<f64>(name)?.iter().copied().collect()) };
+    let place = numbers("place")?;
+    let [start, n_undefined] = place[..] else {
+        return Err(Error::corrupt(path, "a part of a map", format!("{place:?}"), "compute the part again"));
+    };
+    let maps = Maps {
+        values: file.get::<f32>("values")?.into_dimensionality::<Ix2>().map_err(shaped)?,
+        n_voxels: numbers("n_voxels")?.into_iter().map(|n| n as u32).collect(),
+        n_undefined: n_undefined as usize,
+    };
+    let tested = file.names().any(|name| name == "extreme");
+    let null =
+        if tested { Some(Null { p: matrix("p")?, extreme: matrix("extreme")?, tail: Plan::TAIL }) } else { None };
+    Ok(Part { start: start as usize, maps, null })
 }
 
 /// What shards of one job have in common: its configuration without what tells them apart.
@@ -154,11 +148,12 @@ pub fn job_hash(config: &Config) -> String {
     hash(toml::to_string(&whole).unwrap_or_default().as_bytes())
 }
 
-/// The parts of all shards.
+/// What all shards measured, put together.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a directory that is no complete shard of this job, or saw other inputs.
-pub fn of_shards(config: &Config, inputs: &BTreeMap<String, String>) -> Result<Vec<Part>> {
+/// [`Error::Invalid`] for a directory that is no complete shard of this job, or saw other inputs, and
+/// when places are missing or twice there.
+pub fn of_shards(config: &Config, inputs: &BTreeMap<String, String>, n_places: usize) -> Result<Part> {
     let mut parts = Vec::new();
     for dir in &config.shards {
         let manifest: Value = json::read(&dir.join("manifest.json"))?;
@@ -183,8 +178,8 @@ pub fn of_shards(config: &Config, inputs: &BTreeMap<String, String>) -> Result<V
         files.retain(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("part-")));
         files.sort();
         for file in files {
-            parts.push(Part::read(&file)?);
+            parts.push(read(&file)?);
         }
     }
-    Ok(parts)
+    join(parts, n_places)
 }

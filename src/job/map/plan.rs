@@ -7,9 +7,9 @@ use super::parts;
 use super::regions::{RegionRdms, read_rdms};
 use crate::error::{Error, Result};
 use crate::mapping::image_bootstrap::{BootstrapOptions, ImageBootstrap};
-use crate::mapping::null::{self, Null};
-use crate::mapping::searchlight::Maps;
-use crate::mapping::{Comparator, Measurement, Neighbourhoods, Patterns, Statistic};
+use crate::mapping::null;
+use crate::mapping::{Comparator, Measurement, Neighbourhoods, Part, Patterns, Question, Relabellings, Statistic};
+use crate::math::permutation::Tail;
 use crate::warning::Warning;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub struct Plan {
     pub inputs: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
     /// What the shards measured, where there are some to put together.
-    pub joined: Option<(Maps, Option<Null>)>,
+    pub joined: Option<Part>,
 }
 
 impl Plan {
@@ -103,14 +103,28 @@ impl Plan {
         if self.config.statistic == Statistic::KendallTauA { 0 } else { self.config.test.n_permutations }
     }
 
+    /// What is asked of every place; there are betas.
+    pub fn question(&self) -> Question<'_> {
+        let patterns = self.patterns.as_ref().expect("there are betas");
+        Question { patterns, comparator: &self.comparator }
+    }
+
+    /// A layer is looked for where it is more like the brain than chance.
+    pub const TAIL: Tail = Tail::Greater;
+
+    /// How the conditions are relabelled.
+    pub fn relabellings(&self) -> Relabellings {
+        Relabellings { n_permutations: self.n_permutations(), seed: self.config.seed, tail: Self::TAIL }
+    }
+
     /// Read now: what is missing is found out before the directory is made.
-    fn join_shards(&self) -> Result<Option<(Maps, Option<Null>)>> {
+    fn join_shards(&self) -> Result<Option<Part>> {
         if let Brain::Searchlight(data) = &self.brain
             && !self.config.shards.is_empty()
         {
             let mask = data.mask.as_ref().expect("images have a mask");
             let spheres = Neighbourhoods::new(mask, data.centres.as_ref(), self.config.sphere)?;
-            return parts::join(parts::of_shards(&self.config, &self.inputs)?, spheres.centres().len()).map(Some);
+            return parts::of_shards(&self.config, &self.inputs, spheres.centres().len()).map(Some);
         }
         Ok(None)
     }

@@ -2,17 +2,14 @@
 
 use super::config::Config;
 use super::fingerprints::Fingerprints;
+use super::plan::Plan;
 use crate::error::{Error, Result};
 use crate::job::manifest::hash_file;
-use crate::mapping::ceiling::{Ceiling, across_subjects};
-use crate::mapping::dissimilarity::Condensed;
-use crate::mapping::{Comparator, Statistic};
-use crate::math::permutation::{Tail, p_value, permute_condensed};
-use crate::math::stats;
+use crate::mapping::ceiling::Ceiling;
+use crate::mapping::subjects::compare_subjects;
 use crate::rdm::Rdm;
-use crate::rdm::compare::relabellings;
 use crate::rdm::files::load_rdms;
-use rayon::prelude::*;
+use ndarray::Array2;
 use std::collections::BTreeMap;
 
 /// The RDMs of one region, one a subject.
@@ -61,48 +58,25 @@ pub struct RegionResult {
     pub ceiling: Option<Ceiling>,
 }
 
-/// Mean comparison of the subjects with the layers, and how often relabelled conditions reach it.
-pub fn of_subjects(
-    region: &RegionRdms,
-    comparator: &Comparator,
-    n_permutations: usize,
-    seed: u64,
-) -> Result<RegionResult> {
-    let n_values = comparator.n_values();
-    let mean_of = |rdms: &[Vec<f64>]| -> (Vec<f64>, Vec<Vec<f64>>) {
-        let mut scratch = comparator.scratch();
-        let each: Vec<Vec<f64>> = rdms
-            .iter()
-            .map(|rdm| {
-                let mut out = vec![0.0; n_values];
-                comparator.evaluate(Condensed::F64(rdm), &mut scratch, &mut out);
-                out
-            })
-            .collect();
-        let mean = (0..n_values).map(|v| each.iter().map(|e| e[v]).sum::<f64>() / each.len() as f64).collect();
-        (mean, each)
+/// A region's comparison with the layers, with what the plan asks for.
+pub fn of_subjects(region: &RegionRdms, plan: &Plan) -> Result<RegionResult> {
+    let found = compare_subjects(&region.subjects, &plan.comparator, &plan.relabellings())?;
+    let intervals = match &plan.bootstrap {
+        Some(bootstrap) => {
+            let n_pairs = region.subjects[0].values().len();
+            let of = |(s, k): (usize, usize)| region.subjects[s].values()[k];
+            let rdms = Array2::from_shape_fn((region.subjects.len(), n_pairs), of);
+            bootstrap.rdms(rdms.view(), plan.resampling())?
+        }
+        None => vec![],
     };
-    let own: Vec<Vec<f64>> = region.subjects.iter().map(|rdm| rdm.values().to_vec()).collect();
-    let (values, each) = mean_of(&own);
-    let n = own.len();
-    let error = |v: usize| stats::sd(&each.iter().map(|e| e[v]).collect::<Vec<_>>(), 1) / (n as f64).sqrt();
-    let null: Vec<Vec<f64>> = relabellings(comparator.n_conditions(), n_permutations, seed)
-        .par_iter()
-        .map(|order| mean_of(&own.iter().map(|rdm| permute_condensed(rdm, order)).collect::<Vec<_>>()).0)
-        .collect();
-    let p = |v: usize| p_value(values[v], &null.iter().map(|row| row[v]).collect::<Vec<_>>(), Tail::Greater);
-    let regression = matches!(comparator.statistic(), Statistic::Ols | Statistic::Nnls);
     Ok(RegionResult {
         name: region.name.clone(),
-        n,
-        errors: if n > 1 { (0..n_values).map(error).collect() } else { vec![] },
-        intervals: vec![],
-        p: if null.is_empty() { vec![] } else { (0..n_values).map(p).collect() },
-        ceiling: if n > 1 && !regression {
-            Some(across_subjects(&region.subjects, comparator.statistic())?)
-        } else {
-            None
-        },
-        values,
+        n: region.subjects.len(),
+        values: found.values,
+        errors: found.errors,
+        p: found.p,
+        intervals,
+        ceiling: found.ceiling,
     })
 }

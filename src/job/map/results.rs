@@ -1,12 +1,12 @@
 //! The `results` of `map`.
 
-use super::config::{PlaceCorrection, Shard};
+use super::config::Shard;
 use crate::io::json::{or_nan, or_nans};
 use crate::job::brain::results::{GradientResults, OverlapResults};
 use crate::mapping::ceiling::Ceiling;
 use crate::mapping::overlap::Compactness;
 use crate::mapping::simulate::SimulationOptions;
-use crate::mapping::{Dissimilarity, Residual, Statistic};
+use crate::mapping::{Dissimilarity, PlaceCorrection, Residual, Statistic};
 use serde::{Deserialize, Serialize};
 
 /// What a run came to, with its time and memory.

@@ -7,7 +7,7 @@ use super::plan::{Brain, Plan as Recorded};
 use super::regions::{RegionRdms, RegionResult, of_subjects};
 use super::results::{Found, Results, Sliced};
 use super::summary::Summary;
-use super::tested::{measured, tested};
+use super::tested::tested;
 use super::{draw, output, parts, settle, simulate};
 use crate::data::Mask;
 use crate::error::Result;
@@ -132,9 +132,7 @@ fn shard(
     session: &Session,
     run: &mut RunDir,
 ) -> Result<Found> {
-    let range = parts::range(plan.config.shard, spheres.len());
-    let n = range.len();
-    measured(plan, spheres, range, &run.file("arrays"), session)?;
+    let n = parts::shard(plan, spheres, &run.file("arrays"), session)?;
     Ok(Found::Shard(Sliced { shard, job: parts::job_hash(&plan.config), n_centres: n }))
 }
 
@@ -172,13 +170,7 @@ fn given_rdms(plan: &Recorded, rdms: &[RegionRdms], session: &Session, run: &mut
     let results = rdms
         .iter()
         .map(|region| {
-            let mut found = of_subjects(region, &plan.comparator, plan.n_permutations(), plan.config.seed)?;
-            if let Some(bootstrap) = &plan.bootstrap {
-                let n_pairs = region.subjects[0].values().len();
-                let rdms =
-                    Array2::from_shape_fn((region.subjects.len(), n_pairs), |(s, k)| region.subjects[s].values()[k]);
-                found.intervals = bootstrap.rdms(rdms.view(), plan.resampling())?;
-            }
+            let found = of_subjects(region, plan)?;
             session.cancel.check().map(|()| found)
         })
         .collect::<Result<Vec<_>>>()?;

@@ -5,8 +5,8 @@
 
 use super::config::{Config, SimulationConfig};
 use super::fingerprints;
+use super::plan;
 use super::results::{RecoveryRow, Simulated, SimulatedSet};
-use super::tested::correct;
 use crate::cancel::Cancel;
 use crate::data::Betas;
 use crate::error::{Error, Result};
@@ -14,11 +14,9 @@ use crate::io::tsv;
 use crate::job::RunDir;
 use crate::job::Session;
 use crate::job::brain::maps::number;
-use crate::mapping::null::permute;
-use crate::mapping::searchlight::{Regions, searchlight};
+use crate::mapping::searchlight::{Places, Regions};
 use crate::mapping::simulate::{Judgement, Recovery, SimulationOptions, brain};
-use crate::mapping::{Comparator, Measurement, Patterns, Residual, Statistic};
-use crate::math::permutation::Tail;
+use crate::mapping::{Comparator, Measurement, Patterns, Question, Relabellings, Residual, Statistic, measure};
 use crate::progress::Progress;
 use crate::rdm::Rdm;
 use crate::report::figures::{self, CurveOptions, CurveSeries, MatrixOptions};
@@ -222,18 +220,14 @@ fn judged(
     truth: &[usize],
     cancel: &Cancel,
 ) -> Result<Vec<(usize, Vec<Judgement>)>> {
-    let go_on = |_: usize| !cancel.requested();
-    let maps = searchlight(patterns, comparator, regions, &go_on)?;
-    let corrected: Option<Array2<f64>> = match config.test.n_permutations {
-        0 => None,
-        n => {
-            let null = permute(patterns, comparator, regions, &maps, (n, config.seed, Tail::Greater), &go_on)?;
-            Some(correct(&maps, &null, config.test.correction))
-        }
-    };
+    let test = &config.test;
+    let relabellings = Relabellings { n_permutations: test.n_permutations, seed: config.seed, tail: plan::Plan::TAIL };
+    let question = Question { patterns, comparator };
+    let part = measure(&question, regions, 0..regions.len(), &relabellings, &|_| !cancel.requested())?;
+    let corrected = part.corrected(test.correction);
     let verdict = |l: usize, r: usize| Judgement {
-        value: f64::from(maps.values[[l, r]]),
-        significant: corrected.as_ref().is_some_and(|p| p[[l, r]] <= config.test.alpha),
+        value: f64::from(part.maps.values[[l, r]]),
+        significant: corrected.as_ref().is_some_and(|p| p[[l, r]] <= test.alpha),
     };
     let n_layers = comparator.layers().len();
     Ok(truth.iter().enumerate().map(|(r, &layer)| (layer, (0..n_layers).map(|l| verdict(l, r)).collect())).collect())

@@ -22,7 +22,8 @@ impl Patterns {
     pub(super) fn exact<'s>(
         &self,
         voxels: &[u32],
-        (train, test): (&[f64], Option<&Vec<f64>>),
+        train: &[f64],
+        test: Option<&[f64]>,
         offset: f64,
         scratch: &'s mut Scratch,
     ) -> Option<Condensed<'s>> {

@@ -40,7 +40,8 @@ impl Patterns {
     pub(super) fn fast<'s>(
         &self,
         voxels: &[u32],
-        (train, test): (&[f32], Option<&Vec<f32>>),
+        train: &[f32],
+        test: Option<&[f32]>,
         offset: f32,
         scratch: &'s mut Scratch,
     ) -> Option<Condensed<'s>> {

@@ -167,13 +167,13 @@ impl Patterns {
         }
         let offset = if offset_free { 0.0 } else { 1.0 };
         match (&self.train, self.test.as_ref()) {
-            (Side::Fast(train), None) => self.fast(voxels, (train, None), offset, &mut scratch.fast),
+            (Side::Fast(train), None) => self.fast(voxels, train, None, offset, &mut scratch.fast),
             (Side::Fast(train), Some(Side::Fast(test))) => {
-                self.fast(voxels, (train, Some(test)), offset, &mut scratch.fast)
+                self.fast(voxels, train, Some(test), offset, &mut scratch.fast)
             }
-            (Side::Exact(train), None) => self.exact(voxels, (train, None), offset.into(), &mut scratch.exact),
+            (Side::Exact(train), None) => self.exact(voxels, train, None, offset.into(), &mut scratch.exact),
             (Side::Exact(train), Some(Side::Exact(test))) => {
-                self.exact(voxels, (train, Some(test)), offset.into(), &mut scratch.exact)
+                self.exact(voxels, train, Some(test), offset.into(), &mut scratch.exact)
             }
             _ => unreachable!("both sides are laid out alike"),
         }
