@@ -15,8 +15,9 @@ pub fn command(entry: &Entry) -> Command {
         .value_name("FILE")
         .value_parser(value_parser!(PathBuf))
         .help("Configuration file (TOML); DIR/config.toml of any run is a complete example");
-    let flags = (entry.flags.augment)(Command::new(entry.name).about(entry.about).arg(config));
-    CommonArgs::augment_args(with_defaults(flags, entry).next_help_heading(None::<&str>))
+    let flags = with_defaults((entry.flags.augment)(Command::new(entry.name).arg(config)), entry);
+    // The structs of flags would put their own documentation there.
+    CommonArgs::augment_args(flags).about(entry.about).long_about(None)
 }
 
 /// Runs a job from its flags.

@@ -30,7 +30,7 @@ pub fn command() -> Command {
 }
 
 fn of<A: Args>(name: &'static str, about: &'static str) -> Command {
-    A::augment_args(Command::new(name)).about(about)
+    A::augment_args(Command::new(name)).about(about).long_about(None)
 }
 
 /// Runs what was asked for.

@@ -172,6 +172,20 @@ mod tests {
         assert_eq!(resolve("[image]\nsd = 2\n", "").unwrap().image.sd, 2.0, "whole numbers are numbers");
     }
 
+    /// A section with one key must not lose the defaults of its others.
+    #[test]
+    fn an_empty_section_is_its_defaults() {
+        for entry in &crate::job::JOBS {
+            let defaults = (entry.defaults)();
+            for (key, value) in defaults.as_object().unwrap().iter().filter(|(_, v)| v.is_object()) {
+                let mut over = Table::new();
+                over.insert(key.clone(), Value::Table(Table::new()));
+                let found = (entry.resolved)(Given { file: None, over }).unwrap();
+                assert_eq!(found[key], *value, "{}: [{key}]", entry.name);
+            }
+        }
+    }
+
     #[test]
     fn what_is_wrong_in_a_file_is_shown_with_its_line() {
         let unknown = resolve("steps = 3\nsteeps = 4\n", "").unwrap_err().to_string();

@@ -34,7 +34,12 @@ pub trait Job: 'static {
     #[cfg(feature = "cli")]
     type Flags: clap::Args + Serialize + Default;
 
-    /// Fills in what depends on what was given and what was not; see [`Given::resolve`].
+    /// What help shows as defaults: sections that are off by default are on in it.
+    fn explained() -> Self::Config {
+        Self::Config::default()
+    }
+
+    /// Writes out what a file or flags say in short, each by itself; see [`Given::resolve`].
     ///
     /// # Errors
     /// [`Error::Invalid`].
@@ -162,8 +167,10 @@ pub struct Entry {
     pub command: &'static str,
     /// A key that must be given, with what is expected there and what to do.
     pub requires: Option<(&'static str, &'static str, &'static str)>,
-    /// Keys and values of the default configuration.
+    /// Keys and values of [`Job::explained`].
     pub defaults: fn() -> Value,
+    /// The whole configuration that something given stands for.
+    pub resolved: fn(Given) -> Result<Value>,
     pub run: fn(Given, &Session) -> Result<Finished>,
     pub report: fn(Value, &Path) -> Result<PathBuf>,
     #[cfg(feature = "cli")]
@@ -189,7 +196,11 @@ impl Entry {
             about: J::ABOUT,
             command: J::NAME,
             requires: None,
-            defaults: || serde_json::to_value(J::Config::default()).expect("configurations have only string keys"),
+            defaults: || serde_json::to_value(J::explained()).expect("configurations have only string keys"),
+            resolved: |given| {
+                let config: J::Config = given.resolve(J::NAME, J::settle)?;
+                Ok(serde_json::to_value(config).expect("configurations have only string keys"))
+            },
             run: |given, session| {
                 let config = given.resolve(J::NAME, J::settle)?;
                 Ok(match run::<J>(config, session)? {

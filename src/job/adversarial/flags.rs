@@ -47,7 +47,7 @@ pub struct Flags {
     /// Steps.
     #[arg(long)]
     steps: Option<usize>,
-    /// Step as a share of the radius [default: 2.5 / steps]; adam: levels of 0..255.
+    /// Step as a share of the radius [default: 2.5 / steps]; adam: levels of 0..255 [default: 2].
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
     /// Smoothing of gradients, standard deviation in pixels.

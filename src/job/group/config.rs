@@ -27,7 +27,7 @@ pub struct Config {
 }
 
 /// Where the subjects' maps are.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MapsConfig {
     pub subjects: Vec<PathBuf>,
@@ -51,6 +51,24 @@ pub struct MapsConfig {
     pub prefix: String,
     /// Smallest cluster of the table, in voxels.
     pub min_cluster: usize,
+}
+
+impl Default for MapsConfig {
+    fn default() -> Self {
+        Self {
+            subjects: vec![],
+            against: vec![],
+            stat: None,
+            layers: vec![],
+            name: None,
+            fisher_z: None,
+            mask: None,
+            min_subjects: None,
+            background: None,
+            prefix: String::new(),
+            min_cluster: 1,
+        }
+    }
 }
 
 /// How the group is tested.
@@ -111,8 +129,7 @@ pub enum GroupCorrection {
 
 impl Default for Config {
     fn default() -> Self {
-        let maps = MapsConfig { min_cluster: 1, ..MapsConfig::default() };
-        Self { command: "group".into(), seed: 1, maps, test: TestConfig::default() }
+        Self { command: "group".into(), seed: 1, maps: MapsConfig::default(), test: TestConfig::default() }
     }
 }
 

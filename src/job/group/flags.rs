@@ -31,10 +31,10 @@ struct MapsFlags {
     /// Which maps of run directories: spearman, r2, splithalf, ... [default: the comparison of `map`].
     #[arg(long, value_name = "NAME")]
     stat: Option<String>,
-    /// Layers of run directories, separated by commas.
+    /// Layers of run directories, separated by commas [default: all].
     #[arg(long, value_delimiter = ',')]
     layers: Option<Vec<String>>,
-    /// What maps given as files are called.
+    /// What maps given as files are called [default: effect].
     #[arg(long)]
     name: Option<String>,
     /// Fisher's z of the maps first [default: of correlations in run directories].
@@ -46,7 +46,7 @@ struct MapsFlags {
     /// Voxels that take part [default: those where enough subjects have a value].
     #[arg(long, value_name = "NIFTI")]
     mask: Option<PathBuf>,
-    /// Fewest subjects with a value at a voxel.
+    /// Fewest subjects with a value at a voxel [default: all].
     #[arg(long, value_name = "N")]
     min_subjects: Option<usize>,
     /// Image behind the maps in figures.

@@ -96,7 +96,7 @@ struct BoldFlags {
     /// Confounds, one table for each --bold.
     #[arg(long, value_name = "TSV", num_args = 1..)]
     confounds: Option<Vec<PathBuf>>,
-    /// Columns of the confounds, separated by commas; trans_* stands for all that begin so.
+    /// Columns of the confounds, separated by commas; trans_* stands for all that begin so [default: all].
     #[arg(long, value_delimiter = ',')]
     confound_columns: Option<Vec<String>>,
     /// Conditions that are modelled but not mapped, separated by commas.
@@ -106,7 +106,7 @@ struct BoldFlags {
     #[arg(long = "tr", value_name = "SECONDS")]
     tr_s: Option<f64>,
     /// Noise of the time series: white or ar1.
-    #[arg(id = "bold.noise", long = "noise-model", value_parser = choice::<NoiseModel>)]
+    #[arg(id = "bold.noise", long = "noise-model", value_name = "NOISE", value_parser = choice::<NoiseModel>)]
     noise: Option<NoiseModel>,
     /// What the patterns are made of: beta or t.
     #[arg(long, value_parser = choice::<Estimate>)]
@@ -170,7 +170,7 @@ struct FingerprintFlags {
     /// Names of the fingerprints' conditions: text, one a line, or a table [default: those of the run directory].
     #[arg(long = "fingerprint-conditions", value_name = "FILE")]
     conditions: Option<PathBuf>,
-    /// Layers to use, separated by commas.
+    /// Layers to use, separated by commas [default: all].
     #[arg(long, value_delimiter = ',')]
     layers: Option<Vec<String>>,
     /// Activations of the layers (npz, n_images x n_units each) for --residual activation_level.

@@ -1,6 +1,6 @@
 //! The job from its plan to its results.
 
-use super::config::{Config, Shard};
+use super::config::{Config, Shard, SimulationConfig};
 use super::inputs::Data;
 use super::page;
 use super::plan::{Brain, Plan as Recorded};
@@ -44,6 +44,10 @@ impl Job for Map {
     type Results = Results;
     #[cfg(feature = "cli")]
     type Flags = super::flags::Flags;
+
+    fn explained() -> Config {
+        Config { simulation: Some(SimulationConfig::default()), ..Config::default() }
+    }
 
     fn settle(given: &mut toml::Table) -> Result<()> {
         settle::settle(given)

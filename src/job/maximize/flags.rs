@@ -97,7 +97,7 @@ struct ImageFlags {
     #[arg(long, value_name = "SIZE")]
     mask_diameter: Option<f64>,
     /// Its centre, down and to the right of the image's centre.
-    #[arg(long, value_name = "DOWN, RIGHT", value_parser = pair, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DOWN,RIGHT", value_parser = pair, allow_hyphen_values = true)]
     mask_centre: Option<[f64; 2]>,
     /// Width of the mask's soft edge, pixels.
     #[arg(long, value_name = "PX")]
@@ -119,7 +119,7 @@ struct ImageFlags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Search")]
 struct SearchFlags {
-    /// Step: levels of 0..255 for cowley [default: 10], Adam's rate otherwise.
+    /// Step: levels of 0..255 for cowley [default: 10], Adam's rate otherwise [default: 0.05].
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
     /// Relative gain below which an image leaves the batch early; 0: never.
@@ -145,7 +145,7 @@ struct ViewFlags {
     #[arg(long, value_name = "PX")]
     jitter: Option<f64>,
     /// Smallest and largest random zoom.
-    #[arg(long, value_name = "LOW, HIGH", value_parser = pair)]
+    #[arg(long, value_name = "LOW,HIGH", value_parser = pair)]
     scale: Option<[f64; 2]>,
     /// Largest random rotation, degrees.
     #[arg(long, value_name = "DEG")]

@@ -122,7 +122,7 @@ struct ImageFlags {
 #[command(next_help_heading = "Search")]
 struct OptimizerFlags {
     /// adam, normalized-gradient or lbfgs.
-    #[arg(long = "optimizer", value_parser = choice::<OptimizerKind>)]
+    #[arg(long = "optimizer", value_name = "OPTIMIZER", value_parser = choice::<OptimizerKind>)]
     kind: Option<OptimizerKind>,
     /// Learning rate; 0 takes the optimizer's own.
     #[arg(long, value_name = "RATE")]
@@ -148,6 +148,6 @@ struct RobustFlags {
     #[arg(long, value_name = "PX")]
     blur: Option<f64>,
     /// Smallest and largest random zoom in the loop.
-    #[arg(long, value_name = "LOW, HIGH", value_parser = pair)]
+    #[arg(long, value_name = "LOW,HIGH", value_parser = pair)]
     scale: Option<[f64; 2]>,
 }
