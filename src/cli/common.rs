@@ -50,7 +50,7 @@ pub struct NetworkArgs {
     /// Architecture of a PyTorch state dict.
     #[arg(long)]
     pub arch: Option<String>,
-    /// Preprocessing of a bare file: caffe, keras-caffe, torchvision, lucid, v4 or unit.
+    /// Preprocessing of a bare file: caffe, keras-caffe, torchvision, lucid, v4, unit or raw.
     #[arg(long)]
     pub preprocess: Option<String>,
 }

@@ -49,8 +49,7 @@ pub fn read(path: &Path, mask: &Mask) -> Result<Estimates> {
     let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
     let expected = format!("`{}` of {grid}", NAMES.join("` or `"));
     let bad = |found: String, hint: &str| Error::corrupt(path, &expected, found, hint);
-    let file = File::from_bytes(bytes)
-        .map_err(|e| bad(format!("a file that is no HDF5 or is damaged ({e})"), "download or save the file again"))?;
+    let file = hdf5::open(bytes).map_err(|e| bad(e, "download or save the file again"))?;
     let Some((name, dataset)) = NAMES.iter().find_map(|name| Some((*name, file.dataset(name).ok()?))) else {
         let there = file.root().datasets().unwrap_or_default();
         let found = if there.is_empty() { "no dataset".into() } else { format!("`{}`", there.join("`, `")) };

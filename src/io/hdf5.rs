@@ -4,8 +4,19 @@
 //! comes back empty. So the bytes are taken as they are and decoded here.)
 
 use half::{bf16, f16};
-use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder};
+use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, File};
 use std::fmt;
+
+/// Opens the bytes of a file.
+///
+/// # Errors
+/// In words: no HDF5, or fewer bytes than the file says that it has.
+pub fn open(bytes: Vec<u8>) -> Result<File, String> {
+    let n = bytes.len() as u64;
+    let file = File::from_bytes(bytes).map_err(|e| format!("a file that is no HDF5 or is damaged ({e})"))?;
+    let whole = file.superblock().eof_address;
+    if n < whole { Err(format!("a file cut off at {n} of {whole} bytes")) } else { Ok(file) }
+}
 
 /// How a number is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +159,7 @@ impl Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hdf5_pure::{File, FileBuilder, FloatingPointLayout, make_f64_type, make_i32_type};
+    use hdf5_pure::{FileBuilder, FloatingPointLayout, make_f64_type, make_i32_type};
 
     fn one(build: impl FnOnce(&mut hdf5_pure::DatasetBuilder)) -> Result<Numbers, String> {
         let mut file = FileBuilder::new();
@@ -210,6 +221,19 @@ mod tests {
         ]);
         let bytes: Vec<u8> = [0.25f64].iter().flat_map(|v| v.to_be_bytes()).collect();
         assert_eq!(one(|d| drop(d.with_raw_data(big(make_f64_type()), bytes, 1))).unwrap().to_f32(1.0).unwrap(), [0.25]);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_is_called_that() {
+        let mut file = FileBuilder::new();
+        file.create_dataset("d").with_f32_data(&[1.0; 64]);
+        let bytes = file.finish().unwrap();
+        assert!(open(bytes.clone()).is_ok());
+        for n in [0, 40, bytes.len() / 2, bytes.len() - 1] {
+            assert!(open(bytes[..n].to_vec()).is_err(), "{n}");
+        }
+        let error = open(bytes[..bytes.len() - 1].to_vec()).unwrap_err();
+        assert!(error.contains("cut off"), "{error}");
     }
 
     #[test]
