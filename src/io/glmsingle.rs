@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use hdf5_pure::{Dataset, File};
 use std::path::Path;
 
-/// Names under which the estimates are stored: by GLMsingle for Python, by the Natural Scenes Dataset, by GLMsingle for MATLAB.
+/// Names under which the estimates are stored: by GLMsingle for Python, by the Natural Scenes
+/// Dataset, by GLMsingle for MATLAB.
 pub const NAMES: [&str; 3] = ["betasmd", "betas", "modelmd"];
 
 /// Percent signal change is stored times this in 16-bit integers of the Natural Scenes Dataset.
@@ -34,16 +35,19 @@ enum Order {
     Python,
 }
 
-/// Reads the estimates of the voxels of a mask's grid. Integers of 16 bits are the Natural Scenes Dataset's, 300 times the
-/// percent signal change, and are divided by that; numbers of any other type are taken as they are.
+/// Reads the estimates of the voxels of a mask's grid. Integers of 16 bits are the Natural Scenes
+/// Dataset's, 300 times the percent signal change, and are divided by that; numbers of any other
+/// type are taken as they are.
 ///
-/// Where the array fits the grid in both orders of the axes, what else the file says decides: `betasmd` is GLMsingle's for
-/// Python, `modelmd` and MATLAB's attributes are MATLAB's, volumes beside the estimates (`R2`, `meanvol`) show their own
-/// order, and trials without any number must lie outside the mask.
+/// Where the array fits the grid in both orders of the axes, what else the file says decides:
+/// `betasmd` is GLMsingle's for Python, `modelmd` and MATLAB's attributes are MATLAB's, volumes
+/// beside the estimates (`R2`, `meanvol`) show their own order, and trials without any number must
+/// lie outside the mask.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Corrupt`] when the file is no HDF5, holds none of [`NAMES`], or an array of another shape than the
-/// grid's; [`Error::Invalid`] when both orders fit and nothing, or something for each, tells them apart.
+/// [`Error::Io`]; [`Error::Corrupt`] when the file is no HDF5, holds none of [`NAMES`], or an array
+/// of another shape than the grid's; [`Error::Invalid`] when both orders fit and nothing, or
+/// something for each, tells them apart.
 pub fn read(path: &Path, mask: &Mask) -> Result<Estimates> {
     let grid = mask.grid();
     let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
@@ -132,7 +136,8 @@ fn told_apart(
     ))
 }
 
-/// Voxels that hold nothing (0 or NaN in every trial) are outside the mask: the order in which that is so.
+/// Voxels that hold nothing (0 or NaN in every trial) are outside the mask: the order in which that
+/// is so.
 fn from_mask(values: &[f32], n_trials: usize, mask: &Mask) -> Option<(Order, String)> {
     let grid = mask.grid();
     let n = grid.n_voxels();
@@ -189,7 +194,8 @@ mod tests {
         (1000 * (t + 1) + 100 * i + 10 * j + k) as f32
     }
 
-    /// The same estimates as trials x z x y x x and as x x y x z x trials; voxels outside of `inside` hold 0.
+    /// The same estimates as trials x z x y x x and as x x y x z x trials; voxels outside of
+    /// `inside` hold 0.
     fn both(grid: &Grid, n: usize, inside: impl Fn([usize; 3]) -> bool) -> [(Vec<u64>, Vec<f32>); 2] {
         let [ni, nj, nk] = grid.shape;
         let at = |v: [usize; 3], t: usize| if inside(v) { value(v, t) } else { 0.0 };

@@ -1,7 +1,8 @@
-//! Numbers of HDF5 datasets, read as the type that the file stores and never through a narrower one.
+//! Numbers of HDF5 datasets, read as the type that the file stores and never through a narrower
+//! one.
 //!
-//! (The reader's own typed functions convert silently: an `int32` asked for as 16 bits loses its upper half, a `float16`
-//! comes back empty. So the bytes are taken as they are and decoded here.)
+//! (The reader's own typed functions convert silently: an `int32` asked for as 16 bits loses its
+//! upper half, a `float16` comes back empty. So the bytes are taken as they are and decoded here.)
 
 use half::{bf16, f16};
 use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, File};
@@ -114,7 +115,8 @@ pub struct Numbers {
     raw: Vec<u8>,
 }
 
-/// Reads a dataset of integers (8 to 64 bits, signed or not) or floats (16, 32 or 64 bits) in either byte order.
+/// Reads a dataset of integers (8 to 64 bits, signed or not) or floats (16, 32 or 64 bits) in
+/// either byte order.
 ///
 /// # Errors
 /// In words: what the dataset holds instead, or why it cannot be read.

@@ -187,8 +187,8 @@ fn inline(value: &impl Serialize) -> String {
 /// Reads a model directory.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Corrupt`] for a bad card, damaged weights, or weights that are not the card's: both hashes are named;
-/// [`Error::Invalid`] for weights that no node reads.
+/// [`Error::Io`]; [`Error::Corrupt`] for a bad card, damaged weights, or weights that are not the
+/// card's: both hashes are named; [`Error::Invalid`] for weights that no node reads.
 pub fn read(dir: &Path) -> Result<(Graph, Card)> {
     let path = dir.join(CARD);
     let card = Card::parse(&std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?, &path)?;

@@ -124,7 +124,8 @@ fn load_file(path: &Path, options: &LoadOptions) -> Result<Model> {
     let Imported { mut graph, pixels, mut warnings } = import::read(path, options.arch.as_deref())?;
     architectures::annotate(&mut graph);
     let known = architectures::recognise(&graph).map(architectures::Known::preprocess);
-    // An architecture that was named is torchvision's or the compact model, whose preprocessing is part of the name.
+    // An architecture that was named is torchvision's or the compact model, whose preprocessing is
+    // part of the name.
     let named = options.arch.as_deref().map(|a| if a == "cowley-compact" { "v4" } else { "torchvision" });
     let preset = |name: &str| preprocessing(name, &graph.input);
     let given = options.preprocess.as_deref().map(|name| Ok((name, preset(name)?))).transpose()?;

@@ -1,4 +1,5 @@
-//! Caffe files with what variants of Caffe write, and with weights that nobody reads. Values by hand.
+//! Caffe files with what variants of Caffe write, and with weights that nobody reads. Values by
+//! hand.
 
 use crate::support::activations;
 use ndarray::{ArrayD, IxDyn};
@@ -101,7 +102,8 @@ fn close(found: &[f32], expected: [f32; 3]) {
 
 #[test]
 fn five_blobs_of_a_batch_norm_are_read() {
-    // Mean, variance, factor, scale, shift: y = scale (x - mean / factor) / sqrt(variance / factor + 1e-5) + shift.
+    // Mean, variance, factor, scale, shift: y = scale (x - mean / factor) / sqrt(variance / factor
+    // + 1e-5) + shift.
     let three = |v: [f32; 3]| blob(&[3], &v);
     let blobs = vec![
         three([0.2, 0.0, 1.0]),

@@ -1,4 +1,5 @@
-//! Keras files against Keras's own predictions (tests/golden/keras.py), and files that are not what their layers need.
+//! Keras files against Keras's own predictions (tests/golden/keras.py), and files that are not what
+//! their layers need.
 
 use crate::support::{activations, relative_error};
 use hdf5_pure::{AttrValue, FileBuilder};
@@ -63,7 +64,8 @@ fn layers_whose_groups_lie_in_one_another_keep_their_own_weights() {
     }
 }
 
-/// A file of one convolution `conv` (1 x 1, three planes to one) in the layout of version 2; `layers` are put before it.
+/// A file of one convolution `conv` (1 x 1, three planes to one) in the layout of version 2;
+/// `layers` are put before it.
 fn one_convolution(path: &Path, layers: Vec<serde_json::Value>, listed: &[&str], dtype: &str, fill: &dyn Fn(&mut hdf5_pure::DatasetBuilder, usize)) {
     let mut all = vec![json!({"class_name": "InputLayer",
         "config": {"name": "images", "batch_input_shape": [null, 2, 2, 3], "dtype": dtype}})];

@@ -1,4 +1,5 @@
-//! ONNX graphs with channels last, with inputs of whole numbers, with names used twice and weights that nobody reads. Values by hand.
+//! ONNX graphs with channels last, with inputs of whole numbers, with names used twice and weights
+//! that nobody reads. Values by hand.
 
 use crate::support::activations;
 use ndarray::{ArrayD, IxDyn};
@@ -155,8 +156,8 @@ fn close(found: &[f32], expected: &[f32]) {
     assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-5), "{found:?} {expected:?}");
 }
 
-/// As tf2onnx writes a Keras network: scaled by a constant per channel on the last axis, channels first for the convolution,
-/// channels last again before the features are made.
+/// As tf2onnx writes a Keras network: scaled by a constant per channel on the last axis, channels
+/// first for the convolution, channels last again before the features are made.
 fn from_keras() -> (Vec<Node>, Vec<Array>) {
     let nodes = vec![
         node("Mul", &["x", "gain"], "scaled", &[]),

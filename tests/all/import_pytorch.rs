@@ -1,4 +1,5 @@
-//! Checkpoints as training programs write them: which dictionary is the network, and what wrappers put before its names.
+//! Checkpoints as training programs write them: which dictionary is the network, and what wrappers
+//! put before its names.
 
 use orthoscope::Error;
 use orthoscope::io::npz;
@@ -17,7 +18,8 @@ enum Value {
     Int(u8),
 }
 
-/// Writes a value as `pickle.dumps(value, protocol=2)` would, tensors as torch.save does; storages go to `storages`.
+/// Writes a value as `pickle.dumps(value, protocol=2)` would, tensors as torch.save does; storages
+/// go to `storages`.
 fn pickle(value: &Value, out: &mut Vec<u8>, storages: &mut Vec<Vec<u8>>) {
     let text = |out: &mut Vec<u8>, t: &str| {
         out.push(b'X');

@@ -20,7 +20,8 @@ use std::path::Path;
 /// What a file holds.
 #[derive(Debug, Clone)]
 pub struct Imported {
-    /// Its preprocessing is a placeholder: see [`crate::network::zoo::load_model`], which knows or asks.
+    /// Its preprocessing is a placeholder: see [`crate::network::zoo::load_model`], which knows or
+    /// asks.
     pub graph: Graph,
     /// What the file says about the pixels that the network takes, if it says anything.
     pub pixels: Option<Pixels>,

@@ -1,5 +1,6 @@
-//! What a file says about the pixels that its network takes: a type of whole numbers, a first layer that scales them, the
-//! transformation that it was trained with. Where a file says so, nobody has to.
+//! What a file says about the pixels that its network takes: a type of whole numbers, a first layer
+//! that scales them, the transformation that it was trained with. Where a file says so, nobody has
+//! to.
 
 use crate::error::{Error, Result};
 use crate::network::graph::{Graph, NodeId};
@@ -50,9 +51,10 @@ impl Pixels {
         Self { input, says: Says::Integers, why: format!("its input is of type {kind}, pixels of 0..255") }
     }
 
-    /// What the first layers of a network say, when they do nothing but scale and shift the planes: with `y = a x + b`, pixels
-    /// of mean `-b/a` and standard deviation `1/a` come out as about 0 and 1. Only a clear case counts: 20 or more is of
-    /// 0..255; a mean within 0.1..1 with a standard deviation up to 0.6, or one below 0.05, is of 0..1.
+    /// What the first layers of a network say, when they do nothing but scale and shift the planes:
+    /// with `y = a x + b`, pixels of mean `-b/a` and standard deviation `1/a` come out as about 0
+    /// and 1. Only a clear case counts: 20 or more is of 0..255; a mean within 0.1..1 with a
+    /// standard deviation up to 0.6, or one below 0.05, is of 0..1.
     pub(super) fn of_first_layers(graph: &Graph) -> Option<Self> {
         let (mut gain, mut offset) = (vec![1.0f32; graph.input.n_channels()], vec![0.0f32; graph.input.n_channels()]);
         let (mut at, mut first) = (0, None);
@@ -106,9 +108,11 @@ fn next_affine(graph: &Graph, at: NodeId) -> Option<(NodeId, (Vec<f32>, Vec<f32>
     Some((only, (a, b)))
 }
 
-/// The preprocessing of a bare file: what the file says, what the user gave, or what the network is known for.
+/// The preprocessing of a bare file: what the file says, what the user gave, or what the network is
+/// known for.
 ///
-/// A preset that the network cannot have been made for is not used; any other that differs from the file is, and said.
+/// A preset that the network cannot have been made for is not used; any other that differs from the
+/// file is, and said.
 ///
 /// # Errors
 /// [`Error::Invalid`] for an unknown preset, or when nobody knows.
@@ -155,7 +159,8 @@ pub fn choose(
 }
 
 impl Pixels {
-    /// Whether another order of the planes contradicts the file: only training says the order for sure.
+    /// Whether another order of the planes contradicts the file: only training says the order for
+    /// sure.
     fn differs(&self, spec: &InputSpec) -> bool {
         self.says == Says::Training && self.input.order != spec.order
     }

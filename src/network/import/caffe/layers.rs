@@ -141,10 +141,11 @@ impl Import {
         Ok(Op::Lrn { size, alpha: p.alpha.unwrap_or(1.0), beta: p.beta.unwrap_or(0.75), k: p.k.unwrap_or(1.0) })
     }
 
-    /// Running sums, the factor that they are divided by and, where NVIDIA's Caffe wrote the layer, scale and shift.
+    /// Running sums, the factor that they are divided by and, where NVIDIA's Caffe wrote the layer,
+    /// scale and shift.
     ///
-    /// A factor of 0 stands for "no statistics yet": mean and variance are 0 then. NVIDIA's Caffe writes 0 beside the mean and
-    /// the variance themselves, which are taken as they are, and said.
+    /// A factor of 0 stands for "no statistics yet": mean and variance are 0 then. NVIDIA's Caffe
+    /// writes 0 beside the mean and the variance themselves, which are taken as they are, and said.
     fn batch_norm(&mut self, layer: &LayerParameter) -> Result<Op> {
         let stored = |i: usize| layer.blobs.get(i).map(values).unwrap_or_default();
         let statistics = [stored(0), stored(1)];

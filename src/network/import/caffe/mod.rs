@@ -34,8 +34,9 @@ const TRAINING: [&str; 9] = [
 /// Reads a network. Its [`crate::network::InputSpec`] has the file's size and no preprocessing yet.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Corrupt`] for a truncated file, [`Error::UnsupportedOp`] naming layer and type, [`Error::Invalid`] for
-/// weights that are not there or that no layer reads, and for two layers of one name.
+/// [`Error::Io`], [`Error::Corrupt`] for a truncated file, [`Error::UnsupportedOp`] naming layer
+/// and type, [`Error::Invalid`] for weights that are not there or that no layer reads, and for two
+/// layers of one name.
 pub fn read(path: &Path) -> Result<Imported> {
     let bytes = super::read_bytes(path)?;
     let again = "the file is truncated or no .caffemodel: download it again";
@@ -83,7 +84,8 @@ struct Import {
     warnings: Vec<Warning>,
 }
 
-/// The preprocessing that the data layer of a trained network gives, unless its means are in another file. Caffe reads B, G, R.
+/// The preprocessing that the data layer of a trained network gives, unless its means are in
+/// another file. Caffe reads B, G, R.
 fn trained_with(graph: &Graph, name: &str, transform: &Transformation) -> Option<Pixels> {
     let n = graph.input.n_channels();
     let scale = transform.scale.unwrap_or(1.0);
@@ -101,7 +103,8 @@ fn trained_with(graph: &Graph, name: &str, transform: &Transformation) -> Option
     Some(Pixels { input: InputSpec { mean, ..input }, says: Says::Training, why })
 }
 
-/// Refuses layers with weights that another has the name of: Caffe itself finds a layer's weights by its name.
+/// Refuses layers with weights that another has the name of: Caffe itself finds a layer's weights
+/// by its name.
 fn refuse_namesakes(path: &Path, layers: &[(LayerParameter, String)]) -> Result<()> {
     for (i, (layer, _)) in layers.iter().enumerate() {
         let name = own_name(layer);
@@ -158,7 +161,8 @@ fn input_of(path: &Path, net: &NetParameter) -> Result<(String, Shape)> {
 /// The layers that run at test time, each with its node's name.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a layer with weights that runs at test time and whose input nothing gives.
+/// [`Error::Invalid`] for a layer with weights that runs at test time and whose input nothing
+/// gives.
 fn deployed(path: &Path, all: Vec<LayerParameter>, input: &str) -> Result<Vec<(LayerParameter, String)>> {
     let mut known = HashSet::from([input.to_owned()]);
     let mut kept: Vec<LayerParameter> = Vec::new();

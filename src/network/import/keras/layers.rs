@@ -202,8 +202,8 @@ impl Import {
         })
     }
 
-    /// `y = (x - mean) / max(sqrt(variance), 1e-7)` per channel, or its inverse; the statistics are given in the configuration
-    /// or were adapted to data.
+    /// `y = (x - mean) / max(sqrt(variance), 1e-7)` per channel, or its inverse; the statistics are
+    /// given in the configuration or were adapted to data.
     fn normalization(&mut self, layer: &Layer<'_>, x: NodeId) -> Result<Op> {
         let n = self.net.shape(x).channels;
         let axis = &layer.config["axis"];

@@ -20,8 +20,8 @@ use store::Store;
 /// Reads a model. Its [`crate::network::InputSpec`] has the file's size and no preprocessing yet.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Corrupt`] for a truncated file, [`Error::UnsupportedOp`] naming layer and class, [`Error::Invalid`]
-/// for weights that are not there or that no layer reads.
+/// [`Error::Io`], [`Error::Corrupt`] for a truncated file, [`Error::UnsupportedOp`] naming layer
+/// and class, [`Error::Invalid`] for weights that are not there or that no layer reads.
 pub fn read(path: &Path) -> Result<Imported> {
     let (store, config) = store::open(path)?;
     let class = config["class_name"].as_str().unwrap_or_default();

@@ -1,8 +1,10 @@
-//! Where Keras files keep their weights: `.keras` (zip of `config.json` and `model.weights.h5`) and legacy `.h5`.
+//! Where Keras files keep their weights: `.keras` (zip of `config.json` and `model.weights.h5`) and
+//! legacy `.h5`.
 //!
-//! A weight is found by the path that the file itself gives: legacy files list the datasets of a layer in the attribute
-//! `weight_names` of its group, `.keras` files number them in the group `vars`. Groups of layers may lie in one another
-//! (`block` and `block/conv`), so nothing is searched by the end of its name.
+//! A weight is found by the path that the file itself gives: legacy files list the datasets of a
+//! layer in the attribute `weight_names` of its group, `.keras` files number them in the group
+//! `vars`. Groups of layers may lie in one another (`block` and `block/conv`), so nothing is
+//! searched by the end of its name.
 
 use crate::error::{Error, Result};
 use crate::io::hdf5;
@@ -17,7 +19,8 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 const AGAIN: &str = "the file is truncated or damaged: download or save it again with model.save()";
-/// Groups and datasets that are visited before a file counts as endless (its groups may contain one another).
+/// Groups and datasets that are visited before a file counts as endless (its groups may contain one
+/// another).
 const MOST: usize = 100_000;
 
 /// An open file.
@@ -35,7 +38,8 @@ pub struct Store {
 /// Opens a file; the store and the model's configuration.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Corrupt`] for a truncated file; [`Error::Invalid`] for one without a model.
+/// [`Error::Io`]; [`Error::Corrupt`] for a truncated file; [`Error::Invalid`] for one without a
+/// model.
 pub fn open(path: &Path) -> Result<(Store, Value)> {
     let bytes = read_bytes(path)?;
     if bytes.starts_with(b"PK") { open_zip(bytes, path) } else { open_legacy(bytes, path) }
@@ -86,8 +90,9 @@ fn open_legacy(bytes: Vec<u8>, path: &Path) -> Result<(Store, Value)> {
     Ok((Store { file, path: path.to_path_buf(), groups: None, version, read: RefCell::default() }, config))
 }
 
-/// The group of each layer in a `.keras` file: the layer whose name the attribute `name` of its `vars` gives or, in files that
-/// have no such attribute, its class in snake case, numbered within the class.
+/// The group of each layer in a `.keras` file: the layer whose name the attribute `name` of its
+/// `vars` gives or, in files that have no such attribute, its class in snake case, numbered within
+/// the class.
 fn groups_of(config: &Value, file: &File, path: &Path, version: &str) -> Result<HashMap<String, String>> {
     let Ok(root) = file.group("layers") else {
         let there = file.root().groups().unwrap_or_default();
@@ -144,10 +149,12 @@ fn snake_case(class: &str) -> String {
 }
 
 impl Store {
-    /// A layer's weights, in Keras's order; each by one of its names in legacy files (versions differ).
+    /// A layer's weights, in Keras's order; each by one of its names in legacy files (versions
+    /// differ).
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the file has no such weight; [`Error::Corrupt`] when one cannot be read.
+    /// [`Error::Invalid`] when the file has no such weight; [`Error::Corrupt`] when one cannot be
+    /// read.
     pub fn weights(&self, layer: &str, names: &[&[&str]]) -> Result<Vec<ArrayD<f32>>> {
         let paths = match &self.groups {
             Some(groups) => {
@@ -218,8 +225,8 @@ impl Store {
         ArrayD::from_shape_vec(IxDyn(&numbers.shape), values).map_err(|e| bad(e.to_string()))
     }
 
-    /// Refuses a file with weights of the model that no layer read. What the optimiser and the metrics keep lies elsewhere; the
-    /// states of random number generators are no weights.
+    /// Refuses a file with weights of the model that no layer read. What the optimiser and the
+    /// metrics keep lies elsewhere; the states of random number generators are no weights.
     ///
     /// # Errors
     /// [`Error::Invalid`] naming the first ones.

@@ -20,7 +20,8 @@ pub(super) struct Input {
 /// The one input that is not an initializer.
 ///
 /// # Errors
-/// [`Error::Invalid`] for several inputs, for one that is no image of a fixed size, for numbers that are no pixels.
+/// [`Error::Invalid`] for several inputs, for one that is no image of a fixed size, for numbers
+/// that are no pixels.
 pub(super) fn of(path: &Path, graph: &GraphProto, known: &HashMap<String, Value>) -> Result<Input> {
     let at = || format!("{}: input", path.display());
     let input = match free(graph, |name| known.contains_key(name))[..] {
@@ -64,7 +65,8 @@ pub(super) fn of(path: &Path, graph: &GraphProto, known: &HashMap<String, Value>
     Ok(Input { name, shape, last })
 }
 
-/// Whether what reads a tensor first, beside operators of single numbers, is a change from channels last to first.
+/// Whether what reads a tensor first, beside operators of single numbers, is a change from channels
+/// last to first.
 fn becomes_first(graph: &GraphProto, name: &str) -> bool {
     let mut name = name;
     for node in &graph.node {

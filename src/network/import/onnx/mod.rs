@@ -1,8 +1,9 @@
 //! ONNX (operator sets 7 to 24), read at run time.
 //!
-//! A node's output tensor gives the tap its name, an initializer's name is the weight's name. Batch may be symbolic;
-//! channels, rows and columns must be fixed. Tensors may lie channels last in the file where only activations, arithmetic,
-//! means and reshapes read them; `Transpose` changes between the two, and taps are channels, rows, columns either way.
+//! A node's output tensor gives the tap its name, an initializer's name is the weight's name. Batch
+//! may be symbolic; channels, rows and columns must be fixed. Tensors may lie channels last in the
+//! file where only activations, arithmetic, means and reshapes read them; `Transpose` changes
+//! between the two, and taps are channels, rows, columns either way.
 
 mod arithmetic;
 mod constant;
@@ -30,8 +31,8 @@ const AGAIN: &str = "the file is truncated or not ONNX: download or export it ag
 /// Reads a network. Its [`crate::network::InputSpec`] has the file's size and no preprocessing yet.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Corrupt`] for a truncated file, [`Error::UnsupportedOp`] naming node and operator, [`Error::Invalid`]
-/// for tensors that are not there or share a name.
+/// [`Error::Io`], [`Error::Corrupt`] for a truncated file, [`Error::UnsupportedOp`] naming node and
+/// operator, [`Error::Invalid`] for tensors that are not there or share a name.
 pub fn read(path: &Path) -> Result<Imported> {
     let bytes = super::read_bytes(path)?;
     let model = ModelProto::decode(bytes.as_slice()).map_err(|e| {
@@ -67,7 +68,8 @@ pub fn read(path: &Path) -> Result<Imported> {
 /// A tensor while the graph is read.
 #[derive(Clone)]
 enum Value {
-    /// A node's output, its rank in the file (4, or 2 once flattened), and whether channels are the last axis there.
+    /// A node's output, its rank in the file (4, or 2 once flattened), and whether channels are the
+    /// last axis there.
     Node {
         id: NodeId,
         rank: usize,
@@ -131,7 +133,8 @@ impl Import {
         Ok(())
     }
 
-    /// Refuses a node with an input that was not looked at: it may be weights. Dropout's ratio and mode mean nothing here.
+    /// Refuses a node with an input that was not looked at: it may be weights. Dropout's ratio and
+    /// mode mean nothing here.
     fn all_read(&self, call: &Call<'_>) -> Result<()> {
         let read = call.read.borrow();
         let left = call.proto.input.iter().enumerate().find(|(i, name)| !name.is_empty() && !read.contains(i));
@@ -264,7 +267,8 @@ fn namesakes(file: &Path, what: &str, name: &str) -> Error {
     )
 }
 
-/// Floating-point initializers that no node of the file reads: nothing is computed from them, but somebody put them there.
+/// Floating-point initializers that no node of the file reads: nothing is computed from them, but
+/// somebody put them there.
 fn unread(file: &Path, graph: &GraphProto) -> Option<Warning> {
     let read: HashSet<&str> = graph.node.iter().flat_map(|n| &n.input).map(String::as_str).collect();
     let outputs: HashSet<&str> = graph.output.iter().filter_map(|o| o.name.as_deref()).collect();

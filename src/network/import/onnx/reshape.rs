@@ -1,4 +1,5 @@
-//! ONNX operators that change how a tensor lies: to features, to another notation, from channels last to channels first.
+//! ONNX operators that change how a tensor lies: to features, to another notation, from channels
+//! last to channels first.
 
 use super::constant::Constant;
 use super::{Call, Import, Laid, Value};
@@ -53,7 +54,8 @@ impl Import {
         }
     }
 
-    /// Channels last to channels first and back: the numbers stay, what the file calls their axes changes.
+    /// Channels last to channels first and back: the numbers stay, what the file calls their axes
+    /// changes.
     fn transpose(&mut self, call: &Call<'_>, x: NodeId, laid: Laid) -> Result<Value> {
         let perm = self.permutation(call, laid.rank);
         let to = match (laid.rank, laid.last, &perm[..]) {
@@ -95,7 +97,8 @@ impl Import {
         }
     }
 
-    /// The layout after a Reshape that keeps every number in its place: one plane lies the same either way.
+    /// The layout after a Reshape that keeps every number in its place: one plane lies the same
+    /// either way.
     fn same_pixels(&self, call: &Call<'_>, x: NodeId, laid: Laid) -> Result<Option<Laid>> {
         let Some(meant) = self.target(call, x, laid)? else { return Ok(None) };
         let one_plane = self.net.shape(x).channels == 1;

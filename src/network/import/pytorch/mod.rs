@@ -23,12 +23,13 @@ use std::path::Path;
 pub const ARCHITECTURES: [&str; 8] =
     ["googlenet", "alexnet", "vgg16", "vgg19", "resnet18", "resnet50", "squeezenet1_1", "cowley-compact"];
 
-/// Reads a state dict into the architecture `arch`. Where a checkpoint holds several dictionaries of tensors, the one that is
-/// the architecture's is taken.
+/// Reads a state dict into the architecture `arch`. Where a checkpoint holds several dictionaries
+/// of tensors, the one that is the architecture's is taken.
 ///
 /// # Errors
-/// [`Error::Invalid`] without a known architecture, for tensors that are not the architecture's, or for two dictionaries that
-/// both are and differ; [`Error::Corrupt`] for a truncated file; see [`state::candidates`].
+/// [`Error::Invalid`] without a known architecture, for tensors that are not the architecture's, or
+/// for two dictionaries that both are and differ; [`Error::Corrupt`] for a truncated file; see
+/// [`state::candidates`].
 pub fn read(path: &Path, arch: Option<&str>) -> Result<Imported> {
     let known = ARCHITECTURES.join(", ");
     let Some(arch) = arch.filter(|a| ARCHITECTURES.contains(a)) else {

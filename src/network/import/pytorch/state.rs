@@ -12,7 +12,8 @@ use std::path::Path;
 const AGAIN: &str = "the file is truncated or damaged: download or save it again";
 const SAVE: &str = "save the weights alone: torch.save(model.state_dict(), FILE)";
 
-/// Dictionaries with fewer tensors than this many others are no network's: an optimiser keeps one a parameter.
+/// Dictionaries with fewer tensors than this many others are no network's: an optimiser keeps one a
+/// parameter.
 const LARGEST: usize = 16;
 /// How often the numbers of a file may be read again by views on them.
 const VIEWS: usize = 4;
@@ -26,7 +27,8 @@ pub struct Candidate {
     pub weights: Weights,
     /// Names of tensors of whole numbers, without the counters that no forward pass uses.
     pub whole: Vec<String>,
-    /// Names of floating-point tensors of the same dictionary that wrappers' names tell apart from these.
+    /// Names of floating-point tensors of the same dictionary that wrappers' names tell apart from
+    /// these.
     pub beside: Vec<String>,
 }
 
@@ -38,14 +40,16 @@ pub fn read(path: &Path) -> Result<Weights> {
     Ok(candidates(path)?.remove(0).weights)
 }
 
-/// Reads every dictionary of a file that might be a network's, the one with the most tensors first; never none.
+/// Reads every dictionary of a file that might be a network's, the one with the most tensors first;
+/// never none.
 ///
-/// Checkpoints hold the state dict under names such as `state_dict`, `model` or `ema`, beside whatever else was saved; wrappers
-/// put `module.`, `_orig_mod.`, `model.` before the names of its tensors, in any order.
+/// Checkpoints hold the state dict under names such as `state_dict`, `model` or `ema`, beside
+/// whatever else was saved; wrappers put `module.`, `_orig_mod.`, `model.` before the names of its
+/// tensors, in any order.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Corrupt`] for a truncated file; [`Error::Invalid`] for a pickle that holds more than tensors and plain
-/// values, holds no tensors, or two of one name.
+/// [`Error::Io`]; [`Error::Corrupt`] for a truncated file; [`Error::Invalid`] for a pickle that
+/// holds more than tensors and plain values, holds no tensors, or two of one name.
 pub fn candidates(path: &Path) -> Result<Vec<Candidate>> {
     let bytes = crate::network::import::read_bytes(path)?;
     let (pickle, storages) = if bytes.starts_with(b"PK") { from_zip(bytes, path)? } else { from_stream(&bytes, path)? };
@@ -269,7 +273,8 @@ fn array(pickle: &Pickle, id: Id, storages: &Storages) -> std::result::Result<Op
     Ok(Some(ArrayD::from_shape_vec(IxDyn(&size), out).expect("as many numbers as the sizes say")))
 }
 
-/// How a number of a storage type is read, from as many bytes as [`width`] says; `None` for whole numbers.
+/// How a number of a storage type is read, from as many bytes as [`width`] says; `None` for whole
+/// numbers.
 fn float(kind: &str) -> Option<fn(&[u8]) -> f32> {
     fn bytes<const N: usize>(b: &[u8]) -> [u8; N] {
         b.try_into().expect("as many bytes as the type is wide")

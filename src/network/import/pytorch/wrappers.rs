@@ -3,9 +3,11 @@
 use super::pickle::{Id, Item, Pickle};
 use std::collections::{BTreeMap, HashSet};
 
-/// Parts of a name that a wrapper adds, wherever it was put: data-parallel, compiled, sharded, checkpointed modules.
+/// Parts of a name that a wrapper adds, wherever it was put: data-parallel, compiled, sharded,
+/// checkpointed modules.
 const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-/// What a training program calls the network inside its own object: tensors of different ones are different networks.
+/// What a training program calls the network inside its own object: tensors of different ones are
+/// different networks.
 const HOLDERS: [&str; 14] = [
     "state_dict",
     "model_state_dict",
