@@ -131,7 +131,10 @@ fn told_apart(
     Err(Error::invalid(
         format!("{}: `{name}`", path.display()),
         "axes in one order",
-        format!("{:?}, which is trials x z x y x x (MATLAB) as well as x x y x z x trials (Python); {why}", stored.shape),
+        format!(
+            "{:?}, which is trials x z x y x x (MATLAB) as well as x x y x z x trials (Python); {why}",
+            stored.shape
+        ),
         "give a mask with voxels outside it that hold no numbers, or save the estimates as NIfTI, which says its axes",
     ))
 }
@@ -179,7 +182,7 @@ fn trials_first(values: &[f32], grid: &Grid, n_volumes: usize) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::data::Affine;
-    use hdf5_pure::FileBuilder;
+    use hdf5_pure::{DatasetBuilder, FileBuilder};
 
     fn grid(shape: [usize; 3]) -> Grid {
         Grid { shape, affine: Affine::scaling([1.0; 3]) }
@@ -239,21 +242,20 @@ mod tests {
         let grid = grid([1, 2, 1]);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("b.hdf5");
-        let mut check = |name: &str, expected: [f32; 4], fill: &dyn Fn(&mut hdf5_pure::DatasetBuilder)| {
+        type Fill<'a> = &'a dyn Fn(&mut DatasetBuilder) -> &mut DatasetBuilder;
+        let check = |name: &str, expected: [f32; 4], fill: Fill<'_>| {
             let mut writer = FileBuilder::new();
-            let dataset = writer.create_dataset(name);
-            fill(dataset);
-            dataset.with_shape(&[2, 1, 2, 1]);
+            fill(writer.create_dataset(name)).with_shape(&[2, 1, 2, 1]);
             writer.write(&path).unwrap();
             assert_eq!(read(&path, &whole(grid)).unwrap().values, expected, "{name}");
         };
         let wide = [70_000, -70_000, 300, 1];
-        check("betas", wide.map(|v| v as f32), &|d| drop(d.with_i32_data(&wide)));
-        check("betas", [65535.0, 300.0, 0.0, 1.0], &|d| drop(d.with_u16_data(&[65535, 300, 0, 1])));
-        check("betas", [3e9, 300.0, 0.0, 1.0], &|d| drop(d.with_i64_data(&[3_000_000_000, 300, 0, 1])));
-        check("betas", [1.0, -2.0, 0.0, 0.5], &|d| drop(d.with_i16_data(&[300, -600, 0, 150])));
-        check("betasmd", [300.0, -600.0, 0.0, 150.0], &|d| drop(d.with_i16_data(&[300, -600, 0, 150])));
-        check("betasmd", [0.1, 0.2, 0.3, 0.4], &|d| drop(d.with_f64_data(&[0.1, 0.2, 0.3, 0.4])));
+        check("betas", wide.map(|v| v as f32), &|d| d.with_i32_data(&wide));
+        check("betas", [65535.0, 300.0, 0.0, 1.0], &|d| d.with_u16_data(&[65535, 300, 0, 1]));
+        check("betas", [3e9, 300.0, 0.0, 1.0], &|d| d.with_i64_data(&[3_000_000_000, 300, 0, 1]));
+        check("betas", [1.0, -2.0, 0.0, 0.5], &|d| d.with_i16_data(&[300, -600, 0, 150]));
+        check("betasmd", [300.0, -600.0, 0.0, 150.0], &|d| d.with_i16_data(&[300, -600, 0, 150]));
+        check("betasmd", [0.1, 0.2, 0.3, 0.4], &|d| d.with_f64_data(&[0.1, 0.2, 0.3, 0.4]));
     }
 
     #[test]

@@ -161,9 +161,9 @@ impl Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hdf5_pure::{FileBuilder, FloatingPointLayout, make_f64_type, make_i32_type};
+    use hdf5_pure::{DatasetBuilder, FileBuilder, FloatingPointLayout, make_f64_type, make_i32_type};
 
-    fn one(build: impl FnOnce(&mut hdf5_pure::DatasetBuilder)) -> Result<Numbers, String> {
+    fn one(build: impl FnOnce(&mut DatasetBuilder) -> &mut DatasetBuilder) -> Result<Numbers, String> {
         let mut file = FileBuilder::new();
         build(file.create_dataset("d"));
         numbers(&File::from_bytes(file.finish().unwrap()).unwrap().dataset("d").unwrap())
@@ -176,16 +176,16 @@ mod tests {
             assert_eq!(found.stored.to_string(), name);
             assert_eq!(found.to_f32(1.0).unwrap(), expected, "{name}");
         };
-        check(one(|d| drop(d.with_i8_data(&[i8::MIN, i8::MAX]))), "int8", &[-128.0, 127.0]);
-        check(one(|d| drop(d.with_u8_data(&[0, u8::MAX]))), "uint8", &[0.0, 255.0]);
-        check(one(|d| drop(d.with_i16_data(&[i16::MIN, i16::MAX]))), "int16", &[-32768.0, 32767.0]);
-        check(one(|d| drop(d.with_u16_data(&[u16::MAX]))), "uint16", &[65535.0]);
-        check(one(|d| drop(d.with_i32_data(&[-70_000, i32::MAX]))), "int32", &[-70_000.0, i32::MAX as f32]);
-        check(one(|d| drop(d.with_u32_data(&[u32::MAX]))), "uint32", &[u32::MAX as f32]);
-        check(one(|d| drop(d.with_i64_data(&[i64::MIN, 1 << 40]))), "int64", &[i64::MIN as f32, (1u64 << 40) as f32]);
-        check(one(|d| drop(d.with_u64_data(&[u64::MAX]))), "uint64", &[u64::MAX as f32]);
-        check(one(|d| drop(d.with_f32_data(&[1.5, f32::MIN_POSITIVE]))), "float32", &[1.5, f32::MIN_POSITIVE]);
-        check(one(|d| drop(d.with_f64_data(&[0.1, -3.0]))), "float64", &[0.1, -3.0]);
+        check(one(|d| d.with_i8_data(&[i8::MIN, i8::MAX])), "int8", &[-128.0, 127.0]);
+        check(one(|d| d.with_u8_data(&[0, u8::MAX])), "uint8", &[0.0, 255.0]);
+        check(one(|d| d.with_i16_data(&[i16::MIN, i16::MAX])), "int16", &[-32768.0, 32767.0]);
+        check(one(|d| d.with_u16_data(&[u16::MAX])), "uint16", &[65535.0]);
+        check(one(|d| d.with_i32_data(&[-70_000, i32::MAX])), "int32", &[-70_000.0, i32::MAX as f32]);
+        check(one(|d| d.with_u32_data(&[u32::MAX])), "uint32", &[u32::MAX as f32]);
+        check(one(|d| d.with_i64_data(&[i64::MIN, 1 << 40])), "int64", &[i64::MIN as f32, (1u64 << 40) as f32]);
+        check(one(|d| d.with_u64_data(&[u64::MAX])), "uint64", &[u64::MAX as f32]);
+        check(one(|d| d.with_f32_data(&[1.5, f32::MIN_POSITIVE])), "float32", &[1.5, f32::MIN_POSITIVE]);
+        check(one(|d| d.with_f64_data(&[0.1, -3.0])), "float64", &[0.1, -3.0]);
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
         };
         // IEEE 754 binary16: 0x3c00 is 1, 0xc000 is -2, 0x7bff is 65504, 0x0001 is 2^-24.
         let bytes: Vec<u8> = [0x3c00u16, 0xc000, 0x7bff, 0x0001].iter().flat_map(|v| v.to_le_bytes()).collect();
-        let found = one(|d| drop(d.with_raw_data(half, bytes, 4))).unwrap();
+        let found = one(|d| d.with_raw_data(half, bytes, 4)).unwrap();
         assert_eq!(found.stored.to_string(), "float16");
         assert_eq!(found.to_f32(1.0).unwrap(), [1.0, -2.0, 65504.0, 2f32.powi(-24)]);
         let big = |datatype: Datatype| match datatype {
@@ -218,11 +218,12 @@ mod tests {
             other => other,
         };
         let bytes: Vec<u8> = [-70_000i32, 5].iter().flat_map(|v| v.to_be_bytes()).collect();
-        assert_eq!(one(|d| drop(d.with_raw_data(big(make_i32_type()), bytes, 2))).unwrap().to_f32(1.0).unwrap(), [
-            -70_000.0, 5.0
-        ]);
+        assert_eq!(
+            one(|d| d.with_raw_data(big(make_i32_type()), bytes, 2)).unwrap().to_f32(1.0).unwrap(),
+            [-70_000.0, 5.0]
+        );
         let bytes: Vec<u8> = [0.25f64].iter().flat_map(|v| v.to_be_bytes()).collect();
-        assert_eq!(one(|d| drop(d.with_raw_data(big(make_f64_type()), bytes, 1))).unwrap().to_f32(1.0).unwrap(), [0.25]);
+        assert_eq!(one(|d| d.with_raw_data(big(make_f64_type()), bytes, 1)).unwrap().to_f32(1.0).unwrap(), [0.25]);
     }
 
     #[test]
@@ -240,9 +241,9 @@ mod tests {
 
     #[test]
     fn what_32_bits_cannot_hold_and_what_is_no_number_is_said() {
-        let error = one(|d| drop(d.with_f64_data(&[1.0, 1e300]))).unwrap().to_f32(1.0).unwrap_err();
+        let error = one(|d| d.with_f64_data(&[1.0, 1e300])).unwrap().to_f32(1.0).unwrap_err();
         assert!(error.contains("item 1"), "{error}");
-        assert!(one(|d| drop(d.with_f64_data(&[f64::INFINITY]))).unwrap().to_f32(1.0).unwrap()[0].is_infinite());
-        assert!(one(|d| drop(d.with_complex32_data(&[(1.0, 2.0)]))).is_err());
+        assert!(one(|d| d.with_f64_data(&[f64::INFINITY])).unwrap().to_f32(1.0).unwrap()[0].is_infinite());
+        assert!(one(|d| d.with_complex32_data(&[(1.0, 2.0)])).is_err());
     }
 }

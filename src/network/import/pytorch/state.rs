@@ -15,7 +15,7 @@ const SAVE: &str = "save the weights alone: torch.save(model.state_dict(), FILE)
 /// Dictionaries with fewer tensors than this many others are no network's: an optimiser keeps one a
 /// parameter.
 const LARGEST: usize = 16;
-/// How often the numbers of a file may be read again by views on them.
+/// Numbers that are read of a byte of the file, at most: tensors may be views on the same ones.
 const VIEWS: usize = 4;
 
 /// The tensors of one dictionary of a file, under the names that the network itself gives them.
@@ -90,7 +90,7 @@ fn candidate(
         };
         *budget = budget
             .checked_sub(array.len())
-            .ok_or_else(|| corrupt(path, format!("tensors that repeat the file's numbers over {VIEWS} times")))?;
+            .ok_or_else(|| corrupt(path, "tensors that repeat the same numbers over and over"))?;
         match out.weights.get(name) {
             Some(other) if *other != array => {
                 let found = format!("several, one of them `{written}`, with different numbers");
