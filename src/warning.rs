@@ -32,6 +32,10 @@ pub enum Warning {
     NoGradient { unit: String, direction: String },
     /// A residual fingerprint keeps so little of its layer that no recording could see it.
     LittleLeft { layer: String, share: f64, wanted: f64 },
+    /// A network's file says what its pixels are, and `--preprocess` says something else.
+    Preprocessing { model: String, given: String, why: String, used: String },
+    /// Numbers in a network's file that its format would not have: what they were taken for.
+    OddWeights { model: String, what: String, taken: String },
     /// Anything else worth saying.
     Note { text: String },
 }
@@ -85,6 +89,10 @@ impl fmt::Display for Warning {
                 100.0 * share,
                 100.0 * wanted
             ),
+            Self::Preprocessing { model, given, why, used } => {
+                write!(f, "{model}: --preprocess {given} contradicts the file: {why}; {used}")
+            }
+            Self::OddWeights { model, what, taken } => write!(f, "{model}: {what}; {taken}"),
             Self::Note { text } => f.write_str(text),
         }
     }

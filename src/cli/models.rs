@@ -55,7 +55,7 @@ struct Source {
     /// Architecture of a PyTorch state dict.
     #[arg(long)]
     arch: Option<String>,
-    /// Preprocessing: caffe, keras-caffe, torchvision, lucid, v4 or unit.
+    /// Preprocessing: caffe, keras-caffe, torchvision, lucid, v4, unit or raw.
     #[arg(long)]
     preprocess: Option<String>,
 }
@@ -125,7 +125,9 @@ pub fn run(args: ModelsArgs) -> Result<()> {
 impl Source {
     fn load(&self) -> Result<Model> {
         let options = LoadOptions { arch: self.arch.clone(), preprocess: self.preprocess.clone(), models_dir: None };
-        load_model(&self.model, &options)
+        let model = load_model(&self.model, &options)?;
+        model.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
+        Ok(model)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod glmsingle;
+pub mod hdf5;
 pub mod images;
 pub mod json;
 pub mod labels;

@@ -15,7 +15,7 @@ pub struct NetworkFlags {
     /// Architecture of a PyTorch state dict.
     #[arg(long)]
     arch: Option<String>,
-    /// Preprocessing of a bare file: caffe, keras-caffe, torchvision, lucid, v4 or unit.
+    /// Preprocessing of a bare file: caffe, keras-caffe, torchvision, lucid, v4, unit or raw.
     #[arg(long)]
     preprocess: Option<String>,
 }

@@ -18,7 +18,7 @@ use super::probe::Golden;
 use crate::error::{Error, Result};
 use crate::io::weights::{self, Storage};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 /// The card's file name in a model directory.
@@ -187,7 +187,8 @@ fn inline(value: &impl Serialize) -> String {
 /// Reads a model directory.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Corrupt`] for a bad card, damaged weights, or weights that are not the card's: both hashes are named.
+/// [`Error::Io`]; [`Error::Corrupt`] for a bad card, damaged weights, or weights that are not the
+/// card's: both hashes are named; [`Error::Invalid`] for weights that no node reads.
 pub fn read(dir: &Path) -> Result<(Graph, Card)> {
     let path = dir.join(CARD);
     let card = Card::parse(&std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?, &path)?;
@@ -218,7 +219,19 @@ pub fn assemble(card: &Card, bytes: &[u8], path: &Path, file: &Path) -> Result<G
             "the weights belong to another card or were changed: import the network again",
         ));
     }
-    card.graph(weights, path)
+    let graph = card.graph(weights, path)?;
+    let used: BTreeSet<&str> = graph.nodes().iter().flat_map(|n| n.op.weights()).collect();
+    let left: Vec<&str> = graph.weights().keys().map(String::as_str).filter(|name| !used.contains(name)).collect();
+    if left.is_empty() {
+        return Ok(graph);
+    }
+    let more = if left.len() > 3 { format!(" and {} more", left.len() - 3) } else { String::new() };
+    Err(Error::invalid(
+        file.display().to_string(),
+        format!("the weights that the nodes of {} read, and no others", path.display()),
+        format!("`{}`{more} beside them", left[..left.len().min(3)].join("`, `")),
+        "add the nodes that read them to the card, or store the file without them",
+    ))
 }
 
 /// Writes a model directory; it appears under its name complete or not at all.
@@ -234,7 +247,7 @@ pub fn write(dir: &Path, graph: &Graph, about: &About, storage: Storage, force: 
             hint: "choose another --name, or overwrite it with --force".into(),
         });
     }
-    let used: std::collections::BTreeSet<&str> = graph.nodes().iter().flat_map(|n| n.op.weights()).collect();
+    let used: BTreeSet<&str> = graph.nodes().iter().flat_map(|n| n.op.weights()).collect();
     let arrays: Weights = graph
         .weights()
         .iter()

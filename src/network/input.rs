@@ -3,6 +3,9 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// Names of [`InputSpec::preset`], in words.
+pub const PRESETS: &str = "caffe, keras-caffe, torchvision, lucid, v4, unit or raw";
+
 /// Order of the colour planes that the first layer reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,6 +52,7 @@ impl InputSpec {
     /// | `lucid` | 0..255 | RGB | 117 | 1 |
     /// | `v4` | 0..255 | RGB | 116.222, 109.270, 100.381 | 1 |
     /// | `unit` | 0..1 | RGB | 0 | 1 |
+    /// | `raw` | 0..255 | RGB | 0 | 1 |
     ///
     /// # Errors
     /// [`Error::Invalid`] for another name.
@@ -60,10 +64,11 @@ impl InputSpec {
             "lucid" => (ChannelOrder::Rgb, 255.0, [117.0; 3], [1.0; 3]),
             "v4" => (ChannelOrder::Rgb, 255.0, [116.222, 109.270, 100.381], [1.0; 3]),
             "unit" => (ChannelOrder::Rgb, 1.0, [0.0; 3], [1.0; 3]),
+            "raw" => (ChannelOrder::Rgb, 255.0, [0.0; 3], [1.0; 3]),
             _ => {
                 return Err(Error::invalid(
                     "--preprocess",
-                    "caffe, keras-caffe, torchvision, lucid, v4 or unit",
+                    PRESETS,
                     format!("`{name}`"),
                     "choose what the network was trained with; its authors' page says so",
                 ));
@@ -94,5 +99,20 @@ impl InputSpec {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_that_is_named_exists_and_raw_changes_nothing() {
+        for name in PRESETS.split([',', ' ']).filter(|w| !w.is_empty() && *w != "or") {
+            InputSpec::preset(name, 8, 8).unwrap().check(name).unwrap();
+        }
+        let raw = InputSpec::preset("raw", 8, 8).unwrap();
+        assert_eq!((raw.order, raw.range, raw.mean, raw.std), (ChannelOrder::Rgb, 255.0, vec![0.0; 3], vec![1.0; 3]));
+        assert!(InputSpec::preset("0..255", 8, 8).unwrap_err().to_string().contains("raw"));
     }
 }

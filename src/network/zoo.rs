@@ -3,9 +3,10 @@
 use super::architectures;
 use super::card::{self, About, Card};
 use super::graph::Graph;
-use super::import;
+use super::import::{self, Imported};
 use super::input::{ChannelOrder, InputSpec};
 use crate::error::{Error, Result};
+use crate::warning::Warning;
 use std::path::{Path, PathBuf};
 
 /// Extensions of files that can be imported.
@@ -31,6 +32,8 @@ pub struct Model {
     pub origin: String,
     /// Hash of the weights, or of the imported file.
     pub blake3: String,
+    /// What the user should know about the file before trusting the network.
+    pub warnings: Vec<Warning>,
 }
 
 /// A network inside the program.
@@ -105,47 +108,50 @@ pub fn load_model(spec: &str, options: &LoadOptions) -> Result<Model> {
 
 fn load_dir(dir: &Path, options: &LoadOptions) -> Result<Model> {
     let (mut graph, card) = card::read(dir)?;
-    set_preprocess(&mut graph, options)?;
-    Ok(Model { graph, about: card.about(), origin: dir.display().to_string(), blake3: card.weights.blake3 })
+    let warnings = replace_input(&mut graph, options)?;
+    Ok(Model { graph, about: card.about(), origin: dir.display().to_string(), blake3: card.weights.blake3, warnings })
 }
 
 fn load_embedded(found: &Embedded, options: &LoadOptions) -> Result<Model> {
     let path = PathBuf::from(format!("embedded:{}", found.name));
     let card = Card::parse(found.card, &path)?;
     let mut graph = card::assemble(&card, found.weights, &path, &path)?;
-    set_preprocess(&mut graph, options)?;
-    Ok(Model { graph, about: card.about(), origin: "embedded".into(), blake3: card.weights.blake3 })
+    let warnings = replace_input(&mut graph, options)?;
+    Ok(Model { graph, about: card.about(), origin: "embedded".into(), blake3: card.weights.blake3, warnings })
 }
 
 fn load_file(path: &Path, options: &LoadOptions) -> Result<Model> {
-    let mut graph = import::read(path, options.arch.as_deref())?;
+    let Imported { mut graph, pixels, mut warnings } = import::read(path, options.arch.as_deref())?;
     architectures::annotate(&mut graph);
-    if !set_preprocess(&mut graph, options)? {
-        let known = architectures::recognise(&graph).map(architectures::Known::preprocess);
-        // An architecture that was named is torchvision's or the compact model, whose preprocessing is part of the name.
-        let named = options.arch.as_deref().map(|a| if a == "cowley-compact" { "v4" } else { "torchvision" });
-        let Some(name) = named.or(known) else {
-            return Err(Error::invalid(
-                format!("{}: preprocessing", path.display()),
-                "--preprocess caffe, keras-caffe, torchvision, lucid, v4 or unit",
-                "none, and not a network that we know",
-                "say what the network was trained with; its authors' page says so",
-            ));
-        };
-        graph.input = preprocessing(name, &graph.input)?;
-    }
+    let known = architectures::recognise(&graph).map(architectures::Known::preprocess);
+    // An architecture that was named is torchvision's or the compact model, whose preprocessing is
+    // part of the name.
+    let named = options.arch.as_deref().map(|a| if a == "cowley-compact" { "v4" } else { "torchvision" });
+    let preset = |name: &str| preprocessing(name, &graph.input);
+    let given = options.preprocess.as_deref().map(|name| Ok((name, preset(name)?))).transpose()?;
+    let (input, warning) = import::choose(path, given, named.or(known).map(preset).transpose()?, pixels.as_ref())?;
+    graph.input = input;
+    warnings.extend(warning);
     let hash = blake3::hash(&import::read_bytes(path)?).to_hex().to_string();
     let about =
         About { source: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), ..About::default() };
-    Ok(Model { graph, about, origin: path.display().to_string(), blake3: hash })
+    Ok(Model { graph, about, origin: path.display().to_string(), blake3: hash, warnings })
 }
 
-/// Applies `--preprocess`; false when none was given.
-fn set_preprocess(graph: &mut Graph, options: &LoadOptions) -> Result<bool> {
-    if let Some(name) = &options.preprocess {
-        graph.input = preprocessing(name, &graph.input)?;
+/// Puts `--preprocess` in the place of a card's input, and says so where they differ.
+fn replace_input(graph: &mut Graph, options: &LoadOptions) -> Result<Vec<Warning>> {
+    let Some(name) = &options.preprocess else { return Ok(vec![]) };
+    let input = preprocessing(name, &graph.input)?;
+    if input == graph.input {
+        return Ok(vec![]);
     }
-    Ok(options.preprocess.is_some())
+    let old = std::mem::replace(&mut graph.input, input);
+    let why = format!(
+        "its card has pixels of 0..{}, {:?}, mean {:?}, standard deviation {:?}",
+        old.range, old.order, old.mean, old.std
+    );
+    let (model, used) = (graph.name.clone(), format!("--preprocess {name} is used"));
+    Ok(vec![Warning::Preprocessing { model, given: name.clone(), why, used }])
 }
 
 /// A named convention for an input of this size; networks of one plane get the mean of its three.

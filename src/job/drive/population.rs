@@ -68,17 +68,21 @@ impl Population {
             vec![]
         };
         if files.is_empty() {
-            let found = network.load()?;
+            let mut found = network.load()?;
+            let warnings = std::mem::take(&mut found.warnings);
             let units = found.graph.units(names)?;
             let units =
                 units.into_iter().map(|u| PopulationUnit { name: u.name.clone(), member: 0, unit: u }).collect();
-            return Ok((Self { members: vec![member(found)], units }, vec![]));
+            return Ok((Self { members: vec![member(found)], units }, warnings));
         }
         let mut warnings = Vec::new();
         let mut population = Self { members: vec![], units: vec![] };
         for file in select(&files, names, folder)? {
             match network.load_other(&file.display().to_string()) {
-                Ok(found) => population.add(found, &stem(&file))?,
+                Ok(mut found) => {
+                    warnings.append(&mut found.warnings);
+                    population.add(found, &stem(&file))?;
+                }
                 Err(e) if skip_bad => {
                     warnings.push(Warning::SkippedModel { name: file.display().to_string(), reason: e.to_string() });
                 }

@@ -219,7 +219,7 @@ fn from_images(config: &Config) -> Result<Data> {
     let mut blocks: Vec<Array2<f32>> = Vec::new();
     for path in &own.files {
         blocks.push(if hdf5(path) {
-            let estimates = glmsingle::read(path, &space.grid)?;
+            let estimates = glmsingle::read(path, &space.mask)?;
             let n = space.grid.n_voxels();
             Array2::from_shape_fn((estimates.n_volumes, space.mask.n_voxels()), |(t, v)| {
                 estimates.values[t * n + space.mask.voxels()[v] as usize]

@@ -73,7 +73,7 @@ impl Plan {
             init_images: None,
             target: None,
             target_rsms: None,
-            warnings: vec![],
+            warnings: found.warnings,
         };
         plan.read_targets()?;
         plan.read_images()?;

@@ -101,7 +101,8 @@ impl Plan {
         let mut graph = found.graph;
         let mut taps = graph.resolve_taps(&config.taps)?;
         let tap_names: Vec<String> = taps.iter().map(|&t| graph.node(t).name.clone()).collect();
-        let (stimuli, hash, warnings) = model::load_images(&config.images, &graph, config.resize)?;
+        let (stimuli, hash, mut warnings) = model::load_images(&config.images, &graph, config.resize)?;
+        warnings.splice(..0, found.warnings);
         if stimuli.n_images() < 3 {
             let hint = "an RDM of two images has a single number";
             return Err(Error::invalid("--images", "at least 3 images", stimuli.n_images().to_string(), hint));

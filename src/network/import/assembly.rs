@@ -66,9 +66,23 @@ impl Assembly {
         self.builder.push(name, op, inputs)
     }
 
-    /// Stores a weight and gives its name back.
+    /// A name that the file does not have: what was looked for, the nearest of those that are
+    /// there, what to do.
+    pub fn missing(&self, at: &str, wanted: &str, there: &[impl AsRef<str>], none: &str, hint: &str) -> Error {
+        let place = format!("{}: {at}", self.file.display());
+        Error::invalid(place, format!("`{wanted}`"), super::names::in_words(wanted, there, none), hint)
+    }
+
+    /// Stores a weight and gives its name back. Where other numbers have that name already, it gets
+    /// a number: two layers of a file may be called the same.
     pub fn weight(&mut self, name: impl Into<String>, array: ArrayD<f32>) -> String {
-        let name = name.into();
+        let wanted = name.into();
+        let mut name = wanted.clone();
+        let mut count = 1;
+        while self.builder.weights().get(&name).is_some_and(|other| *other != array) {
+            count += 1;
+            name = format!("{wanted}#{count}");
+        }
         self.builder.add_weight(&name, array);
         name
     }

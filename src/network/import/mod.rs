@@ -5,20 +5,34 @@
 mod assembly;
 pub mod caffe;
 pub mod keras;
+mod names;
 pub mod onnx;
+mod pixels;
 pub mod pytorch;
+
+pub use pixels::{Pixels, Says, choose};
 
 use crate::error::{Error, Result};
 use crate::network::graph::Graph;
+use crate::warning::Warning;
 use std::path::Path;
+
+/// What a file holds.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    /// Its preprocessing is a placeholder: see [`crate::network::zoo::load_model`], which knows or
+    /// asks.
+    pub graph: Graph,
+    /// What the file says about the pixels that the network takes, if it says anything.
+    pub pixels: Option<Pixels>,
+    pub warnings: Vec<Warning>,
+}
 
 /// Reads a network from a file by its extension; `arch` names the architecture of a PyTorch state dict.
 ///
-/// The result's preprocessing is a placeholder: see [`crate::network::zoo::load_model`], which knows or asks.
-///
 /// # Errors
 /// [`Error::Invalid`] for another extension; whatever the reader says.
-pub fn read(path: &Path, arch: Option<&str>) -> Result<Graph> {
+pub fn read(path: &Path, arch: Option<&str>) -> Result<Imported> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     match extension.as_str() {
         "onnx" => onnx::read(path),

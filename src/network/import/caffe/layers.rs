@@ -1,19 +1,25 @@
 //! Caffe's layer types as operations of the graph.
 
-use super::Import;
 use super::proto::{BlobProto, LayerParameter};
+use super::{Import, own_name};
 use crate::error::{Error, Result};
 use crate::network::graph::NodeId;
 use crate::network::op::{FlattenOrder, Op};
+use crate::warning::Warning;
 use ndarray::{ArrayD, IxDyn};
 
 impl Import {
     /// Adds a layer's node, called `name`.
     pub(super) fn layer(&mut self, layer: &LayerParameter, name: &str) -> Result<()> {
+        self.read.clear();
         let mut inputs = Vec::with_capacity(layer.bottom.len());
         for bottom in &layer.bottom {
             let found = self.blobs.get(bottom).copied();
-            inputs.push(found.ok_or_else(|| self.damaged(layer, format!("a blob `{bottom}` before it"), "none"))?);
+            inputs.push(found.ok_or_else(|| {
+                let there: Vec<&String> = self.blobs.keys().collect();
+                let hint = "the layer that makes it is not in the file, or comes later: save the whole network again";
+                self.net.missing(&format!("input of layer `{}`", own_name(layer)), bottom, &there, "no blob", hint)
+            })?);
         }
         let Some(&x) = inputs.first() else {
             return Err(self.refuse(layer, "without input"));
@@ -31,14 +37,31 @@ impl Import {
                 self.net.push(name, op, &[x])?
             }
         };
+        self.all_read(layer)?;
         for top in &layer.top {
             self.blobs.insert(top.clone(), id);
         }
         let own = layer.name.as_deref().unwrap_or(name);
-        if own != name && !layer.top.iter().any(|t| t == own) && kind(layer) != "Split" {
+        let alias = own != name && !layer.top.iter().any(|t| t == own) && !self.shared.contains(own);
+        if alias && kind(layer) != "Split" {
             self.net.alias(own, name);
         }
         Ok(())
+    }
+
+    /// Refuses a layer with more weights than were read.
+    fn all_read(&self, layer: &LayerParameter) -> Result<()> {
+        let (n, read) = (layer.blobs.len(), self.read.len());
+        if n == read {
+            return Ok(());
+        }
+        let left: Vec<String> = (0..n).filter(|i| !self.read.contains(i)).map(|i| (i + 1).to_string()).collect();
+        Err(Error::invalid(
+            format!("{}: layer `{}` ({})", self.net.file().display(), own_name(layer), kind(layer)),
+            format!("{read} arrays of weights, which such a layer has"),
+            format!("{n}; nothing reads number {}", left.join(", ")),
+            "a variant of Caffe wrote the layer: convert the network to ONNX with the tools of that variant",
+        ))
     }
 
     fn single(&mut self, layer: &LayerParameter, x: NodeId) -> Result<Op> {
@@ -118,18 +141,44 @@ impl Import {
         Ok(Op::Lrn { size, alpha: p.alpha.unwrap_or(1.0), beta: p.beta.unwrap_or(0.75), k: p.k.unwrap_or(1.0) })
     }
 
-    /// Running sums and the factor that they are divided by.
+    /// Running sums, the factor that they are divided by and, where NVIDIA's Caffe wrote the layer,
+    /// scale and shift.
+    ///
+    /// A factor of 0 stands for "no statistics yet": mean and variance are 0 then. NVIDIA's Caffe
+    /// writes 0 beside the mean and the variance themselves, which are taken as they are, and said.
     fn batch_norm(&mut self, layer: &LayerParameter) -> Result<Op> {
-        let factor = layer.blobs.get(2).map_or(1.0, |b| values(b).first().copied().unwrap_or(1.0));
-        let inverse = if factor == 0.0 { 0.0 } else { 1.0 / factor };
+        let stored = |i: usize| layer.blobs.get(i).map(values).unwrap_or_default();
+        let statistics = [stored(0), stored(1)];
+        let factor = if layer.blobs.len() > 2 { stored(2).first().copied().unwrap_or(1.0) } else { 1.0 };
+        let inverse = match factor {
+            0.0 if statistics.iter().flatten().any(|v| *v != 0.0) => {
+                let what =
+                    format!("the batch norm `{}` has a factor of 0 beside statistics that are not 0", own_name(layer));
+                let taken =
+                    "they were taken as mean and variance, as NVIDIA's Caffe writes them (BVLC's takes 0 for both)";
+                let model = self.net.file().display().to_string();
+                self.warnings.push(Warning::OddWeights { model, what, taken: taken.into() });
+                1.0
+            }
+            0.0 => 0.0,
+            factor => 1.0 / factor,
+        };
+        self.read.insert(2);
         let mut normal = |i: usize, what: &str| -> Result<String> {
-            let blob = layer.blobs.get(i).ok_or_else(|| self.damaged(layer, format!("its {what}"), "none"))?;
-            let scaled = values(blob).into_iter().map(|v| v * inverse).collect();
+            let found = layer.blobs.get(i).map(values).ok_or_else(|| self.unweighted(layer, what))?;
+            self.read.insert(i);
+            let scaled = found.into_iter().map(|v| v * inverse).collect();
             Ok(self.net.vector(format!("{}.{what}", own_name(layer)), scaled))
         };
         let (mean, var) = (normal(0, "mean")?, normal(1, "var")?);
+        let (mut scale, mut shift) = (None, None);
+        if layer.blobs.len() == 5 {
+            scale = Some(self.blob(layer, 3, "scale", 1)?);
+            shift = Some(self.blob(layer, 4, "shift", 1)?);
+        }
+        self.read.retain(|i| *i < layer.blobs.len());
         let epsilon = layer.batch_norm.as_ref().and_then(|b| b.eps).unwrap_or(1e-5);
-        Ok(Op::BatchNorm { scale: None, shift: None, mean, var, epsilon })
+        Ok(Op::BatchNorm { scale, shift, mean, var, epsilon })
     }
 
     fn scale(&mut self, layer: &LayerParameter, x: NodeId) -> Result<Op> {
@@ -172,7 +221,8 @@ impl Import {
 
     /// Stores blob `i` as `<layer>.<what>` with `rank` axes; old files have four axes, the first ones 1.
     fn blob(&mut self, layer: &LayerParameter, i: usize, what: &str, rank: usize) -> Result<String> {
-        let blob = layer.blobs.get(i).ok_or_else(|| self.damaged(layer, format!("its {what}"), "none"))?;
+        let blob = layer.blobs.get(i).ok_or_else(|| self.unweighted(layer, what))?;
+        self.read.insert(i);
         let old = [blob.num, blob.channels, blob.height, blob.width].map(|d| i64::from(d.unwrap_or(1)));
         let dims = blob.shape.as_ref().map_or_else(|| old.to_vec(), |s| s.dim.clone());
         let spare = dims.len().saturating_sub(rank);
@@ -186,6 +236,16 @@ impl Import {
             Ok(array) if fits => Ok(self.net.weight(format!("{}.{what}", own_name(layer)), array)),
             _ => Err(self.damaged(layer, format!("its {what} with {rank} axes"), &format!("{n} numbers for {dims:?}"))),
         }
+    }
+
+    /// A layer that lacks an array of weights.
+    fn unweighted(&self, layer: &LayerParameter, what: &str) -> Error {
+        Error::invalid(
+            format!("{}: layer `{}` ({})", self.net.file().display(), own_name(layer), kind(layer)),
+            format!("its {what}"),
+            format!("{} arrays of weights", layer.blobs.len()),
+            "the network was saved without them, or the layer shares those of another: save it with the weights of every layer",
+        )
     }
 
     fn damaged(&self, layer: &LayerParameter, expected: String, found: &str) -> Error {
@@ -202,12 +262,17 @@ fn kind(layer: &LayerParameter) -> &str {
     layer.kind.as_deref().unwrap_or_default()
 }
 
-fn own_name(layer: &LayerParameter) -> &str {
-    layer.name.as_deref().or(layer.top.first().map(String::as_str)).unwrap_or_default()
-}
-
 fn values(blob: &BlobProto) -> Vec<f32> {
-    if blob.data.is_empty() { blob.double_data.iter().map(|&v| v as f32).collect() } else { blob.data.clone() }
+    fn each<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+        bytes.as_chunks::<N>().0.iter().map(|&b| read(b)).collect()
+    }
+    match (&blob.raw_data, blob.raw_data_type) {
+        _ if !blob.data.is_empty() => blob.data.clone(),
+        (Some(raw), Some(0)) => each(raw, |b| f64::from_le_bytes(b) as f32),
+        (Some(raw), Some(1)) => each(raw, f32::from_le_bytes),
+        (Some(raw), Some(2)) => each(raw, |b| half::f16::from_le_bytes(b).to_f32()),
+        _ => blob.double_data.iter().map(|&v| v as f32).collect(),
+    }
 }
 
 /// Rows and columns from a list of one or two, or from separate fields.

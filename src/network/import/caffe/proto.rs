@@ -174,12 +174,25 @@ pub struct BlobProto {
     pub shape: Option<BlobShape>,
     #[prost(double, repeated, tag = "8")]
     pub double_data: Vec<f64>,
+    /// Variants of Caffe: 0 double, 1 float, 2 half.
+    #[prost(int32, optional, tag = "10")]
+    pub raw_data_type: Option<i32>,
+    #[prost(bytes = "vec", optional, tag = "12")]
+    pub raw_data: Option<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Transformation {
+    /// Factor after the mean was subtracted.
+    #[prost(float, optional, tag = "1")]
+    pub scale: Option<f32>,
     #[prost(uint32, optional, tag = "3")]
     pub crop_size: Option<u32>,
+    #[prost(string, optional, tag = "4")]
+    pub mean_file: Option<String>,
+    /// One for all planes, or one a plane (B, G, R).
+    #[prost(float, repeated, tag = "5")]
+    pub mean_value: Vec<f32>,
 }
 
 #[derive(Clone, PartialEq, Message)]

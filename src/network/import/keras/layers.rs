@@ -18,7 +18,17 @@ impl Import {
                 let find = |n: &&str| self.nodes.get(*n).copied();
                 let ids: Option<Vec<NodeId>> = names.iter().map(find).collect();
                 ids.ok_or_else(|| {
-                    self.net.corrupt(format!("the inputs of `{}` before it", layer.name), format!("{names:?}"))
+                    let absent = names.iter().find(|n| !self.nodes.contains_key(**n)).copied().unwrap_or_default();
+                    let there: Vec<&String> = self.nodes.keys().collect();
+                    let hint =
+                        "a layer reads one that comes after it or is inside another model: export the model to ONNX";
+                    self.net.missing(
+                        &format!("inputs of layer `{}`", layer.name),
+                        absent,
+                        &there,
+                        "no layer before it",
+                        hint,
+                    )
                 })?
             }
         };
@@ -57,18 +67,22 @@ impl Import {
         Ok(match layer.class {
             "Activation" => self.activation(layer, layer.activation())?.unwrap_or(Op::Identity),
             "ReLU" => {
-                if !c["max_value"].is_null() || number(&c["threshold"], 0.0) != 0.0 {
+                if !c["max_value"].is_null() || self.number(layer, "threshold", 0.0)? != 0.0 {
                     return Err(self.refuse(layer, "with a maximum or threshold"));
                 }
-                match number(&c["negative_slope"], 0.0) {
+                match self.number(layer, "negative_slope", 0.0)? {
                     0.0 => Op::Relu,
                     slope => Op::LeakyRelu { slope },
                 }
             }
-            "LeakyReLU" => Op::LeakyRelu { slope: number(&c["negative_slope"], number(&c["alpha"], 0.3)) },
+            "LeakyReLU" => {
+                let old = self.number(layer, "alpha", 0.3)?;
+                Op::LeakyRelu { slope: self.number(layer, "negative_slope", old)? }
+            }
             "Softmax" if matches!(c["axis"].as_i64(), None | Some(-1 | 3)) => Op::Softmax,
             "BatchNormalization" => self.batch_norm(layer, x)?,
             "Rescaling" => self.rescaling(layer, x)?,
+            "Normalization" => self.normalization(layer, x)?,
             "MaxPooling2D" | "AveragePooling2D" => self.pooling(layer, x)?,
             "GlobalAveragePooling2D" => Op::GlobalAvgPool,
             "GlobalMaxPooling2D" => {
@@ -115,10 +129,9 @@ impl Import {
 
     fn convolution(&mut self, layer: &Layer<'_>, name: &str, x: NodeId) -> Result<NodeId> {
         let separable = layer.class == "SeparableConv2D";
-        let mut names = if separable { vec!["depthwise_kernel", "pointwise_kernel"] } else { vec![kernel_name(layer)] };
-        if layer.config["use_bias"].as_bool().unwrap_or(true) {
-            names.push("bias");
-        }
+        let mut names = if separable { vec![DEPTHWISE, POINTWISE] } else { vec![kernel_names(layer)] };
+        let with_bias = layer.config["use_bias"].as_bool().unwrap_or(true);
+        names.extend(with_bias.then_some(BIAS));
         let mut arrays = self.store.weights(layer.name, &names)?.into_iter();
         let mut next = || arrays.next().expect("one array per name");
         let first = next();
@@ -138,8 +151,7 @@ impl Import {
         let weight =
             self.net.weight(format!("{deep}.weight"), if depthwise { by_channel(first) } else { outputs_first(first) });
         let point = separable.then(&mut next);
-        let bias =
-            (names.last() == Some(&"bias")).then(next).map(|b| self.net.weight(format!("{}.bias", layer.name), b));
+        let bias = with_bias.then(next).map(|b| self.net.weight(format!("{}.bias", layer.name), b));
         let Some(point) = point else {
             return self.net.push(&deep, Op::Conv2d { weight, bias, stride, padding, dilation, groups }, &[x]);
         };
@@ -156,7 +168,7 @@ impl Import {
 
     fn dense(&mut self, layer: &Layer<'_>, name: &str, x: NodeId) -> Result<NodeId> {
         let with_bias = layer.config["use_bias"].as_bool().unwrap_or(true);
-        let mut arrays = self.store.weights(layer.name, if with_bias { &["kernel", "bias"] } else { &["kernel"] })?;
+        let mut arrays = self.store.weights(layer.name, if with_bias { &[KERNEL, BIAS] } else { &[KERNEL] })?;
         let bias = if with_bias { arrays.pop() } else { None };
         let kernel = arrays.pop().expect("one array per name").reversed_axes().as_standard_layout().into_owned();
         let weight = self.net.weight(format!("{}.weight", layer.name), kernel);
@@ -174,7 +186,8 @@ impl Import {
         names.extend(on("scale").then_some("gamma"));
         names.extend(on("center").then_some("beta"));
         names.extend(["moving_mean", "moving_variance"]);
-        let arrays = self.store.weights(layer.name, &names)?;
+        let lists: Vec<&[&str]> = names.iter().map(std::slice::from_ref).collect();
+        let arrays = self.store.weights(layer.name, &lists)?;
         let mut stored = std::collections::HashMap::new();
         for (what, array) in names.into_iter().zip(arrays) {
             stored.insert(what, self.net.weight(format!("{}.{what}", layer.name), array));
@@ -185,18 +198,53 @@ impl Import {
             shift: take("beta"),
             mean: take("moving_mean").expect("listed above"),
             var: take("moving_variance").expect("listed above"),
-            epsilon: number(&layer.config["epsilon"], 1e-3),
+            epsilon: self.number(layer, "epsilon", 1e-3)?,
         })
+    }
+
+    /// `y = (x - mean) / max(sqrt(variance), 1e-7)` per channel, or its inverse; the statistics are
+    /// given in the configuration or were adapted to data.
+    fn normalization(&mut self, layer: &Layer<'_>, x: NodeId) -> Result<Op> {
+        let n = self.net.shape(x).channels;
+        let axis = &layer.config["axis"];
+        let axes = axis.as_array().map_or_else(|| vec![axis], |list| list.iter().collect());
+        if !axis.is_null() && !axes.iter().all(|a| matches!(a.as_i64(), Some(-1 | 3))) {
+            return Err(self.refuse(layer, &format!("along axis {axis}")));
+        }
+        let (mean, variance) = match (&layer.config["mean"], &layer.config["variance"]) {
+            (Value::Null, Value::Null) => {
+                let mut arrays = self.store.weights(layer.name, &[&["mean"], &["variance"], &["count"]])?;
+                let (_, variance, mean) = (arrays.pop(), arrays.pop(), arrays.pop());
+                let values = |a: Option<ArrayD<f32>>| a.map_or_else(Vec::new, |a| a.iter().copied().collect());
+                (values(mean), values(variance))
+            }
+            (mean, variance) => (self.list(layer, mean)?, self.list(layer, variance)?),
+        };
+        let per_channel = |values: Vec<f32>| match values.len() {
+            1 => Ok(vec![values[0]; n]),
+            len if len == n => Ok(values),
+            len => Err(self.refuse(layer, &format!("of {len} values for {n} channels"))),
+        };
+        let (mean, variance) = (per_channel(mean)?, per_channel(variance)?);
+        let std: Vec<f32> = variance.iter().map(|v| v.sqrt().max(1e-7)).collect();
+        let inverse = layer.config["invert"].as_bool().unwrap_or(false);
+        let scale = if inverse { std.clone() } else { std.iter().map(|s| 1.0 / s).collect() };
+        let shift = if inverse { mean } else { mean.iter().zip(&std).map(|(m, s)| -m / s).collect() };
+        let scale = self.net.vector(format!("{}.scale", layer.name), scale);
+        let shift = self.net.vector(format!("{}.shift", layer.name), shift);
+        Ok(Op::ChannelAffine { scale, shift })
     }
 
     fn rescaling(&mut self, layer: &Layer<'_>, x: NodeId) -> Result<Op> {
         let n = self.net.shape(x).channels;
-        let values = |v: &Value, default: f32| match v.as_array() {
-            Some(list) => list.iter().map(|v| number(v, default)).collect(),
-            None => vec![number(v, default); n],
+        let values = |key: &str, default: f32| -> Result<Vec<f32>> {
+            let given = &layer.config[key];
+            let list = if given.is_null() { vec![default] } else { self.list(layer, given)? };
+            Ok(if list.len() == 1 { vec![list[0]; n] } else { list })
         };
-        let scale = self.net.vector(format!("{}.scale", layer.name), values(&layer.config["scale"], 1.0));
-        let shift = self.net.vector(format!("{}.shift", layer.name), values(&layer.config["offset"], 0.0));
+        let (scale, shift) = (values("scale", 1.0)?, values("offset", 0.0)?);
+        let scale = self.net.vector(format!("{}.scale", layer.name), scale);
+        let shift = self.net.vector(format!("{}.shift", layer.name), shift);
         Ok(Op::ChannelAffine { scale, shift })
     }
 
@@ -236,19 +284,47 @@ impl Import {
         rows.zip(columns).map(|(r, c)| [r, c]).ok_or_else(|| self.refuse(layer, &format!("with {key} {value}")))
     }
 
+    /// A number of the configuration, or `default` where the key is absent.
+    fn number(&self, layer: &Layer<'_>, key: &str, default: f32) -> Result<f32> {
+        match &layer.config[key] {
+            Value::Null => Ok(default),
+            value => match self.list(layer, value)?[..] {
+                [one] => Ok(one),
+                _ => Err(self.refuse(layer, &format!("with {key} {value}"))),
+            },
+        }
+    }
+
+    /// The numbers of a value of the configuration: one, a list, or lists in lists.
+    fn list(&self, layer: &Layer<'_>, value: &Value) -> Result<Vec<f32>> {
+        let refused = || self.refuse(layer, &format!("with {value} in the place of numbers"));
+        match value {
+            Value::Array(items) => Ok(items
+                .iter()
+                .map(|v| self.list(layer, v))
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .flatten()
+                .collect()),
+            Value::Number(n) => n.as_f64().map(|v| vec![v as f32]).ok_or_else(refused),
+            _ => Err(refused()),
+        }
+    }
+
     fn refuse(&self, layer: &Layer<'_>, how: &str) -> Error {
         let op = format!("{} {how}", layer.class).trim().to_owned();
         self.net.unsupported(layer.name, op, "save the model up to an earlier layer, or export it to ONNX")
     }
 }
 
-/// A depthwise kernel's name in legacy files.
-fn kernel_name(layer: &Layer<'_>) -> &'static str {
-    if layer.class == "DepthwiseConv2D" { "depthwise_kernel" } else { "kernel" }
-}
+const KERNEL: &[&str] = &["kernel"];
+const BIAS: &[&str] = &["bias"];
+const DEPTHWISE: &[&str] = &["depthwise_kernel"];
+const POINTWISE: &[&str] = &["pointwise_kernel"];
 
-fn number(value: &Value, default: f32) -> f32 {
-    value.as_f64().map_or(default, |v| v as f32)
+/// A kernel's names in legacy files: Keras 3 calls a depthwise one as any other.
+fn kernel_names(layer: &Layer<'_>) -> &'static [&'static str] {
+    if layer.class == "DepthwiseConv2D" { &["depthwise_kernel", "kernel"] } else { KERNEL }
 }
 
 /// Rows, columns, inputs, outputs to outputs, inputs, rows, columns.

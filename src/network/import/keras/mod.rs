@@ -8,8 +8,9 @@ mod layers;
 mod store;
 
 use super::assembly::Assembly;
+use super::{Imported, Pixels};
 use crate::error::{Error, Result};
-use crate::network::graph::{Graph, NodeId};
+use crate::network::graph::NodeId;
 use crate::network::shape::Shape;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -19,8 +20,9 @@ use store::Store;
 /// Reads a model. Its [`crate::network::InputSpec`] has the file's size and no preprocessing yet.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Corrupt`] for a truncated file, [`Error::UnsupportedOp`] naming layer and class.
-pub fn read(path: &Path) -> Result<Graph> {
+/// [`Error::Io`], [`Error::Corrupt`] for a truncated file, [`Error::UnsupportedOp`] naming layer
+/// and class, [`Error::Invalid`] for weights that are not there or that no layer reads.
+pub fn read(path: &Path) -> Result<Imported> {
     let (store, config) = store::open(path)?;
     let class = config["class_name"].as_str().unwrap_or_default();
     if !matches!(class, "Sequential" | "Functional" | "Model") {
@@ -45,7 +47,12 @@ pub fn read(path: &Path) -> Result<Graph> {
     for layer in &layers {
         before = import.add(layer, before, class == "Sequential")?;
     }
-    import.net.finish()
+    import.store.all_read()?;
+    let graph = import.net.finish()?;
+    let whole = layers.iter().filter(|l| l.class == "InputLayer").find_map(|l| l.config["dtype"].as_str());
+    let whole = whole.filter(|kind| kind.starts_with("int") || kind.starts_with("uint"));
+    let pixels = whole.map(|kind| Pixels::integers(&graph, kind)).or_else(|| Pixels::of_first_layers(&graph));
+    Ok(Imported { graph, pixels, warnings: vec![] })
 }
 
 struct Import {

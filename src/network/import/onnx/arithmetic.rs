@@ -1,9 +1,9 @@
-//! ONNX operators without windows: activations, arithmetic with constants, sums, concatenation, reshaping.
+//! ONNX operators without windows: activations, arithmetic with constants, sums, concatenation.
 
 use super::constant::{self, Constant};
-use super::{Call, Import, Value};
+use super::{Call, Import, Laid, Value};
 use crate::error::Result;
-use crate::network::op::{FlattenOrder, Op};
+use crate::network::op::Op;
 use ndarray::{ArrayD, IxDyn};
 
 impl Import {
@@ -19,7 +19,6 @@ impl Import {
             "Constant" => self.literal(call),
             "Concat" => self.concat(call),
             "Add" | "Sub" | "Mul" | "Div" | "Sum" => self.arithmetic(call),
-            "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(call),
             kind => Err(self.net.unsupported(
                 &call.name,
                 kind,
@@ -29,16 +28,25 @@ impl Import {
     }
 
     fn each(&mut self, call: &Call<'_>, op: Op) -> Result<Value> {
-        let (x, rank) = self.tensor(call, 0)?;
-        self.push(call, op, &[x], rank)
+        let (x, laid) = self.any_tensor(call, 0)?;
+        self.push_as(call, op, &[x], laid)
     }
 
     fn identity(&mut self, call: &Call<'_>) -> Result<Value> {
-        if call.kind == "Cast" && !matches!(call.int("to", 0), 1 | 10 | 11) {
+        if call.kind == "Cast" && !matches!(call.int("to", 0), 1 | 10 | 11 | 16) {
             return Err(self.refuse(call, "to whole numbers"));
         }
         match self.value(call, 0)? {
-            Some(Value::Constant(c)) => Ok(Value::Constant(c)),
+            Some(Value::Constant(c)) => match &*c {
+                Constant::Ints { values } if call.kind == "Cast" => {
+                    let floats: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+                    if values.len() != 1 {
+                        return Err(self.refuse(call, "of a list of whole numbers"));
+                    }
+                    Ok(Value::Constant(Constant::Floats(ArrayD::from_elem(IxDyn(&[]), floats[0])).into()))
+                }
+                _ => Ok(Value::Constant(c)),
+            },
             _ => self.each(call, Op::Identity),
         }
     }
@@ -59,14 +67,15 @@ impl Import {
     }
 
     fn softmax(&mut self, call: &Call<'_>) -> Result<Value> {
-        let (x, rank) = self.tensor(call, 0)?;
+        let (x, laid) = self.any_tensor(call, 0)?;
         let axis = call.int("axis", if self.opset < 13 { 1 } else { -1 });
-        let axis = if axis < 0 { axis + rank as i64 } else { axis };
+        let axis = if axis < 0 { axis + laid.rank as i64 } else { axis };
         // Before operator set 13 all axes from `axis` on were one.
-        if axis != 1 || (self.opset < 13 && !self.net.shape(x).is_flat()) {
+        let many = self.opset < 13 && !self.net.shape(x).is_flat() && !laid.last;
+        if axis != laid.axis() as i64 || many {
             return Err(self.refuse(call, &format!("over axis {axis}")));
         }
-        self.push(call, Op::Softmax, &[x], rank)
+        self.push_as(call, Op::Softmax, &[x], laid)
     }
 
     fn literal(&mut self, call: &Call<'_>) -> Result<Value> {
@@ -87,15 +96,25 @@ impl Import {
     }
 
     fn concat(&mut self, call: &Call<'_>) -> Result<Value> {
-        let inputs = (0..call.proto.input.len()).map(|i| self.tensor(call, i)).collect::<Result<Vec<_>>>()?;
-        let rank = inputs.first().map_or(4, |i| i.1);
+        let (ids, laid) = self.alike(call)?;
         let axis = call.int("axis", 1);
-        let axis = if axis < 0 { axis + rank as i64 } else { axis };
-        if axis != 1 || inputs.iter().any(|i| i.1 != rank) {
+        let axis = if axis < 0 { axis + laid.rank as i64 } else { axis };
+        if axis != laid.axis() as i64 {
             return Err(self.refuse(call, &format!("along axis {axis}")));
         }
-        let ids: Vec<_> = inputs.into_iter().map(|i| i.0).collect();
-        self.push(call, Op::Concat, &ids, rank)
+        self.push_as(call, Op::Concat, &ids, laid)
+    }
+
+    /// All inputs, which the network computes and which lie alike.
+    fn alike(&self, call: &Call<'_>) -> Result<(Vec<usize>, Laid)> {
+        let inputs = (0..call.proto.input.len()).map(|i| self.any_tensor(call, i)).collect::<Result<Vec<_>>>()?;
+        let Some(&(_, laid)) = inputs.first() else {
+            return Err(self.refuse(call, "of nothing"));
+        };
+        if inputs.iter().any(|i| i.1 != laid) {
+            return Err(self.refuse(call, "of tensors with different axes"));
+        }
+        Ok((inputs.into_iter().map(|i| i.0).collect(), laid))
     }
 
     fn arithmetic(&mut self, call: &Call<'_>) -> Result<Value> {
@@ -103,13 +122,12 @@ impl Import {
         let values = (0..n).map(|i| self.value(call, i)).collect::<Result<Option<Vec<_>>>>()?.unwrap_or_default();
         match (call.kind.as_str(), &values[..]) {
             ("Add" | "Sum", many) if many.len() == n && many.iter().all(|v| matches!(v, Value::Node { .. })) => {
-                let inputs = (0..n).map(|i| self.tensor(call, i)).collect::<Result<Vec<_>>>()?;
-                let ids: Vec<_> = inputs.iter().map(|i| i.0).collect();
-                self.push(call, Op::Add, &ids, inputs[0].1)
+                let (ids, laid) = self.alike(call)?;
+                self.push_as(call, Op::Add, &ids, laid)
             }
-            (kind, [Value::Node { id, rank }, Value::Constant(c)]) => {
-                let channels = self.net.shape(*id).channels;
-                let v = self.channels_of(call, c, channels, *rank)?;
+            (kind, [Value::Node { id, rank, last }, Value::Constant(c)]) => {
+                let (channels, laid) = (self.net.shape(*id).channels, Laid { rank: *rank, last: *last });
+                let v = self.channels_of(call, c, channels, laid)?;
                 let ones = vec![1.0; channels];
                 let (scale, shift) = match kind {
                     "Add" | "Sum" => (ones, v),
@@ -117,125 +135,42 @@ impl Import {
                     "Mul" => (v, vec![0.0; channels]),
                     _ => (v.iter().map(|v| 1.0 / v).collect(), vec![0.0; channels]),
                 };
-                self.affine(call, *id, *rank, scale, shift)
+                self.affine(call, *id, laid, scale, shift)
             }
-            (kind @ ("Add" | "Sub" | "Mul" | "Sum"), [Value::Constant(c), Value::Node { id, rank }]) => {
-                let channels = self.net.shape(*id).channels;
-                let v = self.channels_of(call, c, channels, *rank)?;
+            (kind @ ("Add" | "Sub" | "Mul" | "Sum"), [Value::Constant(c), Value::Node { id, rank, last }]) => {
+                let (channels, laid) = (self.net.shape(*id).channels, Laid { rank: *rank, last: *last });
+                let v = self.channels_of(call, c, channels, laid)?;
                 let (scale, shift) = match kind {
                     "Mul" => (v, vec![0.0; channels]),
                     "Sub" => (vec![-1.0; channels], v),
                     _ => (vec![1.0; channels], v),
                 };
-                self.affine(call, *id, *rank, scale, shift)
+                self.affine(call, *id, laid, scale, shift)
             }
             _ => Err(self.refuse(call, "of these inputs")),
         }
     }
 
-    fn affine(&mut self, call: &Call<'_>, x: usize, rank: usize, scale: Vec<f32>, shift: Vec<f32>) -> Result<Value> {
+    fn affine(&mut self, call: &Call<'_>, x: usize, laid: Laid, scale: Vec<f32>, shift: Vec<f32>) -> Result<Value> {
         let scale = self.net.vector(format!("{}.scale", call.output), scale);
         let shift = self.net.vector(format!("{}.shift", call.output), shift);
-        self.push(call, Op::ChannelAffine { scale, shift }, &[x], rank)
+        self.push_as(call, Op::ChannelAffine { scale, shift }, &[x], laid)
     }
 
-    /// A constant as one value per channel of a tensor of `rank` axes, by numpy's broadcasting.
-    pub(super) fn channels_of(&self, call: &Call<'_>, c: &Constant, channels: usize, rank: usize) -> Result<Vec<f32>> {
+    /// A constant as one value per channel of a tensor, by numpy's broadcasting.
+    pub(super) fn channels_of(&self, call: &Call<'_>, c: &Constant, channels: usize, laid: Laid) -> Result<Vec<f32>> {
+        let rank = laid.rank;
         let Constant::Floats(array) = c else {
             return Err(self.refuse(call, "with whole numbers"));
         };
         let mut full = vec![1; rank.saturating_sub(array.ndim())];
         full.extend(array.shape());
-        let per_channel =
-            full.len() == rank && full.iter().enumerate().all(|(axis, &d)| d == 1 || (axis == 1 && d == channels));
+        let per_channel = full.len() == rank
+            && full.iter().enumerate().all(|(axis, &d)| d == 1 || (axis == laid.axis() && d == channels));
         match (array.len(), per_channel) {
             (1, true) => Ok(vec![array.iter().copied().next().expect("one value"); channels]),
             (_, true) => Ok(array.iter().copied().collect()),
             _ => Err(self.refuse(call, &format!("with a constant of shape {:?}", array.shape()))),
-        }
-    }
-
-    /// To features, or nothing but a change of notation.
-    fn reshape(&mut self, call: &Call<'_>) -> Result<Value> {
-        if let Some(Value::Constant(c)) = self.value(call, 0)? {
-            return if call.kind == "Flatten" {
-                Err(self.refuse(call, "of a constant"))
-            } else {
-                self.reshaped(call, &c)
-            };
-        }
-        let (x, rank) = self.tensor(call, 0)?;
-        let shape = self.net.shape(x);
-        let new_rank = match call.kind.as_str() {
-            "Flatten" if call.int("axis", 1) == 1 || call.int("axis", 1) == 1 - rank as i64 => 2,
-            "Reshape" => self.reshape_rank(call, x)?,
-            "Squeeze" if shape.is_flat() => {
-                let axes = self.ints(call, "axes", 1)?.unwrap_or_else(|| vec![2, 3]);
-                let mut axes: Vec<i64> = axes.iter().map(|a| if *a < 0 { a + 4 } else { *a }).collect();
-                axes.sort_unstable();
-                if axes == [2, 3] && rank == 4 { 2 } else { 0 }
-            }
-            "Unsqueeze" if rank == 2 => {
-                let axes = self.ints(call, "axes", 1)?.unwrap_or_default();
-                if matches!(axes[..], [2, 3] | [-2, -1] | [3, 2] | [-1, -2]) { 4 } else { 0 }
-            }
-            _ => 0,
-        };
-        match new_rank {
-            0 => Err(self.refuse(call, "that does not end in one feature axis")),
-            r if shape.is_flat() => self.push(call, Op::Identity, &[x], r),
-            r => self.push(call, Op::Flatten { order: FlattenOrder::Chw }, &[x], r),
-        }
-    }
-
-    /// 2 or 4 when the target shape is batch x features (x 1 x 1), 0 otherwise.
-    fn reshape_rank(&self, call: &Call<'_>, x: usize) -> Result<usize> {
-        let target = match self.constant(call, 1)?.as_deref() {
-            Some(Constant::Ints { values, .. }) => values.clone(),
-            _ => return Ok(0),
-        };
-        let shape = self.net.shape(x);
-        let n = shape.len() as i64;
-        let now = [-1, shape.channels as i64, shape.height as i64, shape.width as i64];
-        // 0 copies an axis; a batch of 1 or -1 stands for any batch, because images never mix.
-        let meant: Vec<i64> = target
-            .iter()
-            .enumerate()
-            .map(|(i, &d)| if d == 0 { now.get(i).copied().unwrap_or(0) } else { d })
-            .collect();
-        let features = |d: i64, batch: i64| d == n || (d == -1 && batch != -1);
-        Ok(match meant[..] {
-            [b, f] if (b == 1 || b == -1) && (features(f, target[0])) => 2,
-            [b, f, 1, 1] if (b == 1 || b == -1) && features(f, target[0]) => 4,
-            _ => 0,
-        })
-    }
-
-    /// A constant in another shape.
-    fn reshaped(&mut self, call: &Call<'_>, c: &Constant) -> Result<Value> {
-        let Constant::Floats(array) = c else {
-            return Err(self.refuse(call, "of whole numbers"));
-        };
-        let mut dims: Vec<i64> = array.shape().iter().map(|&d| d as i64).collect();
-        match call.kind.as_str() {
-            "Reshape" => dims = self.ints(call, "shape", 1)?.unwrap_or_default(),
-            "Unsqueeze" => {
-                let mut axes = self.ints(call, "axes", 1)?.unwrap_or_default();
-                let rank = (dims.len() + axes.len()) as i64;
-                axes.iter_mut().filter(|a| **a < 0).for_each(|a| *a += rank);
-                axes.sort_unstable();
-                axes.iter()
-                    .filter(|a| (0..rank).contains(*a))
-                    .for_each(|&a| dims.insert((a as usize).min(dims.len()), 1));
-            }
-            _ => dims.retain(|&d| d != 1),
-        }
-        let known: i64 = dims.iter().filter(|d| **d != -1).product();
-        let dims: Vec<usize> =
-            dims.iter().map(|&d| if d == -1 { array.len() as i64 / known.max(1) } else { d } as usize).collect();
-        match array.clone().into_shape_with_order(IxDyn(&dims)) {
-            Ok(a) => Ok(Value::Constant(Constant::Floats(a).into())),
-            Err(_) => Err(self.refuse(call, &format!("of a constant to {dims:?}"))),
         }
     }
 }

@@ -40,6 +40,8 @@ pub fn read(tensor: &TensorProto, file: &Path) -> Result<Constant> {
         (1, Raw::Typed) => tensor.float_data.clone(),
         (10, Raw::Bytes(b)) => chunks(b).map(|c| half::f16::from_le_bytes(c).to_f32()).collect(),
         (10, Raw::Typed) => tensor.int32_data.iter().map(|&v| half::f16::from_bits(v as u16).to_f32()).collect(),
+        (16, Raw::Bytes(b)) => chunks(b).map(|c| half::bf16::from_le_bytes(c).to_f32()).collect(),
+        (16, Raw::Typed) => tensor.int32_data.iter().map(|&v| half::bf16::from_bits(v as u16).to_f32()).collect(),
         (11, Raw::Bytes(b)) => chunks(b).map(|c| f64::from_le_bytes(c) as f32).collect(),
         (11, Raw::Typed) => tensor.double_data.iter().map(|&v| v as f32).collect(),
         _ => return ints(kind, &raw, tensor, dims, file, &name),
@@ -58,14 +60,21 @@ fn ints(kind: i32, raw: &Raw<'_>, tensor: &TensorProto, dims: Vec<usize>, file: 
         _ => {
             return Err(Error::invalid(
                 format!("{}: tensor `{name}`", file.display()),
-                "numbers of type float, float16, double, int32 or int64",
-                format!("ONNX type {kind}"),
+                "numbers of type float, float16, bfloat16, double, int32 or int64",
+                kind_name(kind),
                 "export the network in 32-bit floating point, not quantised",
             ));
         }
     };
     check_count(values.len(), dims.iter().product(), raw, kind, file, name)?;
     Ok(Constant::Ints { values })
+}
+
+/// A type of numbers as ONNX calls it.
+pub fn kind_name(kind: i32) -> String {
+    let names = ["undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool"];
+    let known = usize::try_from(kind).ok().and_then(|k| names.get(k));
+    known.map_or_else(|| format!("ONNX type {kind}"), |name| (*name).to_owned())
 }
 
 fn dimensions(tensor: &TensorProto, file: &Path, name: &str) -> Result<Vec<usize>> {
@@ -87,7 +96,7 @@ fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
 
 fn check_count(found: usize, expected: usize, raw: &Raw<'_>, kind: i32, file: &Path, name: &str) -> Result<()> {
     let size = match kind {
-        10 => 2,
+        10 | 16 => 2,
         1 | 6 => 4,
         _ => 8,
     };
@@ -124,6 +133,10 @@ fn external(tensor: &TensorProto, file: &Path, name: &str) -> Result<Vec<u8>> {
         |key: &str| entry(key).map(|v| v.parse::<u64>().map_err(|_| broken(format!("{key} `{v}`")))).transpose();
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
     let path = file.parent().unwrap_or(Path::new("")).join(relative);
+    // A device or a pipe might never end.
+    if !std::fs::metadata(&path).map_err(Error::io(&path, "read"))?.is_file() {
+        return Err(broken(format!("`{location}`, which is no file")));
+    }
     let mut source = std::fs::File::open(&path).map_err(Error::io(&path, "read"))?;
     source.seek(SeekFrom::Start(offset)).map_err(Error::io(&path, "read"))?;
     let mut bytes = Vec::new();

@@ -1,7 +1,7 @@
 //! ONNX operators with weights: convolution, batch norm, LRN, Gemm, MatMul.
 
 use super::constant::Constant;
-use super::{Call, Import, Value};
+use super::{Call, Import, Laid, Value};
 use crate::error::Result;
 use crate::network::op::Op;
 use ndarray::{ArrayD, Axis, Ix2, IxDyn};
@@ -75,7 +75,7 @@ impl Import {
         let beta = call.float("beta", 1.0);
         let bias = match self.constant(call, 2)? {
             Some(c) => {
-                let values = self.channels_of(call, &c, n, 2)?;
+                let values = self.channels_of(call, &c, n, Laid { rank: 2, last: false })?;
                 let name =
                     if beta == 1.0 { call.proto.input[2].clone() } else { format!("{}.beta", call.proto.input[2]) };
                 Some(self.net.vector(name, values.into_iter().map(|v| beta * v).collect()))
@@ -118,7 +118,7 @@ impl Import {
         match self.constant(call, i)?.as_deref() {
             Some(Constant::Floats(array)) => Ok(array.clone()),
             Some(Constant::Ints { .. }) => Err(self.refuse(call, "with whole-numbered weights")),
-            None => Err(self.net.corrupt(format!("input {i} of node `{}`", call.name), "none")),
+            None => Err(self.refuse(call, &format!("without its input {i}"))),
         }
     }
 

@@ -1,17 +1,23 @@
 //! ONNX operators that slide or average over pixels, and the padding attributes that they share with convolutions.
 
 use super::constant::Constant;
-use super::{Call, Import, Value};
+use super::{Call, Import, Laid, Value};
 use crate::error::Result;
 use crate::network::graph::NodeId;
 use crate::network::op::{Op, Padding, same_padding};
 
 impl Import {
     pub(super) fn window(&mut self, call: &Call<'_>) -> Result<Value> {
-        let (x, rank) = self.tensor(call, 0)?;
-        if rank != 4 {
+        let (any, laid) = self.any_tensor(call, 0)?;
+        if laid.rank != 4 {
             return Err(self.refuse(call, "of a flat tensor"));
         }
+        match call.kind.as_str() {
+            "ReduceMean" => return self.mean(call, any, laid),
+            "Pad" => return self.pad(call, any, laid),
+            _ => {}
+        }
+        let (x, _) = self.tensor(call, 0)?;
         match call.kind.as_str() {
             "GlobalAveragePool" => self.push(call, Op::GlobalAvgPool, &[x], 4),
             "GlobalMaxPool" => {
@@ -19,8 +25,6 @@ impl Import {
                 let kernel = [shape.height, shape.width];
                 self.push(call, Op::MaxPool { kernel, stride: [1, 1], padding: [0; 4], ceil: false }, &[x], 4)
             }
-            "ReduceMean" => self.mean(call, x),
-            "Pad" => self.pad(call, x),
             _ => self.pool(call, x),
         }
     }
@@ -43,18 +47,18 @@ impl Import {
     }
 
     /// The mean over rows and columns.
-    fn mean(&mut self, call: &Call<'_>, x: NodeId) -> Result<Value> {
+    fn mean(&mut self, call: &Call<'_>, x: NodeId, laid: Laid) -> Result<Value> {
         let mut axes = self.ints(call, "axes", 1)?.unwrap_or_default();
         axes.iter_mut().filter(|a| **a < 0).for_each(|a| *a += 4);
         axes.sort_unstable();
-        if axes != [2, 3] {
+        if axes != if laid.last { [1, 2] } else { [2, 3] } {
             return Err(self.refuse(call, &format!("over axes {axes:?}")));
         }
-        let rank = if call.int("keepdims", 1) != 0 { 4 } else { 2 };
-        self.push(call, Op::GlobalAvgPool, &[x], rank)
+        let laid = if call.int("keepdims", 1) != 0 { laid } else { Laid { rank: 2, last: false } };
+        self.push_as(call, Op::GlobalAvgPool, &[x], laid)
     }
 
-    fn pad(&mut self, call: &Call<'_>, x: NodeId) -> Result<Value> {
+    fn pad(&mut self, call: &Call<'_>, x: NodeId, laid: Laid) -> Result<Value> {
         let mode = call.text("mode").unwrap_or_else(|| "constant".into());
         let value = match self.constant(call, 2)?.as_deref() {
             Some(Constant::Floats(v)) => v.iter().copied().next().unwrap_or(0.0),
@@ -65,11 +69,13 @@ impl Import {
             return Err(self.refuse(call, &format!("with mode {mode}, value {value}")));
         }
         let pads = self.ints(call, "pads", 1)?.unwrap_or_default();
-        let [0, 0, t, l, 0, 0, b, r] = pads[..] else {
-            return Err(self.refuse(call, &format!("with pads {pads:?}")));
+        let sides = match pads[..] {
+            [0, 0, t, l, 0, 0, b, r] if !laid.last => [t, l, b, r],
+            [0, t, l, 0, 0, b, r, 0] if laid.last => [t, l, b, r],
+            _ => return Err(self.refuse(call, &format!("with pads {pads:?}"))),
         };
-        let padding = self.sizes(call, [t, l, b, r])?;
-        self.push(call, Op::Pad { padding }, &[x], 4)
+        let padding = self.sizes(call, sides)?;
+        self.push_as(call, Op::Pad { padding }, &[x], laid)
     }
 
     /// Rows and columns from an attribute; absent means `default` for both.

@@ -8,8 +8,11 @@ mod googlenet;
 mod pickle;
 mod resnet;
 pub mod state;
+mod wrappers;
 
+use super::Imported;
 use super::assembly::Assembly;
+use super::names::in_words;
 use crate::error::{Error, Result};
 use crate::network::graph::{Graph, NodeId, Weights};
 use crate::network::op::{FlattenOrder, Op};
@@ -20,12 +23,14 @@ use std::path::Path;
 pub const ARCHITECTURES: [&str; 8] =
     ["googlenet", "alexnet", "vgg16", "vgg19", "resnet18", "resnet50", "squeezenet1_1", "cowley-compact"];
 
-/// Reads a state dict into the architecture `arch`.
+/// Reads a state dict into the architecture `arch`. Where a checkpoint holds several dictionaries
+/// of tensors, the one that is the architecture's is taken.
 ///
 /// # Errors
-/// [`Error::Invalid`] without a known architecture; [`Error::Corrupt`] for a truncated file or tensors that are not the
-/// architecture's; see [`state::read`].
-pub fn read(path: &Path, arch: Option<&str>) -> Result<Graph> {
+/// [`Error::Invalid`] without a known architecture, for tensors that are not the architecture's, or
+/// for two dictionaries that both are and differ; [`Error::Corrupt`] for a truncated file; see
+/// [`state::candidates`].
+pub fn read(path: &Path, arch: Option<&str>) -> Result<Imported> {
     let known = ARCHITECTURES.join(", ");
     let Some(arch) = arch.filter(|a| ARCHITECTURES.contains(a)) else {
         return Err(Error::invalid(
@@ -35,28 +40,68 @@ pub fn read(path: &Path, arch: Option<&str>) -> Result<Graph> {
             "a state dict holds no architecture: name it, or export the network to ONNX",
         ));
     };
-    build(arch, state::read(path)?, path)
+    let (mut fits, mut nearest): (Vec<(String, Vec<String>, Graph)>, Option<Misfit>) = (vec![], None);
+    for candidate in state::candidates(path)? {
+        match fit(arch, candidate.weights, candidate.whole, path) {
+            Ok(graph) => fits.push((candidate.at, candidate.beside, graph)),
+            Err(misfit) if nearest.as_ref().is_none_or(|n| misfit.taken > n.taken) => nearest = Some(misfit),
+            Err(_) => {}
+        }
+    }
+    let Some((at, beside, graph)) = fits.first() else {
+        return Err(nearest.map_or_else(|| Error::invalid(arch, "tensors", "none", ""), |n| n.error));
+    };
+    if let Some((other, _, _)) = fits[1..].iter().find(|(_, _, g)| g.weights() != graph.weights()) {
+        return Err(Error::invalid(
+            path.display().to_string(),
+            format!("one set of weights of {arch}"),
+            format!("different ones in {at} and in {other}"),
+            "save the one that is meant alone: torch.save(checkpoint[NAME], FILE)",
+        ));
+    }
+    if !beside.is_empty() {
+        return Err(Error::invalid(
+            format!("{}: {at}", path.display()),
+            format!("the tensors of {arch} and no others"),
+            in_words("", beside, ""),
+            "save the network alone: torch.save(model.state_dict(), FILE)",
+        ));
+    }
+    let (_, _, graph) = fits.swap_remove(0);
+    Ok(Imported { graph, pixels: None, warnings: vec![] })
 }
 
 /// The graph of an architecture with these weights; `path` is for names and messages.
 ///
 /// # Errors
-/// [`Error::Corrupt`] when a tensor is missing or left over.
+/// [`Error::Invalid`] when a tensor is missing or left over.
 pub fn build(arch: &str, weights: Weights, path: &Path) -> Result<Graph> {
+    fit(arch, weights, vec![], path).map_err(|misfit| misfit.error)
+}
+
+/// Tensors that are not an architecture's.
+struct Misfit {
+    /// How many of them the architecture used before it found out.
+    taken: usize,
+    error: Error,
+}
+
+fn fit(arch: &str, weights: Weights, whole: Vec<String>, path: &Path) -> std::result::Result<Graph, Misfit> {
     let size = if arch == "cowley-compact" { compact_size(&weights) } else { 224 };
-    let net = Assembly::new(path, Shape::new(3, size, size))?;
-    let mut build = Builder { net, state: weights, arch: arch.to_owned() };
-    match arch {
-        "googlenet" => googlenet::googlenet(&mut build)?,
-        "alexnet" => archs::alexnet(&mut build)?,
-        "vgg16" => archs::vgg(&mut build, &[2, 2, 3, 3, 3])?,
-        "vgg19" => archs::vgg(&mut build, &[2, 2, 4, 4, 4])?,
-        "resnet18" => resnet::resnet(&mut build, &[2, 2, 2, 2], false)?,
-        "resnet50" => resnet::resnet(&mut build, &[3, 4, 6, 3], true)?,
-        "squeezenet1_1" => archs::squeezenet(&mut build)?,
-        _ => archs::compact(&mut build)?,
-    }
-    build.finish()
+    let net = Assembly::new(path, Shape::new(3, size, size)).map_err(|error| Misfit { taken: 0, error })?;
+    let mut build = Builder { net, state: weights, whole, taken: 0, arch: arch.to_owned() };
+    let built = match arch {
+        "googlenet" => googlenet::googlenet(&mut build),
+        "alexnet" => archs::alexnet(&mut build),
+        "vgg16" => archs::vgg(&mut build, &[2, 2, 3, 3, 3]),
+        "vgg19" => archs::vgg(&mut build, &[2, 2, 4, 4, 4]),
+        "resnet18" => resnet::resnet(&mut build, &[2, 2, 2, 2], false),
+        "resnet50" => resnet::resnet(&mut build, &[3, 4, 6, 3], true),
+        "squeezenet1_1" => archs::squeezenet(&mut build),
+        _ => archs::compact(&mut build),
+    };
+    let taken = build.taken;
+    built.and_then(|()| build.finish()).map_err(|error| Misfit { taken, error })
 }
 
 /// Side of the compact model's input: its readout has a weight per channel and position, a quarter as many positions each way. 112 as published.
@@ -72,6 +117,10 @@ fn compact_size(weights: &Weights) -> usize {
 pub(super) struct Builder {
     pub net: Assembly,
     state: Weights,
+    /// Names of tensors of whole numbers.
+    whole: Vec<String>,
+    /// Tensors used so far.
+    taken: usize,
     arch: String,
 }
 
@@ -91,25 +140,31 @@ pub(super) fn window(kernel: usize, stride: usize, pad: usize) -> Window {
 impl Builder {
     /// Moves a tensor into the graph.
     pub fn take(&mut self, name: &str) -> Result<String> {
-        match self.state.remove(name) {
-            Some(array) => Ok(self.net.weight(name, array)),
-            None => {
-                Err(self.mismatch(format!("the tensor `{name}` of {}", self.arch), "no tensor of that name".into()))
-            }
+        if let Some(array) = self.state.remove(name) {
+            self.taken += 1;
+            return Ok(self.net.weight(name, array));
         }
+        let found = if self.whole.iter().any(|w| w == name) {
+            "whole numbers under that name (a quantised network?)".to_owned()
+        } else {
+            let there: Vec<&String> = self.state.keys().collect();
+            format!("{} of those that are left", in_words(name, &there, "none"))
+        };
+        Err(self.mismatch(format!("the tensor `{name}` of {}", self.arch), found))
     }
 
     fn take_if(&mut self, name: &str) -> Result<Option<String>> {
         if self.state.contains_key(name) { self.take(name).map(Some) } else { Ok(None) }
     }
 
-    /// The number of output channels or features of a tensor that is still there.
+    /// Whether a tensor is still there.
     pub fn has(&self, name: &str) -> bool {
         self.state.contains_key(name)
     }
 
     fn mismatch(&self, expected: String, found: String) -> Error {
-        Error::corrupt(self.net.file(), expected, found, "is --arch the architecture that was saved?")
+        let hint = "is --arch the architecture that was saved, unchanged? any other network can be exported to ONNX";
+        Error::invalid(self.net.file().display().to_string(), expected, found, hint)
     }
 
     /// A convolution `node` with the tensors `<tensors>.weight` and, if there, `<tensors>.bias`.
@@ -170,8 +225,9 @@ impl Builder {
     }
 
     fn finish(self) -> Result<Graph> {
-        if let Some(name) = self.state.keys().next() {
-            let found = format!("{} more, such as `{name}`", self.state.len());
+        let left: Vec<&String> = self.state.keys().chain(&self.whole).collect();
+        if !left.is_empty() {
+            let found = in_words("", &left, "");
             return Err(self.mismatch(format!("the tensors of {} and no others", self.arch), found));
         }
         self.net.finish()
@@ -180,5 +236,6 @@ impl Builder {
     /// Forgets tensors of training-time branches.
     pub fn forget(&mut self, prefixes: &[&str]) {
         self.state.retain(|name, _| !prefixes.iter().any(|p| name.starts_with(p)));
+        self.whole.retain(|name| !prefixes.iter().any(|p| name.starts_with(p)));
     }
 }

@@ -1,6 +1,7 @@
 //! PyTorch state dicts (`torch.save(model.state_dict(), ...)`), in the zip format and the one before PyTorch 1.6.
 
 use super::pickle::{Id, Item, Pickle, Refused, parse};
+use super::wrappers::{Group, groups};
 use crate::error::{Error, Result};
 use crate::network::graph::Weights;
 use ndarray::{ArrayD, IxDyn};
@@ -11,14 +12,95 @@ use std::path::Path;
 const AGAIN: &str = "the file is truncated or damaged: download or save it again";
 const SAVE: &str = "save the weights alone: torch.save(model.state_dict(), FILE)";
 
-/// Reads all floating-point tensors (16, 32 or 64 bits), without DataParallel's `module.` before their names.
+/// Dictionaries with fewer tensors than this many others are no network's: an optimiser keeps one a
+/// parameter.
+const LARGEST: usize = 16;
+/// Numbers that are read of a byte of the file, at most: tensors may be views on the same ones.
+const VIEWS: usize = 4;
+
+/// The tensors of one dictionary of a file, under the names that the network itself gives them.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Where in the file, in words.
+    pub at: String,
+    /// Floating-point tensors (16, 32 or 64 bits).
+    pub weights: Weights,
+    /// Names of tensors of whole numbers, without the counters that no forward pass uses.
+    pub whole: Vec<String>,
+    /// Names of floating-point tensors of the same dictionary that wrappers' names tell apart from
+    /// these.
+    pub beside: Vec<String>,
+}
+
+/// Reads the tensors of the dictionary with the most of them; see [`candidates`].
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Corrupt`] for a truncated file; [`Error::Invalid`] for a pickle that holds more than a state dict.
+/// As [`candidates`].
 pub fn read(path: &Path) -> Result<Weights> {
+    Ok(candidates(path)?.remove(0).weights)
+}
+
+/// Reads every dictionary of a file that might be a network's, the one with the most tensors first;
+/// never none.
+///
+/// Checkpoints hold the state dict under names such as `state_dict`, `model` or `ema`, beside
+/// whatever else was saved; wrappers put `module.`, `_orig_mod.`, `model.` before the names of its
+/// tensors, in any order.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Corrupt`] for a truncated file; [`Error::Invalid`] for a pickle that
+/// holds more than tensors and plain values, holds no tensors, or two of one name.
+pub fn candidates(path: &Path) -> Result<Vec<Candidate>> {
     let bytes = crate::network::import::read_bytes(path)?;
     let (pickle, storages) = if bytes.starts_with(b"PK") { from_zip(bytes, path)? } else { from_stream(&bytes, path)? };
-    tensors(&pickle, &storages, path)
+    let mut found = groups(&pickle);
+    if found.is_empty() {
+        return Err(Error::invalid(path.display().to_string(), "a state dict", "no tensors", SAVE));
+    }
+    found.sort_by_key(|g| std::cmp::Reverse(g.tensors.len()));
+    found.truncate(LARGEST);
+    let mut budget = VIEWS * storages.values().map(Vec::len).sum::<usize>();
+    found.iter().map(|group| candidate(group, &pickle, &storages, &mut budget, path)).collect()
+}
+
+fn candidate(
+    group: &Group,
+    pickle: &Pickle,
+    storages: &Storages,
+    budget: &mut usize,
+    path: &Path,
+) -> Result<Candidate> {
+    let mut out =
+        Candidate { at: group.at.clone(), weights: Weights::new(), whole: vec![], beside: group.beside.clone() };
+    for (name, written, id) in &group.tensors {
+        let found = match array(pickle, *id, storages) {
+            Ok(found) => found,
+            Err(Unread::Broken(what)) => return Err(corrupt(path, format!("{what} in `{written}`"))),
+            Err(Unread::Type(kind)) => {
+                let place = format!("{}: `{written}`", path.display());
+                let hint = "convert the weights first: model.float()";
+                return Err(Error::invalid(place, "floats of 16, 32 or 64 bits, or whole numbers", kind, hint));
+            }
+        };
+        let Some(array) = found else {
+            if !["num_batches_tracked", "n_averaged"].iter().any(|counter| name.ends_with(counter)) {
+                out.whole.push(name.clone());
+            }
+            continue;
+        };
+        *budget = budget
+            .checked_sub(array.len())
+            .ok_or_else(|| corrupt(path, "tensors that repeat the same numbers over and over"))?;
+        match out.weights.get(name) {
+            Some(other) if *other != array => {
+                let found = format!("several, one of them `{written}`, with different numbers");
+                let place = format!("{}: {}", path.display(), group.at);
+                return Err(Error::invalid(place, format!("one tensor `{name}`"), found, SAVE));
+            }
+            _ => out.weights.insert(name.clone(), array),
+        };
+    }
+    Ok(out)
 }
 
 /// Bytes of each storage by its key.
@@ -44,10 +126,11 @@ fn from_zip(bytes: Vec<u8>, path: &Path) -> Result<(Pickle, Storages)> {
     let broken = |e: zip::result::ZipError| corrupt(path, format!("a zip archive that cannot be read ({e})"));
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
     let names: Vec<String> = archive.file_names().filter_map(|n| Some(n.ok()?.into_owned())).collect();
-    let main = names
-        .iter()
-        .find(|n| n.ends_with("/data.pkl"))
-        .ok_or_else(|| corrupt(path, "a zip archive without data.pkl"))?;
+    let main = names.iter().find(|n| n.ends_with("/data.pkl")).ok_or_else(|| {
+        let found = crate::network::import::names::in_words("archive/data.pkl", &names, "an empty zip archive");
+        let hint = "torch.save did not write it: a Keras model ends in .keras, NumPy's arrays in .npz";
+        Error::invalid(path.display().to_string(), "`data.pkl` in the zip archive that torch.save writes", found, hint)
+    })?;
     let root = main.trim_end_matches("data.pkl").to_owned();
     let mut load = |name: &str| -> Result<Vec<u8>> {
         let mut entry = archive.by_name(name).map_err(broken)?;
@@ -133,34 +216,18 @@ fn width(kind: &str) -> Option<usize> {
     })
 }
 
-/// The tensors of the root, or of its entry `state_dict` or `model`.
-fn tensors(pickle: &Pickle, storages: &Storages, path: &Path) -> Result<Weights> {
-    let entries = |id: Id| -> Vec<(&str, Id)> {
-        let Item::Dict(pairs) = &pickle.items[id] else { return vec![] };
-        let name = |k: Id| if let Item::Text(t) = &pickle.items[k] { Some(t.as_str()) } else { None };
-        pairs.iter().filter_map(|&(k, v)| Some((name(k)?, v))).collect()
-    };
-    let is_tensor = |id: Id| matches!(pickle.items[id], Item::Tensor { .. });
-    let mut dict = entries(pickle.root);
-    if !dict.iter().any(|&(_, v)| is_tensor(v)) {
-        let inner = dict.iter().find(|(k, _)| matches!(*k, "state_dict" | "model" | "model_state_dict"));
-        dict = inner.map_or_else(Vec::new, |&(_, v)| entries(v));
-    }
-    let mut weights = Weights::new();
-    for (name, id) in dict.into_iter().filter(|&(_, v)| is_tensor(v)) {
-        if let Some(array) = array(pickle, id, storages).map_err(|what| corrupt(path, format!("{what} in `{name}`")))? {
-            weights.insert(name.strip_prefix("module.").unwrap_or(name).to_owned(), array);
-        }
-    }
-    if weights.is_empty() {
-        return Err(Error::invalid(path.display().to_string(), "a state dict", "no tensors", SAVE));
-    }
-    Ok(weights)
+/// Why a tensor was not read.
+enum Unread {
+    /// It contradicts itself or the file.
+    Broken(String),
+    /// Numbers of another kind.
+    Type(String),
 }
 
 /// A tensor's numbers in row-major order; `None` for whole numbers.
-fn array(pickle: &Pickle, id: Id, storages: &Storages) -> std::result::Result<Option<ArrayD<f32>>, String> {
+fn array(pickle: &Pickle, id: Id, storages: &Storages) -> std::result::Result<Option<ArrayD<f32>>, Unread> {
     let Item::Tensor { storage: of, offset, size, stride } = pickle.items[id] else { return Ok(None) };
+    let broken = |what: &str| Unread::Broken(what.to_owned());
     let integer = |id: Id| match pickle.items[id] {
         Item::Int(n) => usize::try_from(n).ok(),
         _ => None,
@@ -169,29 +236,32 @@ fn array(pickle: &Pickle, id: Id, storages: &Storages) -> std::result::Result<Op
         Item::Tuple(ids) | Item::List(ids) => ids.iter().map(|&i| integer(i)).collect::<Option<Vec<usize>>>(),
         _ => None,
     };
-    let (key, kind) = storage(pickle, of).ok_or("no storage")?;
-    let bytes = storages.get(key).ok_or("a storage that is not in the file")?;
-    let Some(values) = floats(bytes, kind)? else { return Ok(None) };
+    let (key, kind) = storage(pickle, of).ok_or_else(|| broken("no storage"))?;
+    let bytes = storages.get(key).ok_or_else(|| broken("a storage that is not in the file"))?;
+    let width = width(kind).ok_or_else(|| Unread::Type(format!("`{kind}`")))?;
+    let Some(number) = float(kind) else { return Ok(None) };
+    let n_stored = bytes.len() / width;
     let (offset, size, stride) = integer(offset)
         .zip(integers(size))
         .zip(integers(stride))
         .map(|((o, s), t)| (o, s, t))
         .filter(|(_, s, t)| s.len() == t.len())
-        .ok_or("sizes that make no sense")?;
+        .ok_or_else(|| broken("sizes that make no sense"))?;
     let count = size
         .iter()
         .try_fold(1usize, |n, &d| n.checked_mul(d))
-        .filter(|&n| n <= values.len())
-        .ok_or("too few numbers")?;
+        .filter(|&n| n <= n_stored)
+        .ok_or_else(|| broken("too few numbers"))?;
     let reach =
         size.iter().zip(&stride).try_fold(offset, |at, (&d, &s)| at.checked_add(d.saturating_sub(1).checked_mul(s)?));
-    if count > 0 && reach.is_none_or(|r| r >= values.len()) {
-        return Err("numbers beyond its storage".into());
+    if count > 0 && reach.is_none_or(|r| r >= n_stored) {
+        return Err(broken("numbers beyond its storage"));
     }
     let mut index = vec![0usize; size.len()];
     let mut out = Vec::with_capacity(count);
     for _ in 0..count {
-        out.push(values[offset + index.iter().zip(&stride).map(|(i, s)| i * s).sum::<usize>()]);
+        let at = width * (offset + index.iter().zip(&stride).map(|(i, s)| i * s).sum::<usize>());
+        out.push(number(&bytes[at..at + width]));
         for axis in (0..size.len()).rev() {
             index[axis] += 1;
             if index[axis] < size[axis] {
@@ -203,16 +273,17 @@ fn array(pickle: &Pickle, id: Id, storages: &Storages) -> std::result::Result<Op
     Ok(Some(ArrayD::from_shape_vec(IxDyn(&size), out).expect("as many numbers as the sizes say")))
 }
 
-fn floats(bytes: &[u8], kind: &str) -> std::result::Result<Option<Vec<f32>>, String> {
-    fn each<const N: usize>(bytes: &[u8], f: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-        bytes.as_chunks::<N>().0.iter().map(|&c| f(c)).collect()
+/// How a number of a storage type is read, from as many bytes as [`width`] says; `None` for whole
+/// numbers.
+fn float(kind: &str) -> Option<fn(&[u8]) -> f32> {
+    fn bytes<const N: usize>(b: &[u8]) -> [u8; N] {
+        b.try_into().expect("as many bytes as the type is wide")
     }
-    Ok(Some(match kind {
-        "torch FloatStorage" => each(bytes, f32::from_le_bytes),
-        "torch DoubleStorage" => each(bytes, |b| f64::from_le_bytes(b) as f32),
-        "torch HalfStorage" => each(bytes, |b| half::f16::from_le_bytes(b).to_f32()),
-        "torch BFloat16Storage" => each(bytes, |b| half::bf16::from_le_bytes(b).to_f32()),
-        other if width(other).is_some() => return Ok(None),
-        other => return Err(format!("`{other}`")),
-    }))
+    match kind {
+        "torch FloatStorage" => Some(|b| f32::from_le_bytes(bytes(b))),
+        "torch DoubleStorage" => Some(|b| f64::from_le_bytes(bytes(b)) as f32),
+        "torch HalfStorage" => Some(|b| half::f16::from_le_bytes(bytes(b)).to_f32()),
+        "torch BFloat16Storage" => Some(|b| half::bf16::from_le_bytes(bytes(b)).to_f32()),
+        _ => None,
+    }
 }
