@@ -3,7 +3,7 @@
 //! [`figures`] draws: each function takes data and an output path without extension, and writes PNG (and SVG where
 //! lines and cells make sense). [`html::Page`] builds a self-contained page; [`write()`] makes `report.html` of a run directory.
 
-mod axes;
+mod chart;
 mod driven;
 pub mod figures;
 pub mod html;
