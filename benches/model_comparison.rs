@@ -6,8 +6,8 @@
 //! The peer, on the same machine: `python benches/peers/bootstrap_rsatoolbox.py`. Both draw their own resamples.
 
 use ndarray::Array2;
-use orthoscope::rdm::inference::{ModelComparison, Resampling};
 use orthoscope::rdm::Comparison;
+use orthoscope::rdm::inference::{ModelComparison, Resampling};
 use orthoscope::rng;
 use std::time::Instant;
 

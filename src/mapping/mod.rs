@@ -29,7 +29,6 @@ pub mod searchlight;
 pub mod simulate;
 pub mod sphere;
 
-
 pub use compare::{Comparator, Statistic};
 pub use dissimilarity::{Dissimilarity, Measurement, Patterns};
 pub use residual::Residual;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::io::npz;
-use crate::stats::neighbours::{Connectivity, mask};
 use crate::rng;
+use crate::stats::neighbours::{Connectivity, mask};
 use ndarray::{Array1, Ix2};
 use std::path::Path;
 

@@ -223,8 +223,8 @@ impl<'a> Enhancer<'a> {
 mod tests {
     use super::super::neighbours::{Connectivity, mask};
     use super::*;
-    use crate::stats::clusters::clusters;
     use crate::rng;
+    use crate::stats::clusters::clusters;
 
     /// By the definition: the map is labelled at every height.
     fn by_definition(map: &[f64], options: Tfce, tail: Tail, neighbours: &Neighbours) -> Vec<f64> {

@@ -1,8 +1,9 @@
 //! How orthogonal a set of images is, measured by running the network on it.
 
 use crate::error::Result;
+use crate::io::json::or_nan;
 use crate::network::{Executor, TapValue};
-use crate::objective::{Measure, first_order, second_order};
+use crate::objective::{PatternSimilarity, first_order, second_order};
 use crate::rng;
 use crate::tensor::{SMALL, Tensor, Var, array_f64, cast, constant, tensor};
 use ndarray::{Array1, Array2, Array3, Array4, Axis};
@@ -12,9 +13,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Mean of `|R[l,m]|` over pairs of layers.
+    #[serde(deserialize_with = "or_nan")]
     pub mean_abs_r: f64,
+    #[serde(deserialize_with = "or_nan")]
     pub max_abs_r: f64,
     /// Smallest standard deviation of a layer's condensed RSM.
+    #[serde(deserialize_with = "or_nan")]
     pub rsm_sd_min: f64,
 }
 
@@ -37,7 +41,7 @@ impl Fingerprints {
     pub fn measure(
         executor: &mut dyn Executor,
         images: &Array4<f32>,
-        measure: Measure,
+        measure: PatternSimilarity,
         device: &crate::tensor::Device,
     ) -> Result<Self> {
         let taps = executor.infer(&tensor(images.view(), device))?;

@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// What the cells of a fingerprint mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Measure {
+pub enum Entries {
     /// Similarities, red above and blue below zero; the diagonal (always 1) is left grey.
     #[default]
     Similarity,
@@ -26,7 +26,7 @@ pub enum Measure {
 /// |---|---|---|
 /// | `title` | above the figure | none |
 /// | `bar_label` | beside the colour bar | `Pearson r` |
-/// | `measure` | similarity or dissimilarity | similarity |
+/// | `entries` | similarity or dissimilarity | similarity |
 /// | `sd` | standard deviation of each layer's entries, shown in its title | none |
 /// | `limit` | end of the colour scale; cells beyond take its end colours, and the bar says so | covers 98 % of the cells |
 /// | `short_names` | titles by [`shorten`](crate::report::names::shorten) | yes |
@@ -34,7 +34,7 @@ pub enum Measure {
 pub struct FingerprintOptions {
     pub title: String,
     pub bar_label: String,
-    pub measure: Measure,
+    pub entries: Entries,
     pub sd: Vec<f64>,
     pub limit: Option<f64>,
     pub short_names: bool,
@@ -45,7 +45,7 @@ impl Default for FingerprintOptions {
         Self {
             title: String::new(),
             bar_label: "Pearson r".into(),
-            measure: Measure::Similarity,
+            entries: Entries::Similarity,
             sd: Vec::new(),
             limit: None,
             short_names: true,
@@ -68,7 +68,7 @@ pub fn fingerprints(layers: &[(String, Array2<f64>)], stem: &Path, options: &Fin
     }
     let names: Vec<String> = layers.iter().map(|l| l.0.clone()).collect();
     let names = if options.short_names { shorten(&names) } else { names };
-    let map = if options.measure == Measure::Similarity { Map::Diverging } else { Map::Sequential };
+    let map = if options.entries == Entries::Similarity { Map::Diverging } else { Map::Sequential };
     let cells = layers.iter().flat_map(|(_, m)| m.indexed_iter().filter(|((i, j), _)| i != j).map(|(_, v)| *v));
     let (scale, clipped) = colour_scale(cells, map, options.limit, false);
     let bar_label = if clipped { format!("{} (clipped)", options.bar_label) } else { options.bar_label.clone() };

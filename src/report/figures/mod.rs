@@ -17,7 +17,7 @@ pub use bars::{BarOptions, BarSeries, bars};
 pub use brain::{BrainOptions, brain_labels, brain_slices, glass_brain};
 pub use curves::{CurveOptions, CurveSeries, TraceOptions, curves, trace};
 pub use filters::filters;
-pub use heat::{FingerprintOptions, Measure, SecondOrderOptions, fingerprints, second_order};
+pub use heat::{Entries, FingerprintOptions, SecondOrderOptions, fingerprints, second_order};
 pub use images::image_grid;
 pub use matrix::{MatrixOptions, matrix};
 pub use mosaic::{MosaicCell, MosaicRow, TILE_GAIN, TileRow, difference, mosaic, response_caption, tiles};
