@@ -4,7 +4,7 @@
 //! lines and cells make sense). [`html::Page`] builds a self-contained page; [`write()`] makes `report.html` of a run directory,
 //! with what a job says about its results.
 
-mod axes;
+mod chart;
 pub mod figures;
 pub mod html;
 pub mod names;

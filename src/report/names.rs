@@ -89,42 +89,61 @@ pub(crate) fn ellipsis(text: &str, max: usize) -> String {
     format!("{}…{}", chars[..head].iter().collect::<String>(), chars[chars.len() - tail..].iter().collect::<String>())
 }
 
-/// Labels for which `fits` holds: cut in the middle, and if that makes two of them equal, only after dropping what all names
-/// begin and end with; failing that, their ends.
+/// Labels for which `fits` holds: without what all names begin with when that is enough, else cut in the middle, and if that makes
+/// two of them equal, only after dropping what all names begin and end with; failing that, their ends, then their beginnings.
+/// Equal names get equal labels.
 pub(crate) fn cut_labels(names: &[String], fits: impl Fn(&str) -> bool) -> Vec<String> {
     if names.iter().all(|n| fits(n)) {
         return names.to_vec();
     }
-    let shrink = |name: &String, cut: &dyn Fn(&str, usize) -> String| {
-        let n = name.chars().count();
-        (3..=n).rev().map(|k| cut(name, k)).find(|t| fits(t)).unwrap_or_else(|| cut(name, 3))
+    let unique = distinct(names);
+    let (prefix, suffix) = common_ends(&unique);
+    let short: Vec<String> = unique.iter().map(|n| n[prefix..].to_string()).collect();
+    let core: Vec<String> = short.iter().map(|n| n[..n.len() - suffix].to_string()).collect();
+    let shrink = |names: &[String], cut: &dyn Fn(&str, usize) -> String| -> Vec<String> {
+        let one = |name: &String| {
+            let n = name.chars().count();
+            (3..=n).rev().map(|k| cut(name, k)).find(|t| fits(t)).unwrap_or_else(|| cut(name, 3))
+        };
+        names.iter().map(one).collect()
     };
-    let distinct = |labels: &[String]| labels.iter().collect::<std::collections::HashSet<_>>().len() == labels.len();
-    let core = without_common(names);
-    let candidates = [
-        names.iter().map(|n| shrink(n, &ellipsis)).collect::<Vec<_>>(),
-        core.iter().map(|n| shrink(n, &ellipsis)).collect(),
-        core.iter().map(|n| shrink(n, &tail)).collect(),
-    ];
-    let found = candidates.iter().find(|labels| distinct(labels)).cloned();
-    found.unwrap_or_else(|| (1..=names.len()).map(|i| format!("#{i}")).collect())
+    let mut candidates =
+        vec![shrink(&unique, &ellipsis), shrink(&core, &ellipsis), shrink(&core, &tail), shrink(&core, &head)];
+    if unique.len() > 1 && short.iter().all(|n| fits(n)) {
+        candidates.insert(0, short);
+    }
+    let cut = candidates.into_iter().find(|labels| distinct(labels).len() == labels.len());
+    let cut = cut.unwrap_or_else(|| (1..=unique.len()).map(|i| format!("#{i}")).collect());
+    let label: std::collections::HashMap<&String, &String> = unique.iter().zip(&cut).collect();
+    names.iter().map(|n| label[n].clone()).collect()
 }
 
-/// Names without the whole components (up to a `.`, `/` or `_`) that all of them begin or end with; as they are where nothing would be left.
-pub fn without_common(names: &[String]) -> Vec<String> {
-    let separator = |c: char| ['.', '/', '_'].contains(&c);
+/// Each name once, in the order in which they come.
+pub(super) fn distinct<'n>(names: impl IntoIterator<Item = &'n String>) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    names.into_iter().filter(|n| seen.insert(n.as_str())).cloned().collect()
+}
+
+/// How many bytes of whole components (up to a `.`, `/` or `_`) all names begin and end with; none where nothing would be left.
+fn common_ends(names: &[String]) -> (usize, usize) {
     let first = names.first().map_or("", String::as_str);
-    let mut prefixes = first.char_indices().filter(|(_, c)| separator(*c)).map(|(i, c)| &first[..i + c.len_utf8()]);
-    let prefix = prefixes.rfind(|p| names.iter().all(|n| n.starts_with(p))).unwrap_or("");
-    let suffixes = first.char_indices().filter(|(_, c)| separator(*c)).map(|(i, _)| &first[i..]);
-    let mut suffixes = suffixes.filter(|s| names.iter().all(|n| n.len() > prefix.len() + s.len() && n.ends_with(s)));
-    let suffix = suffixes.next().unwrap_or("");
-    let middle = |n: &String| n[prefix.len()..n.len() - suffix.len()].to_string();
-    if names.iter().any(|n| n.len() <= prefix.len() + suffix.len()) {
-        names.to_vec()
-    } else {
-        names.iter().map(middle).collect()
-    }
+    let ends = || first.match_indices(['.', '/', '_']).map(|(i, _)| i);
+    let prefix = ends().map(|i| i + 1).rfind(|end| names.iter().all(|n| n.starts_with(&first[..*end]))).unwrap_or(0);
+    let mut suffixes = ends().map(|i| &first[i..]);
+    let suffix =
+        suffixes.find(|s| names.iter().all(|n| n.len() > prefix + s.len() && n.ends_with(s))).map_or(0, str::len);
+    if names.iter().any(|n| n.len() <= prefix + suffix) { (0, 0) } else { (prefix, suffix) }
+}
+
+/// Names without the whole components (up to a `.`, `/` or `_`) that all of them begin or end with; as they are where nothing would
+/// be left.
+pub fn without_common(names: &[String]) -> Vec<String> {
+    let (prefix, suffix) = common_ends(names);
+    names.iter().map(|n| n[prefix..n.len() - suffix].to_string()).collect()
+}
+
+fn head(text: &str, max: usize) -> String {
+    if text.chars().count() <= max { text.to_string() } else { text.chars().take(max - 1).chain(['…']).collect() }
 }
 
 fn tail(text: &str, max: usize) -> String {
@@ -175,8 +194,13 @@ mod tests {
         assert_eq!(cut(&["conv1", "a_long_layer_name"]), ["conv1", "a_lo…ame"]);
         assert_eq!(cut(&["features.3.expand3x3", "features.12.expand3x3"]), ["3", "12"]);
         assert_eq!(cut(&["aaaaaaaaaaa.1.bbbbbbbbbbb2", "aaaaaaaaaaa.1.bbbbbbbbbbb3"]), ["aaaa…bb2", "aaaa…bb3"]);
+        assert_eq!(
+            cut(&["stage1.pool_a.b", "stage2.pool_c.b", "stage3.pool_a.b"]),
+            ["stage1.…", "stage2.…", "stage3.…"]
+        );
         assert_eq!(cut(&["abcdefghijk1lmnopqrstuv", "abcdefghijk2lmnopqrstuv"]), ["#1", "#2"]);
         assert_eq!(cut(&["a_a_a_a_a_a", "a_a_a_a_a"]).len(), 2);
+        assert_eq!(cut(&["model_1_unit0", "model_1_unit12", "model_1_unit0"]), ["unit0", "unit12", "unit0"]);
     }
 
     proptest::proptest! {

@@ -20,11 +20,8 @@ pub(super) fn render(scene: &Scene) -> RgbImage {
         match item {
             Item::Rect { area, fill } => fill_paths(&mut canvas, &[corners(area)], *fill),
             Item::Cells { area, colours } => cells(&mut canvas, area, colours),
-            Item::Line { points, width, colour, dash } => {
-                let strokes = dash.map_or_else(|| vec![points.clone()], |dash| dashes(points, dash));
-                let shapes: Vec<Points> = strokes.iter().flat_map(|s| stroke(s, *width)).collect();
-                fill_paths(&mut canvas, &shapes, *colour);
-            }
+            Item::Line { points, width, colour } => fill_paths(&mut canvas, &stroke(points, *width), *colour),
+            Item::Polygon { points, fill } => fill_paths(&mut canvas, std::slice::from_ref(points), *fill),
             Item::Circle { x, y, r, fill } => fill_paths(&mut canvas, &[disc(*x, *y, *r)], *fill),
             Item::Text(text) => draw_text(&mut canvas, text),
             Item::Picture { area, pixels } => picture(&mut canvas, area, pixels),
@@ -103,23 +100,6 @@ fn disc(x: f64, y: f64, r: f64) -> Points {
             (x + r * angle.cos(), y + r * angle.sin())
         })
         .collect()
-}
-
-/// Cuts a polyline into dashes of `dash` with gaps of 0.8 of that.
-fn dashes(points: &[(f64, f64)], dash: f64) -> Vec<Points> {
-    let period = 1.8 * dash;
-    let mut out = Vec::new();
-    for pair in points.windows(2) {
-        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
-        let length = (x1 - x0).hypot(y1 - y0);
-        let at = |s: f64| (x0 + (x1 - x0) * s / length, y0 + (y1 - y0) * s / length);
-        let mut s = 0.0;
-        while s < length {
-            out.push(vec![at(s), at((s + dash).min(length))]);
-            s += period;
-        }
-    }
-    out
 }
 
 /// Cells meet on whole pixels: no seams.

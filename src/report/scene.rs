@@ -7,6 +7,7 @@ use crate::io::atomic;
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
 use image::RgbImage;
 use ndarray::Array2;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -99,7 +100,10 @@ pub(super) enum Item {
         points: Vec<(f64, f64)>,
         width: f64,
         colour: Rgb,
-        dash: Option<f64>,
+    },
+    Polygon {
+        points: Vec<(f64, f64)>,
+        fill: Rgb,
     },
     Circle {
         x: f64,
@@ -132,11 +136,7 @@ impl Scene {
     }
 
     pub(super) fn line(&mut self, points: Vec<(f64, f64)>, width: f64, colour: Rgb) {
-        self.items.push(Item::Line { points, width, colour, dash: None });
-    }
-
-    pub(super) fn dashed(&mut self, points: Vec<(f64, f64)>, width: f64, colour: Rgb) {
-        self.items.push(Item::Line { points, width, colour, dash: Some(5.0) });
+        self.items.push(Item::Line { points, width, colour });
     }
 
     /// The outline of a box.
@@ -153,15 +153,7 @@ impl Scene {
         self.items.push(Item::Text(Text { x, y, text: text.into(), size, colour, align, vertical: false }));
     }
 
-    pub(super) fn vertical_text(
-        &mut self,
-        x: f64,
-        y: f64,
-        text: impl Into<String>,
-        size: f64,
-        colour: Rgb,
-        align: Align,
-    ) {
+    pub(super) fn vertical_text(&mut self, (x, y): (f64, f64), text: &str, size: f64, colour: Rgb, align: Align) {
         self.items.push(Item::Text(Text { x, y, text: text.into(), size, colour, align, vertical: true }));
     }
 
@@ -179,12 +171,12 @@ impl Scene {
     /// Writes `stem.png` and `stem.svg`.
     pub(super) fn save(&self, stem: &Path) -> Result<()> {
         self.save_png(stem)?;
-        atomic::write(&with_extension(stem, "svg"), super::svg::render(self).as_bytes())
+        atomic::write(&with_extension(stem, ".svg"), super::svg::render(self).as_bytes())
     }
 
     /// Writes `stem.png` alone.
     pub(super) fn save_png(&self, stem: &Path) -> Result<()> {
-        let path = with_extension(stem, "png");
+        let path = with_extension(stem, ".png");
         atomic::write(&path, &png_bytes(&super::raster::render(self), &path)?)
     }
 }
@@ -201,12 +193,15 @@ pub(super) fn fitted(text: &str, size: f64, width: f64) -> String {
     cut.unwrap_or_else(|| ellipsis(text, 3))
 }
 
-/// Appends the extension: dots inside a stem are part of the name. An extension `png` or `svg` that is there already is replaced.
-fn with_extension(stem: &Path, extension: &str) -> PathBuf {
+/// The path without an extension `png` or `svg`: other dots inside a stem are part of the name.
+pub(super) fn bare(stem: &Path) -> OsString {
     let text = stem.to_string_lossy();
     let bare = text.strip_suffix(".png").or_else(|| text.strip_suffix(".svg"));
-    let mut path = bare.map_or_else(|| stem.as_os_str().to_os_string(), Into::into);
-    path.push(".");
+    bare.map_or_else(|| stem.as_os_str().to_os_string(), Into::into)
+}
+
+fn with_extension(stem: &Path, extension: &str) -> PathBuf {
+    let mut path = bare(stem);
     path.push(extension);
     path.into()
 }

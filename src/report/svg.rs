@@ -29,29 +29,25 @@ fn write_item(out: &mut String, item: &Item) {
             cells(out, area, colours);
             Ok(())
         }
-        Item::Line { points, width, colour, dash } => {
-            let list: Vec<String> = points.iter().map(|p| format!("{},{}", number(p.0), number(p.1))).collect();
-            let dash =
-                dash.map_or(String::new(), |d| format!(" stroke-dasharray=\"{} {}\"", number(d), number(0.8 * d)));
-            writeln!(
-                out,
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" stroke-linejoin=\"round\"{dash}/>",
-                list.join(" "),
-                hex(*colour),
-                number(*width)
-            )
+        Item::Line { points, width, colour } => {
+            let (points, colour, width) = (corners(points), hex(*colour), number(*width));
+            let style = format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" stroke-linejoin=\"round\"");
+            writeln!(out, "<polyline points=\"{points}\" {style}/>")
         }
-        Item::Circle { x, y, r, fill } => writeln!(
-            out,
-            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\" fill=\"{}\"/>",
-            number(*x),
-            number(*y),
-            number(*r),
-            hex(*fill)
-        ),
+        Item::Polygon { points, fill } => {
+            writeln!(out, "<polygon points=\"{}\" fill=\"{}\"/>", corners(points), hex(*fill))
+        }
+        Item::Circle { x, y, r, fill } => {
+            let [x, y, r] = [x, y, r].map(|v| number(*v));
+            writeln!(out, "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" fill=\"{}\"/>", hex(*fill))
+        }
         Item::Text(text) => write_text(out, text),
         Item::Picture { area, pixels } => write_image(out, area, pixels),
     };
+}
+
+fn corners(points: &[(f64, f64)]) -> String {
+    points.iter().map(|p| format!("{},{}", number(p.0), number(p.1))).collect::<Vec<_>>().join(" ")
 }
 
 fn write_text(out: &mut String, text: &Text) -> std::fmt::Result {

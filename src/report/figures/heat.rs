@@ -1,9 +1,10 @@
 //! Heat maps: fingerprints and second-order matrices.
 
-use super::super::axes::{Axis, BAR_WIDTH, LABEL, TICK, colour_bar, fixed};
+use super::super::chart::{Axis, BAR_WIDTH, LABEL, TICK, colour_bar, fixed};
 use super::super::names::{cut_labels, shorten};
-use super::super::palette::{BLANK, INK, MISSING, MUTED, Map, WHITE, text_on};
-use super::super::scene::{Align, Area, Item, Scene, fit_size, fitted, text_width, widest};
+use super::super::palette::{INK, MUTED, Map};
+use super::super::scene::{Align, Area, Scene, fit_size, fitted, text_width, widest};
+use super::cells::{Cells, MAX_NUMBERED, colour_scale, labels, upright};
 use super::{columns, nonempty, same_length};
 use crate::error::{Error, Result};
 use ndarray::Array2;
@@ -67,7 +68,9 @@ pub fn fingerprints(layers: &[(String, Array2<f64>)], stem: &Path, options: &Fin
     }
     let names: Vec<String> = layers.iter().map(|l| l.0.clone()).collect();
     let names = if options.short_names { shorten(&names) } else { names };
-    let (map, scale, clipped) = scale(layers, options);
+    let map = if options.entries == Entries::Similarity { Map::Diverging } else { Map::Sequential };
+    let cells = layers.iter().flat_map(|(_, m)| m.indexed_iter().filter(|((i, j), _)| i != j).map(|(_, v)| *v));
+    let (scale, clipped) = colour_scale(cells, map, options.limit, false);
     let bar_label = if clipped { format!("{} (clipped)", options.bar_label) } else { options.bar_label.clone() };
     let n_columns = columns(layers.len(), 6);
     let n_rows = layers.len().div_ceil(n_columns);
@@ -83,7 +86,8 @@ pub fn fingerprints(layers: &[(String, Array2<f64>)], stem: &Path, options: &Fin
         let (x, y) = (margin + (i % n_columns) as f64 * step_x, top + (i / n_columns) as f64 * step_y);
         let sd = options.sd.get(i).map_or(String::new(), |sd| format!("sd {}", fixed(*sd, 3)));
         panel_title(&mut scene, x, y + 10.0, cell, &names[i], &sd);
-        heat_map(&mut scene, Area::new(x, y + 22.0, cell, cell), matrix, map, &scale, true);
+        let cells = Cells { values: matrix.view(), map, scale: &scale, blank_diagonal: true };
+        cells.draw(&mut scene, Area::new(x, y + 22.0, cell, cell));
     }
     let bar_x = margin + n_columns as f64 * step_x + 4.0;
     colour_bar(&mut scene, bar_x, top + 22.0, bar_height, map, &scale, &bar_label);
@@ -123,9 +127,6 @@ impl Default for SecondOrderOptions {
 /// Room for one axis label, in px.
 const MAX_LABEL: f64 = 110.0;
 
-/// Up to this many taps the cells show their numbers.
-const MAX_NUMBERED: usize = 14;
-
 /// Draws layer x layer matrices side by side on one scale.
 ///
 /// # Shapes
@@ -151,139 +152,33 @@ pub fn second_order(
     let (size, label_room) = (cell * n as f64, widest(&taps, TICK) + 10.0);
     let size_wanted = size.max(140.0);
     let n_columns = columns(matrices.len(), 3);
-    let below = if labels_upright(&taps, cell) { 22.0 } else { label_room + 6.0 };
+    let below = if upright(&taps, cell) { 22.0 } else { label_room + 6.0 };
     let (step_x, step_y, margin) = (label_room + size_wanted + 22.0, size + 30.0 + below + 8.0, 14.0);
     let n_rows = matrices.len().div_ceil(n_columns);
     let mut scene = Scene::new(2.0 * margin + n_columns as f64 * step_x + BAR_WIDTH - 10.0, 60.0);
     let top = scene.title(margin, &options.title);
     scene.height = (top + n_rows as f64 * step_y).ceil();
     let limit = if options.limit > 0.0 { options.limit } else { 1.0 };
-    let scale = Axis { low: -limit, high: limit, log: false };
+    let scale = Axis::linear(-limit, limit);
     for (i, (title, matrix)) in matrices.iter().enumerate() {
         let x = margin + (i % n_columns) as f64 * step_x + label_room;
         let y = top + (i / n_columns) as f64 * step_y + 24.0;
         scene.text(x, y - 13.0, title.clone(), fit_size(title, LABEL, step_x - 12.0), INK, Align::Start);
-        square_panel(&mut scene, Area::new(x, y, size, size), matrix, &taps, &scale);
+        let area = Area::new(x, y, size, size);
+        let cells = Cells { values: matrix.view(), map: Map::Diverging, scale: &scale, blank_diagonal: true };
+        cells.draw(&mut scene, area);
+        cells.draw_grid_and_numbers(&mut scene, area);
+        labels(&mut scene, area, &taps, &taps);
     }
     let bar_x = margin + n_columns as f64 * step_x - 2.0;
     colour_bar(&mut scene, bar_x, top + 24.0, size.min(300.0), Map::Diverging, &scale, &options.bar_label);
     scene.save(stem)
 }
 
-/// One layer x layer matrix with its axis labels and, when there is room, its numbers.
-fn square_panel(scene: &mut Scene, area: Area, matrix: &Array2<f64>, taps: &[String], scale: &Axis) {
-    heat_map(scene, area, matrix, Map::Diverging, scale, false);
-    tap_labels(scene, area, taps);
-    if taps.len() <= MAX_NUMBERED {
-        cell_numbers(scene, area, matrix, scale);
-    }
-}
-
-/// Whether the labels below the cells fit without being turned.
-fn labels_upright(taps: &[String], cell: f64) -> bool {
-    widest(taps, TICK) <= cell - 3.0
-}
-
-fn tap_labels(scene: &mut Scene, area: Area, taps: &[String]) {
-    let cell = area.w / taps.len() as f64;
-    let upright = labels_upright(taps, cell);
-    // labels closer than a line of text would run into each other
-    let every = (TICK / cell).ceil().max(1.0) as usize;
-    for (i, tap) in taps.iter().enumerate().step_by(every) {
-        let middle = (i as f64 + 0.5) * cell;
-        scene.text(area.x - 6.0, area.y + middle, tap.clone(), TICK, MUTED, Align::End);
-        if upright {
-            scene.text(area.x + middle, area.y + area.h + 11.0, tap.clone(), TICK, MUTED, Align::Middle);
-        } else {
-            scene.vertical_text(area.x + middle, area.y + area.h + 6.0, tap.clone(), TICK, MUTED, Align::End);
-        }
-    }
-}
-
-fn cell_numbers(scene: &mut Scene, area: Area, matrix: &Array2<f64>, scale: &Axis) {
-    let cell = area.w / matrix.ncols() as f64;
-    for ((i, j), value) in matrix.indexed_iter() {
-        if i == j || !value.is_finite() {
-            continue;
-        }
-        let ink = text_on(Map::Diverging.at((value - scale.low) / (scale.high - scale.low)));
-        let (x, y) = (area.x + (j as f64 + 0.5) * cell, area.y + (i as f64 + 0.5) * cell);
-        scene.text(x, y, fixed(*value, 2).replacen("0.", ".", 1), 10.0, ink, Align::Middle);
-    }
-}
-
-/// Cells of a matrix; the diagonal always blank, NaN grey and crossed out.
-fn heat_map(scene: &mut Scene, area: Area, matrix: &Array2<f64>, map: Map, scale: &Axis, compact: bool) {
-    let colours = Array2::from_shape_fn(matrix.dim(), |(i, j)| match matrix[[i, j]] {
-        _ if i == j => BLANK,
-        v if !v.is_finite() => MISSING,
-        v => map.at((v - scale.low) / (scale.high - scale.low)),
-    });
-    scene.items.push(Item::Cells { area, colours });
-    let n = matrix.nrows();
-    let cell = area.w / n as f64;
-    if cell >= 5.0 {
-        for ((i, j), value) in matrix.indexed_iter() {
-            if i != j && !value.is_finite() {
-                let (x, y) = (area.x + j as f64 * cell, area.y + i as f64 * cell);
-                scene.line(vec![(x, y + cell), (x + cell, y)], 1.0, WHITE);
-            }
-        }
-    }
-    if compact {
-        scene.outline(area, 0.7, MUTED);
-    } else {
-        for i in 0..=n {
-            let t = i as f64 * cell;
-            scene.line(vec![(area.x, area.y + t), (area.x + area.w, area.y + t)], 0.6, WHITE);
-            scene.line(vec![(area.x + t, area.y), (area.x + t, area.y + area.h)], 0.6, WHITE);
-        }
-    }
-}
-
 /// Whole pixels per cell where they fit.
 fn panel_size(n: usize, target: f64) -> f64 {
     let cell = (target / n as f64).floor();
     if cell >= 2.0 { cell * n as f64 } else { target }
-}
-
-/// The shared colour scale: what covers 98 % of all off-diagonal cells, rounded up; and whether cells lie beyond its ends.
-fn scale(layers: &[(String, Array2<f64>)], options: &FingerprintOptions) -> (Map, Axis, bool) {
-    let mut values: Vec<f64> = layers
-        .iter()
-        .flat_map(|(_, m)| m.indexed_iter().filter(|((i, j), v)| i != j && v.is_finite()).map(|(_, v)| *v))
-        .collect();
-    let similarity = options.entries == Entries::Similarity;
-    if similarity {
-        values.iter_mut().for_each(|v| *v = v.abs());
-    }
-    values.sort_by(f64::total_cmp);
-    let at = |q: f64| values.get(((values.len().max(1) - 1) as f64 * q).round() as usize).copied().unwrap_or(1.0);
-    let high = options.limit.filter(|l| *l > 0.0).unwrap_or_else(|| round_up(at(0.98)));
-    if similarity {
-        return (Map::Diverging, Axis { low: -high, high, log: false }, at(1.0) > high);
-    }
-    let low = if at(0.02) > 0.3 * high { round_down(at(0.02), high) } else { 0.0 };
-    let high = if high > low { high } else { low + 1.0 };
-    (Map::Sequential, Axis { low, high, log: false }, at(0.0) < low || at(1.0) > high)
-}
-
-/// The next larger of 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten.
-fn round_up(value: f64) -> f64 {
-    if !(value > 0.0 && value.is_finite()) {
-        return 1.0;
-    }
-    let power = 10f64.powf(value.log10().floor());
-    power
-        * [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]
-            .into_iter()
-            .find(|s| value <= s * power * 1.000_001)
-            .unwrap_or(10.0)
-}
-
-/// Down to a tenth of the scale's end.
-fn round_down(value: f64, high: f64) -> f64 {
-    (value / (0.1 * high)).floor() * 0.1 * high
 }
 
 fn square(figure: &str, name: &str, matrix: &Array2<f64>) -> Result<()> {

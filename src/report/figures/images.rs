@@ -3,10 +3,9 @@
 use super::super::palette::MUTED;
 use super::super::raster::SCALE;
 use super::super::scene::{Align, Area, Item, Scene, fitted};
-use super::{columns, nonempty, same_length};
+use super::{columns, nonempty, picture, same_length};
 use crate::error::{Error, Result};
-use image::RgbImage;
-use ndarray::{ArrayView3, ArrayView4, Axis};
+use ndarray::{ArrayView4, Axis};
 use std::path::Path;
 
 /// Pixels of one picture on the sheet are brought near this: small images are enlarged a whole number of times, large ones are reduced.
@@ -48,11 +47,4 @@ pub fn image_grid(images: ArrayView4<u8>, labels: &[String], stem: &Path) -> Res
 
 fn enlargement(size: f64) -> f64 {
     if size <= TARGET_PX { (TARGET_PX / size).floor() } else { (TARGET_PX / size).max(0.25) }
-}
-
-fn picture(image: ArrayView3<u8>) -> RgbImage {
-    let (height, width, _) = image.dim();
-    RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        image::Rgb(std::array::from_fn(|c| image[[y as usize, x as usize, c]]))
-    })
 }

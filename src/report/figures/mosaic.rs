@@ -1,12 +1,11 @@
 //! Pictures in labelled rows: one row per unit, one column per kind of picture.
 
-use super::super::axes::{LABEL, fixed};
+use super::super::chart::{LABEL, fixed};
 use super::super::palette::{GRID, INK, MUTED};
 use super::super::raster::SCALE;
-use super::super::scene::{Align, Area, Item, Scene, fitted, text_width, widest};
-use super::{cut_unique, nonempty};
+use super::super::scene::{Align, Area, Item, Scene, bare, fitted, text_width, widest};
+use super::{cut_labels, nonempty, picture};
 use crate::error::{Error, Result};
-use image::RgbImage;
 use ndarray::Array3;
 use std::path::{Path, PathBuf};
 
@@ -74,7 +73,7 @@ impl Plan {
         rows.iter().try_for_each(|row| check_row(row, headers.len()))?;
         let cell = cells().map(|c| drawn_size(&c.image)).fold((0.0_f64, 0.0_f64), |m, s| (m.0.max(s.0), m.1.max(s.1)));
         let labels: Vec<String> = rows.iter().map(|r| r.label.clone()).collect();
-        let labels = cut_unique(&labels, |t| text_width(t, LABEL) <= MAX_LABEL);
+        let labels = cut_labels(&labels, |t| text_width(t, LABEL) <= MAX_LABEL);
         let width = widest(&labels, LABEL);
         let captioned = cells().any(|c| !c.caption.is_empty());
         Ok(Self {
@@ -125,8 +124,8 @@ impl Plan {
         let (w, h) = drawn_size(&cell.image);
         // whole pixels of the canvas, or small pictures would be blurred
         let whole = |v: f64| (v * SCALE).floor() / SCALE;
-        let picture = Area::new(area.x + whole((area.w - w) / 2.0), area.y + whole((area.h - h) / 2.0), w, h);
-        scene.items.push(Item::Picture { area: picture, pixels: pixels(&cell.image) });
+        let place = Area::new(area.x + whole((area.w - w) / 2.0), area.y + whole((area.h - h) / 2.0), w, h);
+        scene.items.push(Item::Picture { area: place, pixels: picture(cell.image.view()) });
         let caption = fitted(&cell.caption, CAPTION, area.w + GAP - 2.0);
         scene.text(area.x + area.w / 2.0, area.y + area.h + 9.0, caption, CAPTION, MUTED, Align::Middle);
     }
@@ -154,13 +153,6 @@ fn drawn_size(image: &Array3<u8>) -> (f64, f64) {
     (side(width), side(height))
 }
 
-fn pixels(image: &Array3<u8>) -> RgbImage {
-    let (height, width, _) = image.dim();
-    RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        image::Rgb(std::array::from_fn(|c| image[[y as usize, x as usize, c]]))
-    })
-}
-
 /// One line where the text fits, else two, broken at the space that leaves them most even.
 fn two_lines(text: &str, width: f64) -> Vec<String> {
     if text_width(text, LABEL) <= width {
@@ -179,15 +171,9 @@ fn sheet_stem(stem: &Path, sheet: usize) -> PathBuf {
     if sheet == 0 {
         return stem.to_path_buf();
     }
-    let text = stem.to_string_lossy();
-    match text.strip_suffix(".png").or_else(|| text.strip_suffix(".svg")) {
-        Some(bare) => format!("{bare}_{:02}", sheet + 1).into(),
-        None => {
-            let mut path = stem.as_os_str().to_os_string();
-            path.push(format!("_{:02}", sheet + 1));
-            path.into()
-        }
-    }
+    let mut path = bare(stem);
+    path.push(format!("_{:02}", sheet + 1));
+    path.into()
 }
 
 /// One row of [`tiles`]: a picture and what became of it when a response was driven up and down.

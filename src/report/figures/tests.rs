@@ -1,5 +1,7 @@
+use super::super::scene::Item;
+use super::unit_tests::{COUNTS, check_layout, shows, unit_name, unit_names};
 use super::*;
-use ndarray::{Array2, Array4};
+use ndarray::{Array2, Array3, Array4};
 use std::path::Path;
 
 /// A wave in -1..1 that stands in for data; nothing here is compared with a computed value.
@@ -150,90 +152,6 @@ fn second_order_numbers_axes_and_missing_values() {
 }
 
 #[test]
-fn traces() {
-    with_folder(|folder| {
-        let curve = |a: f64| {
-            (0..400).map(|s| (f64::from(s) * 2.0, a * (-f64::from(s) / 60.0).exp() + 0.03)).collect::<Vec<_>>()
-        };
-        let mut series = vec![("mean |R|".to_string(), curve(0.55)), ("max |R|".to_string(), curve(0.9))];
-        series[0].1[200].1 = f64::NAN;
-        series.push((
-            "mean |R| after blur, shift and rescale".into(),
-            (0..8).map(|s| (f64::from(s) * 100.0, 0.2)).collect(),
-        ));
-        for log_y in [false, true] {
-            let stem = if log_y { "trace_log" } else { "trace" };
-            let options = TraceOptions {
-                title: "Optimisation".into(),
-                y_label: "|R| between layers".into(),
-                log_y,
-                references: vec![("random RSMs: 0.072".into(), 0.072)],
-                ..Default::default()
-            };
-            trace(&series, &folder.join(stem), &options).unwrap();
-            drawn(folder, stem);
-            assert!(svg(folder, stem).contains("random RSMs: 0.072"));
-        }
-        let negative = [("reward".to_string(), vec![(0.0, -3.0), (1.0, -1.0), (2.0, 4.0)])];
-        trace(&negative, &folder.join("trace_negative"), &TraceOptions::default()).unwrap();
-        drawn(folder, "trace_negative");
-        let nothing = [("empty".to_string(), vec![])];
-        trace(&nothing, &folder.join("trace_empty"), &TraceOptions::default()).unwrap();
-    });
-}
-
-#[test]
-fn bars_with_errors_gaps_and_negative_values() {
-    with_folder(|folder| {
-        let series = |name: &str, shift: f64| BarSeries {
-            name: name.into(),
-            values: (0..12).map(|g| if g == 4 { f64::NAN } else { 0.02 * g as f64 + shift }).collect(),
-            errors: (shift > -0.04).then(|| vec![0.02; 12]),
-        };
-        let all = [series("Spearman", 0.0), series("Pearson", 0.02), series("Kendall tau-a", -0.05)];
-        let options = BarOptions {
-            title: "GoogLeNet layers against human IT".into(),
-            y_label: "correlation of RDMs".into(),
-            references: vec![("noise ceiling (lower bound)".into(), 0.31)],
-            ..Default::default()
-        };
-        bars(&taps(), &all, &folder.join("bars"), &options).unwrap();
-        drawn(folder, "bars");
-        let text = svg(folder, "bars");
-        assert!(text.contains("Kendall tau-a") && text.contains("n/a") && text.contains("noise ceiling"));
-        let one = [BarSeries { name: "r".into(), values: vec![0.4, -0.2], errors: None }];
-        bars(&taps()[..2], &one, &folder.join("bars_two"), &BarOptions::default()).unwrap();
-        drawn(folder, "bars_two");
-    });
-}
-
-#[test]
-fn scatter_with_labels() {
-    with_folder(|folder| {
-        let points: Vec<Point> = (0..12)
-            .map(|i| Point {
-                label: ["plain", "jitter", "jitter + blur", "all (default)"][i % 4].into(),
-                group: format!("{} images", 16 + 8 * (i / 4)),
-                x: 0.02 + 0.004 * (i % 4) as f64 + 0.01 * (i / 4) as f64,
-                y: 0.3 - 0.08 * (i % 4) as f64 + 0.003 * (i / 4) as f64,
-            })
-            .collect();
-        let options = ScatterOptions {
-            title: "The price of robustness".into(),
-            x_label: "mean |R| of the exported images".into(),
-            y_label: "mean |R| after shift, blur and rescale".into(),
-            x_references: vec![("chance".into(), 0.072)],
-            y_references: vec![("chance".into(), 0.072)],
-            diagonal: true,
-            ..Default::default()
-        };
-        scatter(&points, &folder.join("tradeoff"), &options).unwrap();
-        drawn(folder, "tradeoff");
-        assert!(svg(folder, "tradeoff").contains("jitter + blur"));
-    });
-}
-
-#[test]
 fn filter_mosaics() {
     with_folder(|folder| {
         let gabor = |i: usize, c: usize, y: usize, x: usize| {
@@ -247,6 +165,89 @@ fn filter_mosaics() {
         drawn(folder, "filters");
         assert!(filters(Array4::zeros((4, 5, 3, 3)).view(), &folder.join("none")).is_err());
     });
+}
+
+fn picture(height: usize, width: usize, k: usize) -> Array3<u8> {
+    Array3::from_shape_fn((height, width, 3), |(y, x, c)| (127.0 + 120.0 * wave(y / 8 + c, x / 8 + k, 0)) as u8)
+}
+
+fn mosaic_rows(n: usize) -> Vec<MosaicRow> {
+    let cell =
+        |i: usize, k: usize| MosaicCell { image: picture(40 + k, 40, i + k), caption: response_caption(wave(i, k, 0)) };
+    unit_names(n)
+        .into_iter()
+        .enumerate()
+        .map(|(i, label)| MosaicRow { label, cells: (0..4 - i % 2).map(|k| (k != 2).then(|| cell(i, k))).collect() })
+        .collect()
+}
+
+fn headers() -> Vec<String> {
+    ["best natural", "synthesised max", "maximum of the second restart", "min"].map(String::from).to_vec()
+}
+
+#[test]
+fn mosaic_layout() {
+    for n in COUNTS {
+        let rows = mosaic_rows(n);
+        let plan = mosaic::Plan::new(&rows, &headers()).unwrap();
+        let n_sheets = n.div_ceil(14);
+        let mut pictures = 0;
+        for sheet in 0..n_sheets {
+            let scene = plan.sheet(&rows, &headers(), sheet, "Units and their images");
+            check_layout(&scene, &format!("mosaic {n}, sheet {sheet}"));
+            assert!(
+                shows(&scene, "best natural") && shows(&scene, "maximum of the") && shows(&scene, "second restart")
+            );
+            assert_eq!(shows(&scene, "Units and their images"), n_sheets == 1);
+            pictures += scene.items.iter().filter(|i| matches!(i, Item::Picture { .. })).count();
+        }
+        assert_eq!(pictures, rows.iter().flat_map(|r| &r.cells).flatten().count());
+    }
+}
+
+#[test]
+fn mosaic_sheets_are_numbered_and_keep_pixels() {
+    let dir = tempfile::tempdir().unwrap();
+    mosaic(&mosaic_rows(33), &headers(), &dir.path().join("kept.v1"), "").unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["kept.v1.png", "kept.v1_02.png", "kept.v1_03.png"]);
+    let one = [MosaicRow {
+        label: String::new(),
+        cells: vec![Some(MosaicCell { image: picture(56, 56, 0), caption: String::new() })],
+    }];
+    mosaic(&one, &[String::new()], &dir.path().join("one.png"), "").unwrap();
+    let sheet = image::open(dir.path().join("one.png")).unwrap().to_rgb8();
+    let items = mosaic::Plan::new(&one, &[String::new()]).unwrap().sheet(&one, &[String::new()], 0, "").items;
+    let Some(Item::Picture { area, pixels }) = items.iter().find(|i| matches!(i, Item::Picture { .. })) else {
+        panic!("no picture was placed")
+    };
+    let at = |x: u32, y: u32| sheet.get_pixel((area.x * 2.0) as u32 + 4 * x, (area.y * 2.0) as u32 + 4 * y).0;
+    assert!([(0, 0), (55, 0), (17, 40), (55, 55)].into_iter().all(|(x, y)| at(x, y) == pixels.get_pixel(x, y).0));
+}
+
+#[test]
+fn differences_are_enlarged_about_grey() {
+    let base = Array3::from_elem((2, 2, 3), 100);
+    let mut other = base.clone();
+    (other[[0, 0, 0]], other[[0, 1, 1]], other[[1, 1, 2]]) = (103, 99, 200);
+    let got = difference(&base, &other, 10.0);
+    assert_eq!((got[[0, 0, 0]], got[[0, 1, 1]], got[[1, 1, 2]], got[[1, 0, 0]]), (158, 118, 255, 128));
+    assert!(difference(&base, &Array3::zeros((1, 1, 3)), 1.0).iter().skip(3).all(|v| *v == 128));
+}
+
+#[test]
+fn tiles_leave_out_what_no_row_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let cell = |k| MosaicCell { image: picture(64, 64, k), caption: response_caption(k as f64) };
+    let mut item = TileRow { label: unit_name(3), base: cell(0), up: Some(cell(1)), down: None };
+    tiles(&[item.clone()], &dir.path().join("up"), "Smallest changes").unwrap();
+    item.down = Some(cell(2));
+    tiles(&[item.clone()], &dir.path().join("both"), "Smallest changes").unwrap();
+    let width = |name: &str| image::open(dir.path().join(name)).unwrap().width();
+    assert_eq!(width("both.png") - width("up.png"), 2 * 2 * (96 + 8), "two more columns, two pixels per logical pixel");
+    item.down = Some(MosaicCell { image: picture(32, 64, 0), caption: String::new() });
+    assert!(tiles(&[item], &dir.path().join("x"), "").unwrap_err().to_string().contains("neuron3"));
 }
 
 #[test]
@@ -264,6 +265,22 @@ fn bad_input_is_an_error_and_writes_nothing() {
         bars(&two, &[BarSeries { values: vec![1.0], ..Default::default() }], &stem, &BarOptions::default()).is_err()
     );
     assert!(scatter(&[], &stem, &ScatterOptions::default()).is_err());
+    let (row, header) = (|cells| MosaicRow { label: "a".into(), cells }, &two[..1]);
+    let cell = |dim| Some(MosaicCell { image: Array3::zeros(dim), caption: String::new() });
+    assert!(mosaic(&[], header, &stem, "").is_err());
+    assert!(mosaic(&[row(vec![None])], header, &stem, "").is_err());
+    assert!(mosaic(&[row(vec![cell((4, 4, 1))])], header, &stem, "").is_err());
+    assert!(mosaic(&[row(vec![cell((0, 4, 3))])], header, &stem, "").is_err());
+    assert!(mosaic(&[row(vec![cell((4, 4, 3)), None])], header, &stem, "").is_err());
+    assert!(tiles(&[], &stem, "").is_err());
+    assert!(ranges(&[], &stem, &RangeOptions::default()).is_err());
+    let descending = UnitRange { natural: Some([0.0, 2.0, 1.0, 3.0, 4.0]), ..Default::default() };
+    assert!(ranges(&[descending], &stem, &RangeOptions::default()).is_err());
+    assert!(matrix(Array2::zeros((0, 2)).view(), &[], &two, &stem, &MatrixOptions::default()).is_err());
+    assert!(matrix(Array2::zeros((3, 2)).view(), &two, &two, &stem, &MatrixOptions::default()).is_err());
+    assert!(curves(&[], &stem, &CurveOptions::default()).is_err());
+    let short = CurveSeries { points: vec![(0.0, 1.0); 3], band: Some(vec![(0.0, 1.0)]), ..Default::default() };
+    assert!(curves(&[short], &stem, &CurveOptions::default()).is_err());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     let message = trace(&[("a".into(), vec![])], &dir.path().join("no/folder"), &TraceOptions::default()).unwrap_err();
     assert!(message.to_string().contains("no/folder.png"), "{message}");

@@ -1,27 +1,22 @@
-//! Figures of units: what is on them, that no label touches another or leaves the sheet, and what they refuse.
+//! Charts and matrices: what is on them, that no label touches another or leaves the sheet, and what they refuse.
 
 use super::super::scene::{Align, Area, Item, Scene, Text, text_width};
 use super::*;
-use ndarray::{Array2, Array3};
-use std::path::Path;
+use ndarray::Array2;
 
-const COUNTS: [usize; 4] = [1, 3, 33, 122];
+pub(super) const COUNTS: [usize; 4] = [1, 3, 33, 122];
 
-fn unit_name(i: usize) -> String {
+pub(super) fn unit_name(i: usize) -> String {
     format!("compact_model_{}_neuron{}", ["190923", "190925", "201025", "210325"][i / 33], i % 33)
 }
 
-fn unit_names(n: usize) -> Vec<String> {
+pub(super) fn unit_names(n: usize) -> Vec<String> {
     (0..n).map(unit_name).collect()
 }
 
 /// A wave in -1..1 that stands in for data; nothing here is compared with a computed value.
 fn wave(i: usize, k: usize) -> f64 {
     ((i * 37 + k * 11) as f64 * 0.73).sin()
-}
-
-fn picture(height: usize, width: usize, k: usize) -> Array3<u8> {
-    Array3::from_shape_fn((height, width, 3), |(y, x, c)| (127.0 + 120.0 * wave(y / 8 + c, x / 8 + k)) as u8)
 }
 
 fn text_box(t: &Text) -> Area {
@@ -46,7 +41,7 @@ fn texts(scene: &Scene) -> Vec<&Text> {
 }
 
 /// Every label lies on the sheet and on no other label, and every shape on the sheet.
-fn check_layout(scene: &Scene, name: &str) {
+pub(super) fn check_layout(scene: &Scene, name: &str) {
     let texts = texts(scene);
     let boxes: Vec<Area> = texts.iter().map(|t| text_box(t)).collect();
     for (i, a) in boxes.iter().enumerate() {
@@ -60,7 +55,7 @@ fn check_layout(scene: &Scene, name: &str) {
             Item::Rect { area, .. } | Item::Cells { area, .. } | Item::Picture { area, .. } => {
                 vec![(area.x, area.y), (area.x + area.w, area.y + area.h)]
             }
-            Item::Line { points, .. } => points.clone(),
+            Item::Line { points, .. } | Item::Polygon { points, .. } => points.clone(),
             Item::Circle { x, y, r, .. } => vec![(x - r, y - r), (x + r, y + r)],
             Item::Text(_) => Vec::new(),
         };
@@ -70,96 +65,20 @@ fn check_layout(scene: &Scene, name: &str) {
     }
 }
 
-fn shows(scene: &Scene, text: &str) -> bool {
+/// The layout of a chart, and its files: in a folder to look at when `ORTHOSCOPE_FIGURES` names one.
+fn check_chart(scene: &Scene, name: &str) {
+    check_layout(scene, name);
+    let dir = tempfile::tempdir().unwrap();
+    let folder = std::env::var_os("ORTHOSCOPE_FIGURES").map_or(dir.path().to_path_buf(), Into::into);
+    scene.save(&folder.join(name)).unwrap();
+    let picture = image::open(folder.join(format!("{name}.png"))).unwrap().to_rgb8();
+    let svg = std::fs::read_to_string(folder.join(format!("{name}.svg"))).unwrap();
+    assert!(svg.contains(&format!("width=\"{}\"", picture.width() / 2)), "{name}: both files have one size");
+    assert!(picture.pixels().filter(|p| p.0 != [255; 3]).count() > 1000, "{name}: next to nothing was drawn");
+}
+
+pub(super) fn shows(scene: &Scene, text: &str) -> bool {
     texts(scene).iter().any(|t| t.text == text)
-}
-
-fn mosaic_rows(n: usize) -> Vec<MosaicRow> {
-    let cell =
-        |i: usize, k: usize| MosaicCell { image: picture(40 + k, 40, i + k), caption: response_caption(wave(i, k)) };
-    unit_names(n)
-        .into_iter()
-        .enumerate()
-        .map(|(i, label)| MosaicRow { label, cells: (0..4 - i % 2).map(|k| (k != 2).then(|| cell(i, k))).collect() })
-        .collect()
-}
-
-fn headers() -> Vec<String> {
-    ["best natural", "synthesised max", "maximum of the second restart", "min"].map(String::from).to_vec()
-}
-
-#[test]
-fn mosaic_layout() {
-    for n in COUNTS {
-        let rows = mosaic_rows(n);
-        let plan = mosaic::Plan::new(&rows, &headers()).unwrap();
-        let n_sheets = n.div_ceil(14);
-        let mut pictures = 0;
-        for sheet in 0..n_sheets {
-            let scene = plan.sheet(&rows, &headers(), sheet, "Units and their images");
-            check_layout(&scene, &format!("mosaic {n}, sheet {sheet}"));
-            assert!(
-                shows(&scene, "best natural") && shows(&scene, "maximum of the") && shows(&scene, "second restart")
-            );
-            assert_eq!(shows(&scene, "Units and their images"), n_sheets == 1);
-            pictures += scene.items.iter().filter(|i| matches!(i, Item::Picture { .. })).count();
-        }
-        assert_eq!(pictures, rows.iter().flat_map(|r| &r.cells).flatten().count());
-    }
-}
-
-#[test]
-fn mosaic_sheets_are_numbered_and_keep_pixels() {
-    let dir = tempfile::tempdir().unwrap();
-    mosaic(&mosaic_rows(33), &headers(), &dir.path().join("kept.v1"), "").unwrap();
-    let mut files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().file_name()).collect();
-    files.sort();
-    assert_eq!(files, ["kept.v1.png", "kept.v1_02.png", "kept.v1_03.png"]);
-    let one = [MosaicRow {
-        label: String::new(),
-        cells: vec![Some(MosaicCell { image: picture(56, 56, 0), caption: String::new() })],
-    }];
-    mosaic(&one, &[String::new()], &dir.path().join("one.png"), "").unwrap();
-    let sheet = image::open(dir.path().join("one.png")).unwrap().to_rgb8();
-    let items = mosaic::Plan::new(&one, &[String::new()]).unwrap().sheet(&one, &[String::new()], 0, "").items;
-    let Some(Item::Picture { area, pixels }) = items.iter().find(|i| matches!(i, Item::Picture { .. })) else {
-        panic!("no picture was placed")
-    };
-    let at = |x: u32, y: u32| sheet.get_pixel((area.x * 2.0) as u32 + 4 * x, (area.y * 2.0) as u32 + 4 * y).0;
-    assert!([(0, 0), (55, 0), (17, 40), (55, 55)].into_iter().all(|(x, y)| at(x, y) == pixels.get_pixel(x, y).0));
-}
-
-#[test]
-fn labels_lose_what_they_share() {
-    let names = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let cut = |list: &[&str]| cut_unique(&names(list), |t| t.chars().count() <= 9);
-    assert_eq!(cut(&["model_1_neuron0", "model_1_neuron12", "model_1_neuron0"]), ["neuron0", "neuron12", "neuron0"]);
-    assert_eq!(cut(&["model_1_neuron0", "b"]), ["mode…ron0", "b"]);
-    assert_eq!(cut(&["neuron_0", "neuron_1"]), ["neuron_0", "neuron_1"]);
-}
-
-#[test]
-fn differences_are_enlarged_about_grey() {
-    let base = Array3::from_elem((2, 2, 3), 100);
-    let mut other = base.clone();
-    (other[[0, 0, 0]], other[[0, 1, 1]], other[[1, 1, 2]]) = (103, 99, 200);
-    let got = difference(&base, &other, 10.0);
-    assert_eq!((got[[0, 0, 0]], got[[0, 1, 1]], got[[1, 1, 2]], got[[1, 0, 0]]), (158, 118, 255, 128));
-    assert!(difference(&base, &Array3::zeros((1, 1, 3)), 1.0).iter().skip(3).all(|v| *v == 128));
-}
-
-#[test]
-fn tiles_leave_out_what_no_row_has() {
-    let dir = tempfile::tempdir().unwrap();
-    let cell = |k| MosaicCell { image: picture(64, 64, k), caption: response_caption(k as f64) };
-    let mut item = TileRow { label: unit_name(3), base: cell(0), up: Some(cell(1)), down: None };
-    tiles(&[item.clone()], &dir.path().join("up"), "Smallest changes").unwrap();
-    item.down = Some(cell(2));
-    tiles(&[item.clone()], &dir.path().join("both"), "Smallest changes").unwrap();
-    let width = |name: &str| image::open(dir.path().join(name)).unwrap().width();
-    assert_eq!(width("both.png") - width("up.png"), 2 * 2 * (96 + 8), "two more columns, two pixels per logical pixel");
-    item.down = Some(MosaicCell { image: picture(32, 64, 0), caption: String::new() });
-    assert!(tiles(&[item], &dir.path().join("x"), "").unwrap_err().to_string().contains("neuron3"));
 }
 
 fn units(n: usize) -> Vec<UnitRange> {
@@ -182,7 +101,7 @@ fn ranges_layout() {
         units[0].marks.push(("not a number".into(), f64::NAN));
         let options = RangeOptions { title: "Responses to kept images".into(), ..Default::default() };
         let scene = ranges::scene(&units, &options).unwrap();
-        check_layout(&scene, &format!("ranges {n}"));
+        check_chart(&scene, &format!("ranges_{n}"));
         assert!(shows(&scene, "max") && shows(&scene, "response (z)") && scene.width < 2200.0, "{n}");
         let circles = scene.items.iter().filter(|i| matches!(i, Item::Circle { .. })).count();
         assert_eq!(
@@ -284,8 +203,8 @@ fn curves_layout() {
                     ("zero".into(), 0.0),
                 ],
             };
-            let scene = curves::scene(&series, &options).unwrap();
-            check_layout(&scene, &format!("curves {n} {log_x} {log_y}"));
+            let scene = curves::scene(&series, &options, 40).unwrap();
+            check_chart(&scene, &format!("curves_{n}_{log_x}_{log_y}"));
             assert!(shows(&scene, "best natural image") && shows(&scene, "epsilon (8-bit levels)"));
             let gap = if log_x { 1 } else { 0 };
             let markers = scene.items.iter().filter(|i| matches!(i, Item::Circle { .. })).count();
@@ -294,45 +213,87 @@ fn curves_layout() {
     }
 }
 
+fn layer_names(n: usize) -> Vec<String> {
+    (0..n).map(|i| format!("module.features.stage{}.block{}.branch_pool_proj.squeeze", i / 4, i % 4)).collect()
+}
+
 #[test]
-fn files_of_every_figure() {
-    let keep = std::env::var_os("ORTHOSCOPE_FIGURES");
-    let dir = tempfile::tempdir().unwrap();
-    let folder = keep.as_deref().map_or(dir.path(), Path::new);
-    ranges(&units(33), &folder.join("ranges"), &RangeOptions::default()).unwrap();
-    let names = unit_names(33);
-    matrix(Array2::from_elem((33, 33), 0.5).view(), &names, &names, &folder.join("matrix"), &matrix_options()).unwrap();
-    curves(&curve_series(3, 9), &folder.join("curves"), &CurveOptions::default()).unwrap();
-    for stem in ["ranges", "matrix", "curves"] {
-        let picture = image::open(folder.join(format!("{stem}.png"))).unwrap();
-        let svg = std::fs::read_to_string(folder.join(format!("{stem}.svg"))).unwrap();
-        assert!(svg.contains(&format!("width=\"{}\"", picture.width() / 2)), "{stem}: both files have one size");
+fn traces_layout() {
+    let falling = |a: f64| (0..400).map(|s| (f64::from(s) * 2.0, a * (-f64::from(s) / 60.0).exp() + 0.03)).collect();
+    let mut series: Vec<(String, Vec<(f64, f64)>)> =
+        vec![("mean |R|".into(), falling(0.5)), ("max".into(), falling(0.9))];
+    series[0].1[200].1 = f64::NAN;
+    series.push(("after blur, shift and rescale".into(), (0..8).map(|s| (f64::from(s) * 100.0, 0.2)).collect()));
+    let options =
+        |log_y| TraceOptions { log_y, references: vec![("random: 0.072".into(), 0.072)], ..Default::default() };
+    for (name, log_y) in [("trace", false), ("trace_log", true)] {
+        let scene = curves::trace_scene(&series, &options(log_y)).unwrap();
+        check_chart(&scene, name);
+        assert!(["random: 0.072", "mean |R|", "step"].into_iter().all(|text| shows(&scene, text)), "{name}");
+        let long = |i: &&Item| matches!(i, Item::Line { points, .. } if points.len() > 100);
+        assert_eq!(scene.items.iter().filter(long).count(), 3, "{name}: what is no number interrupts its line");
+    }
+    let values: [(&str, &[(f64, f64)]); 5] = [
+        ("negative", &[(0.0, -3.0), (1.0, -1.0), (2.0, 4.0)]),
+        ("nothing", &[]),
+        ("undefined", &[(0.0, f64::NAN), (1.0, f64::INFINITY)]),
+        ("tiny", &[(0.0, 1.0), (1.0, 1.0 + 1e-9)]),
+        ("large", &[(1e7, -3e9), (4e7, 5e9)]),
+    ];
+    for (name, points) in values {
+        check_chart(&curves::trace_scene(&[(name.into(), points.to_vec())], &options(false)).unwrap(), name);
     }
 }
 
 #[test]
-fn nothing_to_draw_is_an_error_and_writes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let stem = dir.path().join("x");
-    let empty = MosaicRow { label: "a".into(), cells: vec![None] };
-    let cell = |dim| Some(MosaicCell { image: Array3::zeros(dim), caption: String::new() });
-    let row = |cells| MosaicRow { label: "a".into(), cells };
-    let header = headers()[..1].to_vec();
-    assert!(mosaic(&[], &header, &stem, "").is_err());
-    assert!(mosaic(&[empty], &header, &stem, "").is_err());
-    assert!(mosaic(&[row(vec![cell((4, 4, 1))])], &header, &stem, "").is_err());
-    assert!(mosaic(&[row(vec![cell((0, 4, 3))])], &header, &stem, "").is_err());
-    assert!(mosaic(&[row(vec![cell((4, 4, 3)), None])], &header, &stem, "").is_err());
-    assert!(tiles(&[], &stem, "").is_err());
-    assert!(ranges(&[], &stem, &RangeOptions::default()).is_err());
-    let descending = UnitRange { natural: Some([0.0, 2.0, 1.0, 3.0, 4.0]), ..Default::default() };
-    assert!(ranges(&[descending], &stem, &RangeOptions::default()).is_err());
-    assert!(matrix(Array2::zeros((0, 3)).view(), &[], &unit_names(3), &stem, &MatrixOptions::default()).is_err());
-    assert!(
-        matrix(Array2::zeros((3, 3)).view(), &unit_names(2), &unit_names(3), &stem, &MatrixOptions::default()).is_err()
-    );
-    assert!(curves(&[], &stem, &CurveOptions::default()).is_err());
-    let short = CurveSeries { points: vec![(0.0, 1.0); 3], band: Some(vec![(0.0, 1.0)]), ..Default::default() };
-    assert!(curves(&[short], &stem, &CurveOptions::default()).is_err());
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+fn bars_layout() {
+    for (n, n_series, scale) in [(1, 1, 2e5), (2, 1, -1e-7), (3, 16, 0.2), (12, 2, 0.2), (40, 1, 0.2), (40, 3, -0.2)] {
+        let one = |k: usize| BarSeries {
+            name: format!("subject {k:02}"),
+            values: (0..n).map(|g| if g == 4 { f64::NAN } else { scale * (1.2 + wave(g, k)) }).collect(),
+            errors: (k != 1).then(|| vec![0.1 * scale.abs(); n]),
+        };
+        let series: Vec<BarSeries> = (0..n_series).map(one).collect();
+        let references = vec![("noise ceiling".into(), 1.3 * scale), ("chance".into(), 0.0)];
+        let options = BarOptions { title: "Layers".into(), y_label: "r".into(), references, short_names: false };
+        let (scene, name) = (bars::scene(&layer_names(n), &series, &options).unwrap(), format!("bars_{n}_{n_series}"));
+        check_chart(&scene, &name);
+        assert!(
+            shows(&scene, "noise ceiling") && shows(&scene, "subject 00") && shows(&scene, "n/a") == (n > 4),
+            "{name}"
+        );
+        let drawn = scene.items.iter().filter(|i| matches!(i, Item::Rect { .. })).count();
+        assert_eq!(drawn, n_series * (n - usize::from(n > 4)), "{name}: one rectangle per number");
+        let named =
+            texts(&scene).iter().filter(|t| t.text.starts_with("stage") || t.text.starts_with("module")).count();
+        assert_eq!(named, n, "{name}: every group has a name that says what it is");
+    }
+}
+
+#[test]
+fn scatter_layout() {
+    let point = |i: usize| Point {
+        label: ["plain", "jitter", "jitter + blur", "all (default)"][i % 4].into(),
+        group: format!("{} images", 16 + 8 * (i / 4)),
+        x: 0.02 + 0.004 * (i % 4) as f64 + 0.01 * (i / 4) as f64,
+        y: 0.3 - 0.08 * (i % 4) as f64 + 0.003 * (i / 4) as f64,
+    };
+    let points: Vec<Point> = (0..12).map(point).chain([Point { x: f64::NAN, ..point(0) }]).collect();
+    for (name, log) in [("tradeoff", false), ("tradeoff_log", true)] {
+        let (x_references, y_references) = (vec![("chance (x)".into(), 0.072)], vec![("chance (y)".into(), 0.072)]);
+        let labels = ("mean |R| of the written images".into(), "after shift, blur and rescale".into());
+        let options = ScatterOptions {
+            x_label: labels.0,
+            y_label: labels.1,
+            x_references,
+            y_references,
+            log,
+            ..Default::default()
+        };
+        let scene = points::scene(&points, &ScatterOptions { diagonal: true, ..options }).unwrap();
+        check_chart(&scene, name);
+        let circles = scene.items.iter().filter(|i| matches!(i, Item::Circle { .. })).count();
+        assert!(circles == 12 && shows(&scene, "chance (x)") && shows(&scene, "jitter + blur"), "{name}: {circles}");
+    }
+    check_chart(&points::scene(&points[12..], &ScatterOptions::default()).unwrap(), "scatter_undefined");
 }

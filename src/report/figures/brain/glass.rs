@@ -5,7 +5,7 @@ use super::picture::{OUTSIDE, Voxel, coloured, limit_of, picture};
 use super::{BrainOptions, MARGIN, SLICE, scene_top};
 use crate::data::{Mask, Volume};
 use crate::error::Result;
-use crate::report::axes::{Axis as Scale, BAR_WIDTH, LABEL, TICK, colour_bar};
+use crate::report::chart::{Axis as Scale, BAR_WIDTH, LABEL, TICK, colour_bar};
 use crate::report::figures::nonempty;
 use crate::report::palette::{INK, MUTED, Map, Rgb};
 use crate::report::scene::{Align, Area, Item, Scene, fitted};
@@ -68,7 +68,7 @@ pub fn glass_brain(maps: &[(String, Volume)], mask: &Mask, stem: &Path, options:
         }
     }
     let bar = (scene.height - top - 50.0).clamp(60.0, 260.0);
-    let scale = Scale { low: -limit, high: limit, log: false };
+    let scale = Scale::linear(-limit, limit);
     let x = scene.width - BAR_WIDTH - 4.0;
     colour_bar(&mut scene, x, top + 16.0, bar, Map::Diverging, &scale, &options.bar_label);
     scene.save_png(stem)

@@ -10,7 +10,7 @@ mod tests;
 
 pub use glass::glass_brain;
 
-use super::super::axes::{Axis as Scale, BAR_WIDTH, LABEL, TICK, colour_bar};
+use super::super::chart::{Axis as Scale, BAR_WIDTH, LABEL, TICK, colour_bar};
 use super::super::palette::{INK, MUTED, Map, mix};
 use super::super::scene::{Align, Area, Item, Scene, fitted, text_width};
 use super::nonempty;
@@ -91,7 +91,7 @@ pub fn brain_slices(
     }
     let mut scene = slices_of(&rows, mask, options.n_slices, &options.title);
     let bar = (scene.height - scene_top(&options.title) - 40.0).clamp(60.0, 320.0);
-    let scale = Scale { low: -limit, high: limit, log: false };
+    let scale = Scale::linear(-limit, limit);
     let x = scene.width - BAR_WIDTH - 4.0;
     colour_bar(&mut scene, x, scene_top(&options.title) + 20.0, bar, Map::Diverging, &scale, &options.bar_label);
     scene.save_png(stem)
