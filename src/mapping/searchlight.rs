@@ -96,6 +96,42 @@ struct Scratch {
 /// # Errors
 /// [`Error::Invalid`] when the fingerprints are of another number of conditions; [`Error::Interrupted`] (without a folder)
 /// when `done` says so.
+///
+/// ```
+/// use ndarray::Array2;
+/// use orthoscope::data::{Affine, Betas, Grid, Mask};
+/// use orthoscope::mapping::sphere::Unit;
+/// use orthoscope::mapping::{Comparator, Measurement, Neighbourhoods, Patterns, Residual, Sphere, Statistic, searchlight};
+/// use orthoscope::rdm::{Measure, measure::rdm};
+/// use orthoscope::rng;
+///
+/// // A cube of 8 voxels a side, 6 images: its left half answers like the layer's units, with noise.
+/// let grid = Grid { shape: [8; 3], affine: Affine::scaling([3.0; 3]) };
+/// let mask = Mask::from_fn(grid, |_| true)?;
+/// let names: Vec<String> = (1..=6).map(|i| format!("image{i}")).collect();
+/// let mut draw = rng::stream(1, "example", 0);
+/// let units = Array2::from_shape_simple_fn((6, 512), || draw.normal() as f32);
+/// let betas = Array2::from_shape_fn((6, 512), |(c, v)| {
+///     let signal = if grid.voxel(v)[0] < 4 { units[[c, v % 20]] } else { 0.0 };
+///     signal + 0.3 * draw.normal() as f32
+/// });
+/// let layer = rdm(units.slice(ndarray::s![.., ..20]), Measure::Correlation, names.clone())?;
+///
+/// let betas = Betas::new(betas, &names, &vec!["run1".to_owned(); 6])?;
+/// let patterns = Patterns::new(&betas, Measurement::default())?;
+/// let comparator = Comparator::new(&[("layer".into(), layer)], Statistic::Pearson, Residual::None)?;
+/// let sphere = Sphere { radius: 2.0, unit: Unit::Voxels, ..Sphere::default() };
+/// let spheres = Neighbourhoods::new(&mask, None, sphere)?;
+/// let maps = searchlight(&patterns, &comparator, &spheres, &|_| true)?;
+///
+/// let mean = |left: bool| {
+///     let here = |&p: &usize| (grid.voxel(spheres.centres()[p] as usize)[0] < 4) == left;
+///     let values: Vec<f32> = (0..spheres.centres().len()).filter(here).map(|p| maps.values[[0, p]]).collect();
+///     values.iter().sum::<f32>() / values.len() as f32
+/// };
+/// assert!(mean(true) > 0.5 && mean(false) < 0.3);
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
 pub fn searchlight<P: Places>(
     patterns: &Patterns,
     comparator: &Comparator,
