@@ -100,7 +100,6 @@ struct Scratch {
 /// ```
 /// use ndarray::Array2;
 /// use orthoscope::data::{Affine, Betas, Grid, Mask};
-/// use orthoscope::mapping::sphere::Unit;
 /// use orthoscope::mapping::{Comparator, Measurement, Neighbourhoods, Patterns, Residual, Sphere, Statistic, searchlight};
 /// use orthoscope::rdm::{Measure, measure::rdm};
 /// use orthoscope::rng;
@@ -120,7 +119,7 @@ struct Scratch {
 /// let betas = Betas::new(betas, &names, &vec!["run1".to_owned(); 6])?;
 /// let patterns = Patterns::new(&betas, Measurement::default())?;
 /// let comparator = Comparator::new(&[("layer".into(), layer)], Statistic::Pearson, Residual::None)?;
-/// let sphere = Sphere { radius: 2.0, unit: Unit::Voxels, ..Sphere::default() };
+/// let sphere = Sphere { radius: 6.0, ..Sphere::default() }; // mm: 33 voxels
 /// let spheres = Neighbourhoods::new(&mask, None, sphere)?;
 /// let maps = searchlight(&patterns, &comparator, &spheres, &|_| true)?;
 ///

@@ -94,12 +94,7 @@ const ANNEAL: f64 = 0.3;
 impl Synthesizer {
     /// Adam at its own rate, which falls over the last 30 % of the steps; no constraint, mask or views,
     /// on the default device. The fields are public: set what should differ.
-    pub fn new(
-        param: impl ImageParam + 'static,
-        executor: impl Executor + 'static,
-        goal: Goal,
-        steps: usize,
-    ) -> Self {
+    pub fn new(param: impl ImageParam + 'static, executor: impl Executor + 'static, goal: Goal, steps: usize) -> Self {
         let optimizer = OptimizerKind::default();
         Self {
             param: Box::new(param),
