@@ -18,7 +18,8 @@
 //!     let start = Init::Noise { sd: 0.5, seed: 1, item: 0 };
 //!     let images = Fourier::new(canvas, FourierOptions::default(), &start)?;
 //!     // Objectives are maximised: a penalty enters with a minus.
-//!     let goal = -second_order_penalty(RsmTaps::new(0..3, Measure::Pearson), Penalty::MeanSquare, None);
+//!     let rsms = RsmTaps::new(0..3, Measure::Pearson);
+//!     let goal = -second_order_penalty(rsms, Penalty::MeanSquare, None);
 //!     let mut synthesizer = Synthesizer::new(images, CpuEngine::new(&graph, &layers)?, goal, 30);
 //!     let mut set = synthesizer.start();
 //!     while !set.is_done() {
@@ -27,7 +28,8 @@
 //!     // Scored as 8-bit files would show them.
 //!     let shown = dequantize(&quantize(&synthesizer.images(&set)));
 //!     let device = synthesizer.device.clone();
-//!     let found = Fingerprints::measure(synthesizer.executor.as_mut(), &shown, Measure::Pearson, &device)?;
+//!     let network = synthesizer.executor.as_mut();
+//!     let found = Fingerprints::measure(network, &shown, Measure::Pearson, &device)?;
 //!     let (before, after) = (set.trace.column("mean_abs_r")[0], found.score().mean_abs_r);
 //!     println!("mean |R| between layers: {before:.2} before, {after:.2} after 30 steps");
 //!     assert!(after < before);

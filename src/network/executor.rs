@@ -69,7 +69,9 @@ pub enum TapGrad {
 ///     TapRequest::Moments(graph.tap("inception_5b/output")?),
 /// ];
 /// let mut engine = CpuEngine::new(&graph, &taps)?;
-/// let images = Array4::from_shape_fn((2, 3, 96, 96), |(n, c, y, x)| ((n + 1) * (c + x + y) % 9) as f32 / 8.0);
+/// let images = Array4::from_shape_fn((2, 3, 96, 96), |(n, c, y, x)| {
+///     ((n + 1) * (c + x + y) % 9) as f32 / 8.0
+/// });
 /// let values = engine.forward(&tensor(images.view(), &Device::default()))?;
 /// let [TapValue::Activations(early), TapValue::Moments(late)] = &values[..] else {
 ///     panic!("values come in the order of the requests");
@@ -77,7 +79,7 @@ pub enum TapGrad {
 /// assert_eq!(early.dims(), [2, 80, 12, 12]);
 /// assert_eq!((late.gram.dims(), late.n_units), ([2, 2], 304 * 3 * 3));
 ///
-/// // Where would half the sum of squares of the early layer rise fastest? Its gradient there is itself.
+/// // The gradient of half a layer's sum of squares is the layer itself; from there to the pixels.
 /// let pixels = engine.backward(&[TapGrad::Activations(early.clone()), TapGrad::None])?;
 /// assert_eq!(pixels.dims(), [2, 3, 96, 96]);
 /// # Ok::<(), orthoscope::Error>(())

@@ -149,7 +149,8 @@ impl Graph {
 ///
 /// let input = InputSpec::preset("unit", 8, 8)?; // RGB in 0..1, 8 x 8 pixels
 /// let mut net = GraphBuilder::new("edges", input, Default::default())?;
-/// net.add_weight("conv.weight", ArrayD::from_shape_fn(vec![4, 3, 3, 3], |i| i[0] as f32 - i[3] as f32));
+/// let weight = ArrayD::from_shape_fn(vec![4, 3, 3, 3], |i| i[0] as f32 - i[3] as f32);
+/// net.add_weight("conv.weight", weight);
 /// let conv = Op::Conv2d {
 ///     weight: "conv.weight".into(),
 ///     bias: None,

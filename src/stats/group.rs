@@ -147,7 +147,8 @@ pub struct TfceTest {
 /// let maps = Array2::from_shape_fn((8, 216), |(_, v)| effect(v) + draw.normal());
 ///
 /// let near = Neighbours::of_mask(&mask, Connectivity::Faces);
-/// let options = GroupOptions { cluster_p: Some(0.01), tfce: Some(Tfce::default()), ..GroupOptions::default() };
+/// let tfce = Some(Tfce::default());
+/// let options = GroupOptions { cluster_p: Some(0.01), tfce, ..GroupOptions::default() };
 /// let test = one_sample(maps.view(), Some(&near), &options, |_| Ok(()))?;
 ///
 /// assert!(test.exhaustive && test.n_permutations == 256, "all sign flips of 8 subjects");

@@ -44,7 +44,8 @@ pub struct StepReport {
 ///
 /// // Two images for channel 7 of a layer: one drives its mean up, the other down.
 /// let graph = load_model("mini-inception", &LoadOptions::default())?.graph;
-/// let engine = CpuEngine::new(&graph, &[TapRequest::Activations(graph.tap("inception_3a/output")?)])?;
+/// let layer = TapRequest::Activations(graph.tap("inception_3a/output")?);
+/// let engine = CpuEngine::new(&graph, &[layer])?;
 /// let units = vec![UnitTap { tap: 0, channel: 7, at: None }];
 /// let zero = arr2(&[[0.0], [0.0]]);
 /// let goal = drive(Drive {
