@@ -51,13 +51,13 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 6 | [`cli`]: one file per subcommand; clap types end here |
-//! | 5 | [`job`]: config, plan, run directory, checkpoint, progress; [`report`]: figures and HTML |
+//! | 6 | [`cli`]: the command line around the table of jobs |
+//! | 5 | [`job`]: flags, config, plan, run directory, checkpoint, results; [`report`]: figures and HTML |
 //! | 4 | [`synthesis`]: the one optimisation loop; [`objective`]: scalar functions to maximise; [`mapping`]: searchlight, residual method |
 //! | 3 | [`network`]: graph, taps, executors, importers; [`image`]: parametrisations, constraints, hygiene; [`rdm`]: dissimilarities and comparisons |
 //! | 2 | [`io`]: one file per format; atomic writes; [`stats`]: tests, intervals, linear models |
 //! | 1 | [`data`]: checked containers; [`math`]: statistics; [`tensor`]: the door to burn |
-//! | 0 | [`error`], [`warning`], [`rng`] |
+//! | 0 | [`error`], [`warning`], [`rng`], [`cancel`], [`progress`] |
 #![forbid(unsafe_code)]
 #![allow(clippy::clone_on_copy, reason = "the devices of other backends are not Copy")]
 

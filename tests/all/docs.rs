@@ -2,7 +2,6 @@
 
 use crate::program::{Program, help, photographs, tiny_model};
 use orthoscope::job;
-use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -55,35 +54,34 @@ fn documented(job: &str) -> BTreeMap<String, Value> {
     out
 }
 
-fn defaults(config: &impl Serialize) -> BTreeMap<String, Value> {
+/// Keys and defaults of a job's configuration.
+fn defaults(job: &job::Entry) -> BTreeMap<String, Value> {
     let mut out = BTreeMap::new();
-    flatten("", &serde_json::to_value(config).unwrap(), &mut out);
+    flatten("", &(job.defaults)(), &mut out);
+    if job.name == "map" {
+        // Absent by default, with defaults of its own once it is there.
+        flatten("simulation", &serde_json::to_value(job::map::SimulationConfig::default()).unwrap(), &mut out);
+    }
     if cfg!(any(feature = "cuda", feature = "wgpu")) && out.contains_key("machine.device") {
         out.insert("machine.device".into(), "cpu".into());
     }
     out
 }
 
+/// Every job with a page of its own.
+fn jobs() -> impl Iterator<Item = &'static job::Entry> {
+    job::JOBS.iter().filter(|job| job.name == job.command)
+}
+
 #[test]
 fn pages_list_every_key_with_its_default() {
-    let mut map = defaults(&job::map::Config::default());
-    let simulation = serde_json::to_value(job::map::SimulationConfig::default()).unwrap();
-    flatten("simulation", &simulation, &mut map);
-    let jobs = [
-        ("orthogonalize", defaults(&job::orthogonalize::Config::default())),
-        ("maximize", defaults(&job::maximize::Config::default())),
-        ("adversarial", defaults(&job::adversarial::Config::default())),
-        ("rdm", defaults(&job::rdm::Config::default())),
-        ("group", defaults(&job::group::Config::default())),
-        ("map", map),
-    ];
-    for (name, code) in jobs {
-        let page = documented(name);
+    for job in jobs() {
+        let (page, code) = (documented(job.name), defaults(job));
         for (key, value) in &code {
-            assert_eq!(page.get(key), Some(value), "docs/{name}.md, `{key}`: the page's default and the code's");
+            assert_eq!(page.get(key), Some(value), "docs/{}.md, `{key}`: the page's default and the code's", job.name);
         }
         let more: Vec<&String> = page.keys().filter(|key| !code.contains_key(*key)).collect();
-        assert!(more.is_empty(), "docs/{name}.md lists keys that there are not: {more:?}");
+        assert!(more.is_empty(), "docs/{}.md lists keys that there are not: {more:?}", job.name);
     }
 }
 
@@ -96,7 +94,7 @@ fn flags(text: &str) -> Vec<String> {
 #[test]
 fn pages_and_help_know_the_same_flags() {
     let common = flags(&page("runs"));
-    for job in ["orthogonalize", "maximize", "adversarial", "rdm", "group", "map"] {
+    for job in jobs().map(|job| job.name) {
         let page = page(job);
         // A flag's own line begins with it; descriptions are indented further.
         let own = |line: &&str| line.trim_start().starts_with('-') && line.find('-') < Some(8);
