@@ -96,6 +96,44 @@ struct Scratch {
 /// # Errors
 /// [`Error::Invalid`] when the fingerprints are of another number of conditions; [`Error::Interrupted`] (without a folder)
 /// when `done` says so.
+///
+/// ```
+/// use ndarray::Array2;
+/// use orthoscope::data::{Affine, Betas, Grid, Mask};
+/// use orthoscope::mapping::{Comparator, Measurement, Neighbourhoods, Patterns, searchlight};
+/// use orthoscope::mapping::{Residual, Sphere, Statistic};
+/// use orthoscope::rdm::{Measure, measure::rdm};
+/// use orthoscope::rng;
+///
+/// // A cube of 8 voxels a side, 6 images: its left half answers like the layer, with noise.
+/// let grid = Grid { shape: [8; 3], affine: Affine::scaling([3.0; 3]) };
+/// let mask = Mask::from_fn(grid, |_| true)?;
+/// let names: Vec<String> = (1..=6).map(|i| format!("image{i}")).collect();
+/// let mut draw = rng::stream(1, "example", 0);
+/// let units = Array2::from_shape_simple_fn((6, 512), || draw.normal() as f32);
+/// let betas = Array2::from_shape_fn((6, 512), |(c, v)| {
+///     let signal = if grid.voxel(v)[0] < 4 { units[[c, v % 20]] } else { 0.0 };
+///     signal + 0.3 * draw.normal() as f32
+/// });
+/// let layer = rdm(units.slice(ndarray::s![.., ..20]), Measure::Correlation, names.clone())?;
+///
+/// let betas = Betas::new(betas, &names, &vec!["run1".to_owned(); 6])?;
+/// let patterns = Patterns::new(&betas, Measurement::default())?;
+/// let layers = [("layer".to_owned(), layer)];
+/// let comparator = Comparator::new(&layers, Statistic::Pearson, Residual::None)?;
+/// let sphere = Sphere { radius: 6.0, ..Sphere::default() }; // mm: 33 voxels
+/// let spheres = Neighbourhoods::new(&mask, None, sphere)?;
+/// let maps = searchlight(&patterns, &comparator, &spheres, &|_| true)?;
+///
+/// let mean = |left: bool| {
+///     let here = |centre: &u32| (grid.voxel(*centre as usize)[0] < 4) == left;
+///     let of_layer = spheres.centres().iter().zip(maps.values.row(0));
+///     let values: Vec<f32> = of_layer.filter(|(c, _)| here(c)).map(|(_, value)| *value).collect();
+///     values.iter().sum::<f32>() / values.len() as f32
+/// };
+/// assert!(mean(true) > 0.5 && mean(false) < 0.3);
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
 pub fn searchlight<P: Places>(
     patterns: &Patterns,
     comparator: &Comparator,

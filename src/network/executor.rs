@@ -56,6 +56,34 @@ pub enum TapGrad {
 /// Runs a frozen graph. Weights never get gradients.
 ///
 /// Images are N x 3 x H x W, displayed RGB in [0, 1], of the graph's input size; preprocessing is the executor's work.
+///
+/// ```
+/// use ndarray::Array4;
+/// use orthoscope::network::zoo::{LoadOptions, load_model};
+/// use orthoscope::network::{CpuEngine, Executor, TapGrad, TapRequest, TapValue};
+/// use orthoscope::tensor::{Device, tensor};
+///
+/// let graph = load_model("mini-inception", &LoadOptions::default())?.graph;
+/// let taps = [
+///     TapRequest::Activations(graph.tap("inception_3a/output")?),
+///     TapRequest::Moments(graph.tap("inception_5b/output")?),
+/// ];
+/// let mut engine = CpuEngine::new(&graph, &taps)?;
+/// let images = Array4::from_shape_fn((2, 3, 96, 96), |(n, c, y, x)| {
+///     ((n + 1) * (c + x + y) % 9) as f32 / 8.0
+/// });
+/// let values = engine.forward(&tensor(images.view(), &Device::default()))?;
+/// let [TapValue::Activations(early), TapValue::Moments(late)] = &values[..] else {
+///     panic!("values come in the order of the requests");
+/// };
+/// assert_eq!(early.dims(), [2, 80, 12, 12]);
+/// assert_eq!((late.gram.dims(), late.n_units), ([2, 2], 304 * 3 * 3));
+///
+/// // The gradient of half a layer's sum of squares is the layer itself; from there to the pixels.
+/// let pixels = engine.backward(&[TapGrad::Activations(early.clone()), TapGrad::None])?;
+/// assert_eq!(pixels.dims(), [2, 3, 96, 96]);
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
 pub trait Executor: Send {
     /// The graph as the user knows it (before any folding).
     fn graph(&self) -> &Graph;

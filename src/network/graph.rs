@@ -142,6 +142,43 @@ impl Graph {
 }
 
 /// Builds a [`Graph`] node by node, checking names and shapes on the way.
+///
+/// ```
+/// use ndarray::ArrayD;
+/// use orthoscope::network::{GraphBuilder, InputSpec, Op};
+///
+/// let input = InputSpec::preset("unit", 8, 8)?; // RGB in 0..1, 8 x 8 pixels
+/// let mut net = GraphBuilder::new("edges", input, Default::default())?;
+/// let weight = ArrayD::from_shape_fn(vec![4, 3, 3, 3], |i| i[0] as f32 - i[3] as f32);
+/// net.add_weight("conv.weight", weight);
+/// let conv = Op::Conv2d {
+///     weight: "conv.weight".into(),
+///     bias: None,
+///     stride: [2, 2],
+///     padding: [1; 4],
+///     dilation: [1, 1],
+///     groups: 1,
+/// };
+/// let before = net.push("conv.pre_relu", conv, &[0])?; // node 0 is the image
+/// net.push("conv", Op::Relu, &[before])?;
+/// let graph = net.finish()?;
+///
+/// let shape = graph.node(graph.tap("conv")?).shape;
+/// assert_eq!((shape.channels, shape.height, shape.width), (4, 4, 4));
+/// assert_eq!(graph.n_parameters(), 4 * 3 * 3 * 3);
+/// // Shapes are checked here, not when images run through: this layer reads 4 channels, not 3.
+/// let mut wrong = GraphBuilder::from_graph(graph);
+/// let op = Op::Conv2d {
+///     weight: "conv.weight".into(),
+///     bias: None,
+///     stride: [1, 1],
+///     padding: [0; 4],
+///     dilation: [1, 1],
+///     groups: 1,
+/// };
+/// assert!(wrong.push("next", op, &[2]).is_err());
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct GraphBuilder {
     graph: Graph,

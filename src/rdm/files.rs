@@ -10,6 +10,8 @@ use std::path::Path;
 
 /// Key of the second-order matrix beside the layers' RDMs in `rdms.npz`.
 pub const SECOND_ORDER: &str = "second_order";
+/// In front of the keys of other images' RDMs in the `rdms.npz` of a set: they are not of the set's conditions.
+pub const BASELINE: &str = "baseline.";
 /// Relative difference of (i, j) and (j, i) that is still symmetric: what 32-bit arithmetic leaves.
 const SYMMETRIC: f64 = 1e-5;
 /// A comparison needs three pairs at least.
@@ -23,7 +25,7 @@ const MIN_CONDITIONS: usize = 3;
 /// | `.npy`, ... x n x n | the product of the leading sides | `file[i]`, `file[i,j]`, ... from 0 |
 /// | `.npy`, n (n - 1) / 2 | 1, condensed as by scipy's squareform | the file's |
 /// | `.npy`, k x n (n - 1) / 2 | k, condensed | `file[i]` |
-/// | `.npz` | those of its arrays, each as above; `second_order` is left out | the arrays' |
+/// | `.npz` | those of its arrays, each as above; `second_order` and `baseline.*` are left out | the arrays' |
 ///
 /// `labels`: the conditions' names, where they are known; `expected`: the number of images that the RDMs must be of.
 ///
@@ -34,7 +36,7 @@ const MIN_CONDITIONS: usize = 3;
 pub fn load_rdms(path: &Path, expected: Option<usize>, labels: Option<&[String]>) -> Result<Vec<(String, Rdm)>> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let arrays = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
-        npz::read(path)?.all::<f64>()?.into_iter().filter(|(name, _)| name != SECOND_ORDER).collect()
+        npz::read(path)?.all::<f64>()?.into_iter().filter(|(name, _)| is_layer(name)).collect()
     } else {
         vec![(stem, npy::read::<f64>(path)?)]
     };
@@ -63,6 +65,11 @@ pub fn load_rdms(path: &Path, expected: Option<usize>, labels: Option<&[String]>
             Ok((name, Rdm::new(Measure::Given, values, labels)?))
         })
         .collect()
+}
+
+/// Whether a key of an `rdms.npz` is a layer's, of the file's own images.
+fn is_layer(key: &str) -> bool {
+    key != SECOND_ORDER && !key.starts_with(BASELINE)
 }
 
 /// The condensed RDMs of one array, with their names.
@@ -170,7 +177,7 @@ pub fn read_rdms_npz(path: &Path) -> Result<LayerRdms> {
     };
     let second_order = file.get(SECOND_ORDER)?.into_dimensionality::<Ix2>().map_err(|_| rank(SECOND_ORDER))?;
     let mut layers = Vec::new();
-    for (name, array) in file.all::<f64>()?.into_iter().filter(|(name, _)| name != SECOND_ORDER) {
+    for (name, array) in file.all::<f64>()?.into_iter().filter(|(name, _)| is_layer(name)) {
         let values = array.into_dimensionality::<Ix1>().map_err(|_| rank(&name))?;
         layers.push((name, values.to_vec()));
     }

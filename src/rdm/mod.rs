@@ -17,6 +17,28 @@ use ndarray::{Array2, ArrayView2};
 /// Dissimilarities of all pairs of conditions: the condensed upper triangle, the measure, and the conditions' labels.
 ///
 /// The order is numpy.triu_indices(n, k=1)'s; an undefined dissimilarity (a constant pattern) is NaN.
+///
+/// ```
+/// use ndarray::arr2;
+/// use orthoscope::math::permutation::Tail;
+/// use orthoscope::rdm::compare::{compare, permutation_test, relabellings};
+/// use orthoscope::rdm::{Comparison, Measure, Rdm, measure::rdm};
+///
+/// // Four images, three units.
+/// let patterns = arr2(&[[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 2.0, 1.0], [1.0, 3.0, 1.0f32]]);
+/// let names = ["face", "house", "cat", "chair"].map(String::from).to_vec();
+/// let layer = rdm(patterns.view(), Measure::Correlation, names.clone())?;
+/// // face-house, face-cat, face-chair, house-cat, house-chair, cat-chair
+/// let expected = [0.0, 2.0, 1.0, 2.0, 1.0, 1.0];
+/// assert!(layer.values().iter().zip(expected).all(|(d, e)| (d - e).abs() < 1e-12));
+///
+/// let brain = Rdm::new(Measure::Given, vec![0.1, 0.9, 0.6, 0.8, 0.5, 0.4], names)?;
+/// assert!(compare(&layer, &brain, Comparison::Spearman)? > 0.8);
+/// let orders = relabellings(4, 99, 1);
+/// let test = permutation_test(&layer, &brain, Comparison::Spearman, Tail::Greater, &orders)?;
+/// assert!(test.p > 0.01, "four images have few labellings");
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rdm {
     measure: Measure,

@@ -174,7 +174,9 @@ fn files_of_every_shape_are_read() {
 
     let path = dir.path().join("rdms.npz");
     let layers = [("conv1/relu".to_string(), a.clone()), ("fc".to_string(), b)];
-    rdms_npz(&layers).unwrap().write(&path).unwrap();
+    // A set's file also holds the RDMs of the images that it is compared with.
+    let others = rdms_npz(&layers).unwrap().add("baseline.fc", &arr1(a.values()));
+    others.add("baseline.second_order", &Array2::<f64>::eye(2)).write(&path).unwrap();
     assert_eq!(names(&load_rdms(&path, Some(5), None).unwrap()), ["conv1.relu", "fc"]);
     let back = read_rdms_npz(&path).unwrap();
     assert_eq!(back.layers[0], ("conv1.relu".to_string(), a.values().to_vec()));

@@ -137,6 +137,35 @@ pub struct TfceTest {
 /// # Source
 /// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002); Winkler et al., NeuroImage 92:381 (2014). t, TFCE (see [`Tfce`]), cluster
 /// size and mass are those of nilearn's `permuted_ols` on an intercept.
+///
+/// ```
+/// use ndarray::Array2;
+/// use orthoscope::data::{Affine, Grid, Mask};
+/// use orthoscope::rng;
+/// use orthoscope::stats::group::{GroupOptions, one_sample};
+/// use orthoscope::stats::neighbours::{Connectivity, Neighbours};
+/// use orthoscope::stats::tfce::Tfce;
+///
+/// // Eight subjects, a cube of 6 voxels a side; the first two slices have an effect.
+/// let grid = Grid { shape: [6; 3], affine: Affine::scaling([3.0; 3]) };
+/// let mask = Mask::from_fn(grid, |_| true)?;
+/// let effect = |v: usize| if grid.voxel(v)[2] < 2 { 2.0 } else { 0.0 };
+/// let mut draw = rng::stream(1, "example", 0);
+/// let maps = Array2::from_shape_fn((8, 216), |(_, v)| effect(v) + draw.normal());
+///
+/// let near = Neighbours::of_mask(&mask, Connectivity::Faces);
+/// let tfce = Some(Tfce::default());
+/// let options = GroupOptions { cluster_p: Some(0.01), tfce, ..GroupOptions::default() };
+/// let test = one_sample(maps.view(), Some(&near), &options, |_| Ok(()))?;
+///
+/// assert!(test.exhaustive && test.n_permutations == 256, "all sign flips of 8 subjects");
+/// let tfce = test.tfce.expect("asked for");
+/// let found = |v: &usize| tfce.p_fwe[*v] <= 0.05;
+/// assert!((0..72).filter(found).count() > 60 && (72..216).filter(found).count() < 10);
+/// let largest = &test.clusters.expect("asked for");
+/// assert!(largest.p_size[0] <= 0.05 && largest.clusters[0].size > 30);
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
 pub fn one_sample(
     maps: ArrayView2<'_, f64>,
     neighbours: Option<&Neighbours>,

@@ -29,6 +29,45 @@ pub struct StepReport {
 }
 
 /// Everything that stays fixed during an optimisation.
+///
+/// Images that share an objective go through [`start`](Self::start) and [`step`](Self::step); images
+/// that are each for themselves through [`start_batch`](Self::start_batch) and
+/// [`step_batch`](Self::step_batch), where each converges, is kept and leaves on its own.
+///
+/// ```
+/// use ndarray::arr2;
+/// use orthoscope::image::{Canvas, Fourier, FourierOptions, Init};
+/// use orthoscope::network::zoo::{LoadOptions, load_model};
+/// use orthoscope::network::{CpuEngine, TapRequest};
+/// use orthoscope::objective::{Drive, UnitTap, drive};
+/// use orthoscope::synthesis::{Leave, Synthesizer};
+///
+/// // Two images for channel 7 of a layer: one drives its mean up, the other down.
+/// let graph = load_model("mini-inception", &LoadOptions::default())?.graph;
+/// let layer = TapRequest::Activations(graph.tap("inception_3a/output")?);
+/// let engine = CpuEngine::new(&graph, &[layer])?;
+/// let units = vec![UnitTap { tap: 0, channel: 7, at: None }];
+/// let zero = arr2(&[[0.0], [0.0]]);
+/// let goal = drive(Drive {
+///     units,
+///     linear: arr2(&[[1.0], [-1.0]]),
+///     hold: zero.clone(),
+///     target: zero,
+///     words: "response up | response down".into(),
+/// });
+/// let canvas = Canvas { n_images: 2, height: 96, width: 96, grey: false };
+/// let start = Init::Noise { sd: 0.1, seed: 1, item: 0 };
+/// let images = Fourier::new(canvas, FourierOptions::default(), &start)?;
+///
+/// let mut synthesizer = Synthesizer::new(images, engine, goal, 12);
+/// let mut batch = synthesizer.start_batch();
+/// while !batch.is_done() {
+///     synthesizer.step_batch(&mut batch, &Leave::default())?;
+/// }
+/// let [up, down] = [&batch.rows[0], &batch.rows[1]];
+/// assert!(up.kept_response > up.responses[0] && down.kept_response <= down.responses[0]);
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
 pub struct Synthesizer {
     pub param: Box<dyn ImageParam>,
     pub constraint: Option<Constraint>,
@@ -50,7 +89,31 @@ pub struct Synthesizer {
     pub device: Device,
 }
 
+/// Share of the steps over which the learning rate falls, where nothing else is said.
+const ANNEAL: f64 = 0.3;
+
 impl Synthesizer {
+    /// Adam at its own rate, which falls over the last 30 % of the steps; no constraint, mask or views,
+    /// on the default device. The fields are public: set what should differ.
+    pub fn new(param: impl ImageParam + 'static, executor: impl Executor + 'static, goal: Goal, steps: usize) -> Self {
+        let optimizer = OptimizerKind::default();
+        Self {
+            param: Box::new(param),
+            constraint: None,
+            mask: None,
+            views: None,
+            executor: Box::new(executor),
+            goal,
+            optimizer,
+            learning_rate: optimizer.default_rate(),
+            steps,
+            anneal: ANNEAL,
+            tolerance: 0.0,
+            item: 0,
+            device: Device::default(),
+        }
+    }
+
     /// A fresh start from the parametrisation's initial values.
     pub fn start(&self) -> State {
         State::new(self.param.leaves(), self.steps)

@@ -1,12 +1,14 @@
 //! All integration tests in one binary.
 
+mod adversarial;
 mod architecture;
 mod bad_models;
 mod brains;
 mod compact;
 mod cpu_engine;
 mod cross_reader;
-mod driven;
+mod docs;
+mod drive_golden;
 mod engine_graphs;
 mod fused_training;
 mod googlenet;
@@ -21,6 +23,7 @@ mod map_group;
 mod map_series;
 mod map_simulate;
 mod map_stats;
+mod maximize;
 mod mini_inception;
 mod objectives;
 mod ops;

@@ -1,5 +1,6 @@
 //! The job `map` on brains that the tests make: what it finds, what it writes, and what it refuses.
 
+use crate::docs::has_rows;
 use ndarray::{Array2, Axis};
 use orthoscope::data::{Affine, Betas, Grid, Mask, Volume};
 use orthoscope::io::nifti::{Space, read_volume, write_series, write_volume};
@@ -127,6 +128,7 @@ pub fn map_file(brain: &Brain, out: &str, name: &str) -> Volume {
 fn each_half_of_a_brain_gets_its_layer() {
     let brain = Brain::new();
     let results = brain.run(brain.config(), "out").unwrap();
+    has_rows("map", &results);
     assert_eq!((results["n_centres"].as_u64(), results["n_layers"].as_u64()), (Some(900), Some(3)));
     let winner = map_file(&brain, "out", "desc-winner_dseg.nii.gz");
     let (mut right, mut wrong) = (0, 0);
@@ -430,6 +432,7 @@ fn images_are_resampled() {
     write_volume(&brain.at("rois.nii.gz"), &Volume::new(brain.grid, labels).unwrap(), Space::Mni).unwrap();
     config.regions.image = Some(brain.at("rois.nii.gz"));
     let results = brain.run(config.clone(), "regions").unwrap();
+    has_rows("map", &results);
     let ends = |region: usize, layer: usize| {
         let pair = &results["rois"][region]["intervals"][layer];
         (pair[0].as_f64().unwrap(), pair[1].as_f64().unwrap())
@@ -450,6 +453,7 @@ fn shards_give_the_same_bytes() {
         let mut config = brain.config();
         config.shard = Some(job::map::Shard { index, of: 3 });
         let results = brain.run(config, &format!("shard{index}")).unwrap();
+        has_rows("map", &results);
         assert!((200..400).contains(&results["n_centres"].as_u64().unwrap()), "{results}");
         dirs.push(brain.at(&format!("shard{index}")));
     }

@@ -1,5 +1,6 @@
 //! The job `group`: maps of several subjects.
 
+use crate::docs::has_rows;
 use crate::map::Brain;
 use crate::support::data;
 use crate::support::results_of;
@@ -52,6 +53,7 @@ fn a_group_finds_what_its_subjects_share() {
     config.test.alpha = 0.05;
     let out = dir.path().join("group");
     let results = run(config.clone(), out.clone()).unwrap();
+    has_rows("group", &results);
     let number = |at: &Value| at.as_f64().unwrap();
     assert_eq!((results["n_subjects"].as_u64(), results["n_permutations"].as_u64()), (Some(6), Some(64)));
     assert_eq!(
@@ -109,6 +111,7 @@ fn a_group_finds_what_its_subjects_share() {
     config.maps.against = residual.clone();
     config.maps.layers = vec!["layer1".into()];
     let paired = run(config.clone(), dir.path().join("paired")).unwrap();
+    has_rows("group", &paired);
     let overlap = &paired["overlap_difference"]["mean_map_correlation"];
     assert!(number(&overlap["low"]) <= number(&overlap["mean"]) && overlap["n_subjects"] == 6, "{overlap}");
     assert_eq!((&paired["paired"], &paired["tail"]), (&true.into(), &"two_sided".into()));

@@ -1,5 +1,6 @@
 //! The job `map` from time series.
 
+use crate::docs::has_rows;
 use crate::map::{Brain, N, RUNS, map_file};
 use crate::support::data;
 use orthoscope::data::mask::Mask;
@@ -74,6 +75,7 @@ fn time_series_become_betas_and_maps() {
     let brain = Brain::new();
     (0..RUNS).for_each(|run| write_series_of(&brain, run, 0.05));
     let results = brain.run(config(&brain), "series").unwrap();
+    has_rows("map", &results);
     assert_eq!((results["n_conditions"].as_u64(), results["n_runs"].as_u64()), (Some(12), Some(4)));
     let fitted = &results["glm"][0];
     assert_eq!((fitted["tr_s"].as_f64(), fitted["n_volumes"].as_u64()), (Some(TR), Some(130)));

@@ -1,5 +1,6 @@
 //! The job `map --simulate`.
 
+use crate::docs::has_rows;
 use ndarray::Array2;
 use orthoscope::job::map::{Config, Map, PlaceCorrection, SimulationConfig};
 use orthoscope::mapping::simulate::SimulationOptions;
@@ -51,6 +52,7 @@ fn orthogonal_sets_need_fewer_presentations() {
     write_set(&dir.path().join("orthogonal.npz"), 16, 0.0);
     write_set(&dir.path().join("natural.npz"), 16, 0.7);
     let results = run(config(dir.path()), dir.path(), "out").unwrap();
+    has_rows("map", &results);
     let sets = results["sets"].as_array().unwrap();
     let of = |images: &str, fingerprints: &str| -> &Value {
         sets.iter().find(|s| s["images"] == images && s["fingerprints"] == fingerprints).unwrap()

@@ -1,6 +1,7 @@
 //! Running the program as a user does: a small builder, and a tiny network to run it on.
 
-use ndarray::{Array, ArrayD, IxDyn};
+use ndarray::{Array, Array3, ArrayD, IxDyn};
+use orthoscope::io::png;
 use orthoscope::io::weights::Storage;
 use orthoscope::network::card::{self, About};
 use orthoscope::network::{GraphBuilder, InputSpec, Op};
@@ -50,6 +51,12 @@ impl Program {
         let output = Command::new("unshare").args(["-rm", "sh", "-c", &script, "sh"]).args(line).output().unwrap();
         Some(Ended { output })
     }
+}
+
+/// What `orthoscope SUBCOMMAND --help` prints.
+pub fn help(subcommand: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_orthoscope")).args([subcommand, "--help"]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A command that has ended.
@@ -113,4 +120,18 @@ pub fn tiny_model(dir: &Path) -> PathBuf {
     let path = dir.join("tiny");
     card::write(&path, &builder.finish().unwrap(), &About::default(), Storage::F32, false).unwrap();
     path
+}
+
+/// Photographs for the tiny network: smooth random images.
+pub fn photographs(dir: &Path, n: usize, size: usize) -> PathBuf {
+    let folder = dir.join(format!("photos{size}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    for i in 0..n {
+        let pixels = Array3::from_shape_fn((size, size, 3), |(y, x, c)| {
+            let phase = (i * (c + 2)) as f64 + 0.31 * (i as f64 + 1.0) * x as f64 + 0.17 * (c as f64 + 1.0) * y as f64;
+            (127.5 + 90.0 * phase.sin()) as u8
+        });
+        png::write(&folder.join(format!("photo{i:02}.png")), pixels.view()).unwrap();
+    }
+    folder
 }

@@ -8,6 +8,7 @@ use crate::image::hygiene;
 use crate::io::npz;
 use crate::job::drive::record::write_image;
 use crate::job::run_dir::RunDir;
+use crate::rdm::files::{BASELINE, SECOND_ORDER};
 use crate::report::figures::{self, FingerprintOptions, SecondOrderOptions, TraceOptions};
 use crate::synthesis::State;
 use ndarray::{Array1, Array2, Array4, Axis};
@@ -46,13 +47,13 @@ pub fn arrays(
     state: &State,
 ) -> Result<()> {
     let mut file = npz::NpzWriter::new();
-    let sets = [("", Some(exported)), ("baseline.", baseline)];
+    let sets = [("", Some(exported)), (BASELINE, baseline)];
     for (prefix, set) in sets.into_iter().filter_map(|(p, s)| s.map(|s| (p, s))) {
         for (tap, rsm) in plan.tap_names.iter().zip(&set.rsms) {
             let rdm = condensed(rsm).mapv(|r| 1.0 - r);
             file = file.add(&format!("{prefix}{}", npz::key(tap)), &rdm);
         }
-        file = file.add(&format!("{prefix}second_order"), &set.second_order);
+        file = file.add(&format!("{prefix}{SECOND_ORDER}"), &set.second_order);
     }
     file.write(&run.file("arrays/rdms.npz"))?;
     let mut file = npz::NpzWriter::new();
