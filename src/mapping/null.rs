@@ -6,11 +6,11 @@
 use super::compare::Comparator;
 use super::dissimilarity::{self, Patterns};
 use super::searchlight::{Maps, Places, check};
-use super::stats::correction::{MaxNull, extremeness, reaches_within};
 use crate::error::{Error, Result};
 use crate::math::condensed;
 use crate::math::permutation::Tail;
 use crate::rdm::compare::relabellings;
+use crate::stats::correction::{MaxNull, extremeness, reaches_within};
 use ndarray::Array2;
 use rayon::prelude::*;
 

@@ -175,7 +175,13 @@ fn rectangular_of<T: Tested>() {
             assert!(distance(&product(&q, &r, (m, k, n)), original) < tolerance, "{name}: Q R");
             assert!((0..k).all(|i| r[i * n + i] >= 0.0 && (0..i).all(|j| r[i * n + j] == 0.0)), "{name}: R");
         }
-        let rank = if name.starts_with("rank 3") { 3 } else if name == "zero" { 0 } else { k };
+        let rank = if name.starts_with("rank 3") {
+            3
+        } else if name == "zero" {
+            0
+        } else {
+            k
+        };
         assert_eq!(pivoted.rank, rank, "{name}");
         least_squares(name, &given, (m, n), rank, tolerance);
     }

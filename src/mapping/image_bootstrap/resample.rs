@@ -3,8 +3,8 @@
 use super::MIN_IMAGES;
 use crate::mapping::compare::{Combination, Statistic};
 use crate::mapping::residual::Residual;
-use crate::rdm::inference::ranked::{Pairs, Ranked, SortedPairs, Tree};
 use crate::math::{condensed, stats};
+use crate::rdm::inference::ranked::{Pairs, Ranked, SortedPairs, Tree};
 use ndarray::{Array2, aview1};
 
 /// How the entries of an RDM count.

@@ -2,9 +2,9 @@
 
 use super::{Evaluations, Fixed, Resampling};
 use crate::error::{Error, Result};
+use crate::math::stats;
 use crate::stats::distributions::{t_isf, t_sf};
 use crate::stats::interval;
-use crate::math::stats;
 use ndarray::{Array2, ArrayView2};
 
 /// Means, variances and p-values of models.
