@@ -3,27 +3,27 @@
 //! The backend is chosen when the program is built (`flex` on the CPU by default, features `cuda` and `wgpu`), so that
 //! no type of the library carries a backend parameter. Shapes are checked before burn sees them: burn panics.
 
-use burn::tensor::{DType, TensorData};
+use burn_tensor::{DType, TensorData};
 use ndarray::{ArrayD, Dimension, IxDyn};
 
 /// Burn's backend: NVIDIA GPUs through CUDA.
 #[cfg(feature = "cuda")]
-pub type Backend = burn::backend::Cuda;
+pub type Backend = burn_cuda::Cuda;
 /// Burn's backend: GPUs through WebGPU.
 #[cfg(all(feature = "wgpu", not(feature = "cuda")))]
-pub type Backend = burn::backend::Wgpu;
+pub type Backend = burn_wgpu::Wgpu;
 /// Burn's backend: the CPU, pure Rust.
 #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
-pub type Backend = burn::backend::Flex;
+pub type Backend = burn_flex::Flex;
 
 /// The backend with reverse-mode automatic differentiation.
-pub type AutoBackend = burn::backend::Autodiff<Backend>;
+pub type AutoBackend = burn_autodiff::Autodiff<Backend>;
 /// A plain tensor: no gradient is ever recorded.
-pub type Tensor<const D: usize> = burn::tensor::Tensor<Backend, D>;
+pub type Tensor<const D: usize> = burn_tensor::Tensor<Backend, D>;
 /// A tensor whose operations are recorded for the backward pass.
-pub type Var<const D: usize> = burn::tensor::Tensor<AutoBackend, D>;
+pub type Var<const D: usize> = burn_tensor::Tensor<AutoBackend, D>;
 /// Where tensors live.
-pub type Device = <Backend as burn::tensor::backend::BackendTypes>::Device;
+pub type Device = <Backend as burn_tensor::backend::BackendTypes>::Device;
 
 /// Floating-point width of a computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

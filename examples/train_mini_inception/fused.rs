@@ -5,11 +5,11 @@
 #![allow(clippy::clone_on_copy)] // the devices of other backends are not Copy
 
 use super::kernels::{Conv, Lrn, NormRelu, max_pool, max_pool_backward};
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::tensor::ops::FloatTensorOps;
-use burn::tensor::{TensorData, TensorPrimitive};
+use burn_autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops, OpsKind};
+use burn_tensor::ops::FloatTensorOps;
+use burn_tensor::{TensorData, TensorPrimitive};
 use orthoscope::tensor::{Backend, Device, Var, tensor_from_vec, vec_f32};
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl<const N: usize> Backward<Backend, N> for Fused {
 
     fn backward(self, ops: Ops<Saved<N>, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let output = grads.consume::<Backend>(&ops.node);
-        let output = burn::tensor::Tensor::<Backend, 4>::from_primitive(TensorPrimitive::Float(output));
+        let output = burn_tensor::Tensor::<Backend, 4>::from_primitive(TensorPrimitive::Float(output));
         let parts = (ops.state.gradient)(vec_f32(&output));
         for ((parent, part), shape) in ops.parents.into_iter().zip(parts).zip(ops.state.shapes) {
             if let (Some(node), Some(values)) = (parent, part) {

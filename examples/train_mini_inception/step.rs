@@ -51,7 +51,7 @@ impl Trainer {
                 parameters.insert(name.clone(), Parameter { first, second, decays, value });
             }
         }
-        let weights = BurnWeights::new(&graph, device, burn::tensor::DType::F32);
+        let weights = BurnWeights::new(&graph, device, burn_tensor::DType::F32);
         Self { graph, parameters, running, weights, device: device.clone() }
     }
 
@@ -149,7 +149,7 @@ impl Trainer {
             target[i * n_classes + label] += (1.0 - SMOOTHING) as f32;
         }
         let target: Tensor<2> = tensor_from_vec(target, [n, n_classes], &self.device);
-        let log_p = burn::tensor::activation::log_softmax(logits, 1);
+        let log_p = burn_tensor::activation::log_softmax(logits, 1);
         (log_p * constant(target)).sum().neg() / n as f64
     }
 }

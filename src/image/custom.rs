@@ -1,11 +1,11 @@
 //! A differentiable function with a hand-made gradient inside a burn expression.
 
 use crate::tensor::{AutoBackend, Backend, Tensor, Var, precision, tensor_f64};
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
-use burn::tensor::TensorPrimitive;
+use burn_autodiff::checkpoint::base::Checkpointer;
+use burn_autodiff::checkpoint::strategy::NoCheckpointing;
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn_tensor::TensorPrimitive;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -30,7 +30,7 @@ where
         OpsKind::Tracked(prep) => prep.finish(Pullback(Arc::new(pullback)), y),
         OpsKind::UnTracked(prep) => prep.finish(y),
     };
-    burn::tensor::Tensor::<AutoBackend, E>::from_primitive(TensorPrimitive::Float(out))
+    burn_tensor::Tensor::<AutoBackend, E>::from_primitive(TensorPrimitive::Float(out))
 }
 
 /// Gradients at the leaves of `y` for a given gradient at `y`, of the same width.

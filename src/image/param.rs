@@ -132,7 +132,7 @@ impl Init<'_> {
 
 /// The width of a variable's numbers.
 pub(super) fn precision_of<const D: usize>(x: &Var<D>) -> Precision {
-    if x.dtype() == burn::tensor::DType::F64 { Precision::F64 } else { Precision::F32 }
+    if x.dtype() == burn_tensor::DType::F64 { Precision::F64 } else { Precision::F32 }
 }
 
 /// Renders leaves on plain arrays, 32 bits: what [`ImageParam::render`] gives, without a gradient.

@@ -7,7 +7,7 @@ use super::spectrum::fft2;
 use crate::error::{Error, Result};
 use crate::rng;
 use crate::tensor::{Device, Tensor, Var, constant, tensor_f64};
-use burn::tensor::{Int, TensorData};
+use burn_tensor::{Int, TensorData};
 use ndarray::{Array2, Array3, Array4, ArrayView3, Axis};
 use rayon::prelude::*;
 use std::f64::consts::{PI, TAU};
@@ -126,7 +126,7 @@ impl PhaseOnly {
     fn phases(&self, leaf: &Var<2>, device: &Device) -> Var<3> {
         let n = leaf.dims()[0];
         let (channels, bins) = (self.canvas.n_channels(), self.source.len());
-        let index = burn::tensor::Tensor::<crate::tensor::AutoBackend, 1, Int>::from_data(
+        let index = burn_tensor::Tensor::<crate::tensor::AutoBackend, 1, Int>::from_data(
             TensorData::new(self.source.clone(), [bins]),
             device,
         );

@@ -6,7 +6,7 @@
 //! any width fit.
 
 use crate::error::{Error, Result};
-use crate::math::linalg::symmetric_eigen;
+use crate::math::linalg::eigh;
 use crate::rdm::measure::from_moments;
 use crate::rdm::{Measure, Rdm};
 use ndarray::{Array1, Array2};
@@ -39,7 +39,7 @@ pub fn residual_rdms(layers: &[(String, Moments)], measure: Measure, labels: &[S
             return Err(Error::invalid("activations", format!("layers of {} images", labels.len()), found, ""));
         }
         let residual = match l.checked_sub(1) {
-            Some(before) => beyond(&layers[before].1, own),
+            Some(before) => beyond(&layers[before].1, own)?,
             None => own.clone(),
         };
         let sums = residual.sums.to_vec();
@@ -50,12 +50,15 @@ pub fn residual_rdms(layers: &[(String, Moments)], measure: Measure, labels: &[S
 }
 
 /// Moments of the leave-one-out residuals of `own` predicted from `before`.
-pub fn beyond(before: &Moments, own: &Moments) -> Moments {
+///
+/// # Errors
+/// [`Error::Invalid`] when `before` holds values that are not finite.
+pub fn beyond(before: &Moments, own: &Moments) -> Result<Moments> {
     let n = own.sums.len();
     // Centred kernel: an intercept a unit.
     let centre = Array2::<f64>::eye(n) - 1.0 / n as f64;
-    let (values, vectors) = symmetric_eigen(&centre.dot(&before.gram).dot(&centre));
-    let mean = values.iter().sum::<f64>() / n as f64;
+    let (values, vectors) = eigh(centre.dot(&before.gram).dot(&centre).view())?;
+    let mean = values.sum() / n as f64;
     let residual_maker = |penalty: f64| {
         let shrink: Vec<f64> = values.iter().map(|v| v.max(0.0) / (v.max(0.0) + penalty * mean)).collect();
         let hat = Array2::from_shape_fn((n, n), |(i, j)| {
@@ -66,7 +69,7 @@ pub fn beyond(before: &Moments, own: &Moments) -> Moments {
     let error = |maker: &Array2<f64>| maker.dot(&own.gram).dot(&maker.t()).diag().sum();
     let makers = PENALTIES.map(residual_maker);
     let best = makers.iter().min_by(|a, b| error(a).total_cmp(&error(b))).expect("some penalties");
-    Moments { gram: best.dot(&own.gram).dot(&best.t()), sums: best.dot(&own.sums), n_units: own.n_units }
+    Ok(Moments { gram: best.dot(&own.gram).dot(&best.t()), sums: best.dot(&own.sums), n_units: own.n_units })
 }
 
 #[cfg(test)]
@@ -84,10 +87,10 @@ mod tests {
         let x = Array2::from_shape_fn((30, 8), |_| rng.normal());
         let weights = Array2::from_shape_fn((8, 50), |_| rng.normal());
         let linear = moments(&x.dot(&weights));
-        let left = beyond(&moments(&x), &linear);
+        let left = beyond(&moments(&x), &linear).unwrap();
         assert!(left.gram.diag().sum() < 1e-3 * linear.gram.diag().sum());
         let other = moments(&Array2::from_shape_fn((30, 50), |_| rng.normal()));
-        let left = beyond(&moments(&x), &other);
+        let left = beyond(&moments(&x), &other).unwrap();
         assert!(left.gram.diag().sum() > 0.8 * other.gram.diag().sum(), "an unrelated layer keeps itself");
     }
 
@@ -96,7 +99,7 @@ mod tests {
         let mut rng = rng::stream(2, "activation test", 0);
         let x = Array2::from_shape_fn((12, 4), |_| rng.normal());
         let y = Array2::from_shape_fn((12, 3), |(i, _)| x[[i, 0]] + 0.1 * rng.normal());
-        let left = beyond(&moments(&x), &moments(&y));
+        let left = beyond(&moments(&x), &moments(&y)).unwrap();
         // Ridge with an intercept on the eleven others, for the best penalty of the list.
         let centre = Array2::<f64>::eye(12) - 1.0 / 12.0;
         let mean = centre.dot(&x.dot(&x.t())).dot(&centre).diag().sum() / 12.0;
@@ -112,8 +115,8 @@ mod tests {
                     );
                 let mut normal = design.t().dot(&design);
                 (0..4).for_each(|c| normal[[c, c]] += penalty * mean);
-                let (_, inverse) = crate::math::linalg::log_det_inverse(&normal).unwrap();
-                let weights = inverse.dot(&design.t().dot(&ys));
+                let factor = crate::math::linalg::Cholesky::new(normal.view()).unwrap();
+                let weights = factor.solve(design.t().dot(&ys).view());
                 for t in 0..3 {
                     let row: Vec<f64> =
                         (0..5).map(|c| if c == 4 { 1.0 } else { x[[out, c]] - x.column(c).mean().unwrap() }).collect();

@@ -1,6 +1,6 @@
 //! Non-negative least squares on normal equations.
 
-use crate::math::linalg::log_det_inverse;
+use crate::math::linalg::Cholesky;
 use ndarray::Array2;
 
 /// A gradient below this is zero: layers of unit norm.
@@ -54,8 +54,8 @@ fn solve(gram: &Array2<f64>, cross: &[f64], which: &[usize]) -> Option<Vec<f64>>
     }
     let n = which.len();
     let block = Array2::from_shape_fn((n, n), |(i, j)| gram[[which[i], which[j]]]);
-    let (_, inverse) = log_det_inverse(&block)?;
-    Some((0..n).map(|i| (0..n).map(|j| inverse[[i, j]] * cross[which[j]]).sum()).collect())
+    let right: Vec<f64> = which.iter().map(|&l| cross[l]).collect();
+    Some(Cholesky::new(block.view())?.solve_vector(&right))
 }
 
 #[cfg(test)]

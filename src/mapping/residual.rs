@@ -9,7 +9,7 @@
 //! needed, whatever the space: centred values, centred ranks, or whitened values.
 
 use crate::error::{Error, Result};
-use crate::math::linalg::{log_det_inverse, symmetric_eigen};
+use crate::math::linalg::{Cholesky, eigh, eigvalsh};
 use crate::warning::Warning;
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ pub fn combinations(gram: &Array2<f64>, residual: Residual) -> Result<Array2<f64
     for l in 0..n {
         let others = others(l);
         let cross: Vec<f64> = others.iter().map(|&m| gram[[m, l]]).collect();
-        for (&m, w) in others.iter().zip(project(&block(gram, &others), &cross)) {
+        for (&m, w) in others.iter().zip(project(&block(gram, &others), &cross)?) {
             weights[[l, m]] = -w;
         }
     }
@@ -110,23 +110,23 @@ fn block(gram: &Array2<f64>, which: &[usize]) -> Array2<f64> {
 }
 
 /// K^+ c: the least-squares weights, of least norm where layers depend on each other.
-pub(super) fn project(gram: &Array2<f64>, cross: &[f64]) -> Vec<f64> {
+fn project(gram: &Array2<f64>, cross: &[f64]) -> Result<Vec<f64>> {
     let n = cross.len();
-    let (values, vectors) = symmetric_eigen(gram);
+    let (values, vectors) = eigh(gram.view())?;
     let largest = values.iter().fold(0.0f64, |m, v| m.max(*v));
     let mut out = vec![0.0; n];
     for (k, &value) in values.iter().enumerate().filter(|(_, v)| **v > RANK * largest) {
         let along: f64 = (0..n).map(|i| vectors[[i, k]] * cross[i]).sum::<f64>() / value;
         (0..n).for_each(|i| out[i] += along * vectors[[i, k]]);
     }
-    out
+    Ok(out)
 }
 
 /// K^-1/2 of the unit-norm fingerprints, with their norms taken out.
 fn loewdin(gram: &Array2<f64>) -> Result<Array2<f64>> {
     let n = gram.nrows();
     let norms: Vec<f64> = (0..n).map(|l| gram[[l, l]].sqrt()).collect();
-    let (values, vectors) = symmetric_eigen(&correlations(gram));
+    let (values, vectors) = eigh(correlations(gram).view())?;
     let largest = values.iter().fold(0.0f64, |m, v| m.max(*v));
     if values.iter().any(|&v| v <= RANK * largest) {
         let hint = "leave one of the equal layers out, or use --residual semi_partial";
@@ -147,11 +147,14 @@ fn correlations(gram: &Array2<f64>) -> Array2<f64> {
 }
 
 /// An orthonormal basis of all fingerprints as combinations of them: rows of weights, as many as are independent.
-pub(super) fn orthonormal(gram: &Array2<f64>) -> Array2<f64> {
-    let (values, vectors) = symmetric_eigen(gram);
+///
+/// # Errors
+/// As [`eigh`].
+pub(super) fn orthonormal(gram: &Array2<f64>) -> Result<Array2<f64>> {
+    let (values, vectors) = eigh(gram.view())?;
     let largest = values.iter().fold(0.0f64, |m, v| m.max(*v));
     let kept: Vec<usize> = (0..values.len()).filter(|&k| values[k] > RANK * largest).collect();
-    Array2::from_shape_fn((kept.len(), gram.nrows()), |(r, l)| vectors[[l, kept[r]]] / values[kept[r]].sqrt())
+    Ok(Array2::from_shape_fn((kept.len(), gram.nrows()), |(r, l)| vectors[[l, kept[r]]] / values[kept[r]].sqrt()))
 }
 
 /// How much the fingerprints share, and what a variant leaves of each.
@@ -164,20 +167,20 @@ pub(super) fn orthonormal(gram: &Array2<f64>) -> Array2<f64> {
 pub fn collinearity(gram: &Array2<f64>, residual: Residual) -> Result<Collinearity> {
     let n = gram.nrows();
     let correlations = correlations(gram);
-    let unexplained = |l: usize| -> f64 {
+    let unexplained = |l: usize| -> Result<f64> {
         // The diagonal of the inverse is the VIF; where there is none, another layer holds everything.
         let others: Vec<usize> = (0..n).filter(|&m| m != l).collect();
         let cross: Vec<f64> = others.iter().map(|&m| correlations[[m, l]]).collect();
-        let weights = project(&block(&correlations, &others), &cross);
-        (1.0 - weights.iter().zip(&cross).map(|(w, c)| w * c).sum::<f64>()).max(0.0)
+        let weights = project(&block(&correlations, &others), &cross)?;
+        Ok((1.0 - weights.iter().zip(&cross).map(|(w, c)| w * c).sum::<f64>()).max(0.0))
     };
-    let exact = log_det_inverse(&correlations).map(|(_, inverse)| inverse);
+    let exact = Cholesky::new(correlations.view()).map(|factor| factor.inverse());
     let left: Vec<f64> = (0..n)
         .map(|l| match &exact {
-            Some(inverse) => (1.0 / inverse[[l, l]]).clamp(0.0, 1.0),
+            Some(inverse) => Ok((1.0 / inverse[[l, l]]).clamp(0.0, 1.0)),
             None => unexplained(l),
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let weights = combinations(gram, residual)?;
     let kept = |l: usize| {
         if residual == Residual::Symmetric {
@@ -188,7 +191,7 @@ pub fn collinearity(gram: &Array2<f64>, residual: Residual) -> Result<Collineari
         let row = weights.row(l);
         (row.dot(&gram.dot(&row)).max(0.0) / gram[[l, l]]).sqrt()
     };
-    let (values, _) = symmetric_eigen(&correlations);
+    let values = eigvalsh(correlations.view())?;
     let (low, high) = values.iter().fold((f64::INFINITY, 0.0f64), |(l, h), &v| (l.min(v), h.max(v)));
     Ok(Collinearity {
         vif: left.iter().map(|l| 1.0 / l).collect(),
@@ -234,7 +237,7 @@ mod tests {
         assert!((0..3).all(|i| (0..i).all(|j| products[[i, j]].abs() < 1e-12)), "Gram-Schmidt");
         let e = combinations(&gram, Residual::Symmetric).unwrap().dot(&v);
         assert!((&e.dot(&e.t()) - &Array2::<f64>::eye(3)).iter().all(|d| d.abs() < 1e-12));
-        let q = orthonormal(&gram).dot(&v);
+        let q = orthonormal(&gram).unwrap().dot(&v);
         assert!((&q.dot(&q.t()) - &Array2::<f64>::eye(3)).iter().all(|d| d.abs() < 1e-12));
     }
 

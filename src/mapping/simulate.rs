@@ -6,7 +6,7 @@
 //! residual ones, another comparison.
 
 use crate::error::{Error, Result};
-use crate::math::linalg::symmetric_eigen;
+use crate::math::linalg::{eigh, qr};
 use crate::math::stats;
 use crate::rdm::{Measure, Rdm, measure};
 use crate::rng::{self, Stream};
@@ -67,7 +67,7 @@ impl PatternSource {
             return invalid("dissimilarities from 0 to 2", "others, or undefined ones".into());
         }
         let similarity = fingerprint.square().mapv(|d| 1.0 - d);
-        let (values, vectors) = symmetric_eigen(&similarity);
+        let (values, vectors) = eigh(similarity.view())?;
         let scaled = Array2::from_shape_fn(vectors.dim(), |(i, k)| vectors[[i, k]] * values[k].max(0.0).sqrt());
         // Clipping changes the diagonal too: rows are brought back to unit norm.
         let norms: Vec<f64> = scaled.outer_iter().map(|row| row.dot(&row).sqrt()).collect();
@@ -93,27 +93,16 @@ impl PatternSource {
         let n = self.n_conditions();
         let mut z = Array2::from_shape_simple_fn((n, n_voxels), || stream.normal());
         if n_voxels > n {
-            orthonormal_rows(&mut z);
-            z *= (n_voxels as f64).sqrt();
+            z = orthonormal_rows(z) * (n_voxels as f64).sqrt();
         }
         self.root.dot(&z)
     }
 }
 
-/// Centres the rows and makes them orthonormal (Gram and Schmidt, twice).
-fn orthonormal_rows(z: &mut Array2<f64>) {
-    for i in 0..z.nrows() {
-        let mut row = z.row(i).to_owned();
-        for _ in 0..2 {
-            row -= row.sum() / row.len() as f64;
-            for j in 0..i {
-                let product = row.dot(&z.row(j));
-                row.scaled_add(-product, &z.row(j));
-            }
-        }
-        let norm = row.dot(&row).sqrt();
-        z.row_mut(i).assign(&(row / norm));
-    }
+/// Centres the rows and makes them orthonormal, each from those before it.
+fn orthonormal_rows(mut z: Array2<f64>) -> Array2<f64> {
+    z.rows_mut().into_iter().for_each(|mut row| row -= row.sum() / row.len() as f64);
+    qr(z.t()).0.reversed_axes()
 }
 
 /// Betas of every run: the patterns and noise of variance n_runs / (snr n_repeats), what is left of that of single presentations

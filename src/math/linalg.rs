@@ -1,109 +1,169 @@
-//! Small dense linear algebra (L x L with L the number of layers).
+//! Dense linear algebra on ndarray, in 32 and 64 bits: [`orthoscope_linalg`]'s, with arrays for slices.
+//!
+//! Names and conventions are NumPy's and SciPy's. Everything runs on the calling thread.
 
-use ndarray::Array2;
+use crate::error::{Error, Result};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
+use orthoscope_linalg::{Failure, Shape};
 
-/// `log det A` and `A^-1` of a symmetric positive definite matrix, by Cholesky; `None` when it is not.
-pub fn log_det_inverse(a: &Array2<f64>) -> Option<(f64, Array2<f64>)> {
-    let n = a.nrows();
-    let mut factor = Array2::<f64>::zeros((n, n));
-    for j in 0..n {
-        for i in j..n {
-            let dot: f64 = (0..j).map(|k| factor[[i, k]] * factor[[j, k]]).sum();
-            let rest = a[[i, j]] - dot;
-            factor[[i, j]] = if i > j {
-                rest / factor[[j, j]]
-            } else if rest > 0.0 {
-                rest.sqrt()
-            } else {
-                return None;
-            };
-        }
-    }
-    let log_det = 2.0 * factor.diag().iter().map(|d| d.ln()).sum::<f64>();
-    let mut inverse = Array2::<f64>::eye(n);
-    for mut column in inverse.columns_mut() {
-        for i in 0..n {
-            let dot: f64 = (0..i).map(|k| factor[[i, k]] * column[k]).sum();
-            column[i] = (column[i] - dot) / factor[[i, i]];
-        }
-        for i in (0..n).rev() {
-            let dot: f64 = (i + 1..n).map(|k| factor[[k, i]] * column[k]).sum();
-            column[i] = (column[i] - dot) / factor[[i, i]];
-        }
-    }
-    Some((log_det, inverse))
-}
+pub use orthoscope_linalg::{Real, Triangle};
 
-/// Eigenvalues (ascending) and eigenvectors (columns) of a symmetric matrix, by Jacobi's rotations.
+/// Eigenvalues (n, ascending) and eigenvectors (n x n, orthonormal columns, each of arbitrary sign) of a symmetric matrix, of
+/// which the lower triangle is read.
 ///
-/// # Source
-/// Golub and Van Loan, Matrix Computations, 8.5 (cyclic Jacobi).
-pub fn symmetric_eigen(a: &Array2<f64>) -> (Vec<f64>, Array2<f64>) {
-    let n = a.nrows();
-    let mut a = a.clone();
-    let mut vectors = Array2::<f64>::eye(n);
-    for _ in 0..MOST_SWEEPS {
-        let off: f64 = (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).map(|at| a[at] * a[at]).sum();
-        let scale: f64 = a.diag().iter().map(|d| d * d).sum();
-        if off <= 1e-30 * scale {
-            break;
-        }
-        for p in 0..n {
-            for q in p + 1..n {
-                rotate(&mut a, &mut vectors, p, q);
-            }
-        }
-    }
-    let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by(|&i, &j| a[[i, i]].total_cmp(&a[[j, j]]));
-    (order.iter().map(|&i| a[[i, i]]).collect(), vectors.select(ndarray::Axis(1), &order))
+/// # Errors
+/// [`Error::Invalid`] when the matrix holds NaN or infinity.
+pub fn eigh<T: Real>(a: ArrayView2<'_, T>) -> Result<(Array1<T>, Array2<T>)> {
+    let n = side(&a);
+    let found = T::eigh(&values(a), n).map_err(|f| failed("eigenvalues", n, n, f))?;
+    Ok((found.values.into(), matrix(found.vectors, (n, n))))
 }
 
-/// Jacobi converges quadratically: a dozen sweeps are plenty for matrices of layers.
-const MOST_SWEEPS: usize = 60;
+/// Eigenvalues alone, ascending.
+///
+/// # Errors
+/// As [`eigh`].
+pub fn eigvalsh<T: Real>(a: ArrayView2<'_, T>) -> Result<Array1<T>> {
+    let n = side(&a);
+    Ok(T::eigvalsh(&values(a), n).map_err(|f| failed("eigenvalues", n, n, f))?.into())
+}
 
-/// Makes a[p, q] zero.
-fn rotate(a: &mut Array2<f64>, vectors: &mut Array2<f64>, p: usize, q: usize) {
-    if a[[p, q]] == 0.0 {
-        return;
+/// A = U diag(s) V', thin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Svd<T> {
+    /// n_rows x k, k = min(n_rows, n_cols).
+    pub u: Array2<T>,
+    /// k, descending.
+    pub s: Array1<T>,
+    /// k x n_cols.
+    pub vt: Array2<T>,
+}
+
+/// Thin singular value decomposition.
+///
+/// # Errors
+/// As [`eigh`].
+pub fn svd<T: Real>(a: ArrayView2<'_, T>) -> Result<Svd<T>> {
+    let (m, n) = a.dim();
+    let found = T::svd(&values(a), (m, n)).map_err(|f| failed("singular values", m, n, f))?;
+    let k = m.min(n);
+    Ok(Svd { u: matrix(found.u, (m, k)), s: found.s.into(), vt: matrix(found.vt, (k, n)) })
+}
+
+/// A = Q R, thin: `q` n_rows x k with orthonormal columns, `r` k x n_cols upper triangular with a diagonal that is not negative,
+/// k = min(n_rows, n_cols). R_jj is about 0 at the first column that is a combination of those before it. NaN gives NaN.
+pub fn qr<T: Real>(a: ArrayView2<'_, T>) -> (Array2<T>, Array2<T>) {
+    let (m, n) = a.dim();
+    let found = T::qr(&values(a), (m, n));
+    let k = m.min(n);
+    (matrix(found.q, (m, k)), matrix(found.r, (k, n)))
+}
+
+/// An orthonormal basis of the columns of a matrix, n_rows x rank: QR with pivoted columns, diagonal entries up to `tolerance`
+/// times the first being zero.
+pub fn column_basis<T: Real>(a: ArrayView2<'_, T>, tolerance: T) -> Array2<T> {
+    let (m, n) = a.dim();
+    let found = T::qr_pivoted(&values(a), (m, n), tolerance);
+    let rank = found.rank;
+    let mut basis = matrix(found.q, (m, m.min(n)));
+    basis.slice_axis_inplace(Axis(1), Slice::from(..rank));
+    basis
+}
+
+/// The X of least norm that minimises |A X - B|, and the rank of A: singular values up to `tolerance` times the largest are zero.
+///
+/// # Shapes
+/// `a`: n_rows x n_cols; `b`: n_rows x n_rhs; X: n_cols x n_rhs.
+///
+/// # Errors
+/// As [`eigh`]; also when the numbers of rows differ.
+pub fn lstsq<T: Real>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, tolerance: T) -> Result<(Array2<T>, usize)> {
+    let ((m, n), n_rhs) = (a.dim(), b.ncols());
+    if b.nrows() != m {
+        let found = format!("{m} and {}", b.nrows());
+        return Err(Error::invalid("least squares", "as many rows left and right", found, ""));
     }
-    let theta = (a[[q, q]] - a[[p, p]]) / (2.0 * a[[p, q]]);
-    let sign = if theta < 0.0 { -1.0 } else { 1.0 };
-    let t = sign / (theta.abs() + (theta * theta + 1.0).sqrt());
-    let c = 1.0 / (t * t + 1.0).sqrt();
-    let s = t * c;
-    let turn = |x: f64, y: f64| (c * x - s * y, s * x + c * y);
-    for k in 0..a.nrows() {
-        (a[[k, p]], a[[k, q]]) = turn(a[[k, p]], a[[k, q]]);
+    let found = T::lstsq(&values(a), (m, n), &values(b), n_rhs, tolerance);
+    let found = found.map_err(|f| failed("least squares", m, n, f))?;
+    Ok((matrix(found.x, (n, n_rhs)), found.rank))
+}
+
+/// Solves a triangular system with many right-hand sides.
+///
+/// # Panics
+/// When `a` is not n x n or `b` not n x n_rhs.
+pub fn solve_triangular<T: Real>(a: ArrayView2<'_, T>, which: Triangle, b: ArrayView2<'_, T>) -> Array2<T> {
+    let (n, n_rhs) = b.dim();
+    let mut x = values(b);
+    T::solve_triangular(&values(a), n, which, &mut x, n_rhs);
+    matrix(x, (n, n_rhs))
+}
+
+/// A = L L' of a symmetric positive definite matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cholesky<T> {
+    n: usize,
+    l: Vec<T>,
+}
+
+impl<T: Real> Cholesky<T> {
+    /// `None` when the matrix, of which the lower triangle is read, is not positive definite.
+    pub fn new(a: ArrayView2<'_, T>) -> Option<Self> {
+        let n = side(&a);
+        Some(Self { n, l: T::cholesky(&values(a), n)? })
     }
-    for k in 0..a.nrows() {
-        (a[[p, k]], a[[q, k]]) = turn(a[[p, k]], a[[q, k]]);
-        (vectors[[k, p]], vectors[[k, q]]) = turn(vectors[[k, p]], vectors[[k, q]]);
+
+    /// log det A.
+    pub fn log_det(&self) -> T {
+        T::cho_log_det(&self.l, self.n)
+    }
+
+    /// A^-1 B.
+    ///
+    /// # Panics
+    /// When B has another number of rows.
+    pub fn solve(&self, b: ArrayView2<'_, T>) -> Array2<T> {
+        let (shape, mut x) = (b.dim(), values(b));
+        T::cho_solve(&self.l, self.n, &mut x, shape.1);
+        matrix(x, shape)
+    }
+
+    /// A^-1 b.
+    ///
+    /// # Panics
+    /// When b has another length.
+    pub fn solve_vector(&self, b: &[T]) -> Vec<T> {
+        let mut x = b.to_vec();
+        T::cho_solve(&self.l, self.n, &mut x, 1);
+        x
+    }
+
+    /// A^-1, where its entries themselves are wanted.
+    pub fn inverse(&self) -> Array2<T> {
+        matrix(T::cho_inverse(&self.l, self.n), (self.n, self.n))
+    }
+
+    /// L.
+    pub fn lower(&self) -> ArrayView2<'_, T> {
+        ArrayView2::from_shape((self.n, self.n), &self.l).expect("n x n numbers")
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::array;
+/// Row by row.
+fn values<T: Real>(a: ArrayView2<'_, T>) -> Vec<T> {
+    a.iter().copied().collect()
+}
 
-    #[test]
-    fn inverse_and_determinant_of_a_known_matrix() {
-        let a = array![[4.0, 2.0, 0.6], [2.0, 5.0, 1.0], [0.6, 1.0, 3.0]];
-        let (log_det, inverse) = log_det_inverse(&a).unwrap();
-        // det = 4 (15 - 1) - 2 (6 - 0.6) + 0.6 (2 - 3) = 56 - 10.8 - 0.6
-        assert!((log_det - 44.6f64.ln()).abs() < 1e-12);
-        let product = a.dot(&inverse);
-        assert!((&product - &Array2::<f64>::eye(3)).iter().all(|d| d.abs() < 1e-12));
-        assert!(log_det_inverse(&array![[1.0, 2.0], [2.0, 1.0]]).is_none());
-    }
+fn matrix<T>(values: Vec<T>, shape: Shape) -> Array2<T> {
+    Array2::from_shape_vec(shape, values).expect("as many numbers as the shape says")
+}
 
-    #[test]
-    fn eigenvectors_rebuild_their_matrix() {
-        let a = array![[4.0, 2.0, 0.6], [2.0, 5.0, 1.0], [0.6, 1.0, 3.0]];
-        let (values, vectors) = symmetric_eigen(&a);
-        let back = vectors.dot(&Array2::from_diag(&ndarray::arr1(&values))).dot(&vectors.t());
-        assert!((&back - &a).iter().all(|d| d.abs() < 1e-12));
-        assert!(values.is_sorted() && (values.iter().sum::<f64>() - 12.0).abs() < 1e-12, "the trace");
-    }
+fn side<T>(a: &ArrayView2<'_, T>) -> usize {
+    assert_eq!(a.nrows(), a.ncols(), "rows and columns of a symmetric matrix");
+    a.nrows()
+}
+
+fn failed(what: &str, n_rows: usize, n_cols: usize, failure: Failure) -> Error {
+    let found = format!("a {n_rows} x {n_cols} matrix where {failure}");
+    Error::invalid(what, "a matrix that can be decomposed", found, "check the input for values that are not numbers")
 }

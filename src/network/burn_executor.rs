@@ -6,7 +6,7 @@ use super::fold::fold_batch_norm;
 use super::graph::{Graph, NodeId};
 use crate::error::{Error, Result};
 use crate::tensor::{self, Backend, Device, Precision, SMALL, Tensor, Var, constant, leaf};
-use burn::tensor::DType;
+use burn_tensor::DType;
 
 /// Runs a graph with burn. Batch norms are folded into the convolutions before them; weights are never tracked.
 pub struct BurnExecutor {
@@ -62,18 +62,18 @@ impl BurnExecutor {
     }
 
     /// All wanted nodes' outputs on a backend; buffers are dropped after their last reader.
-    fn run<B: burn::tensor::backend::Backend>(
+    fn run<B: burn_tensor::backend::Backend>(
         &self,
-        images: burn::tensor::Tensor<B, 4>,
+        images: burn_tensor::Tensor<B, 4>,
         weights: &BurnWeights<B>,
-    ) -> Vec<burn::tensor::Tensor<B, 4>> {
+    ) -> Vec<burn_tensor::Tensor<B, 4>> {
         let nodes = self.folded.nodes();
         let deepest = self.wanted.iter().copied().max().unwrap_or(0);
         let mut last_reader = vec![0; nodes.len()];
         for (id, node) in nodes.iter().enumerate().take(deepest + 1).filter(|(id, _)| self.needed[*id]) {
             node.inputs.iter().for_each(|&i| last_reader[i] = id);
         }
-        let mut values: Vec<Option<burn::tensor::Tensor<B, 4>>> = vec![None; nodes.len()];
+        let mut values: Vec<Option<burn_tensor::Tensor<B, 4>>> = vec![None; nodes.len()];
         let mut out = vec![None; self.wanted.len()];
         for id in (0..=deepest).filter(|&id| self.needed[id]) {
             let value = if id == 0 {
@@ -123,7 +123,7 @@ impl Executor for BurnExecutor {
 
     fn describe(&self) -> String {
         let width = if self.precision == Precision::F64 { "f64" } else { "f32" };
-        format!("burn {}, {width}", <Backend as burn::tensor::backend::Backend>::name(&self.device))
+        format!("burn {}, {width}", <Backend as burn_tensor::backend::Backend>::name(&self.device))
     }
 
     fn infer(&mut self, images: &Tensor<4>) -> Result<Vec<TapValue>> {

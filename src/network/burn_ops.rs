@@ -4,9 +4,9 @@ use super::graph::Graph;
 use super::input::{ChannelOrder, InputSpec};
 use super::op::{FlattenOrder, Op, Padding};
 use super::shape::window_len;
-use burn::tensor::backend::Backend;
-use burn::tensor::ops::{ConvOptions, PaddedConvOptions};
-use burn::tensor::{DType, Tensor, TensorData, activation, module};
+use burn_tensor::backend::Backend;
+use burn_tensor::ops::{ConvOptions, PaddedConvOptions};
+use burn_tensor::{DType, Tensor, TensorData, activation, module};
 use std::collections::BTreeMap;
 
 /// A graph's weights as tensors of one backend and width.

@@ -1,6 +1,6 @@
 //! Scalar penalties on the off-diagonal of the second-order matrix.
 
-use crate::math::linalg;
+use crate::math::linalg::Cholesky;
 use crate::tensor::{self, Tensor, Var, array_f64, constant, tensor_f64};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -78,10 +78,11 @@ fn log_det_penalty(r: Var<2>) -> Var<1> {
     let [n_layers, _] = r.dims();
     let values = array_f64(&r.clone().inner()).into_dimensionality::<ndarray::Ix2>().expect("R has two axes");
     let ridged = values.clone() + Array2::<f64>::eye(n_layers) * RIDGE;
-    let Some((log_det, inverse)) = linalg::log_det_inverse(&ridged) else {
+    let Some(factor) = Cholesky::new(ridged.view()) else {
         // Rounding made R indefinite: fall back to the convex part of the same goal, the mean square.
         return second_order_value(r, Penalty::MeanSquare, None);
     };
+    let (log_det, inverse) = (factor.log_det(), factor.inverse());
     let scale = -1.0 / n_layers as f64;
     let linear = (r * constant(tensor_f64::<2, _>(inverse.view(), width, &device))).sum().mul_scalar(scale);
     let at_r = (&values * &inverse).sum();

@@ -6,8 +6,8 @@ mod fused;
 mod kernels;
 
 use crate::support::relative_error;
-use burn::backend::autodiff::grads::Gradients;
-use burn::tensor::DType;
+use burn_autodiff::grads::Gradients;
+use burn_tensor::DType;
 use kernels::Conv;
 use ndarray::{ArrayD, IxDyn};
 use orthoscope::network::burn_ops::{BurnWeights, apply};
@@ -83,7 +83,7 @@ fn fused_layer_is_burns_convolution_norm_and_relu() {
         let centred = z - mean.clone();
         let var = centred.clone().square().mean_dim(3).mean_dim(2).mean_dim(0);
         let spread = |v: &Var<1>| v.clone().reshape([1, c_out, 1, 1]);
-        let y = burn::tensor::activation::relu(centred / (var.clone() + 1e-5).sqrt() * spread(&gain) + spread(&shift));
+        let y = burn_tensor::activation::relu(centred / (var.clone() + 1e-5).sqrt() * spread(&gain) + spread(&shift));
         let expected = run(y, [&grad(&x), &grad(&w), &grad(&gain), &grad(&shift)]);
         same(&format!("{kernel} x {kernel}, stride {stride}"), &found, &expected);
 

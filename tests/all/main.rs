@@ -17,6 +17,7 @@ mod import_caffe;
 mod import_keras;
 mod import_onnx;
 mod import_pytorch;
+mod linalg;
 mod map;
 mod map_golden;
 mod map_group;

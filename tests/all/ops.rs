@@ -1,6 +1,6 @@
 //! Every operation against PyTorch, forward and backward, and against finite differences through the executor.
 
-use burn::tensor::DType;
+use burn_tensor::DType;
 use ndarray::{ArrayD, IxDyn};
 use orthoscope::network::burn_ops::{BurnWeights, apply};
 use orthoscope::network::graph::Weights;

@@ -122,7 +122,7 @@ fn weights(gram: &Array2<f64>, statistic: Statistic, residual: Residual) -> Resu
     let wants_r2 = statistic == Statistic::Ols
         || matches!(residual, Residual::Partial | Residual::UniqueVariance) && statistic != Statistic::Nnls;
     if wants_r2 {
-        weights.append(ndarray::Axis(0), residual::orthonormal(gram).view()).expect("as many columns");
+        weights.append(ndarray::Axis(0), residual::orthonormal(gram)?.view()).expect("as many columns");
     }
     Ok((weights, kept))
 }

@@ -2,7 +2,8 @@
 
 use super::design::Design;
 use crate::error::{Error, Result};
-use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
+use crate::math::linalg::{Triangle, qr, solve_triangular};
+use ndarray::{Array2, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -145,10 +146,12 @@ struct Factor {
     rho: f64,
     /// n_volumes x n_regressors, orthonormal columns.
     q: Array2<f64>,
-    /// R^-1, upper triangular.
-    r_inverse: Array2<f64>,
+    /// Upper triangular.
+    r: Array2<f64>,
     /// Places of the conditions in the new order.
     conditions: Vec<usize>,
+    /// sqrt((X' X)^-1_cc) of the conditions.
+    scale: Vec<f64>,
     n_nuisance: usize,
 }
 
@@ -158,17 +161,23 @@ impl Factor {
         let order: Vec<usize> = (design.n_task..p).chain(0..design.n_task).collect();
         let n_nuisance = p - design.n_task;
         let x = whitened(&design.matrix.select(Axis(1), &order), rho);
-        let (q, r) = gram_schmidt(&x).map_err(|column| {
+        let (q, r) = qr(x.view());
+        // Written so that NaN is refused.
+        if let Some(column) = (0..p).find(|&j| !(r[[j, j]] > DEPENDENT * norm(x.column(j)))) {
             let found = format!("`{}` is a combination of others, or zero", design.names[order[column]]);
-            Error::invalid(
+            return Err(Error::invalid(
                 "design matrix",
                 "independent regressors",
                 found,
                 "leave it out, or join conditions that always come together",
-            )
-        })?;
-        let conditions = design.conditions.iter().map(|c| c + n_nuisance).collect();
-        Ok(Self { rho, q, r_inverse: upper_inverse(&r), conditions, n_nuisance })
+            ));
+        }
+        let conditions: Vec<usize> = design.conditions.iter().map(|c| c + n_nuisance).collect();
+        // Column c of R'^-1 is row c of R^-1, whose length is the root of (X' X)^-1_cc.
+        let units = Array2::from_shape_fn((p, conditions.len()), |(i, c)| f64::from(u8::from(i == conditions[c])));
+        let rows = solve_triangular(r.view(), Triangle::UpperTransposed, units.view());
+        let scale = rows.columns().into_iter().map(norm).collect();
+        Ok(Self { rho, q, r, conditions, scale, n_nuisance })
     }
 
     fn residuals(&self, y: &Array2<f64>, weights: &Array2<f64>) -> Array2<f64> {
@@ -190,59 +199,22 @@ impl Factor {
     fn solve(&self, y: &Array2<f64>) -> Solved {
         let weights = self.q.t().dot(y);
         let residuals = self.residuals(y, &weights);
-        let all = self.r_inverse.dot(&weights);
+        let all = solve_triangular(self.r.view(), Triangle::Upper, weights.view());
         let betas = all.select(Axis(0), &self.conditions);
         let dof = (self.q.nrows() - self.q.ncols()) as f64;
         let sum_of_squares: Vec<f64> = residuals.columns().into_iter().map(|e| e.dot(&e)).collect();
         let task = weights.slice_axis(Axis(0), Slice::from(self.n_nuisance..));
         let explained = task.columns().into_iter().map(|w| w.dot(&w));
         let r2 = explained.zip(&sum_of_squares).map(|(e, rest)| e / (e + rest)).collect();
-        let scale: Array1<f64> = self.conditions.iter().map(|&c| norm(self.r_inverse.row(c))).collect();
         let residual_variance: Vec<f64> = sum_of_squares.iter().map(|s| s / dof).collect();
-        let t = Array2::from_shape_fn(betas.dim(), |(c, v)| betas[[c, v]] / (residual_variance[v].sqrt() * scale[c]));
+        let t =
+            Array2::from_shape_fn(betas.dim(), |(c, v)| betas[[c, v]] / (residual_variance[v].sqrt() * self.scale[c]));
         Solved { betas, t, residual_variance, r2 }
     }
 }
 
 fn norm(x: ndarray::ArrayView1<'_, f64>) -> f64 {
     x.dot(&x).sqrt()
-}
-
-/// Q and R by Gram and Schmidt, twice (as exact as Householder's reflections for designs that are not dependent); the number of
-/// the first column that is a combination of those before it is the error.
-fn gram_schmidt(x: &Array2<f64>) -> Result<(Array2<f64>, Array2<f64>), usize> {
-    let (n, p) = x.dim();
-    let (mut q, mut r) = (Array2::zeros((n, p)), Array2::zeros((p, p)));
-    for j in 0..p {
-        let mut column = x.column(j).to_owned();
-        let length = norm(column.view());
-        for _ in 0..2 {
-            for i in 0..j {
-                let product = column.dot(&q.column(i));
-                column.scaled_add(-product, &q.column(i));
-                r[[i, j]] += product;
-            }
-        }
-        r[[j, j]] = norm(column.view());
-        if r[[j, j]].is_nan() || r[[j, j]] <= DEPENDENT * length {
-            return Err(j);
-        }
-        q.column_mut(j).assign(&(column / r[[j, j]]));
-    }
-    Ok((q, r))
-}
-
-fn upper_inverse(r: &Array2<f64>) -> Array2<f64> {
-    let p = r.nrows();
-    let mut inverse = Array2::<f64>::zeros((p, p));
-    for j in 0..p {
-        inverse[[j, j]] = 1.0 / r[[j, j]];
-        for i in (0..j).rev() {
-            let sum: f64 = (i + 1..=j).map(|k| r[[i, k]] * inverse[[k, j]]).sum();
-            inverse[[i, j]] = -sum / r[[i, i]];
-        }
-    }
-    inverse
 }
 
 /// 100 (y / mean - 1) of every voxel, in place: percent of the voxel's mean over the run (nilearn's `mean_scaling`, without its
