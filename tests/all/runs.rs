@@ -227,3 +227,34 @@ fn two_processes_do_not_write_one_directory() {
     again.arg("--out", &out).flag("--force").run().expect_code(0);
     assert!(!out.join(".lock").exists());
 }
+
+/// Batch systems deliver their signals more than once, and to every process of a step: none of them may lose the
+/// checkpoint. Only a second SIGINT ends the process at once.
+#[test]
+#[cfg(unix)]
+fn any_number_of_signals_leaves_a_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = tiny_model(dir.path());
+    for (name, signals, code) in
+        [("term", ["TERM", "TERM", "USR1", "USR2", "HUP", "INT"], Some(75)), ("int", ["INT"; 6], Some(130))]
+    {
+        let out = dir.path().join(name);
+        let run = Program::new("orthogonalize").arg("--model", &model).arg("--n-images", "16").arg("--steps", "100000");
+        let mut child = run.arg("--out", &out).spawn();
+        while !out.join("manifest.json").exists() {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        for signal in signals {
+            let status = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+            // It may have ended in good order before the last of them.
+            status.unwrap();
+        }
+        let ended = child.wait().unwrap().code();
+        // Equal signals that wait are one: six SIGINTs may arrive as one.
+        assert!(ended == code || name == "int" && ended == Some(75), "{name}: {ended:?}");
+        if ended == Some(75) {
+            assert!(std::fs::read_dir(out.join("checkpoint")).unwrap().count() > 0, "{name}: no checkpoint");
+        }
+    }
+}
