@@ -3,7 +3,7 @@
 use super::common::{CommonArgs, choice, config_or_default, set, set_list, show};
 use crate::error::Result;
 use crate::job::common::Common;
-use crate::job::group::{self as job, Config, Correction};
+use crate::job::group::{self as job, Config, Correction, Zeros};
 use crate::math::permutation::Tail;
 use crate::stats::neighbours::Connectivity;
 use clap::Args;
@@ -43,6 +43,9 @@ pub struct GroupArgs {
     /// Fewest subjects with a value at a voxel [default: all].
     #[arg(long, value_name = "N")]
     min_subjects: Option<usize>,
+    /// What 0 is where other subjects have a value: missing or data [default: missing].
+    #[arg(long, value_parser = choice::<Zeros>)]
+    zeros: Option<Zeros>,
     /// Image behind the maps in figures.
     #[arg(long, value_name = "NIFTI")]
     background: Option<PathBuf>,
@@ -117,6 +120,7 @@ fn apply(args: GroupArgs, config: &mut Config) {
     }
     maps.mask = args.mask.or(maps.mask.take());
     maps.min_subjects = args.min_subjects.or(maps.min_subjects);
+    maps.zeros = args.zeros.or(maps.zeros);
     maps.background = args.background.or(maps.background.take());
     set(&mut maps.prefix, args.prefix);
     let test = &mut config.test;

@@ -6,8 +6,9 @@
 mod config;
 mod inputs;
 mod output;
+mod rows;
 mod run;
 mod test;
 
-pub use config::{Config, Correction, MapsConfig, TestConfig};
+pub use config::{Config, Correction, MapsConfig, TestConfig, Zeros};
 pub use run::run;
