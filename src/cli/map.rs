@@ -133,6 +133,10 @@ struct BoldArgs {
     /// Conditions that are modelled but not mapped, separated by commas.
     #[arg(long, value_delimiter = ',')]
     nuisance_conditions: Option<Vec<String>>,
+    /// Leave conditions out of runs in which little of their regressor is left, as of an event at the end of a run
+    /// [default: they are mapped, with a warning].
+    #[arg(long)]
+    leave_out_weak: bool,
     /// Repetition time in seconds [default: the header's].
     #[arg(long, value_name = "SECONDS")]
     tr: Option<f64>,
@@ -304,6 +308,7 @@ fn apply_bold(args: BoldArgs, config: &mut Config) {
     set_list(&mut own.confounds, args.confounds);
     set(&mut own.confound_columns, args.confound_columns);
     set(&mut own.nuisance, args.nuisance_conditions);
+    own.leave_out_weak |= args.leave_out_weak;
     own.tr_s = args.tr.or(own.tr_s);
     set(&mut own.design.hrf, args.hrf);
     set(&mut own.design.high_pass_hz, args.high_pass);

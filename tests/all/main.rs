@@ -24,3 +24,4 @@ mod runs;
 mod squeezenet;
 mod support;
 mod torch_archs;
+mod volumes;
