@@ -6,6 +6,7 @@ The betas are scaled 16-bit integers on an oblique grid, big-endian in one of tw
 from what nibabel reads. Ends with exit code 1 when something differs.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -80,4 +81,33 @@ flips = np.array([[1 - 2 * (k >> s & 1) for s in range(6)] for k in range(64)])
 p = (flips @ maps >= maps.sum(0) - 1e-9).mean(0)
 p = np.abs(nib.load(arrays / "desc-effect_stat-p_statmap.nii.gz").get_fdata()[mask] - p).max()
 print(f"group: t within {t:.1e} of scipy.stats.ttest_1samp, p within {p:.1e} of all sign flips")
-sys.exit(1 if failures or not (worst < 1e-5 and t < 1e-4 and p < 1e-6) else 0)
+
+# Maps that nibabel scales to 16-bit integers of another range for every subject: 0 outside of the brain comes back as another number.
+scaled = []
+for s in range(6):
+    image = nib.Nifti1Image(np.where(mask, (s + 1) * (0.5 + rng.standard_normal(shape)), 0.0), affine)
+    image.set_data_dtype(np.int16)
+    scaled.append(folder / f"sub-{s + 1}_scaled.nii.gz")
+    image.to_filename(scaled[-1])
+command = [program, "group", "--maps", *scaled, "--progress", "none", "--quiet", "--out", folder / "scaled"]
+subprocess.run([str(c) for c in command], check=True)
+maps = np.array([nib.load(f).get_fdata() for f in scaled])
+found = nib.load(folder / "scaled" / "arrays" / "desc-effect_stat-t_statmap.nii.gz").get_fdata()
+failures += int(not np.array_equal(np.isfinite(found), mask))
+ts = np.abs(found[mask] - ttest_1samp(maps[:, mask], 0).statistic).max()
+print(f"scaled integers: backgrounds from {maps[:, ~mask].min():.1e} to {maps[:, ~mask].max():.1e} left out, t within {ts:.1e}")
+
+# Regions numbered as in the Allen atlas, and a mask that was smoothed a little at its edge.
+ids = np.where(mask, np.array([312782546, 312782550, 312782554])[np.arange(shape[0]) % 3][:, None, None], 0)
+nib.Nifti1Image(ids, affine, dtype=np.int64).to_filename(folder / "atlas.nii.gz")
+nib.Nifti1Image(np.where(mask, 1.0, 1e-6).astype("f4"), affine).to_filename(folder / "dust.nii.gz")
+command = [program, "map", "--mask", folder / "dust.nii.gz", "--rois", folder / "atlas.nii.gz", "--fingerprints", folder / "rdms.npz"]
+command += ["--fingerprint-conditions", folder / "conditions.txt", "--statistic", "pearson", "--permutations", "0", "--no-ceiling"]
+for run in (1, 2):
+    command += ["--betas", folder / f"sub-1_run-{run}_betas.nii.gz", "--labels", folder / f"run-{run}.tsv"]
+subprocess.run([str(c) for c in [*command, "--progress", "none", "--quiet", "--out", folder / "rois"]], check=True)
+rois = {r["name"]: r["values"][0] for r in json.loads((folder / "rois" / "manifest.json").read_text())["results"]["rois"]}
+right = {f"region{i}": np.corrcoef(pdist(betas[ids == i].T, "correlation"), layers["a"])[0, 1] for i in np.unique(ids[mask])}
+failures += int(rois.keys() != right.keys() or any(abs(rois[k] - right[k]) > 1e-5 for k in right))
+print(f"{len(rois)} regions of a 64-bit atlas within a dusty mask")
+sys.exit(1 if failures or not (ts < 1e-4 and worst < 1e-5 and t < 1e-4 and p < 1e-6) else 0)

@@ -1,6 +1,7 @@
 //! Patterns of responses: samples (one a condition, run and repeat) x voxels.
 
 use super::names::natural_order;
+use super::volume::HALF_A_STEP;
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2, Axis};
 
@@ -12,6 +13,28 @@ pub struct Betas {
     condition_names: Vec<String>,
     runs: Vec<usize>,
     run_names: Vec<String>,
+}
+
+/// Where a sample comes from: values of one file are equal where their stored numbers are, those of several files where
+/// they are to within the rounding.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Origin {
+    /// Number of the file.
+    pub file: usize,
+    /// The distance of the values that its stored integers can have; 0 for floating-point numbers.
+    pub step: f64,
+}
+
+/// Fewest samples of a run that say that a voxel holds nothing there: two or three rounded numbers may be equal by chance.
+const LEAST_SAMPLES: usize = 4;
+
+/// Which voxels vary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variation {
+    /// In every run of [`LEAST_SAMPLES`] samples or more, or where there is none over all samples.
+    pub voxels: Vec<bool>,
+    /// Voxels that vary in some run and not in another.
+    pub n_in_part: usize,
 }
 
 impl Betas {
@@ -100,6 +123,52 @@ impl Betas {
         finite
     }
 
+    /// Which voxels carry something. One that does not vary over the samples of a run, to within the rounding of the files,
+    /// holds what its file has outside of the brain: 0, or whatever became of it.
+    ///
+    /// # Shapes
+    /// `origins`: n_samples.
+    pub fn variation(&self, origins: &[Origin]) -> Variation {
+        let rows_of = |run: usize| (0..self.runs.len()).filter(|&s| self.runs[s] == run).collect::<Vec<_>>();
+        let runs: Vec<Vec<usize>> = (0..self.n_runs()).map(rows_of).collect();
+        let all: Vec<usize> = (0..self.runs.len()).collect();
+        let mut voxels = self.varies(&all, origins);
+        let mut somewhere = vec![runs.iter().all(|rows| rows.len() < 2); self.n_voxels()];
+        let mut everywhere = vec![true; self.n_voxels()];
+        for rows in runs.iter().filter(|rows| rows.len() > 1) {
+            let own = self.varies(rows, origins);
+            somewhere.iter_mut().zip(&own).for_each(|(some, own)| *some |= own);
+            if rows.len() >= LEAST_SAMPLES {
+                everywhere.iter_mut().zip(&own).for_each(|(every, own)| *every &= own);
+            }
+        }
+        voxels.iter_mut().zip(somewhere).for_each(|(voxel, some)| *voxel &= some);
+        let n_in_part = voxels.iter().zip(&everywhere).filter(|(some, every)| **some && !**every).count();
+        voxels.iter_mut().zip(everywhere).for_each(|(voxel, every)| *voxel &= every);
+        Variation { voxels, n_in_part }
+    }
+
+    /// Which voxels are not explained by one number: a file's values must be equal, and the intervals that the rounded
+    /// values of all files stand for must have a number in common.
+    fn varies(&self, rows: &[usize], origins: &[Origin]) -> Vec<bool> {
+        let n = self.n_voxels();
+        let mut varies = vec![false; n];
+        let (mut low, mut high) = (vec![f64::NEG_INFINITY; n], vec![f64::INFINITY; n]);
+        for same in rows.chunk_by(|&a, &b| origins[a].file == origins[b].file) {
+            let first = self.patterns.row(same[0]);
+            for &s in &same[1..] {
+                let row = self.patterns.row(s);
+                varies.iter_mut().zip(row.iter().zip(first)).for_each(|(varies, (x, first))| *varies |= x != first);
+            }
+            let half = HALF_A_STEP * origins[same[0]].step;
+            for (v, &x) in first.iter().enumerate() {
+                low[v] = low[v].max(f64::from(x) - half);
+                high[v] = high[v].min(f64::from(x) + half);
+            }
+        }
+        varies.iter().zip(low.iter().zip(&high)).map(|(varies, (low, high))| *varies || low > high).collect()
+    }
+
     /// The same samples with some of the voxels.
     ///
     /// # Errors
@@ -171,5 +240,35 @@ mod tests {
         assert_eq!(betas.condition_means(|_| true), array![[4.0], [5.5]]);
         assert_eq!(betas.centred_within_runs().patterns(), array![[-1.0], [1.0], [-2.5], [2.5]]);
         assert!(betas.condition_means(|s| s == 0)[[0, 0]].is_nan());
+    }
+
+    #[test]
+    fn what_does_not_vary_carries_nothing() {
+        // Voxels: a signal; 0; a stored 0 of two files of another scaling (half of 0.2 and of 0.02 away); a constant of
+        // another value in each run; a signal in the first run only; one step of the first file; a signal in the second.
+        let a = [1.0f32, 0.0, 0.09, 5.0, 1.0, 0.2, 0.0];
+        let b = [3.0f32, 0.0, -0.009, 6.0, 0.0, 0.0, 1.0];
+        let run = |base: [f32; 7], moves: [f32; 7]| {
+            (0..4).map(move |s| std::array::from_fn::<f32, 7, _>(|v| base[v] + s as f32 * moves[v])).collect::<Vec<_>>()
+        };
+        let mut rows = run(a, [0.5, 0.0, 0.0, 0.0, 0.7, 0.2, 0.0]);
+        rows.extend(run(b, [0.5, 0.0, 0.0, 0.0, 0.0, 0.02, 0.3]));
+        let patterns = Array2::from_shape_fn((8, 7), |(s, v)| rows[s][v]);
+        let conditions = names(&["a", "b", "c", "d", "a", "b", "c", "d"]);
+        let runs = names(&["1", "1", "1", "1", "2", "2", "2", "2"]);
+        let origins: Vec<Origin> =
+            (0..8).map(|s| Origin { file: s / 4, step: if s < 4 { 0.2 } else { 0.02 } }).collect();
+        let found = Betas::new(patterns.clone(), &conditions, &runs).unwrap().variation(&origins);
+        assert_eq!(found.voxels, [true, false, false, false, false, true, false]);
+        assert_eq!(found.n_in_part, 2);
+        // One sample a run (single images): what does not vary over all of them, to within the rounding.
+        let single: Vec<Origin> = (0..8).map(|s| Origin { file: s, ..origins[s] }).collect();
+        let each: Vec<String> = (0..8).map(|s| s.to_string()).collect();
+        let found = Betas::new(patterns.clone(), &conditions, &each).unwrap().variation(&single);
+        assert_eq!(found.voxels, [true, false, false, true, true, true, true]);
+        // Floating-point numbers are as they are.
+        let exact: Vec<Origin> = single.iter().map(|o| Origin { step: 0.0, ..*o }).collect();
+        let found = Betas::new(patterns, &conditions, &each).unwrap().variation(&exact);
+        assert_eq!(found.voxels, [true, false, true, true, true, true, true]);
     }
 }

@@ -1,6 +1,7 @@
 //! Checked containers: what leaves a constructor here is consistent.
 
 pub mod affine;
+pub mod background;
 pub mod betas;
 pub mod mask;
 pub mod names;
@@ -9,8 +10,9 @@ pub mod stimuli;
 pub mod volume;
 
 pub use affine::Affine;
-pub use betas::Betas;
+pub use background::Background;
+pub use betas::{Betas, Origin};
 pub use mask::Mask;
 pub use responses::Responses;
 pub use stimuli::Stimuli;
-pub use volume::{Grid, Volume};
+pub use volume::{Grid, HALF_A_STEP, Volume};

@@ -18,6 +18,12 @@ use rayon::prelude::*;
 const BLOCK: usize = 32;
 /// A squared deviation below this fraction of the sum of squares is rounding error: the subjects agree to the last digit.
 const CONSTANT: f64 = 1e-14;
+/// A voxel whose subjects agree so closely that chance would bring one such in a hundred maps ...
+const CHANCE: f64 = 0.01;
+/// ... and so many times more closely than those of half of the voxels, is no measurement.
+const TIMES_USUAL: f64 = 10.0;
+/// More sign patterns than 2 to this number make no difference.
+const MOST_SIGNS: f64 = 60.0;
 /// Largest r that Fisher's z takes: artanh(1) is infinite and would swallow every other subject.
 const LARGEST_R: f64 = 1.0 - 1e-7;
 
@@ -93,6 +99,8 @@ pub struct GroupTest {
     pub exhaustive: bool,
     /// Voxels left out: too few finite values, or no variation.
     pub n_left_out: usize,
+    /// Voxels whose subjects agree so closely that their t is without measure; they set no heights of TFCE.
+    pub outlying: Vec<usize>,
 }
 
 /// Clusters beyond the cluster-forming threshold, largest first.
@@ -243,6 +251,8 @@ struct Sample {
     sum_of_squares: Vec<f64>,
     /// Subjects with a value; 0 for a voxel that is left out.
     n: Vec<f64>,
+    /// See [`outlying`].
+    outlying: Vec<usize>,
 }
 
 impl Sample {
@@ -263,7 +273,8 @@ impl Sample {
             let expected = format!("a voxel with {min_subjects} finite, varying values");
             return Err(Error::invalid("group test", expected, "none", "check that the maps are of one mask"));
         }
-        Ok(Self { values, sum_of_squares, n })
+        let outlying = outlying(&values, &sum_of_squares, &n);
+        Ok(Self { values, sum_of_squares, n, outlying })
     }
 
     fn n_voxels(&self) -> usize {
@@ -301,6 +312,26 @@ impl Sample {
     }
 }
 
+/// Voxels whose subjects agree so closely that their t, at the signs that make it largest, is without measure:
+///
+/// t* = sum |x| / sqrt(n (sum x^2 - (sum |x|)^2 / n) / (n - 1)) exceeds both what chance reaches anywhere in one of a
+/// hundred maps of normal noise (there P(t* > r) = 2^n P(T > r) for large r, since one sign pattern of 2^n makes the values
+/// agree) and ten times the median of t* over voxels. t* does not depend on the signs: the voxels are the same in every
+/// flipped map.
+fn outlying(values: &Array2<f64>, sum_of_squares: &[f64], n: &[f64]) -> Vec<usize> {
+    let largest = |v: usize| {
+        let sum: f64 = values.column(v).iter().map(|x| x.abs()).sum();
+        let deviation = (sum_of_squares[v] - sum * sum / n[v]).max(CONSTANT * sum_of_squares[v]);
+        sum / (n[v] * deviation / (n[v] - 1.0)).sqrt()
+    };
+    let tested: Vec<(usize, f64)> = (0..n.len()).filter(|&v| n[v] > 0.0).map(|v| (v, largest(v))).collect();
+    let mut sorted: Vec<f64> = tested.iter().map(|(_, t)| *t).collect();
+    sorted.sort_by(f64::total_cmp);
+    let usual = TIMES_USUAL * sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+    let chance = |n: f64| t_isf(CHANCE / (tested.len() as f64 * n.min(MOST_SIGNS).exp2()), n - 1.0);
+    tested.iter().filter(|(v, t)| *t > usual && *t > chance(n[*v])).map(|(v, _)| *v).collect()
+}
+
 /// The extremes of one flipped map.
 struct Extremes {
     t: f64,
@@ -336,7 +367,10 @@ impl Null {
         let rows: Vec<_> = sums.axis_iter(Axis(0)).collect();
         let maps: Vec<Vec<f64>> =
             rows.par_iter().map(|row| sample.t(row.as_slice().expect("rows of a product"))).collect();
-        let enhancer = || neighbours.zip(options.tfce).map(|(near, tfce)| Enhancer::new(near, tfce));
+        let enhancer = || {
+            let parts = neighbours.zip(options.tfce);
+            parts.map(|(near, tfce)| Enhancer::new(near, tfce).without_heights_of(&sample.outlying))
+        };
         let extremes: Vec<Extremes> = maps
             .par_iter()
             .map_init(enhancer, |enhancer, map| {
@@ -391,7 +425,7 @@ impl Null {
             ClusterTest { threshold, labels, clusters, p_size, p_mass }
         });
         let tfce = options.tfce.zip(neighbours).map(|(tfce, near)| {
-            let values = Enhancer::new(near, tfce).enhance(&t, options.tail);
+            let values = Enhancer::new(near, tfce).without_heights_of(&sample.outlying).enhance(&t, options.tail);
             let p_fwe = max_null(self.tfce).p_map(&values, options.tail);
             TfceTest { values, p_fwe }
         });
@@ -402,6 +436,7 @@ impl Null {
             p_parametric: sample.p_parametric(&t, options.tail),
             p_fwe: null.p_map(&t, options.tail),
             q: correction::benjamini_hochberg(&p),
+            outlying: sample.outlying.clone(),
             n_left_out: sample.n.iter().filter(|n| **n == 0.0).count(),
             p,
             t,

@@ -212,3 +212,33 @@ fn fisher_z_is_artanh() {
     assert!((fisher_z(0.5) - 0.549_306_144_334_054_8).abs() < 1e-15);
     assert!(fisher_z(1.0).is_finite() && fisher_z(-1.0) == -fisher_z(1.0) && fisher_z(f64::NAN).is_nan());
 }
+
+/// One voxel in which the subjects agree to a millionth must not take the heights of TFCE from all others.
+#[test]
+fn a_nearly_constant_voxel_does_not_rule_tfce() {
+    let near = Neighbours::of_mask(&mask([8, 6, 4], |v| v != 1), Connectivity::Faces);
+    let mut rng = rng::stream(9, "nearly constant", 0);
+    let block = |v: usize| (60..64).contains(&v) || (68..72).contains(&v);
+    let usual = Array2::from_shape_fn((7, 191), |(_, v)| rng.normal() + if block(v) { 3.0 } else { 0.0 });
+    let (mut odd, mut absent) = (usual.clone(), usual.clone());
+    // Voxel 0 has no neighbour along its row; it touches others along the other axes, as any voxel does.
+    for s in 0..7 {
+        odd[[s, 0]] = 1.0 + 1e-6 * s as f64;
+        absent[[s, 0]] = f64::NAN;
+    }
+    let options =
+        GroupOptions { n_permutations: 128, tfce: Some(Tfce::default()), cluster_p: None, ..Default::default() };
+    let (usual, odd, absent) =
+        (run(&usual, &near, &options), run(&odd, &near, &options), run(&absent, &near, &options));
+    assert_eq!((usual.outlying.len(), odd.outlying.as_slice(), absent.outlying.len()), (0, [0].as_slice(), 0));
+    assert!(odd.t[0] > 1e5, "t of the voxel itself stays: {}", odd.t[0]);
+    let (odd, absent) = (odd.tfce.unwrap(), absent.tfce.unwrap());
+    let far: Vec<usize> = (60..72).collect();
+    for &v in &far {
+        assert!((odd.values[v] - absent.values[v]).abs() <= 0.02 * absent.values[v].abs(), "voxel {v}");
+        assert!((odd.p_fwe[v] - absent.p_fwe[v]).abs() <= 1.0 / 128.0, "voxel {v}");
+    }
+    let significant = |p: &[f64]| far.iter().filter(|&&v| p[v] <= 0.05).count();
+    assert_eq!(significant(&odd.p_fwe), significant(&absent.p_fwe));
+    assert!(significant(&odd.p_fwe) >= 6);
+}

@@ -86,6 +86,8 @@ pub struct Enhancer<'a> {
     settled: Vec<u16>,
     order: Vec<u32>,
     joined: Vec<(u32, u32)>,
+    /// Voxels that set no heights.
+    outlying: &'a [usize],
 }
 
 impl<'a> Enhancer<'a> {
@@ -103,7 +105,17 @@ impl<'a> Enhancer<'a> {
             settled,
             order: Vec::new(),
             joined: Vec::new(),
+            outlying: &[],
         }
+    }
+
+    /// The largest sample is the maximum of the map without these voxels, which count as being that high where they are
+    /// higher: one value without measure would else lift every height beyond all others. They are the same for a map and
+    /// the permuted maps that it is tested against.
+    #[must_use]
+    pub fn without_heights_of(mut self, outlying: &'a [usize]) -> Self {
+        self.outlying = outlying;
+        self
     }
 
     /// The enhanced map; NaN stays NaN and belongs to no cluster.
@@ -117,7 +129,11 @@ impl<'a> Enhancer<'a> {
             Tail::Less => -v,
             Tail::TwoSided => v.abs(),
         };
-        let maximum = map.iter().map(|&v| reached(v)).filter(|v| v.is_finite()).fold(0.0, f64::max);
+        let largest = |outlying: &[usize]| {
+            let ruling = map.iter().enumerate().filter(|(v, _)| outlying.binary_search(v).is_err());
+            ruling.map(|(_, &x)| reached(x)).filter(|x| x.is_finite()).fold(0.0, f64::max)
+        };
+        let maximum = Some(largest(self.outlying)).filter(|m| *m > 0.0).unwrap_or_else(|| largest(&[]));
         let mut enhanced: Vec<f64> = map.iter().map(|v| if v.is_nan() { f64::NAN } else { 0.0 }).collect();
         if maximum > 0.0 {
             let heights = self.options.sampled(maximum);
@@ -272,6 +288,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn one_value_does_not_set_the_heights_of_all() {
+        let neighbours = Neighbours::of_mask(&mask([9, 1, 1], |_| true), Connectivity::Faces);
+        let mut map = [1.0, 3.0, 4.0, 2.0, -1.0, 0.5, 0.2, -2.0, 1.5];
+        let usual = Enhancer::new(&neighbours, Tfce::default()).enhance(&map, Tail::TwoSided);
+        map[8] = 1e6;
+        let ruled = Enhancer::new(&neighbours, Tfce::default()).enhance(&map, Tail::TwoSided);
+        assert!(ruled[..8].iter().all(|v| *v == 0.0), "every other value is below the first height");
+        let bounded =
+            Enhancer::new(&neighbours, Tfce::default()).without_heights_of(&[8]).enhance(&map, Tail::TwoSided);
+        assert_eq!(bounded[..8], usual[..8]);
+        // As if it were as high as the highest of the others: a cluster of one voxel, 100 steps of 0.04.
+        let expected: f64 = (1..=100).map(|k| (0.04 * f64::from(k)).powi(2) * 0.04).sum();
+        assert!((bounded[8] - expected).abs() < 1e-12 * expected, "{} against {expected}", bounded[8]);
+        // Where nothing else reaches anything, it is the map.
+        let alone = [f64::NAN, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, 2.0];
+        let found = Enhancer::new(&neighbours, Tfce::default()).without_heights_of(&[8]).enhance(&alone, Tail::Greater);
+        assert!(found[8] > 0.0);
     }
 
     #[test]

@@ -33,3 +33,4 @@ mod runs;
 mod squeezenet;
 mod support;
 mod torch_archs;
+mod volumes;

@@ -192,7 +192,7 @@ fn places(grid: &Grid, neighbourhoods: &Neighbourhoods<'_>, centres: &ArrayD<i64
 fn a_whole_brain_searchlight_equals_rsatoolbox_and_mne_rsa() {
     let Some(folder) = data("visual_categories_12mm") else { return };
     let g = golden();
-    let mask = Mask::from_volume(&nifti::read_volume(&folder.join("mask.nii.gz")).unwrap()).unwrap();
+    let mask = nifti::read_mask(&folder.join("mask.nii.gz")).unwrap().0;
     assert_eq!(mask.n_voxels(), 1186);
     let runs: Vec<Array2<f32>> = (1..=3)
         .map(|r| nifti::read(&folder.join(format!("localizer_run{r}_betas.nii.gz"))).unwrap().masked(&mask).unwrap())
@@ -244,7 +244,7 @@ fn a_whole_brain_searchlight_equals_rsatoolbox_and_mne_rsa() {
 fn crossnobis_searchlights_of_raw_bold_equal_rsatoolbox() {
     let Some(folder) = data("haxby2001_s1") else { return };
     let g = golden();
-    let mask = Mask::from_volume(&nifti::read_volume(&folder.join("vt_mask.nii.gz")).unwrap()).unwrap();
+    let mask = nifti::read_mask(&folder.join("vt_mask.nii.gz")).unwrap().0;
     assert_eq!(mask.n_voxels(), 577);
     let bold = nifti::read(&folder.join("vt_bold.nii.gz")).unwrap().masked(&mask).unwrap();
     let table = tsv::read(&folder.join("vt_labels.tsv")).unwrap();

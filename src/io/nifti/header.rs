@@ -2,6 +2,7 @@
 
 use crate::data::{Affine, Grid};
 use crate::error::{Error, Result};
+use crate::warning::Warning;
 use std::path::Path;
 
 /// Bytes of a NIfTI-1 header.
@@ -119,8 +120,12 @@ pub struct Header {
     pub tr_s: Option<f64>,
     /// Type of the stored numbers.
     pub datatype: Datatype,
-    /// Stored number -> value: slope x + intercept; (1, 0) where the header has slope 0 or none.
+    /// Stored number -> value: slope x + intercept; (1, 0) where the header's slope is 0 or not finite (`None` in
+    /// nibabel), and intercept 0 where only that is not finite (as niftilib, which FSL and AFNI read with; nibabel
+    /// refuses those files).
     pub scaling: (f64, f64),
+    /// The header has a slope, and an intercept that is not finite.
+    pub(super) half_scaled: bool,
     /// What space the affine leads to.
     pub space: Space,
     /// Where the numbers start.
@@ -215,7 +220,8 @@ impl Header {
             return Err(bad("the numbers after the header", format!("them at byte {offset}")));
         }
         let (slope, intercept) = (floats(112, 176)(0), floats(116, 184)(0));
-        let scaled = slope != 0.0 && slope.is_finite() && intercept.is_finite();
+        let scaled = slope != 0.0 && slope.is_finite();
+        let half_scaled = scaled && !intercept.is_finite();
         let (affine, space) = affine(f, version, &floats(76, 104));
         if affine.determinant() == 0.0 || !affine.determinant().is_finite() {
             return Err(bad("voxels with a volume", format!("the affine {affine}")));
@@ -232,10 +238,34 @@ impl Header {
             n_volumes: (4..8).map(side).product(),
             tr_s: (pixdim_4 > 0.0 && units & 0x38 != 0).then_some(pixdim_4 * second),
             datatype,
-            scaling: if scaled { (slope, intercept) } else { (1.0, 0.0) },
+            scaling: if scaled { (slope, if half_scaled { 0.0 } else { intercept }) } else { (1.0, 0.0) },
+            half_scaled,
             space,
             offset: offset as usize,
             big_endian: f.big_endian,
+        })
+    }
+
+    /// Whether stored numbers are not the values.
+    pub(super) fn is_scaled(&self) -> bool {
+        self.scaling != (1.0, 0.0)
+    }
+
+    /// The distance between neighbouring values where integers are scaled, so that a value was rounded to within half of
+    /// it when it was stored; else 0. A background of 0 comes back as anything up to half a step.
+    pub fn step(&self) -> f64 {
+        let floats = matches!(self.datatype, Datatype::F32 | Datatype::F64);
+        if floats || !self.is_scaled() { 0.0 } else { self.scaling.0.abs() }
+    }
+
+    /// What the user should know of the header.
+    pub fn warning(&self, path: &Path) -> Option<Warning> {
+        self.half_scaled.then(|| Warning::Note {
+            text: format!(
+                "{}: the header has scl_slope {} and no finite scl_inter: values are slope x stored number, as FSL and AFNI read them (nibabel refuses the file)",
+                path.display(),
+                self.scaling.0
+            ),
         })
     }
 

@@ -1,9 +1,11 @@
 //! Reading.
 
+use super::gunzip::Gunzip;
 use super::header::{Datatype, Header, SIZE_2};
+use super::numbers::{narrow, to_f32, to_f64, to_whole};
 use crate::data::{Grid, Mask, Volume};
 use crate::error::{Error, Result};
-use flate2::read::MultiGzDecoder;
+use crate::warning::Warning;
 use ndarray::Array2;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
@@ -32,7 +34,7 @@ pub fn read(path: &Path) -> Result<Nifti> {
     let zipped = start == [0x1f, 0x8b];
     let raw = std::io::Cursor::new(start).chain(file);
     let mut stream: Box<dyn Read> =
-        if zipped { Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(raw))) } else { Box::new(raw) };
+        if zipped { Box::new(BufReader::with_capacity(1 << 18, Gunzip::new(raw))) } else { Box::new(raw) };
     let mut bytes = Vec::new();
     stream.by_ref().take(SIZE_2 as u64).read_to_end(&mut bytes).map_err(|e| damaged(path, &e, "the header"))?;
     let header = Header::parse(&bytes, path)?;
@@ -55,15 +57,54 @@ pub fn read_header(path: &Path) -> Result<Header> {
 /// An image of one volume.
 ///
 /// # Errors
-/// As [`read`]; [`Error::Invalid`] when it has several volumes.
+/// As [`read`] and [`Nifti::next_volume`]; [`Error::Invalid`] when it has several volumes.
 pub fn read_volume(path: &Path) -> Result<Volume> {
-    let mut image = read(path)?;
-    if image.header.n_volumes != 1 {
-        let at = path.display().to_string();
-        return Err(Error::invalid(at, "one volume", format!("{}", image.header.n_volumes), "give a 3-D image"));
-    }
+    let mut image = single(path)?;
     let values = image.next_volume()?;
     Volume::new(image.header.grid, values)
+}
+
+/// An image of one volume as a mask, with what [`Mask::from_values`] and [`Header::warning`] have to say.
+///
+/// # Errors
+/// As [`read_volume`] and [`Mask::from_values`].
+pub fn read_mask(path: &Path) -> Result<(Mask, Vec<Warning>)> {
+    let mut image = single(path)?;
+    let values = image.next_values()?;
+    let header = &image.header;
+    let (mask, warning) = Mask::from_values(header.grid, &values, header.step(), &path.display().to_string())?;
+    Ok((mask, header.warning(path).into_iter().chain(warning).collect()))
+}
+
+/// A label image: one whole number a voxel, exact whatever its size; 0 where there is none (also for NaN). With what
+/// [`Header::warning`] has to say.
+///
+/// # Errors
+/// As [`read_volume`]; [`Error::Corrupt`] for numbers that are not whole, or were rounded when they were stored.
+pub fn read_labels(path: &Path) -> Result<(Grid, Vec<i64>, Vec<Warning>)> {
+    let mut image = single(path)?;
+    image.fill()?;
+    let labels = to_whole(&image.buffer, &image.header, path)?;
+    let mut warnings: Vec<Warning> = image.header.warning(path).into_iter().collect();
+    let largest = labels.iter().map(|l| l.unsigned_abs()).max().unwrap_or(0);
+    if image.header.datatype == Datatype::F32 && largest > 1 << f32::MANTISSA_DIGITS {
+        let text = format!(
+            "{}: labels up to {largest} are stored as 32-bit floats, which tell whole numbers apart only up to {}: the program that wrote them may have joined regions",
+            path.display(),
+            1 << f32::MANTISSA_DIGITS
+        );
+        warnings.push(Warning::Note { text });
+    }
+    Ok((image.header.grid, labels, warnings))
+}
+
+fn single(path: &Path) -> Result<Nifti> {
+    let image = read(path)?;
+    if image.header.n_volumes == 1 {
+        return Ok(image);
+    }
+    let at = path.display().to_string();
+    Err(Error::invalid(at, "one volume", format!("{}", image.header.n_volumes), "give a 3-D image"))
 }
 
 fn damaged(path: &Path, e: &std::io::Error, what: &str) -> Error {
@@ -85,21 +126,56 @@ impl Nifti {
         &self.header.grid
     }
 
-    /// The next volume, scaled, i fastest.
+    /// The next volume, scaled, i fastest. With the last one, what follows is verified: the checksum of a gzip stream, and
+    /// that there are no more numbers than the header has.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when the file ends before, or its gzip stream is damaged.
+    /// [`Error::Corrupt`] when the file ends before or after, its gzip stream is damaged, or 32-bit floats cannot hold the
+    /// numbers.
     ///
     /// # Panics
     /// When all volumes were read.
     pub fn next_volume(&mut self) -> Result<Vec<f32>> {
+        self.fill()?;
+        if self.header.datatype == Datatype::F64 || self.header.is_scaled() {
+            return narrow(&to_f64(&self.buffer, &self.header), &self.path);
+        }
+        Ok(to_f32(&self.buffer, &self.header))
+    }
+
+    /// As [`Nifti::next_volume`], in 64 bits.
+    ///
+    /// # Errors
+    /// As [`Nifti::next_volume`].
+    ///
+    /// # Panics
+    /// When all volumes were read.
+    pub fn next_values(&mut self) -> Result<Vec<f64>> {
+        self.fill()?;
+        Ok(to_f64(&self.buffer, &self.header))
+    }
+
+    /// The bytes of the next volume.
+    fn fill(&mut self) -> Result<()> {
         assert!(self.next < self.header.n_volumes, "only as many volumes as the header has");
         self.next += 1;
-        let datatype = self.header.datatype;
-        self.buffer.resize(self.header.grid.n_voxels() * datatype.size(), 0);
+        self.buffer.resize(self.header.grid.n_voxels() * self.header.datatype.size(), 0);
         let what = format!("volume {} of {}", self.next, self.header.n_volumes);
         self.stream.read_exact(&mut self.buffer).map_err(|e| damaged(&self.path, &e, &what))?;
-        Ok(convert(&self.buffer, &self.header))
+        if self.next == self.header.n_volumes { self.verify_end() } else { Ok(()) }
+    }
+
+    fn verify_end(&mut self) -> Result<()> {
+        let rest = std::io::copy(&mut self.stream, &mut std::io::sink());
+        let rest = rest.map_err(|e| damaged(&self.path, &e, "the checksum after the last volume"))?;
+        if rest == 0 {
+            return Ok(());
+        }
+        let (n, size) = (self.header.n_volumes, self.buffer.len() as u64);
+        let expected = format!("the end of the file after {n} volumes of {size} bytes, as its header says");
+        let found = format!("{rest} more bytes ({:.4} volumes)", rest as f64 / size as f64);
+        let hint = "the header does not fit the numbers: convert the image again, with all its volumes";
+        Err(Error::corrupt(&self.path, expected, found, hint))
     }
 
     /// All volumes inside a mask: n_volumes x n_voxels.
@@ -114,34 +190,5 @@ impl Nifti {
             row.iter_mut().zip(mask.voxels()).for_each(|(x, &v)| *x = volume[v as usize]);
         }
         Ok(rows)
-    }
-}
-
-fn convert(bytes: &[u8], header: &Header) -> Vec<f32> {
-    let (slope, intercept) = header.scaling;
-    macro_rules! numbers {
-        ($t:ty) => {{
-            let value = |raw: &[u8; size_of::<$t>()]| {
-                if header.big_endian { <$t>::from_be_bytes(*raw) } else { <$t>::from_le_bytes(*raw) }
-            };
-            let (raw, _) = bytes.as_chunks::<{ size_of::<$t>() }>();
-            if header.scaling == (1.0, 0.0) {
-                raw.iter().map(|raw| value(raw) as f32).collect()
-            } else {
-                raw.iter().map(|raw| (value(raw) as f64 * slope + intercept) as f32).collect()
-            }
-        }};
-    }
-    match header.datatype {
-        Datatype::U8 => numbers!(u8),
-        Datatype::I8 => numbers!(i8),
-        Datatype::I16 => numbers!(i16),
-        Datatype::U16 => numbers!(u16),
-        Datatype::I32 => numbers!(i32),
-        Datatype::U32 => numbers!(u32),
-        Datatype::I64 => numbers!(i64),
-        Datatype::U64 => numbers!(u64),
-        Datatype::F32 => numbers!(f32),
-        Datatype::F64 => numbers!(f64),
     }
 }

@@ -73,7 +73,37 @@ fn series_keep_their_volumes_and_time() {
     assert!(error.contains("expected one volume, found 2"), "{error}");
 }
 
-/// The bytes of a big-endian file with scaled 16-bit integers.
+/// A NIfTI-1 file of `sides` with these bytes after its header; little-endian.
+fn file(sides: &[i16], datatype: Datatype, (slope, intercept): (f32, f32), numbers: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0u8; 352];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0, &348i32.to_le_bytes());
+    put(40, &(sides.len() as i16).to_le_bytes());
+    sides.iter().enumerate().for_each(|(i, s)| put(42 + 2 * i, &s.to_le_bytes()));
+    put(70, &datatype.code().to_le_bytes());
+    put(72, &(8 * datatype.size() as i16).to_le_bytes());
+    (0..4).for_each(|i| put(76 + 4 * i, &1f32.to_le_bytes()));
+    put(108, &352f32.to_le_bytes());
+    put(112, &slope.to_le_bytes());
+    put(116, &intercept.to_le_bytes());
+    put(344, b"n+1\0");
+    bytes.extend_from_slice(numbers);
+    bytes
+}
+
+/// Four 16-bit integers.
+fn shorts(scaling: (f32, f32)) -> Vec<u8> {
+    let numbers: Vec<u8> = [0i16, 2, -4, 1000].iter().flat_map(|v| v.to_le_bytes()).collect();
+    file(&[2, 2, 1], Datatype::I16, scaling, &numbers)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut packed, bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// As [`shorts`], big-endian.
 fn big_endian() -> Vec<u8> {
     let mut bytes = vec![0u8; 352];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
@@ -157,4 +187,175 @@ proptest! {
         let worst = found.0.iter().flatten().zip(affine.0.iter().flatten()).fold(0.0f64, |m, (x, y)| m.max((x - y).abs()));
         prop_assert!(worst < 2e-3, "{} is not {}", found, affine);
     }
+}
+
+/// nibabel 5.4's `get_slope_inter`: (None, None) for a slope of 0, NaN or infinity; for a slope without an intercept, which
+/// it refuses, niftilib's (an intercept that is not finite is 0).
+#[test]
+fn half_valid_scalings() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("scaled.nii");
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    for (scaling, expected, step, said) in [
+        ((0.5, 10.0), [10.0, 11.0, 8.0, 510.0], 0.5, false),
+        ((-0.5, 0.0), [0.0, -1.0, 2.0, -500.0], 0.5, false),
+        ((0.0, 7.0), [0.0, 2.0, -4.0, 1000.0], 0.0, false),
+        ((nan, 7.0), [0.0, 2.0, -4.0, 1000.0], 0.0, false),
+        ((inf, nan), [0.0, 2.0, -4.0, 1000.0], 0.0, false),
+        ((nan, nan), [0.0, 2.0, -4.0, 1000.0], 0.0, false),
+        ((1.0, 0.0), [0.0, 2.0, -4.0, 1000.0], 0.0, false),
+        ((0.5, nan), [0.0, 1.0, -2.0, 500.0], 0.5, true),
+        ((0.5, inf), [0.0, 1.0, -2.0, 500.0], 0.5, true),
+    ] {
+        std::fs::write(&path, shorts(scaling)).unwrap();
+        assert_eq!(read_volume(&path).unwrap().values(), expected, "{scaling:?}");
+        let header = read_header(&path).unwrap();
+        let text = header.warning(&path).map(|w| w.to_string());
+        assert_eq!((header.step(), text.is_some()), (step, said), "{scaling:?}");
+        assert!(text.is_none_or(|t| t.contains("scaled.nii") && t.contains("scl_slope 0.5")));
+    }
+}
+
+#[test]
+fn gzip_streams_are_verified_to_their_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.nii.gz");
+    let whole = shorts((1.0, 0.0));
+    let packed = gzip(&whole);
+    let mut accepted = vec![packed.clone()];
+    // Padding, and members: bgzip writes many, and an empty one at the end.
+    accepted.push([packed.clone(), vec![0; 700]].concat());
+    accepted.push([gzip(&whole[..100]), gzip(&whole[100..355]), gzip(&whole[355..]), gzip(b"")].concat());
+    for bytes in accepted {
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(read_volume(&path).unwrap().values(), [0.0, 2.0, -4.0, 1000.0]);
+    }
+    let n = packed.len();
+    let flipped = |at: usize| {
+        let mut bytes = packed.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let last_member = [gzip(&whole[..100]), gzip(&whole[100..])[..20].to_vec()].concat();
+    for (bytes, words) in [
+        (flipped(n - 8), "cannot be unpacked"),
+        (flipped(n - 1), "cannot be unpacked"),
+        (packed[..n - 8].to_vec(), "the end of the file within the checksum"),
+        (packed[..n - 1].to_vec(), "the end of the file within the checksum"),
+        ([packed.clone(), b"<html>".to_vec()].concat(), "other bytes follow the gzip stream"),
+        ([packed.clone(), vec![0; 9], vec![7]].concat(), "other bytes follow the gzip stream"),
+        (last_member, "the end of the file within"),
+        (gzip(&[whole.clone(), vec![0; 8]].concat()), "8 more bytes (1.0000 volumes)"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let error = read_volume(&path).unwrap_err();
+        assert!(error.to_string().contains(words) && error.to_string().contains("a.nii.gz"), "{error} without {words}");
+        assert_eq!(error.exit_code(), 2);
+    }
+}
+
+#[test]
+fn files_end_with_their_last_volume() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.nii");
+    let numbers: Vec<u8> = (0..8u8).collect();
+    // Eight numbers are two volumes of 2 x 2 x 1; the header says one, three, or that it is no series.
+    for (sides, words) in [
+        (vec![2, 2, 1, 3], "the end of the file within volume 3 of 3"),
+        (vec![2, 2, 1, 1], "after 1 volumes of 4 bytes, as its header says, found 4 more bytes (1.0000 volumes)"),
+        (vec![2, 2], "4 more bytes"),
+        (vec![2, 3], "2 more bytes (0.3333 volumes)"),
+    ] {
+        std::fs::write(&path, file(&sides, Datatype::U8, (1.0, 0.0), &numbers)).unwrap();
+        let mut image = read(&path).unwrap();
+        let volumes: Result<Vec<_>, _> = (0..image.header().n_volumes).map(|_| image.next_volume()).collect();
+        let error = volumes.unwrap_err();
+        assert!(error.to_string().contains(words), "{error} without {words}");
+        assert!(error.to_string().contains("a.nii") && error.exit_code() == 2);
+    }
+    std::fs::write(&path, file(&[2, 2, 1, 2], Datatype::U8, (1.0, 0.0), &numbers)).unwrap();
+    let mut image = read(&path).unwrap();
+    assert_eq!((image.next_volume().unwrap()[3], image.next_values().unwrap()[3]), (3.0, 7.0));
+}
+
+/// Ids of the Allen atlas, which 32-bit floats change to 312782560 -> 312782560 + or - 16.
+#[test]
+fn labels_are_exact_in_every_type() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("atlas.nii");
+    let ids = [0i64, 312_782_546, 312_782_550, 182_305_696];
+    let bytes = |encode: &dyn Fn(i64) -> Vec<u8>| ids.iter().flat_map(|&id| encode(id)).collect::<Vec<u8>>();
+    for (datatype, numbers) in [
+        (Datatype::I32, bytes(&|id| (id as i32).to_le_bytes().to_vec())),
+        (Datatype::U32, bytes(&|id| (id as u32).to_le_bytes().to_vec())),
+        (Datatype::I64, bytes(&|id| id.to_le_bytes().to_vec())),
+        (Datatype::U64, bytes(&|id| (id as u64).to_le_bytes().to_vec())),
+        (Datatype::F64, bytes(&|id| (id as f64).to_le_bytes().to_vec())),
+    ] {
+        std::fs::write(&path, file(&[2, 2, 1], datatype, (1.0, 0.0), &numbers)).unwrap();
+        let (grid, labels, warnings) = read_labels(&path).unwrap();
+        assert_eq!((grid.shape, labels.as_slice(), warnings.len()), ([2, 2, 1], ids.as_slice(), 0), "{datatype:?}");
+    }
+    let wide: Vec<u8> = [0, i64::MAX, (1 << 53) + 1, -5].iter().flat_map(|v: &i64| v.to_le_bytes()).collect();
+    std::fs::write(&path, file(&[2, 2, 1], Datatype::I64, (0.0, 0.0), &wide)).unwrap();
+    assert_eq!(read_labels(&path).unwrap().1, [0, i64::MAX, (1 << 53) + 1, -5]);
+
+    let floats = |values: [f32; 4]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    std::fs::write(&path, file(&[2, 2, 1], Datatype::F32, (1.0, 0.0), &floats([f32::NAN, 2.0, -1.0, 3.0]))).unwrap();
+    assert_eq!(read_labels(&path).unwrap().1, [0, 2, -1, 3]);
+    std::fs::write(&path, file(&[2, 2, 1], Datatype::F32, (1.0, 0.0), &floats([0.0, 312_782_546.0, 1.0, 0.0])))
+        .unwrap();
+    let said = read_labels(&path).unwrap().2[0].to_string();
+    assert!(said.contains("up to 312782560") && said.contains("16777216"), "{said}");
+    // Labels 0 to 3 as nibabel scales them to 16 bits: rounded to within half of 3 / 65535.
+    let step = 3.0f32 / 65_535.0;
+    let scaled: Vec<u8> = [-32_768i16, -10_923, 10_922, 32_767].iter().flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(&path, file(&[2, 2, 1], Datatype::I16, (step, 32_768.0 * step), &scaled)).unwrap();
+    assert_eq!(read_labels(&path).unwrap().1, [0, 1, 2, 3]);
+
+    let far: Vec<u8> = u64::MAX.to_le_bytes().repeat(4);
+    for (bytes, words) in [
+        (file(&[2, 2, 1], Datatype::F32, (1.0, 0.0), &floats([0.0, 1.0, 1.4, 2.0])), "whole numbers, found 1.4"),
+        (file(&[2, 2, 1], Datatype::F32, (1.0, 0.0), &floats([0.0, 1.0, f32::INFINITY, 2.0])), "found inf"),
+        (file(&[2, 2, 1], Datatype::I16, (4772.5, 0.0), &scaled), "scaled in steps of 4772.5"),
+        (file(&[2, 2, 1], Datatype::U64, (1.0, 0.0), &far), "found 18446744073709551615"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let error = read_labels(&path).unwrap_err();
+        assert!(error.to_string().contains(words) && error.exit_code() == 2, "{error} without {words}");
+    }
+}
+
+#[test]
+fn values_that_32_bits_cannot_hold_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("wide.nii");
+    let write = |values: [f64; 4]| {
+        let numbers: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        std::fs::write(&path, file(&[2, 2, 1], Datatype::F64, (1.0, 0.0), &numbers)).unwrap();
+    };
+    write([1.0 + 1e-12, 1e-60, -2.5, f64::NAN]);
+    let values = read_volume(&path).unwrap();
+    assert_eq!(values.values()[..3], [1.0, 0.0, -2.5]);
+    assert_eq!(read(&path).unwrap().next_values().unwrap()[0], 1.0 + 1e-12, "64 bits where they are asked for");
+    for (values, words) in [([1e-42, 0.0, -1e-41, 0.0], "1e-41"), ([1.0, 2.0, 1e39, 0.0], "1e39")] {
+        write(values);
+        let error = read_volume(&path).unwrap_err();
+        assert!(error.to_string().contains(words) && error.exit_code() == 2, "{error}");
+    }
+}
+
+#[test]
+fn masks_of_scaled_integers_are_binary() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mask.nii");
+    // 0 and 1 as nibabel scales a mask of floats: the background comes back as 7e-6 when the header is in 32 bits.
+    let numbers: Vec<u8> = [-32_768i16, 32_767, -32_768, 32_767].iter().flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(&path, file(&[2, 2, 1], Datatype::I16, (1.0 / 65_535.0, 0.500_015), &numbers)).unwrap();
+    let (mask, warnings) = read_mask(&path).unwrap();
+    assert_eq!((mask.voxels(), warnings.len()), ([1, 3].as_slice(), 0));
+    let dust: Vec<u8> = [1e-6f32, 1.0, 1e-6, 1.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(&path, file(&[2, 2, 1], Datatype::F32, (1.0, 0.0), &dust)).unwrap();
+    let (mask, warnings) = read_mask(&path).unwrap();
+    assert_eq!((mask.voxels(), warnings.len()), ([1, 3].as_slice(), 1));
 }

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 /// |---|---|---|
 /// | `maps.subjects` | | one entry a subject: a run directory of `map` (all its layers), or a 3-D NIfTI; or one 4-D NIfTI |
 /// | `maps.against` | none | the same subjects once more: their difference is tested |
+/// | `maps.zeros` | missing | missing: 0, or what else fills the outside of a map, is no value of that subject; data: it is |
 /// | `test.tail` | greater; two_sided for a difference | which deviations from zero count |
 /// | `test.correction` | tfce | tfce, max_t, cluster_mass, cluster_size, fdr, none |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,8 @@ pub struct MapsConfig {
     pub mask: Option<PathBuf>,
     /// Fewest subjects with a value; all where it is absent.
     pub min_subjects: Option<usize>,
+    /// What a 0 is where other subjects have a value; missing where it is absent.
+    pub zeros: Option<Zeros>,
     /// Image behind the maps; the mean map's mask where it is absent.
     pub background: Option<PathBuf>,
     /// In front of the names of the maps, as in `task-images_space-MNI152NLin2009cAsym`.
@@ -66,9 +69,20 @@ impl Default for MapsConfig {
             min_subjects: None,
             background: None,
             prefix: String::new(),
+            zeros: None,
             min_cluster: 1,
         }
     }
+}
+
+/// What single numbers that a map repeats are, 0 above all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Zeros {
+    /// No value of that subject, except in maps of levels (counts, thresholds); see [`crate::data::Background`].
+    Missing,
+    /// Values, unless they are 0 in all subjects.
+    Data,
 }
 
 /// How the group is tested.

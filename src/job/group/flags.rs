@@ -1,6 +1,6 @@
 //! Flags of `orthoscope group`.
 
-use super::GroupCorrection;
+use super::{GroupCorrection, Zeros};
 use crate::job::flags::choice;
 use crate::math::permutation::Tail;
 use crate::stats::neighbours::Connectivity;
@@ -49,6 +49,9 @@ struct MapsFlags {
     /// Fewest subjects with a value at a voxel [default: all].
     #[arg(long, value_name = "N")]
     min_subjects: Option<usize>,
+    /// What 0 is where other subjects have a value: missing or data [default: missing].
+    #[arg(long, value_parser = choice::<Zeros>)]
+    zeros: Option<Zeros>,
     /// Image behind the maps in figures.
     #[arg(long, value_name = "NIFTI")]
     background: Option<PathBuf>,

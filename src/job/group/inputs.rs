@@ -1,14 +1,14 @@
 //! The subjects' maps, read and checked.
 
-use super::config::Config;
+use super::config::{Config, Zeros};
+use super::rows::{self, Rows, Rule};
 use crate::data::{Grid, Mask, Volume};
 use crate::error::{Error, Result};
 use crate::io::{json, nifti};
 use crate::job::brain::maps::label;
 use crate::job::manifest::hash_file;
-use crate::stats::group::fisher_z;
 use crate::warning::Warning;
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -61,47 +61,52 @@ pub fn read(config: &Config) -> Result<Data> {
     let (grid, space) = (header.grid, header.space);
     let correlations = set.stat.as_deref().is_some_and(|s| CORRELATIONS.contains(&s));
     let fisher = own.fisher_z.unwrap_or(correlations);
-    let mut rows = Vec::new();
-    let mut something = vec![false; grid.n_voxels()];
-    for (n, paths) in set.paths.iter().enumerate() {
-        let mut values = stack(&volumes(paths, &mut inputs)?, &grid, paths, fisher)?;
-        mark(&values, &mut something);
-        if let Some(other) = &against {
-            let second = stack(&volumes(&other.paths[n], &mut inputs)?, &grid, &other.paths[n], fisher)?;
-            if second.dim() != values.dim() {
-                let found = format!("{} and {}", values.nrows(), second.nrows());
-                return Err(Error::invalid("--against", "as many subjects as in --maps", found, ""));
-            }
-            mark(&second, &mut something);
-            values = values - second;
+    let mut warnings = Vec::new();
+    let given = match &own.mask {
+        Some(path) => {
+            inputs.insert(format!("mask {}", path.display()), hash_file(path)?);
+            let (mask, said) = nifti::read_mask(path)?;
+            grid.require_same("--mask", mask.grid())?;
+            warnings.extend(said);
+            Some(mask)
         }
-        rows.push(values);
+        None => None,
+    };
+    let rule = Rule { fisher, zeros: own.zeros.unwrap_or(Zeros::Missing), mask: given.as_ref() };
+    let mut read = |paths: &Vec<PathBuf>| -> Result<Rows> {
+        let maps = rows::volumes(paths, &mut inputs, &mut warnings)?;
+        Rows::new(maps, &grid, &rule, &mut warnings)
+    };
+    let mut pairs: Vec<(Rows, Option<Rows>)> = Vec::new();
+    for (n, paths) in set.paths.iter().enumerate() {
+        let first = read(paths)?;
+        let second = against.as_ref().map(|other| read(&other.paths[n])).transpose()?;
+        if let Some(second) = second.as_ref().filter(|second| second.names.len() != first.names.len()) {
+            let found = format!("{} and {}", first.names.len(), second.names.len());
+            return Err(Error::invalid("--against", "as many subjects as in --maps", found, ""));
+        }
+        pairs.push((first, second));
     }
-    let (mask, n_missing) = mask(config, &grid, (&rows, &something), &mut inputs)?;
-    let maps = rows
-        .iter()
-        .map(|r| Array2::from_shape_fn((r.nrows(), mask.n_voxels()), |(s, v)| r[[s, mask.voxels()[v] as usize]]));
+    let present = without_empty(&mut pairs, &mut warnings)?;
+    let (mask, missing) = mask(config, &grid, given.as_ref(), &pairs)?;
+    warnings.extend(missing);
+    warnings.extend(read_as_missing(&pairs, &rule, own.min_subjects.is_none()));
+    let inside =
+        |rows: Array2<f64>| rows.select(Axis(1), &mask.voxels().iter().map(|&v| v as usize).collect::<Vec<_>>());
+    let maps = pairs.into_iter().map(|(first, second)| match second {
+        Some(second) => inside(first.values - second.values),
+        None => inside(first.values),
+    });
+    let maps = maps.collect();
     let background = background(config, &grid, &mut inputs)?;
     let stat = set.stat.clone().unwrap_or_else(|| "value".into());
-    let mut warnings = Vec::new();
-    if n_missing > 0 {
-        let text = format!(
-            "{n_missing} voxels have a value in some subjects but not in enough of them and are left out (see --min-subjects)"
-        );
-        warnings.push(Warning::Note { text });
-    }
-    Ok(Data {
-        names: set.names,
-        maps: maps.collect(),
-        mask,
-        background,
-        space,
-        fisher_z: fisher,
-        overlaps: overlaps(config)?,
-        stat,
-        inputs,
-        warnings,
-    })
+    let overlaps = overlaps(config)?.map(|(own, other)| (chosen(own, &present), chosen(other, &present)));
+    Ok(Data { names: set.names, maps, mask, background, space, fisher_z: fisher, overlaps, stat, inputs, warnings })
+}
+
+/// Those of the subjects that are left.
+pub(super) fn chosen<T>(all: Vec<T>, present: &[bool]) -> Vec<T> {
+    all.into_iter().zip(present).filter(|(_, present)| **present).map(|(item, _)| item).collect()
 }
 
 /// The maps that the paths stand for.
@@ -212,71 +217,97 @@ fn same_subjects(first: &[PathBuf], second: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// The volumes of all files, with their hashes; a single 4-D file holds all subjects.
-fn volumes(paths: &[PathBuf], hashes: &mut BTreeMap<String, String>) -> Result<Vec<Volume>> {
-    for path in paths {
-        hashes.insert(format!("map {}", path.display()), hash_file(path)?);
-    }
-    if let [only] = paths {
-        let mut file = nifti::read(only)?;
-        let (grid, n) = (*file.grid(), file.header().n_volumes);
-        return (0..n).map(|_| Volume::new(grid, file.next_volume()?)).collect();
-    }
-    paths.iter().map(|path| nifti::read_volume(path)).collect()
-}
-
-/// n_subjects x all voxels of the grid.
-fn stack(volumes: &[Volume], grid: &Grid, paths: &[PathBuf], fisher: bool) -> Result<Array2<f64>> {
-    for (i, volume) in volumes.iter().enumerate() {
-        let path = paths.get(i).unwrap_or(&paths[0]);
-        grid.require_same(&path.display().to_string(), volume.grid())?;
-        if fisher && volume.values().iter().any(|v| v.abs() > 1.0) {
-            let hint = "Fisher's z is of correlations: --no-fisher-z for other values";
-            return Err(Error::invalid(path.display().to_string(), "correlations from -1 to 1", "larger values", hint));
+/// Leaves subjects out of whom some map is empty, and says so; the answer is who is left.
+fn without_empty(pairs: &mut [(Rows, Option<Rows>)], warnings: &mut Vec<Warning>) -> Result<Vec<bool>> {
+    let n = pairs[0].0.names.len();
+    let mut present = vec![true; n];
+    let mut empty: Vec<String> = Vec::new();
+    for rows in pairs.iter().flat_map(|(first, second)| std::iter::once(first).chain(second)) {
+        for s in (0..rows.names.len()).filter(|&s| rows.empty[s]) {
+            present.get_mut(s).map(|p| *p = false);
+            empty.push(rows.names[s].clone());
         }
     }
-    let value = |(s, v): (usize, usize)| {
-        let x = f64::from(volumes[s].values()[v]);
-        if fisher { fisher_z(x) } else { x }
-    };
-    Ok(Array2::from_shape_fn((volumes.len(), grid.n_voxels()), value))
-}
-
-/// Voxels where some subject has a value other than 0: outside the brain, maps hold 0 or NaN.
-fn mark(values: &Array2<f64>, something: &mut [bool]) {
-    for row in values.rows() {
-        something.iter_mut().zip(row).for_each(|(mark, x)| *mark |= x.is_finite() && *x != 0.0);
+    if empty.is_empty() {
+        return Ok(present);
     }
+    let left = present.iter().filter(|p| **p).count();
+    let named = empty.join("`, `");
+    if left < 2 {
+        let hint = "did the analysis that made them fail? a map of 0 everywhere is no data";
+        return Err(Error::invalid(
+            "--maps",
+            "maps with values of 2 subjects or more",
+            format!("nothing in `{named}`"),
+            hint,
+        ));
+    }
+    for (first, second) in pairs.iter_mut() {
+        first.keep(&present);
+        second.iter_mut().for_each(|rows| rows.keep(&present));
+    }
+    let text = format!("`{named}` holds one value and nothing else: left out, {left} of {n} subjects are tested");
+    warnings.push(Warning::Note { text });
+    Ok(present)
 }
 
-/// Voxels with a value other than 0 in some subject, and a finite value in enough of them; and how many have too few.
+/// Voxels with a value in enough subjects that is not the same in all; and what is to be said of those that have too few.
 fn mask(
     config: &Config,
     grid: &Grid,
-    (rows, something): (&[Array2<f64>], &[bool]),
-    inputs: &mut BTreeMap<String, String>,
-) -> Result<(Mask, usize)> {
-    let given = match &config.maps.mask {
-        Some(path) => {
-            inputs.insert(format!("mask {}", path.display()), hash_file(path)?);
-            let volume = nifti::read_volume(path)?;
-            grid.require_same("--mask", volume.grid())?;
-            Some(Mask::from_volume(&volume)?)
-        }
-        None => None,
-    };
-    let n_subjects = rows[0].nrows();
+    given: Option<&Mask>,
+    pairs: &[(Rows, Option<Rows>)],
+) -> Result<(Mask, Option<Warning>)> {
+    let n_subjects = pairs[0].0.names.len();
     let least = config.maps.min_subjects.unwrap_or(n_subjects).clamp(1, n_subjects);
-    let wanted = |v: usize| given.as_ref().is_none_or(|m| m.rank(v).is_some());
-    let enough = |v: usize| rows.iter().all(|r| r.column(v).iter().filter(|x| x.is_finite()).count() >= least);
-    let keep: Vec<bool> = (0..grid.n_voxels()).map(|v| wanted(v) && something[v] && enough(v)).collect();
-    let n_missing = (0..grid.n_voxels()).filter(|&v| wanted(v) && something[v] && !enough(v)).count();
+    let wanted = |v: usize| given.is_none_or(|m| m.rank(v).is_some());
+    let has = |(first, second): &(Rows, Option<Rows>), s: usize, v: usize| {
+        first.values[[s, v]].is_finite() && second.as_ref().is_none_or(|rows| rows.values[[s, v]].is_finite())
+    };
+    // A number that is the same in all subjects is the outside of the brain, unless the other set varies around it.
+    let varying = |v: usize| {
+        pairs.iter().any(|(first, second)| first.varying[v] || second.as_ref().is_some_and(|rows| rows.varying[v]))
+    };
+    let count = |pair: &(Rows, Option<Rows>), v: usize| (0..n_subjects).filter(|&s| has(pair, s, v)).count();
+    let candidates: Vec<usize> = (0..grid.n_voxels()).filter(|&v| wanted(v) && varying(v)).collect();
+    let mut keep = vec![false; grid.n_voxels()];
+    let mut lacking = vec![0usize; n_subjects];
+    let mut n_missing = 0;
+    for v in candidates {
+        keep[v] = pairs.iter().all(|pair| count(pair, v) >= least);
+        if !keep[v] {
+            n_missing += 1;
+            (0..n_subjects).for_each(|s| lacking[s] += usize::from(!pairs.iter().all(|pair| has(pair, s, v))));
+        }
+    }
     if keep.iter().all(|k| !k) {
         let expected = format!("voxels with a value in {least} of {n_subjects} subjects");
-        let hint = "are the maps of one space? --min-subjects allows missing values";
+        let hint = "are the maps of one space? --min-subjects allows missing values, --zeros data counts 0 as a value";
         return Err(Error::invalid("--maps", expected, "none", hint));
     }
-    Ok((Mask::from_fn(*grid, |v| keep[v])?, n_missing))
+    let worst = (0..n_subjects).max_by_key(|&s| (lacking[s], std::cmp::Reverse(s))).unwrap_or(0);
+    let text = format!(
+        "{n_missing} voxels have a value in some subjects but not in enough of them and are left out (see --min-subjects); `{}` lacks most of them: {}",
+        pairs[0].0.names[worst], lacking[worst]
+    );
+    Ok((Mask::from_fn(*grid, |v| keep[v])?, (n_missing > 0).then_some(Warning::Note { text })))
+}
+
+/// Says where a number of one subject was read as missing although others have values there.
+fn read_as_missing(pairs: &[(Rows, Option<Rows>)], rule: &Rule<'_>, left_out: bool) -> Option<Warning> {
+    let all = || pairs.iter().flat_map(|(first, second)| std::iter::once(first).chain(second));
+    let value = |v: usize| all().any(|rows| rows.values.column(v).iter().any(|x| x.is_finite()));
+    let somewhere: Vec<usize> = (0..pairs[0].0.values.ncols()).filter(|&v| rule.wants(v) && value(v)).collect();
+    let count = |rows: &Rows, s: usize| somewhere.iter().filter(|&&v| rows.absent[[s, v]]).count();
+    let counts = all().flat_map(|rows| (0..rows.names.len()).map(|s| (count(rows, s), rows.names[s].clone())));
+    let counts: Vec<(usize, String)> = counts.filter(|(n, _)| *n > 0).collect();
+    let (most, name) = counts.iter().max_by_key(|(n, _)| *n)?;
+    let text = format!(
+        "{} maps repeat one number (0, or what fills their outside) where other subjects have values, `{name}` in {most} voxels: read as missing{}; --zeros data counts it as a value",
+        counts.len(),
+        if left_out { ", and those voxels left out" } else { "" },
+    );
+    Some(Warning::Note { text })
 }
 
 fn background(config: &Config, grid: &Grid, inputs: &mut BTreeMap<String, String>) -> Result<Option<Volume>> {

@@ -10,9 +10,10 @@ mod inputs;
 mod output;
 mod page;
 mod results;
+mod rows;
 mod run;
 mod test;
 
-pub use config::{Config, GroupCorrection, MapsConfig, TestConfig};
+pub use config::{Config, GroupCorrection, MapsConfig, TestConfig, Zeros};
 pub use results::Results;
 pub use run::Group;

@@ -92,6 +92,19 @@ fn few(data: &Data) -> Option<Warning> {
     (n < FEW).then(|| Warning::Note { text: format!("with {n} subjects no p by sign flips is below {p:.3}") })
 }
 
+/// Voxels whose t says nothing of the size of an effect.
+fn agreeing(name: &str, tested: &Tested, data: &Data) -> Option<Warning> {
+    let (test, voxels) = (&tested.test, data.mask.voxels());
+    let &first = test.outlying.first()?;
+    let mm = data.mask.grid().mm(voxels[first] as usize).map(|x| format!("{x:.0}")).join(", ");
+    let text = format!(
+        "{name}: the subjects hardly differ in {} voxels (at {mm} mm t is {:.3e}): a constant rather than a measurement? They do not set the heights of TFCE",
+        test.outlying.len(),
+        test.t[first]
+    );
+    Some(Warning::Note { text })
+}
+
 fn describe(config: &Config, data: &Data) -> Value {
     let n = data.maps[0].nrows();
     let all = 1usize.checked_shl(n as u32).filter(|all| *all <= config.test.n_permutations);
@@ -111,6 +124,7 @@ fn describe(config: &Config, data: &Data) -> Value {
 fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
     let Plan { config, data, neighbours } = plan;
     let tested = test(config, data, neighbours, session)?;
+    data.names.iter().zip(&tested).filter_map(|(name, own)| agreeing(name, own, data)).for_each(|w| run.warn(w));
     let rows = |of: &dyn Fn(&Tested) -> Vec<f64>| {
         let values: Vec<f64> = tested.iter().flat_map(of).collect();
         Array2::from_shape_vec((tested.len(), data.mask.n_voxels()), values).expect("one value a voxel")

@@ -111,6 +111,10 @@ struct BoldFlags {
     /// What the patterns are made of: beta or t.
     #[arg(long, value_parser = choice::<Estimate>)]
     estimate: Option<Estimate>,
+    /// Leave conditions out of runs in which little of their regressor is left, as of an event at the end of a run
+    /// [default: they are mapped, with a warning].
+    #[arg(long, num_args = 0, default_missing_value = "true", hide_possible_values = true)]
+    leave_out_weak: Option<bool>,
     #[command(flatten)]
     design: DesignFlags,
 }

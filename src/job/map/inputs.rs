@@ -3,13 +3,13 @@
 use super::config::Config;
 use super::places::{label_image, named_columns};
 use super::series::{self, FittedRun};
-use crate::data::{Betas, Grid, Mask, Volume};
+use crate::data::{Betas, Grid, Mask, Origin, Volume};
 use crate::error::{Error, Result};
 use crate::io::{glmsingle, labels, nifti, npy};
 use crate::job::manifest::hash_file;
 use crate::mapping::searchlight::Regions;
 use crate::warning::Warning;
-use ndarray::{Array2, Axis, Ix2, concatenate};
+use ndarray::{Array2, ArrayView1, Axis, Ix2, concatenate};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub struct Data {
     /// Space of the first image's affine.
     pub space: nifti::Space,
     pub regions: Option<Regions>,
-    /// Voxels of the mask that hold NaN or infinity in some sample.
+    /// Voxels of the mask that hold NaN or infinity in some sample, and were left out.
     pub n_dropped: usize,
     /// The models of time series, run by run; empty where betas were given.
     pub fitted: Vec<FittedRun>,
@@ -151,50 +151,57 @@ struct Space {
     mask: Mask,
     /// Whether a mask was given.
     masked: bool,
+    warnings: Vec<Warning>,
+}
+
+/// The samples of one file of betas.
+struct Block {
+    /// n_samples x n_voxels.
+    values: Array2<f32>,
+    /// The distance of the values that stored integers can have, see [`Origin`].
+    step: f64,
 }
 
 impl Space {
     fn of(config: &Config, first: Option<&PathBuf>) -> Result<Self> {
-        let given = config.betas.mask.as_ref().map(|path| nifti::read_volume(path)).transpose()?;
+        let given = config.betas.mask.as_ref().map(|path| nifti::read_mask(path)).transpose()?;
         let (grid, space) = match (&given, first) {
             (_, Some(path)) => {
                 let header = nifti::read_header(path)?;
                 (header.grid, header.space)
             }
-            (Some(mask), None) => (*mask.grid(), nifti::Space::default()),
+            (Some((mask, _)), None) => (*mask.grid(), nifti::Space::default()),
             (None, None) => {
                 let hint = "HDF5 betas do not say where their voxels are: give a mask of the same volume";
                 return Err(Error::invalid("--mask", "a mask for HDF5 betas", "none", hint));
             }
         };
-        let mask = match &given {
-            Some(volume) => {
-                grid.require_same("--mask", volume.grid())?;
-                Mask::from_volume(volume)?
+        let masked = given.is_some();
+        let (mask, warnings) = match given {
+            Some((mask, warnings)) => {
+                grid.require_same("--mask", mask.grid())?;
+                (mask, warnings)
             }
-            None => Mask::from_fn(grid, |_| true)?,
+            None => (Mask::from_fn(grid, |_| true)?, vec![]),
         };
-        Ok(Self { grid, space, mask, masked: given.is_some() })
+        Ok(Self { grid, space, mask, masked, warnings })
     }
 
-    /// Leaves out voxels without numbers, and reads what else lies on the grid.
-    fn data(self, betas: Betas, config: &Config) -> Result<Data> {
-        let Self { grid, space, mask, masked } = self;
-        let mut keep = betas.finite_voxels();
-        let n_dropped = keep.iter().filter(|k| !**k).count();
-        if !masked {
-            // Without a mask, voxels outside the brain are those that hold nothing.
-            for (v, keep) in keep.iter_mut().enumerate() {
-                *keep &= betas.patterns().column(v).iter().any(|&x| x != 0.0);
+    /// Leaves out voxels that hold nothing, and reads what else lies on the grid.
+    fn data(self, betas: Betas, origins: &[Origin], config: &Config) -> Result<Data> {
+        let Self { grid, space, mask, masked, mut warnings } = self;
+        let kept = Kept::of(&betas, origins)?;
+        let (betas, mask) = (betas.keep_voxels(&kept.keep)?, mask.filtered(|v| kept.keep[v])?);
+        warnings.extend(kept.warnings(masked));
+        let centres = match &config.betas.centres {
+            Some(path) => {
+                let (centres, said) = nifti::read_mask(path)?;
+                mask.grid().require_same("--centres", centres.grid())?;
+                warnings.extend(said);
+                Some(centres)
             }
-        }
-        if keep.iter().all(|k| !k) {
-            let found = format!("NaN or infinity in all {n_dropped}");
-            let hint = "a voxel takes part when it holds a number in every sample";
-            return Err(Error::invalid("betas", "voxels with numbers", found, hint));
-        }
-        let (betas, mask) = (betas.keep_voxels(&keep)?, mask.filtered(|v| keep[v])?);
-        let centres = config.betas.centres.as_ref().map(|path| centre_mask(path, &mask)).transpose()?;
+            None => None,
+        };
         let background = match &config.betas.background {
             Some(path) => {
                 let volume = nifti::read_volume(path)?;
@@ -203,74 +210,147 @@ impl Space {
             }
             None => None,
         };
-        let regions =
-            config.regions.image.as_ref().map(|path| label_image(path, &config.regions.names, &mask)).transpose()?;
-        let warnings = dropped(n_dropped, mask.n_voxels(), masked);
+        let regions = match &config.regions.image {
+            Some(path) => {
+                let (regions, said) = label_image(path, &config.regions.names, &mask)?;
+                warnings.extend(said);
+                Some(regions)
+            }
+            None => None,
+        };
+        let n_dropped = kept.n_not_finite;
         let hashes = BTreeMap::new();
         let (mask, fitted) = (Some(mask), vec![]);
         Ok(Data { betas, mask, centres, background, space, regions, n_dropped, fitted, hashes, warnings })
     }
 }
 
+/// Voxels that take part: they hold a number in every sample, and not always the same.
+struct Kept {
+    keep: Vec<bool>,
+    n_not_finite: usize,
+    /// Finite, and without variation in any run.
+    n_constant: usize,
+    /// Finite, and without variation in some run.
+    n_in_part: usize,
+}
+
+impl Kept {
+    fn of(betas: &Betas, origins: &[Origin]) -> Result<Self> {
+        let finite = betas.finite_voxels();
+        let n_not_finite = finite.iter().filter(|f| !**f).count();
+        if n_not_finite == finite.len() {
+            let found = format!("NaN or infinity in all {n_not_finite}");
+            let hint = "a voxel takes part when it holds a number in every sample";
+            return Err(Error::invalid("betas", "voxels with numbers", found, hint));
+        }
+        let variation = betas.variation(origins);
+        let keep: Vec<bool> = finite.iter().zip(&variation.voxels).map(|(finite, varies)| *finite && *varies).collect();
+        let n_same = finite.len() - n_not_finite - keep.iter().filter(|k| **k).count();
+        if keep.iter().all(|k| !k) {
+            let found = format!("the same number in every sample of all {n_same}");
+            let hint = "are these betas, one volume a condition? a voxel without variation says nothing of conditions";
+            return Err(Error::invalid("betas", "voxels that vary over the samples of each run", found, hint));
+        }
+        let n_in_part = variation.n_in_part.min(n_same);
+        Ok(Self { keep, n_not_finite, n_constant: n_same - n_in_part, n_in_part })
+    }
+
+    /// What was left out of a mask; without one, it is what lies around the brain.
+    fn warnings(&self, masked: bool) -> Vec<Warning> {
+        let left = self.keep.iter().filter(|k| **k).count();
+        let say = |n: usize, what: &str| {
+            let text = format!("{n} voxels {what} and were left out; {left} are used");
+            (n > 0).then_some(Warning::Note { text })
+        };
+        let masked = |n: usize| if masked { n } else { 0 };
+        let said = [
+            say(masked(self.n_not_finite), "of the mask hold NaN or infinity in some sample"),
+            say(masked(self.n_constant), "of the mask hold the same number in every sample"),
+            say(
+                self.n_in_part,
+                "hold the same number in every sample of some run, but not of all (does the scanned volume differ between runs?)",
+            ),
+        ];
+        said.into_iter().flatten().collect()
+    }
+}
+
 fn from_images(config: &Config) -> Result<Data> {
     let own = &config.betas;
     let hdf5 = |path: &Path| matches!(ending(path).as_str(), "hdf5" | "h5");
-    let space = Space::of(config, own.files.iter().find(|p| !hdf5(p)))?;
-    let mut blocks: Vec<Array2<f32>> = Vec::new();
+    let mut space = Space::of(config, own.files.iter().find(|p| !hdf5(p)))?;
+    let mut blocks: Vec<Block> = Vec::new();
     for path in &own.files {
         blocks.push(if hdf5(path) {
             let estimates = glmsingle::read(path, &space.mask)?;
             let n = space.grid.n_voxels();
-            Array2::from_shape_fn((estimates.n_volumes, space.mask.n_voxels()), |(t, v)| {
+            let values = Array2::from_shape_fn((estimates.n_volumes, space.mask.n_voxels()), |(t, v)| {
                 estimates.values[t * n + space.mask.voxels()[v] as usize]
-            })
+            });
+            Block { values, step: 0.0 }
         } else {
-            nifti::read(path)?.masked(&space.mask)?
+            let file = nifti::read(path)?;
+            let step = file.header().step();
+            space.warnings.extend(file.header().warning(path));
+            Block { values: file.masked(&space.mask)?, step }
         });
     }
-    space.data(labelled(config, &blocks)?, config)
+    let (betas, origins, rows) = labelled(config, &blocks)?;
+    empty_volume(&betas, &rows, &own.files)?;
+    space.data(betas, &origins, config)
+}
+
+/// Refuses volumes that hold one number everywhere: an estimate that was not made, or a file that was not filled.
+fn empty_volume(betas: &Betas, rows: &[(usize, usize)], files: &[PathBuf]) -> Result<()> {
+    let number = |row: ArrayView1<'_, f32>| row.iter().copied().find(|x| x.is_finite());
+    let one = |row: ArrayView1<'_, f32>| {
+        let first = number(row);
+        row.iter().all(|x| !x.is_finite() || Some(*x) == first)
+    };
+    if betas.n_voxels() < 2 {
+        return Ok(());
+    }
+    let Some(s) = betas.patterns().rows().into_iter().position(one) else { return Ok(()) };
+    let (file, volume) = rows[s];
+    let at = format!("{}, volume {volume} (counted from 0)", files[file].display());
+    let condition = &betas.condition_names()[betas.conditions()[s]];
+    let found = format!("{} in every voxel", number(betas.patterns().row(s)).unwrap_or(f32::NAN));
+    let hint = "an estimate that could not be made? write n/a as its condition to leave the volume out";
+    Err(Error::invalid(at, format!("a pattern of `{condition}`"), found, hint))
 }
 
 /// Betas of a least-squares fit of time series.
 fn from_series(config: &Config) -> Result<Data> {
-    let space = Space::of(config, config.bold.files.first())?;
+    let mut space = Space::of(config, config.bold.files.first())?;
     let names = run_names(&config.bold.files);
     let series = series::read(config, &space.grid, &space.mask, &names)?;
     let whole = space.mask.clone();
-    let mut data = space.data(series.betas, config)?;
+    space.warnings.extend(series.warnings);
+    // Estimates are no rounded numbers, and NaN where the series does not vary.
+    let origins = vec![Origin { file: 0, step: 0.0 }; series.betas.runs().len()];
+    let mut data = space.data(series.betas, &origins, config)?;
     data.fitted = series.runs;
     // Goodness of fit only of the voxels that are used.
     let kept: Vec<usize> = (0..whole.n_voxels())
         .filter(|&v| data.mask.as_ref().is_some_and(|m| m.rank(whole.voxels()[v] as usize).is_some()))
         .collect();
     data.fitted.iter_mut().for_each(|run| run.r2 = kept.iter().map(|&v| run.r2[v]).collect());
-    data.warnings.extend(series.warnings);
     Ok(data)
 }
 
-/// The samples that the tables name, with their conditions and runs.
-fn labelled(config: &Config, blocks: &[Array2<f32>]) -> Result<Betas> {
-    let n_volumes: Vec<usize> = blocks.iter().map(Array2::nrows).collect();
+/// The samples that the tables name, with their conditions and runs; where they come from; and file and volume of each.
+fn labelled(config: &Config, blocks: &[Block]) -> Result<(Betas, Vec<Origin>, Vec<(usize, usize)>)> {
+    let n_volumes: Vec<usize> = blocks.iter().map(|b| b.values.nrows()).collect();
     let samples = samples(config, &n_volumes)?;
     let chosen: Vec<Array2<f32>> =
-        blocks.iter().zip(&samples.volumes).map(|(block, rows)| block.select(Axis(0), rows)).collect();
+        blocks.iter().zip(&samples.volumes).map(|(block, rows)| block.values.select(Axis(0), rows)).collect();
     let views: Vec<_> = chosen.iter().map(|b| b.view()).collect();
     let patterns = concatenate(Axis(0), &views).expect("as many voxels each");
-    Betas::new(patterns, &samples.conditions, &samples.runs)
-}
-
-fn dropped(n: usize, left: usize, masked: bool) -> Vec<Warning> {
-    if n == 0 || !masked {
-        return vec![];
-    }
-    let text = format!("{n} voxels of the mask hold NaN or infinity in some sample and were left out; {left} are used");
-    vec![Warning::Note { text }]
-}
-
-fn centre_mask(path: &Path, mask: &Mask) -> Result<Mask> {
-    let volume = nifti::read_volume(path)?;
-    mask.grid().require_same("--centres", volume.grid())?;
-    Mask::from_volume(&volume)
+    let of_file = |(file, volumes): (usize, &Vec<usize>)| volumes.iter().map(|&v| (file, v)).collect::<Vec<_>>();
+    let rows: Vec<(usize, usize)> = samples.volumes.iter().enumerate().flat_map(of_file).collect();
+    let origins = rows.iter().map(|&(file, _)| Origin { file, step: blocks[file].step }).collect();
+    Ok((Betas::new(patterns, &samples.conditions, &samples.runs)?, origins, rows))
 }
 
 fn from_npy(config: &Config) -> Result<Data> {
@@ -281,19 +361,21 @@ fn from_npy(config: &Config) -> Result<Data> {
         let found = format!("{:?}", array.shape());
         let hint = "one row a sample, one column a voxel";
         let rows = array.into_dimensionality::<Ix2>();
-        blocks.push(rows.map_err(|_| Error::corrupt(path, "n_samples x n_voxels", found, hint))?);
+        let values = rows.map_err(|_| Error::corrupt(path, "n_samples x n_voxels", found, hint))?;
+        blocks.push(Block { values, step: 0.0 });
     }
-    if let Some(block) = blocks.iter().find(|b| b.ncols() != blocks[0].ncols()) {
-        let found = block.ncols().to_string();
-        return Err(Error::invalid("--betas", format!("{} voxels in every file", blocks[0].ncols()), found, ""));
+    let n_voxels = |b: &Block| b.values.ncols();
+    if let Some(block) = blocks.iter().find(|b| n_voxels(b) != n_voxels(&blocks[0])) {
+        let found = n_voxels(block).to_string();
+        return Err(Error::invalid("--betas", format!("{} voxels in every file", n_voxels(&blocks[0])), found, ""));
     }
-    let betas = labelled(config, &blocks)?;
-    let keep = betas.finite_voxels();
-    let regions = named_columns(config, &keep)?;
-    let n_dropped = keep.iter().filter(|k| !**k).count();
-    let betas = betas.keep_voxels(&keep)?;
+    let (betas, origins, _) = labelled(config, &blocks)?;
+    let kept = Kept::of(&betas, &origins)?;
+    let regions = named_columns(config, &kept.keep)?;
+    let n_dropped = kept.n_not_finite;
+    let betas = betas.keep_voxels(&kept.keep)?;
     Ok(Data {
-        warnings: dropped(n_dropped, betas.n_voxels(), true),
+        warnings: kept.warnings(true),
         betas,
         mask: None,
         centres: None,

@@ -5,31 +5,17 @@ use crate::data::Mask;
 use crate::error::{Error, Result};
 use crate::io::{nifti, tsv};
 use crate::mapping::searchlight::Regions;
+use crate::warning::Warning;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Every number of a label image but 0 is a region.
-pub fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask) -> Result<Regions> {
-    let volume = nifti::read_volume(path)?;
-    mask.grid().require_same("--rois", volume.grid())?;
-    let named: BTreeMap<String, String> = match names {
-        Some(path) => {
-            let table = tsv::read(path)?;
-            match (table.column("index"), table.column("name")) {
-                (Some(index), Some(name)) => {
-                    index.into_iter().map(String::from).zip(name.into_iter().map(String::from)).collect()
-                }
-                _ => {
-                    let found = format!("`{}`", table.header.join("`, `"));
-                    return Err(Error::invalid(path.display().to_string(), "columns `index` and `name`", found, ""));
-                }
-            }
-        }
-        None => BTreeMap::new(),
-    };
+/// Every number of a label image but 0 is a region. With what is to be said of the file and its names.
+pub fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask) -> Result<(Regions, Vec<Warning>)> {
+    let (grid, labels, mut warnings) = nifti::read_labels(path)?;
+    mask.grid().require_same("--rois", &grid)?;
     let mut regions: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
     for (rank, &voxel) in mask.voxels().iter().enumerate() {
-        let label = volume.values()[voxel as usize].round() as i64;
+        let label = labels[voxel as usize];
         if label != 0 {
             regions.entry(label).or_default().push(rank as u32);
         }
@@ -38,8 +24,53 @@ pub fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask) -> Result<
         let hint = "the label image and the mask do not overlap";
         return Err(Error::invalid("--rois", "a region with voxels in the mask", "none", hint));
     }
-    let name = |label: i64| named.get(&label.to_string()).cloned().unwrap_or_else(|| format!("region{label}"));
-    Ok(Regions { regions: regions.into_iter().map(|(label, voxels)| (name(label), voxels)).collect() })
+    let named = names.as_ref().map(|table| label_names(table)).transpose()?;
+    if let (Some(named), Some(table)) = (&named, names) {
+        let nameless: Vec<i64> = regions.keys().copied().filter(|label| !named.contains_key(label)).collect();
+        if let Some(first) = nameless.first() {
+            let text = format!(
+                "{}: {} of the {} regions of {} have no name there (the first: {first})",
+                table.display(),
+                nameless.len(),
+                regions.len(),
+                path.display()
+            );
+            warnings.push(Warning::Note { text });
+        }
+    }
+    let name = |label: i64| named.as_ref().and_then(|n| n.get(&label).cloned());
+    let regions = regions.into_iter().map(|(label, voxels)| (name(label).unwrap_or(format!("region{label}")), voxels));
+    Ok((Regions { regions: regions.collect() }, warnings))
+}
+
+/// The columns `index` and `name` of a table.
+fn label_names(path: &Path) -> Result<BTreeMap<i64, String>> {
+    let table = tsv::read(path)?;
+    let at = path.display().to_string();
+    let (Some(index), Some(name)) = (table.column("index"), table.column("name")) else {
+        let found = format!("`{}`", table.header.join("`, `"));
+        return Err(Error::invalid(at, "columns `index` and `name`", found, ""));
+    };
+    let mut names = BTreeMap::new();
+    for (row, (text, name)) in index.into_iter().zip(name).enumerate() {
+        let Some(label) = whole(text.trim()) else {
+            let found = format!("`{text}` in row {}", row + 1);
+            return Err(Error::invalid(at, "whole numbers in `index`", found, "the numbers of the label image"));
+        };
+        if let Some(other) = names.insert(label, name.trim().to_owned())
+            && other != name.trim()
+        {
+            let found = format!("`{other}` and `{}` for {label}", name.trim());
+            return Err(Error::invalid(at, "one name for each index", found, ""));
+        }
+    }
+    Ok(names)
+}
+
+/// `7`, also where a program wrote `7.0`.
+fn whole(text: &str) -> Option<i64> {
+    let (digits, zeros) = text.split_once('.').unwrap_or((text, ""));
+    zeros.bytes().all(|b| b == b'0').then(|| digits.parse().ok()).flatten()
 }
 
 /// Regions of npy patterns, in the table's order; one region of all voxels without a table.

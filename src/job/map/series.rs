@@ -6,13 +6,17 @@ use crate::data::{Betas, Grid, Mask};
 use crate::error::{Error, Result};
 use crate::io::labels::CONDITION_COLUMNS;
 use crate::io::{nifti, tsv};
-use crate::stats::glm::{Condition, Design, Event, Fit, fit};
+use crate::stats::glm::{Condition, Design, Event, Fit, MIN_ONSET_S, fit};
 use crate::warning::Warning;
-use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use std::path::Path;
 
 /// Names that mean that nothing is shown.
 const NOTHING: [&str; 2] = ["n/a", ""];
+/// A regressor shorter than this share of the median one is weak.
+const WEAK: f64 = 0.1;
+/// Below this share of the median's sum of squares, a regressor is rounding error.
+const NOTHING_LEFT: f64 = 1e-20;
 
 /// What was fitted.
 pub struct Series {
@@ -34,30 +38,32 @@ pub struct FittedRun {
 /// Fits every run within `mask`.
 ///
 /// # Errors
-/// [`Error::Invalid`] for events that do not fit the series, an unknown TR, or a design that cannot be fitted.
+/// [`Error::Invalid`] for events that do not fit the series, an unknown TR, a volume that holds nothing, or a design that
+/// cannot be fitted.
 pub fn read(config: &Config, grid: &Grid, mask: &Mask, names: &[String]) -> Result<Series> {
     let own = &config.bold;
     let mut warnings = Vec::new();
-    let (mut rows, mut conditions, mut of_run, mut runs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut models = Vec::new();
     for (r, path) in own.files.iter().enumerate() {
-        let file = nifti::read(path)?;
-        grid.require_same(&path.display().to_string(), file.grid())?;
-        let tr_s = repetition_time(config, file.header().tr_s, path)?;
-        let values = file.masked(mask)?;
-        let events = events(&own.events[r], config)?;
-        warnings.extend(early_end(&events, values.nrows() as f64 * tr_s, &own.events[r]));
-        let confounds = own.confounds.get(r).map(|p| confounds(p, &own.confound_columns)).transpose()?;
-        let view = confounds.as_ref().map(|(values, names)| (values.view(), names.as_slice()));
-        let of_file = |e| in_file(e, path);
-        let design = Design::new(&events, values.nrows(), tr_s, view, &own.design).map_err(of_file)?;
-        let found = fit(values.view(), &design, own.noise).map_err(of_file)?;
-        for (c, condition) in events.iter().enumerate() {
-            if !own.nuisance.contains(&condition.name) {
-                rows.push(row(&found, c, own.estimate, values.view()));
-                conditions.push(condition.name.clone());
-                of_run.push(names[r].clone());
-            }
+        let header = nifti::read_header(path)?;
+        grid.require_same(&path.display().to_string(), &header.grid)?;
+        warnings.extend(header.warning(path));
+        let model = Model::new(config, r, &header)?;
+        warnings.extend(early_end(&model.events, header.n_volumes as f64 * model.tr_s, &own.events[r]));
+        models.push(model);
+    }
+    warnings.extend(weak_regressors(&mut models, config, names)?);
+    let (mut rows, mut conditions, mut of_run, mut runs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (r, (path, model)) in own.files.iter().zip(models).enumerate() {
+        let values = nifti::read(path)?.masked(mask)?;
+        empty_volumes(values.view(), path)?;
+        let found = fit(values.view(), &model.design, own.noise).map_err(|e| in_file(e, path))?;
+        for (c, condition) in model.events.iter().enumerate().filter(|(c, _)| model.mapped[*c]) {
+            rows.push(row(&found, c, own.estimate, values.view()));
+            conditions.push(condition.name.clone());
+            of_run.push(names[r].clone());
         }
+        let Model { tr_s, design, .. } = model;
         runs.push(FittedRun { name: names[r].clone(), tr_s, design, r2: found.r2, dof: found.dof });
     }
     if rows.is_empty() {
@@ -67,6 +73,128 @@ pub fn read(config: &Config, grid: &Grid, mask: &Mask, names: &[String]) -> Resu
     let views: Vec<ArrayView2<'_, f32>> = rows.iter().map(|r: &Array2<f32>| r.view()).collect();
     let patterns = concatenate(Axis(0), &views).expect("one mask for all runs");
     Ok(Series { betas: Betas::new(patterns, &conditions, &of_run)?, runs, warnings })
+}
+
+/// The model of one run, before its series is read.
+struct Model {
+    tr_s: f64,
+    events: Vec<Condition>,
+    confounds: Option<(Array2<f64>, Vec<String>)>,
+    design: Design,
+    /// Conditions whose estimates are handed on.
+    mapped: Vec<bool>,
+}
+
+impl Model {
+    fn new(config: &Config, run: usize, header: &nifti::Header) -> Result<Self> {
+        let own = &config.bold;
+        let path = &own.files[run];
+        let tr_s = repetition_time(config, header.tr_s, path)?;
+        let events = events(&own.events[run], config, header.n_volumes as f64 * tr_s)?;
+        let confounds = own.confounds.get(run).map(|p| confounds(p, &own.confound_columns)).transpose()?;
+        if let Some((values, _)) = confounds.as_ref().filter(|(values, _)| values.nrows() != header.n_volumes) {
+            let at = own.confounds[run].display().to_string();
+            let expected = format!("{} rows, one for each volume of {}", header.n_volumes, path.display());
+            let hint = "are the table and the series of the same run, with the same volumes left out?";
+            return Err(Error::invalid(at, expected, values.nrows().to_string(), hint));
+        }
+        let mapped = events.iter().map(|c| !own.nuisance.contains(&c.name)).collect();
+        let design = Self::design(&events, &confounds, header.n_volumes, tr_s, config).map_err(|e| in_file(e, path))?;
+        Ok(Self { tr_s, events, confounds, design, mapped })
+    }
+
+    fn design(
+        events: &[Condition],
+        confounds: &Option<(Array2<f64>, Vec<String>)>,
+        n_volumes: usize,
+        tr_s: f64,
+        config: &Config,
+    ) -> Result<Design> {
+        let confounds = confounds.as_ref().map(|(values, names)| (values.view(), names.as_slice()));
+        Design::new(events, n_volumes, tr_s, confounds, &config.bold.design)
+    }
+
+    /// Takes conditions out of the model.
+    fn remove(&mut self, gone: impl Fn(usize) -> bool, config: &Config) -> Result<()> {
+        let keep: Vec<bool> = (0..self.events.len()).map(|c| !gone(c)).collect();
+        let mut of = keep.iter();
+        self.events.retain(|_| of.next() == Some(&true));
+        let mut of = keep.iter();
+        self.mapped.retain(|_| of.next() == Some(&true));
+        let n_volumes = self.design.matrix.nrows();
+        self.design = Self::design(&self.events, &self.confounds, n_volumes, self.tr_s, config)?;
+        Ok(())
+    }
+}
+
+/// Conditions of which little is left in a run: told, or left out where the user wants it.
+///
+/// A regressor is weak when its length is less than [`WEAK`] of the median over the mapped conditions of all runs: the
+/// standard error of its beta is then at least so many times that of the others.
+fn weak_regressors(models: &mut [Model], config: &Config, names: &[String]) -> Result<Vec<Warning>> {
+    let own = &config.bold;
+    let mapped = |model: &Model| {
+        let all = model.design.energies().into_iter().enumerate().zip(model.mapped.clone());
+        all.filter(|(_, mapped)| *mapped).map(|((c, energy), _)| (energy, model.design.peak(c))).collect::<Vec<_>>()
+    };
+    let all: Vec<(f64, f64)> = models.iter().flat_map(mapped).collect();
+    let median = |of: &dyn Fn(&(f64, f64)) -> f64| {
+        let mut values: Vec<f64> = all.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(0.0)
+    };
+    let (usual, usual_peak) = (median(&|(energy, _)| *energy), median(&|(_, peak)| *peak));
+    let mut warnings = Vec::new();
+    for (r, model) in models.iter_mut().enumerate() {
+        let energies = model.design.energies();
+        let nothing = |c: usize| energies[c] <= NOTHING_LEFT * usual;
+        let weak = |c: &usize| model.mapped[*c] && energies[*c] < WEAK * WEAK * usual;
+        let weak: Vec<usize> = (0..energies.len()).filter(weak).collect();
+        for c in weak {
+            let name = &model.events[c].name;
+            if nothing(c) && !own.leave_out_weak {
+                let hint = "its events end with the run, or have no height: --leave-out-weak leaves it out of the run";
+                let at = own.events[r].display().to_string();
+                let expected = format!("a response of `{name}` within run {}", names[r]);
+                return Err(Error::invalid(at, expected, "a regressor of zeros", hint));
+            }
+            let what = format!(
+                "run {}: the regressor of `{name}` peaks at {:.2e}, that of the median condition at {usual_peak:.2e}",
+                names[r],
+                model.design.peak(c)
+            );
+            let text = if own.leave_out_weak {
+                format!("{what}: its estimate of this run was left out (--leave-out-weak)")
+            } else {
+                format!(
+                    "{what}: its estimate is {:.0} times as uncertain and enters the RDM (an event at the end of the run?); --leave-out-weak leaves such estimates out",
+                    (usual / energies[c]).sqrt()
+                )
+            };
+            warnings.push(Warning::Note { text });
+            model.mapped[c] &= !own.leave_out_weak;
+        }
+        if own.leave_out_weak && (0..energies.len()).any(nothing) {
+            model.remove(nothing, config).map_err(|e| in_file(e, &own.files[r]))?;
+        }
+    }
+    Ok(warnings)
+}
+
+/// Refuses a volume that holds one number in the whole mask: the end of a scan that was stopped, or a damaged file.
+fn empty_volumes(values: ArrayView2<'_, f32>, path: &Path) -> Result<()> {
+    let number = |row: ArrayView1<'_, f32>| row.iter().copied().find(|x| x.is_finite());
+    let one = |row: ArrayView1<'_, f32>| {
+        let first = number(row);
+        row.iter().all(|x| !x.is_finite() || Some(*x) == first)
+    };
+    let empty = |t: &usize| values.ncols() > 1 && one(values.row(*t));
+    let found: Vec<usize> = (0..values.nrows()).filter(empty).collect();
+    let Some(&first) = found.first() else { return Ok(()) };
+    let hint = "was the scan stopped? cut the series (and its confounds) before the first of them";
+    let value = number(values.row(first)).unwrap_or(f32::NAN);
+    let found = format!("{value} in all of volume {first} (counted from 0; {} such)", found.len());
+    Err(Error::invalid(path.display().to_string(), "a measured image in every volume", found, hint))
 }
 
 /// The same error, saying which file it is about.
@@ -95,7 +223,7 @@ fn row(found: &Fit, condition: usize, estimate: Estimate, values: ArrayView2<'_,
 
 /// A table of BIDS events: onset, duration, the condition, and modulation where there is one. Rows without a condition are
 /// left out; conditions are in natural order of their names.
-fn events(path: &Path, config: &Config) -> Result<Vec<Condition>> {
+fn events(path: &Path, config: &Config, end_s: f64) -> Result<Vec<Condition>> {
     let table = tsv::read(path)?;
     let at = path.display().to_string();
     let missing = |name: &str, hint: &str| {
@@ -110,21 +238,27 @@ fn events(path: &Path, config: &Config) -> Result<Vec<Condition>> {
             .find_map(|name| table.column(name))
             .ok_or_else(|| missing("trial_type", "name the column of the conditions with --condition-column"))?,
     };
-    let numbers = |name: &str| -> Result<Vec<f64>> {
-        let column =
-            table.column(name).ok_or_else(|| missing(name, "BIDS events have onset and duration in seconds"))?;
-        column
-            .iter()
-            .map(|v| if NOTHING.contains(v) { Ok(f64::NAN) } else { v.trim().parse() })
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|_| Error::invalid(&at, format!("numbers in `{name}`"), "text", "seconds"))
-    };
-    let (onsets, durations) = (numbers("onset")?, numbers("duration")?);
-    let modulation = if table.column("modulation").is_some() { Some(numbers("modulation")?) } else { None };
+    let seconds =
+        |name: &str| table.column(name).ok_or_else(|| missing(name, "BIDS events have onset and duration in seconds"));
+    let (onsets, durations, modulation) = (seconds("onset")?, seconds("duration")?, table.column("modulation"));
     let mut conditions: Vec<Condition> = Vec::new();
     for (i, name) in names.iter().enumerate().filter(|(_, name)| !NOTHING.contains(name)) {
-        let amplitude = modulation.as_ref().map_or(1.0, |m| m[i]);
-        let event = Event { onset_s: onsets[i], duration_s: durations[i], amplitude };
+        let number = |name: &str, column: &[&str]| number(&at, name, column[i], i + 1);
+        let event = Event {
+            onset_s: number("onset", &onsets)?,
+            duration_s: number("duration", &durations)?,
+            amplitude: modulation.as_ref().map_or(Ok(1.0), |column| number("modulation", column))?,
+        };
+        let wrong = |column: &str, expected: String, value: &str, hint: &str| {
+            Err(Error::invalid(&at, expected, format!("`{value}` in `{column}`, row {}", i + 1), hint))
+        };
+        if !(MIN_ONSET_S..end_s).contains(&event.onset_s) {
+            let expected = format!("onsets from {MIN_ONSET_S} s to the end of the run at {end_s} s");
+            return wrong("onset", expected, onsets[i], "onsets are in seconds; is the TR right?");
+        }
+        if event.duration_s < 0.0 {
+            return wrong("duration", "durations from 0".into(), durations[i], "durations are in seconds");
+        }
         match conditions.iter_mut().find(|c| c.name == *name) {
             Some(condition) => condition.events.push(event),
             None => conditions.push(Condition { name: (*name).to_owned(), events: vec![event] }),
@@ -132,6 +266,22 @@ fn events(path: &Path, config: &Config) -> Result<Vec<Condition>> {
     }
     conditions.sort_by(|a, b| natural_order(&a.name, &b.name));
     Ok(conditions)
+}
+
+/// The number in a row (from 1) of a column of events.
+fn number(at: &str, column: &str, text: &str, row: usize) -> Result<f64> {
+    let trimmed = text.trim();
+    trimmed.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| {
+        let absent = matches!(trimmed.to_ascii_lowercase().as_str(), "" | "n/a" | "na" | "nan");
+        let hint = match column {
+            "duration" if absent => {
+                "BIDS allows n/a here, a model does not: write the seconds (0 for an impulse), or n/a as the condition of an event that is not to be modelled"
+            }
+            _ if absent => "write the number, or n/a as the condition of an event that is not to be modelled",
+            _ => "a number with a decimal point, without a unit",
+        };
+        Error::invalid(at, format!("a number in `{column}`"), format!("`{text}` in row {row}"), hint)
+    })
 }
 
 /// Events that end before half of the run speak of a wrong TR.

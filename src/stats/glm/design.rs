@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 /// Events that begin earlier than this before the first volume cannot be modelled (nilearn's `min_onset`).
-const MIN_ONSET_S: f64 = -24.0;
+pub const MIN_ONSET_S: f64 = -24.0;
 
 /// One event of a condition.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,6 +107,17 @@ impl Design {
         let conditions = (0..conditions.len()).map(|c| c * kernels.len()).collect();
         Ok(Self { matrix, names, conditions, n_task })
     }
+
+    /// Sum of squares of every condition's regressor (not its derivatives'), in the order given. The variance of a beta is
+    /// at least that of the noise divided by it.
+    pub fn energies(&self) -> Vec<f64> {
+        self.conditions.iter().map(|&c| self.matrix.column(c).dot(&self.matrix.column(c))).collect()
+    }
+
+    /// Largest magnitude of a condition's regressor.
+    pub fn peak(&self, condition: usize) -> f64 {
+        self.matrix.column(self.conditions[condition]).iter().fold(0.0, |m, x| m.max(x.abs()))
+    }
 }
 
 fn check(
@@ -142,15 +153,18 @@ fn check(
         };
         if let Some(e) = events.iter().find(bad) {
             let expected = format!("onsets from {MIN_ONSET_S} s to the end of the run at {end} s and durations from 0");
-            return invalid(&expected, format!("{e:?} of `{name}`"), "onsets are in seconds; is the TR right?");
+            let found = format!("`{name}` at {} s for {} s with height {}", e.onset_s, e.duration_s, e.amplitude);
+            return invalid(&expected, found, "onsets are in seconds; is the TR right?");
         }
     }
-    if let Some((values, names)) = confounds
-        && (values.nrows() != n_volumes || values.ncols() != names.len() || values.iter().any(|v| !v.is_finite()))
-    {
-        let found = format!("{:?}, {} names, NaN or not", values.dim(), names.len());
-        let hint = "fMRIPrep's derivative columns start with n/a: replace it by 0";
-        return invalid(&format!("confounds of {n_volumes} volumes, one name a column, without NaN"), found, hint);
+    let Some((values, names)) = confounds else { return Ok(()) };
+    if values.nrows() != n_volumes || values.ncols() != names.len() {
+        let found = format!("{} rows and {} columns with {} names", values.nrows(), values.ncols(), names.len());
+        return invalid(&format!("confounds of {n_volumes} volumes, one name a column"), found, "one row a volume");
+    }
+    if let Some(((v, c), x)) = values.indexed_iter().find(|(_, x)| !x.is_finite()) {
+        let found = format!("{x} in `{}`, volume {v}", names[c]);
+        return invalid("confounds that are numbers", found, "fMRIPrep's derivatives start with n/a: replace it by 0");
     }
     Ok(())
 }
