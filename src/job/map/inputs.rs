@@ -104,6 +104,7 @@ struct Samples {
     volumes: Vec<Vec<usize>>,
     conditions: Vec<String>,
     runs: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 /// What the files' names say of their runs, or numbers from 1 where they do not tell them apart.
@@ -117,21 +118,26 @@ fn run_names(files: &[PathBuf]) -> Vec<String> {
 fn samples(config: &Config, n_volumes: &[usize]) -> Result<Samples> {
     let own = &config.betas;
     let read =
-        |path: &Path, n: usize| labels::read(path, n, own.condition_column.as_deref(), own.run_column.as_deref());
+        |path: &Path, n: &[usize]| labels::read(path, n, own.condition_column.as_deref(), own.run_column.as_deref());
     let names = run_names(&own.files);
-    let mut found = Samples { volumes: vec![Vec::new(); own.files.len()], conditions: vec![], runs: vec![] };
+    let volumes = vec![Vec::new(); own.files.len()];
+    let mut found = Samples { volumes, conditions: vec![], runs: vec![], warnings: vec![] };
     if own.labels.len() == own.files.len() {
         for (file, path) in own.labels.iter().enumerate() {
-            let labels = read(path, n_volumes[file])?;
+            let labels = read(path, &n_volumes[file..=file])?;
             // Several files whose tables count their runs from one are still different runs.
             let runs = labels.runs.filter(|_| own.files.len() == 1 || own.run_column.is_some());
             found.runs.extend(runs.unwrap_or_else(|| vec![names[file].clone(); labels.volumes.len()]));
             found.conditions.extend(labels.conditions);
             found.volumes[file] = labels.volumes;
+            // A table that is given for several files says the same each time.
+            let new = labels.warnings.into_iter().filter(|w| !found.warnings.contains(w)).collect::<Vec<_>>();
+            found.warnings.extend(new);
         }
         return Ok(found);
     }
-    let labels = read(&own.labels[0], n_volumes.iter().sum())?;
+    let labels = read(&own.labels[0], n_volumes)?;
+    found.warnings = labels.warnings;
     let starts: Vec<usize> = n_volumes.iter().scan(0, |sum, &n| Some(std::mem::replace(sum, *sum + n))).collect();
     let mut order: Vec<usize> = (0..labels.volumes.len()).collect();
     order.sort_by_key(|&r| labels.volumes[r]);
@@ -228,7 +234,10 @@ fn from_images(config: &Config) -> Result<Data> {
             nifti::read(path)?.masked(&space.mask)?
         });
     }
-    space.data(labelled(config, &blocks)?, config)
+    let (betas, warnings) = labelled(config, &blocks)?;
+    let mut data = space.data(betas, config)?;
+    data.warnings.extend(warnings);
+    Ok(data)
 }
 
 /// Betas of a least-squares fit of time series.
@@ -248,15 +257,15 @@ fn from_series(config: &Config) -> Result<Data> {
     Ok(data)
 }
 
-/// The samples that the tables name, with their conditions and runs.
-fn labelled(config: &Config, blocks: &[Array2<f32>]) -> Result<Betas> {
+/// The samples that the tables name, with their conditions and runs, and what is to be said of the tables.
+fn labelled(config: &Config, blocks: &[Array2<f32>]) -> Result<(Betas, Vec<Warning>)> {
     let n_volumes: Vec<usize> = blocks.iter().map(Array2::nrows).collect();
     let samples = samples(config, &n_volumes)?;
     let chosen: Vec<Array2<f32>> =
         blocks.iter().zip(&samples.volumes).map(|(block, rows)| block.select(Axis(0), rows)).collect();
     let views: Vec<_> = chosen.iter().map(|b| b.view()).collect();
     let patterns = concatenate(Axis(0), &views).expect("as many voxels each");
-    Betas::new(patterns, &samples.conditions, &samples.runs)
+    Ok((Betas::new(patterns, &samples.conditions, &samples.runs)?, samples.warnings))
 }
 
 fn dropped(n: usize, left: usize, masked: bool) -> Vec<Warning> {
@@ -287,13 +296,14 @@ fn from_npy(config: &Config) -> Result<Data> {
         let found = block.ncols().to_string();
         return Err(Error::invalid("--betas", format!("{} voxels in every file", blocks[0].ncols()), found, ""));
     }
-    let betas = labelled(config, &blocks)?;
+    let (betas, mut warnings) = labelled(config, &blocks)?;
     let keep = betas.finite_voxels();
     let regions = named_columns(config, &keep)?;
     let n_dropped = keep.iter().filter(|k| !**k).count();
     let betas = betas.keep_voxels(&keep)?;
+    warnings.extend(dropped(n_dropped, betas.n_voxels(), true));
     Ok(Data {
-        warnings: dropped(n_dropped, betas.n_voxels(), true),
+        warnings,
         betas,
         mask: None,
         centres: None,

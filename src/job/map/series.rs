@@ -1,18 +1,15 @@
 //! Betas from time series: one beta a condition and run, by least squares.
 
 use super::config::{Config, Estimate};
-use crate::data::names::natural_order;
+use crate::data::names::{natural_order, nfc, same};
 use crate::data::{Betas, Grid, Mask};
 use crate::error::{Error, Result};
 use crate::io::labels::CONDITION_COLUMNS;
 use crate::io::{nifti, tsv};
-use crate::stats::glm::{Condition, Design, Event, Fit, fit};
+use crate::stats::glm::{Condition, Design, Event, Fit, MIN_ONSET_S, fit};
 use crate::warning::Warning;
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use std::path::Path;
-
-/// Names that mean that nothing is shown.
-const NOTHING: [&str; 2] = ["n/a", ""];
 
 /// What was fitted.
 pub struct Series {
@@ -44,15 +41,17 @@ pub fn read(config: &Config, grid: &Grid, mask: &Mask, names: &[String]) -> Resu
         grid.require_same(&path.display().to_string(), file.grid())?;
         let tr_s = repetition_time(config, file.header().tr_s, path)?;
         let values = file.masked(mask)?;
-        let events = events(&own.events[r], config)?;
-        warnings.extend(early_end(&events, values.nrows() as f64 * tr_s, &own.events[r]));
-        let confounds = own.confounds.get(r).map(|p| confounds(p, &own.confound_columns)).transpose()?;
+        let run_s = values.nrows() as f64 * tr_s;
+        let events = events(&own.events[r], run_s, config)?;
+        warnings.extend(early_end(&events, run_s, &own.events[r]));
+        let of_volumes = (values.nrows(), path.as_path());
+        let confounds = own.confounds.get(r).map(|p| confounds(p, of_volumes, &own.confound_columns)).transpose()?;
         let view = confounds.as_ref().map(|(values, names)| (values.view(), names.as_slice()));
         let of_file = |e| in_file(e, path);
         let design = Design::new(&events, values.nrows(), tr_s, view, &own.design).map_err(of_file)?;
         let found = fit(values.view(), &design, own.noise).map_err(of_file)?;
         for (c, condition) in events.iter().enumerate() {
-            if !own.nuisance.contains(&condition.name) {
+            if !own.nuisance.iter().any(|name| same(name, &condition.name)) {
                 rows.push(row(&found, c, own.estimate, values.view()));
                 conditions.push(condition.name.clone());
                 of_run.push(names[r].clone());
@@ -95,43 +94,66 @@ fn row(found: &Fit, condition: usize, estimate: Estimate, values: ArrayView2<'_,
 
 /// A table of BIDS events: onset, duration, the condition, and modulation where there is one. Rows without a condition are
 /// left out; conditions are in natural order of their names.
-fn events(path: &Path, config: &Config) -> Result<Vec<Condition>> {
+fn events(path: &Path, run_s: f64, config: &Config) -> Result<Vec<Condition>> {
     let table = tsv::read(path)?;
-    let at = path.display().to_string();
-    let missing = |name: &str, hint: &str| {
-        let found = format!("`{}`", table.header.join("`, `"));
-        Error::invalid(&at, format!("a column `{name}`"), found, hint)
+    let column = |name: &str, hint: &str| {
+        table.column(name).ok_or_else(|| table.without(path, &format!("a column `{name}`"), hint))
     };
     let names = match &config.betas.condition_column {
-        Some(name) => table.column(name).ok_or_else(|| missing(name, "name it with --condition-column"))?,
-        None => ["trial_type"]
-            .iter()
-            .chain(&CONDITION_COLUMNS)
-            .find_map(|name| table.column(name))
-            .ok_or_else(|| missing("trial_type", "name the column of the conditions with --condition-column"))?,
+        Some(name) => column(name, "name it with --condition-column")?,
+        None => match ["trial_type"].iter().chain(&CONDITION_COLUMNS).find_map(|name| table.column(name)) {
+            Some(names) => names,
+            None => column("trial_type", "name the column of the conditions with --condition-column")?,
+        },
     };
-    let numbers = |name: &str| -> Result<Vec<f64>> {
-        let column =
-            table.column(name).ok_or_else(|| missing(name, "BIDS events have onset and duration in seconds"))?;
-        column
-            .iter()
-            .map(|v| if NOTHING.contains(v) { Ok(f64::NAN) } else { v.trim().parse() })
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|_| Error::invalid(&at, format!("numbers in `{name}`"), "text", "seconds"))
-    };
-    let (onsets, durations) = (numbers("onset")?, numbers("duration")?);
-    let modulation = if table.column("modulation").is_some() { Some(numbers("modulation")?) } else { None };
+    let seconds = "BIDS events have onset and duration in seconds";
+    let (onsets, durations) = (column("onset", seconds)?, column("duration", seconds)?);
+    let modulation = table.column("modulation");
     let mut conditions: Vec<Condition> = Vec::new();
-    for (i, name) in names.iter().enumerate().filter(|(_, name)| !NOTHING.contains(name)) {
-        let amplitude = modulation.as_ref().map_or(1.0, |m| m[i]);
-        let event = Event { onset_s: onsets[i], duration_s: durations[i], amplitude };
+    for (i, name) in names.iter().enumerate().filter(|(_, name)| !tsv::is_missing(name)) {
+        let event = Event {
+            onset_s: onset(path, i, onsets[i], run_s)?,
+            duration_s: duration(path, i, durations[i])?,
+            amplitude: match &modulation {
+                Some(m) => finite(path, ("modulation", i), m[i], "1 is an event of ordinary height")?,
+                None => 1.0,
+            },
+        };
         match conditions.iter_mut().find(|c| c.name == *name) {
             Some(condition) => condition.events.push(event),
             None => conditions.push(Condition { name: (*name).to_owned(), events: vec![event] }),
         }
     }
+    if conditions.is_empty() {
+        let hint = "the column of the conditions is empty: name another one with --condition-column";
+        return Err(Error::invalid(path.display().to_string(), "events with a condition", "none", hint));
+    }
     conditions.sort_by(|a, b| natural_order(&a.name, &b.name));
     Ok(conditions)
+}
+
+fn finite(path: &Path, (column, row): (&str, usize), field: &str, hint: &str) -> Result<f64> {
+    let value = tsv::number(path, column, row, field)?;
+    if value.is_finite() { Ok(value) } else { Err(tsv::bad_field(path, column, row, "a finite number", field, hint)) }
+}
+
+fn onset(path: &Path, row: usize, field: &str, run_s: f64) -> Result<f64> {
+    let hint = "an event without a time cannot be modelled: give its onset in seconds, or take its condition out";
+    let value = finite(path, ("onset", row), field, hint)?;
+    if (MIN_ONSET_S..run_s).contains(&value) {
+        return Ok(value);
+    }
+    let expected = format!("seconds from {MIN_ONSET_S} to the end of the run at {run_s}");
+    Err(tsv::bad_field(path, "onset", row, &expected, field, "onsets are in seconds; is the TR right?"))
+}
+
+fn duration(path: &Path, row: usize, field: &str) -> Result<f64> {
+    let hint = "BIDS writes n/a for an unknown duration: give it in seconds, 0 for an impulse";
+    let value = finite(path, ("duration", row), field, hint)?;
+    if value >= 0.0 {
+        return Ok(value);
+    }
+    Err(tsv::bad_field(path, "duration", row, "seconds from 0", field, "an event cannot end before it begins"))
 }
 
 /// Events that end before half of the run speak of a wrong TR.
@@ -146,19 +168,24 @@ fn early_end(events: &[Condition], run_s: f64, path: &Path) -> Option<Warning> {
     })
 }
 
-/// Confounds: the columns asked for (a `*` at the end stands for anything), all without being asked.
+/// Confounds: the columns asked for (a `*` at the end stands for anything), all without being asked. `of_volumes`: how many
+/// volumes the run has, and its file.
 ///
 /// Leading `n/a`, which the first rows of derivatives have, are 0.
-fn confounds(path: &Path, wanted: &[String]) -> Result<(Array2<f64>, Vec<String>)> {
+fn confounds(path: &Path, of_volumes: (usize, &Path), wanted: &[String]) -> Result<(Array2<f64>, Vec<String>)> {
     let table = tsv::read(path)?;
-    let at = path.display().to_string();
     let matches = |column: &String, pattern: &String| match pattern.strip_suffix('*') {
-        Some(start) => column.starts_with(start),
-        None => column == pattern,
+        Some(start) => column.starts_with(nfc(start).as_ref()),
+        None => same(column, pattern),
     };
     if let Some(absent) = wanted.iter().find(|w| !table.header.iter().any(|c| matches(c, w))) {
-        let found = format!("`{}`", table.header.iter().take(12).cloned().collect::<Vec<_>>().join("`, `"));
-        return Err(Error::invalid(at, format!("a column `{absent}`"), found, "see --confound-columns"));
+        return Err(table.without(path, &format!("a column `{absent}`"), "see --confound-columns"));
+    }
+    let (n_volumes, run) = of_volumes;
+    if table.rows.len() != n_volumes {
+        let expected = format!("{n_volumes} rows of confounds, one for each volume of {}", run.display());
+        let hint = "is it the table of this run, whole, and were volumes taken off only one of the two?";
+        return Err(Error::invalid(path.display().to_string(), expected, table.rows.len().to_string(), hint));
     }
     let chosen = |c: &&String| wanted.is_empty() || wanted.iter().any(|w| matches(c, w));
     let names: Vec<String> = table.header.iter().filter(chosen).cloned().collect();
@@ -169,11 +196,14 @@ fn confounds(path: &Path, wanted: &[String]) -> Result<(Array2<f64>, Vec<String>
             let number = text.trim().parse::<f64>().ok().filter(|x| x.is_finite());
             values[[v, c]] = match number {
                 Some(x) => x,
-                None if leading && NOTHING.contains(&text.trim()) => 0.0,
+                None if leading && tsv::is_missing(text) => 0.0,
                 None => {
-                    let expected = format!("numbers in `{name}`");
-                    let hint = "only the first rows of a derivative may be n/a";
-                    return Err(Error::invalid(at, expected, format!("`{text}` in row {}", v + 1), hint));
+                    let hint = if tsv::is_missing(text) {
+                        "only the first rows of a derivative may be n/a"
+                    } else {
+                        "choose columns of numbers with --confound-columns"
+                    };
+                    return Err(tsv::bad_field(path, name, v, "a finite number", text, hint));
                 }
             };
             leading &= number.is_none();

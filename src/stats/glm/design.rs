@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 /// Events that begin earlier than this before the first volume cannot be modelled (nilearn's `min_onset`).
-const MIN_ONSET_S: f64 = -24.0;
+pub const MIN_ONSET_S: f64 = -24.0;
 
 /// One event of a condition.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,7 +7,7 @@ pub mod design;
 pub mod fit;
 pub mod hrf;
 
-pub use design::{Condition, Design, DesignOptions, Event};
+pub use design::{Condition, Design, DesignOptions, Event, MIN_ONSET_S};
 pub use fit::{Fit, Noise, fit};
 pub use hrf::Hrf;
 
