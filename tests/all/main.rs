@@ -17,6 +17,7 @@ mod map_series;
 mod map_simulate;
 mod map_stats;
 mod mini_inception;
+mod names_and_tables;
 mod objectives;
 mod ops;
 mod program;

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::image::dequantize;
 use crate::image::quantize;
 use crate::io::{npz, tsv};
-use crate::job::drive::record::{file_name, statistics, write_image, write_sidecar};
+use crate::job::drive::record::{file_name_among, statistics, write_image, write_sidecar};
 use crate::job::drive::{Natural, Towards};
 use crate::job::run_dir::RunDir;
 use ndarray::{Array2, Array3, Array4, Axis, stack};
@@ -40,7 +40,8 @@ pub struct Measured {
 }
 
 fn kept(plan: &Plan, group: usize, towards: Towards, number: usize, item: usize, image: Array3<u8>) -> Kept {
-    let mut name = format!("{}_{}", file_name(&plan.groups[group].name), towards.name());
+    let groups = plan.groups.iter().map(|g| g.name.as_str());
+    let mut name = format!("{}_{}", file_name_among(&plan.groups[group].name, groups), towards.name());
     if plan.config.n_images > 1 {
         name.push_str(&format!("_{:02}", number + 1));
     }
