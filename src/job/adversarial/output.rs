@@ -1,7 +1,7 @@
 //! What a run leaves: results, the table of pairs, sidecars.
 
+use super::batch::{answer, margin_of};
 use super::config::Aim;
-use super::group::{answer, margin_of};
 use super::measured::Measured;
 use super::plan::Plan;
 use crate::error::Result;
@@ -205,9 +205,9 @@ pub fn sidecars(plan: &Plan, run: &RunDir, measured: &[Measured], base: &Array2<
 /// # Errors
 /// As the executor's constructor.
 pub fn describe(plan: &Plan) -> Result<Value> {
-    let items: usize = plan.groups.iter().map(|g| g.items.len()).sum();
+    let items: usize = plan.batches.iter().map(|g| g.items.len()).sum();
     let macs: u64 = plan
-        .groups
+        .batches
         .iter()
         .map(|g| {
             let unit = &plan.population.units[g.unit];
@@ -222,7 +222,7 @@ pub fn describe(plan: &Plan) -> Result<Value> {
         "norm": plan.config.norm,
         "epsilon": plan.config.epsilon,
         "perturbations": items,
-        "batches": plan.groups.len(),
+        "batches": plan.batches.len(),
         "steps": plan.config.n_steps(),
         "tflop": 4.0 * macs as f64 * plan.config.n_steps() as f64 / 1e12,
         "checks": plan.checks.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),

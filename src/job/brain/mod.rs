@@ -3,3 +3,4 @@
 pub mod figures;
 pub mod layers;
 pub mod maps;
+pub mod page;

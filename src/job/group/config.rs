@@ -63,7 +63,7 @@ pub struct TestConfig {
     pub cluster_p: f64,
     pub connectivity: Connectivity,
     pub tfce: Tfce,
-    pub correction: Correction,
+    pub correction: GroupCorrection,
     pub alpha: f64,
     /// Resamples of the subjects for the interval of the mean; 0 for none.
     pub n_bootstraps: usize,
@@ -79,7 +79,7 @@ impl Default for TestConfig {
             cluster_p: 0.001,
             connectivity: Connectivity::default(),
             tfce: Tfce::default(),
-            correction: Correction::default(),
+            correction: GroupCorrection::default(),
             alpha: 0.05,
             n_bootstraps: 2000,
             level: 0.95,
@@ -91,7 +91,7 @@ impl Default for TestConfig {
 /// corrections are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Correction {
+pub enum GroupCorrection {
     /// p of each voxel by itself.
     None,
     /// False discovery rate (Benjamini and Hochberg 1995).

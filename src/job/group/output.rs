@@ -1,6 +1,6 @@
 //! Files of a run and its results.
 
-use super::config::{Config, Correction};
+use super::config::{Config, GroupCorrection};
 use super::inputs::Data;
 use super::test::Tested;
 use crate::error::Result;
@@ -159,7 +159,7 @@ pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers)
             let at = |values: &[f64]| peak.map(|v| values[v]);
             let least = |p: &[f64]| p.iter().copied().filter(|p| p.is_finite()).fold(1.0, f64::min);
             let count = |p: &[f64]| p.iter().filter(|p| **p <= alpha).count();
-            let each = [Correction::None, Correction::Fdr, Correction::MaxT, Correction::ClusterSize, Correction::ClusterMass, Correction::Tfce];
+            let each = [GroupCorrection::None, GroupCorrection::Fdr, GroupCorrection::MaxT, GroupCorrection::ClusterSize, GroupCorrection::ClusterMass, GroupCorrection::Tfce];
             let by: serde_json::Map<String, Value> = each
                 .into_iter()
                 .map(|c| {

@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
-use crate::job::common::Machine;
+use crate::job::machine::Machine;
 use crate::job::model::NetworkConfig;
-use crate::objective::{Measure, Penalty};
+use crate::network::SpatialPooling;
+use crate::objective::{PatternSimilarity, Penalty};
 use crate::synthesis::OptimizerKind;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -41,9 +42,9 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct ObjectiveConfig {
     /// First-order similarity.
-    pub measure: Measure,
+    pub measure: PatternSimilarity,
     /// Patterns: every unit of a layer, or its channel means.
-    pub patterns: Patterns,
+    pub patterns: SpatialPooling,
     pub penalty: Penalty,
     /// Hinge on each RSM's standard deviation.
     pub min_sd: f64,
@@ -52,15 +53,6 @@ pub struct ObjectiveConfig {
     pub target: Option<PathBuf>,
     /// RSMs to reach per layer instead of orthogonality: npy, L x N x N, NaN where free (the pairs mode of eLife 68344).
     pub target_rsms: Option<PathBuf>,
-}
-
-/// What a pattern is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Patterns {
-    #[default]
-    Full,
-    Gap,
 }
 
 /// `[image]`
@@ -161,8 +153,8 @@ impl Default for Config {
 impl Default for ObjectiveConfig {
     fn default() -> Self {
         Self {
-            measure: Measure::Pearson,
-            patterns: Patterns::Full,
+            measure: PatternSimilarity::Pearson,
+            patterns: SpatialPooling::Full,
             penalty: Penalty::MeanSquare,
             min_sd: 0.08,
             sd_weight: 10.0,

@@ -2,13 +2,16 @@
 
 mod checkpoint;
 mod config;
+#[cfg(feature = "cli")]
+mod flags;
 mod item;
 mod output;
+mod page;
 mod plan;
 mod run;
 mod score;
 
-pub use config::{Config, ImageConfig, InitKind, ObjectiveConfig, OptimizerConfig, ParamKind, Patterns, RobustConfig};
+pub use config::{Config, ImageConfig, InitKind, ObjectiveConfig, OptimizerConfig, ParamKind, RobustConfig};
 pub use plan::Plan;
-pub use run::run;
+pub use run::Orthogonalize;
 pub use score::{Fingerprints, Score, chance_mean_abs_r};

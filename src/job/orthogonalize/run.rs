@@ -4,15 +4,21 @@ use super::checkpoint::{self, Checkpoint};
 use super::config::Config;
 use super::item::{Finished, run_item};
 use super::output;
+use super::page;
 use super::plan::Plan;
 use super::score::{Fingerprints, Score};
 use crate::error::Result;
 use crate::image::{PROBES, dequantize, quantize};
-use crate::job::common::{Common, peak_rss_mb};
-use crate::job::progress::Progress;
-use crate::job::run_dir::{self, RunDir};
-use crate::job::{interrupt, model};
+use crate::job::RunDir;
+use crate::job::Session;
+use crate::job::configuration::section;
+use crate::job::machine::peak_rss_mb;
+use crate::job::model;
+use crate::job::{Checked, Job};
 use crate::network::Executor;
+use crate::progress::Progress;
+use crate::report::values::object;
+use crate::report::{Figures, Page};
 use crate::synthesis::{Verdict, verdict};
 use crate::warning::Warning;
 use ndarray::{Array4, Axis};
@@ -29,36 +35,67 @@ pub(super) struct Outcome {
     pub images: Array4<u8>,
 }
 
-/// Runs `orthoscope orthogonalize`; returns the `results` object, or the plan's description for a dry run.
-///
-/// # Errors
-/// Bad input before anything is written; [`crate::Error::Interrupted`] with a checkpoint; whatever writing says.
-pub fn run(config: Config, common: &Common) -> Result<Value> {
-    interrupt::install();
-    let plan = Plan::new(config)?;
-    if common.dry_run {
-        return output::describe(&plan);
+/// The job.
+pub struct Orthogonalize;
+
+impl Job for Orthogonalize {
+    const NAME: &'static str = "orthogonalize";
+    const ABOUT: &'static str = "N images whose layer RDMs are mutually uncorrelated (or follow target RDMs)";
+    const TITLE: &'static str = "Images with uncorrelated layer fingerprints";
+
+    type Config = Config;
+    type Plan = Plan;
+    type Results = Value;
+    #[cfg(feature = "cli")]
+    type Flags = super::flags::Flags;
+
+    /// Without random views nothing blurs what the network sees: the band limit goes with them unless it is given.
+    fn settle(given: &mut toml::Table) -> Result<()> {
+        let plain = given.get("robust").and_then(|r| r.get("enabled")).and_then(toml::Value::as_bool) == Some(false);
+        if plain && let Some(image) = section(given, "image") {
+            image.entry("band_limit").or_insert_with(|| 0.0.into());
+        }
+        Ok(())
     }
-    run_dir::run(common, ("orthogonalize", &plan.config, plan.config.seed), &plan.inputs, |run| {
-        execute(&plan, common, run)
-    })
+
+    fn plan(config: Config) -> Result<Plan> {
+        Plan::new(config)
+    }
+
+    fn checked(plan: &Plan) -> Checked<'_, Config> {
+        Checked { config: &plan.config, inputs: &plan.inputs, warnings: plan.warnings.clone() }
+    }
+
+    fn describe(plan: &Plan) -> Result<Value> {
+        output::describe(plan)
+    }
+
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+        execute(plan, session, run)
+    }
+
+    fn summary(results: &Value) -> String {
+        page::summary(results)
+    }
+
+    fn page(results: &Value, page: &mut Page, figures: &mut Figures) {
+        page::page(page, object(results), figures);
+    }
 }
 
-fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
+fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
     let mut scorer = model::executor(&plan.graph, &plan.requests(), &plan.device)?;
-    run.manifest.device = scorer.describe();
-    plan.warnings.iter().for_each(|w| run.warn(w.clone()));
-    run.save()?;
+    run.computes_on(scorer.describe())?;
     let total = plan.config.restarts * plan.steps_per_octave() * plan.octaves.len();
     let mut done = 0;
     for item in 0..plan.config.restarts {
         done += checkpoint::read(&checkpoint::path(run.path(), item))?.map_or(0, |c| c.state.step);
     }
-    let mut progress = Progress::new(common.progress, "orthogonalize", total as u64, done as u64);
+    let mut progress = Progress::new(&session.progress, "orthogonalize", total as u64, done as u64);
     let mut best: Option<Outcome> = None;
     let mut items = Vec::new();
     for item in 0..plan.config.restarts {
-        let finished = run_item(plan, run.path(), item, &mut progress)?;
+        let finished = run_item(plan, run.path(), item, &session.cancel, &mut progress)?;
         let outcome = measure(plan, scorer.as_mut(), item, finished)?;
         items.push(
             json!({ "item": item, "exported": outcome.exported.score(), "steps": outcome.checkpoint.state.step }),
@@ -74,10 +111,7 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
     if plan.config.restarts > 1 {
         results.insert("restarts".into(), Value::Array(items));
     }
-    let results = Value::Object(results);
-    run.complete(results.clone())?;
-    crate::report::write(run.path())?;
-    Ok(results)
+    Ok(Value::Object(results))
 }
 
 fn fingerprints(plan: &Plan, scorer: &mut dyn Executor, images: &Array4<f32>) -> Result<Fingerprints> {

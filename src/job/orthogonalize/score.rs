@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::network::{Executor, TapValue};
-use crate::objective::{Measure, first_order, second_order};
+use crate::objective::{PatternSimilarity, first_order, second_order};
 use crate::rng;
 use crate::tensor::{SMALL, Tensor, Var, array_f64, cast, constant, tensor};
 use ndarray::{Array1, Array2, Array3, Array4, Axis};
@@ -37,7 +37,7 @@ impl Fingerprints {
     pub fn measure(
         executor: &mut dyn Executor,
         images: &Array4<f32>,
-        measure: Measure,
+        measure: PatternSimilarity,
         device: &crate::tensor::Device,
     ) -> Result<Self> {
         let taps = executor.infer(&tensor(images.view(), device))?;

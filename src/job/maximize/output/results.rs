@@ -3,8 +3,8 @@
 use super::Measured;
 use crate::job::drive::natural::Reference;
 use crate::job::drive::{Natural, Towards};
+use crate::job::maximize::batch::Finished;
 use crate::job::maximize::config::Method;
-use crate::job::maximize::group::Finished;
 use crate::job::maximize::plan::Plan;
 use crate::job::run_dir::RunDir;
 use crate::synthesis::Row;
@@ -18,16 +18,16 @@ pub fn units(plan: &Plan, finished: &[Finished], measured: &Measured, natural: O
 
 fn unit(plan: &Plan, finished: &[Finished], measured: &Measured, natural: Option<&Natural>, i: usize) -> Value {
     let kept = &measured.kept[i];
-    let group = &plan.groups[kept.group];
-    let unit = group.units[0];
+    let planned = &plan.batches[kept.batch];
+    let unit = planned.units[0];
     let exported = measured.own[(i, unit)];
     let mut row = Map::new();
     let mut put = |key: &str, value: Value| row.insert(key.into(), value);
-    put("unit", json!(group.name));
+    put("unit", json!(planned.name));
     put("direction", json!(kept.towards.name()));
     put("image", json!(format!("images/{}.png", kept.name)));
     put("number", json!(kept.number + 1));
-    if let Some(done) = finished.get(kept.group) {
+    if let Some(done) = finished.get(kept.batch) {
         let own = &done.batch.rows[kept.item];
         put("start", json!(done.start[kept.item]));
         put("final", json!(own.kept_response));
@@ -51,15 +51,15 @@ fn unit(plan: &Plan, finished: &[Finished], measured: &Measured, natural: Option
         put("z", json!(reference.z(exported)));
         put("beyond_natural", json!(beyond(kept.towards, exported, &reference)));
         if plan.population.units.len() > 1 {
-            put("off_target", off_target(plan, measured, natural, i, &group.units));
+            put("off_target", off_target(plan, measured, natural, i, &planned.units));
         }
     }
-    if group.units.len() > 1 {
+    if planned.units.len() > 1 {
         let of = |&u: &usize| {
             let z = natural.map(|n| n.reference(u).z(measured.own[(i, u)]));
             json!({ "unit": plan.population.units[u].name, "response": measured.own[(i, u)], "z": z })
         };
-        put("units", group.units.iter().map(of).collect());
+        put("units", planned.units.iter().map(of).collect());
     }
     put("checks", checks(plan, measured, i, unit));
     Value::Object(row)
@@ -121,7 +121,7 @@ pub fn summary(plan: &Plan, measured: &Measured, natural: Option<&Natural>) -> V
 fn beyond_natural(plan: &Plan, measured: &Measured, natural: &Natural, towards: Towards) -> Vec<bool> {
     let kept = measured.kept.iter().enumerate().filter(|(_, k)| k.towards == towards);
     kept.filter_map(|(i, k)| {
-        let unit = plan.groups[k.group].units[0];
+        let unit = plan.batches[k.batch].units[0];
         beyond(towards, measured.own[(i, unit)], &natural.reference(unit))
     })
     .collect()
@@ -129,12 +129,12 @@ fn beyond_natural(plan: &Plan, measured: &Measured, natural: &Natural, towards: 
 
 /// Puts what the user should know into the manifest.
 pub fn warn(plan: &Plan, run: &mut RunDir, finished: &[Finished], measured: &Measured, natural: Option<&Natural>) {
-    for (group, done) in plan.groups.iter().zip(finished) {
+    for (planned, done) in plan.batches.iter().zip(finished) {
         for (d, towards) in plan.towards.iter().enumerate() {
             let rows = done.batch.rows.iter().enumerate().filter(|(item, _)| plan.place(*item).0 == d);
             let still = |row: &Row| row.responses.iter().all(|r| *r == row.responses[0]);
             if rows.into_iter().all(|(_, row)| still(row)) {
-                run.warn(Warning::NoGradient { unit: group.name.clone(), direction: towards.name() });
+                run.warn(Warning::NoGradient { unit: planned.name.clone(), direction: towards.name() });
             }
         }
     }
@@ -148,7 +148,7 @@ pub fn warn(plan: &Plan, run: &mut RunDir, finished: &[Finished], measured: &Mea
     for (check, (name, table, reference)) in plan.checks.iter().zip(&measured.checks) {
         let Some(reference) = reference else { continue };
         let fooled = measured.kept.iter().enumerate().filter(|(i, k)| {
-            let unit = check.units[plan.groups[k.group].units[0]];
+            let unit = check.units[plan.batches[k.batch].units[0]];
             let percentile = reference.reference(unit).percentile(table[(*i, unit)]);
             k.towards.sign() * (percentile - 50.0) < 0.0
         });

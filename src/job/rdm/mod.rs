@@ -1,23 +1,27 @@
 //! `rdm`: the layer RDMs (fingerprints) of any set of images, and how they compare with RDMs of brains, behaviour or models.
 
-use super::common::{Common, Machine};
-use super::interrupt;
+#[cfg(feature = "cli")]
+mod flags;
+mod page;
+
+use super::machine::Machine;
 use super::manifest::hash_file;
 use super::model::{self, NetworkConfig};
-use super::orthogonalize::Patterns;
-use super::progress::Progress;
-use super::run_dir::{self, RunDir};
+use super::{Checked, Job, RunDir, Session};
 use crate::data::Stimuli;
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
 use crate::io::tsv;
 use crate::math::stats;
-use crate::network::{Executor, Graph, NodeId, TapRequest, TapValue};
+use crate::network::{Executor, Graph, NodeId, SpatialPooling, TapRequest, TapValue};
+use crate::progress::Progress;
 use crate::rdm::files::{load_rdms_of, rdms_npz};
 use crate::rdm::measure::from_moments;
 use crate::rdm::report::{Options, Row, table};
 use crate::rdm::{Comparison, Measure, Rdm, compare};
 use crate::report::figures::{self, BarOptions, BarSeries, FingerprintOptions, SecondOrderOptions};
+use crate::report::values::object;
+use crate::report::{Figures, Page};
 use crate::tensor::{Device, array_f64, tensor};
 use crate::warning::Warning;
 use ndarray::Array2;
@@ -38,7 +42,7 @@ pub struct Config {
     pub images: PathBuf,
     pub resize: Resize,
     pub measure: Measure,
-    pub patterns: Patterns,
+    pub patterns: SpatialPooling,
     /// RDMs to compare with: npy or npz, square or condensed, one or many.
     pub compare: Vec<PathBuf>,
     /// What the permutation p is of.
@@ -57,7 +61,7 @@ impl Default for Config {
             images: PathBuf::new(),
             resize: Resize::default(),
             measure: Measure::default(),
-            patterns: Patterns::default(),
+            patterns: SpatialPooling::default(),
             compare: vec![],
             statistic: Comparison::default(),
             n_permutations: 1000,
@@ -68,7 +72,7 @@ impl Default for Config {
 }
 
 /// Everything resolved and read.
-struct Plan {
+pub struct Plan {
     config: Config,
     graph: Graph,
     taps: Vec<NodeId>,
@@ -106,7 +110,7 @@ impl Plan {
             references.extend(load_rdms_of(path, stimuli.names())?);
             inputs.insert(format!("compare {}", path.display()), hash_file(path)?);
         }
-        if config.patterns == Patterns::Gap {
+        if config.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
         }
         Ok(Self { config, graph, taps, tap_names, device, stimuli, references, inputs, warnings })
@@ -149,30 +153,53 @@ impl Plan {
     }
 }
 
-/// Runs `orthoscope rdm`; returns the `results` object, or the plan for a dry run.
-///
-/// # Errors
-/// Bad input before anything is written; whatever writing says.
-pub fn run(config: Config, common: &Common) -> Result<Value> {
-    interrupt::install();
-    let plan = Plan::new(config)?;
-    let mut executor = plan.executor()?;
-    if common.dry_run {
-        return Ok(plan.describe(executor.as_ref()));
+/// The job.
+pub struct LayerRdms;
+
+impl Job for LayerRdms {
+    const NAME: &'static str = "rdm";
+    const ABOUT: &'static str = "Layer RDMs (fingerprints) of any set of images, compared with brain RDMs";
+    const TITLE: &'static str = "Layer fingerprints";
+
+    type Config = Config;
+    type Plan = Plan;
+    type Results = Value;
+    #[cfg(feature = "cli")]
+    type Flags = flags::Flags;
+
+    fn plan(config: Config) -> Result<Plan> {
+        Plan::new(config)
     }
-    run_dir::run(common, ("rdm", &plan.config, plan.config.seed), &plan.inputs, |run| {
-        run.manifest.device = executor.describe();
-        plan.warnings.iter().for_each(|w| run.warn(w.clone()));
-        execute(&plan, common, run, executor.as_mut())
-    })
+
+    fn checked(plan: &Plan) -> Checked<'_, Config> {
+        Checked { config: &plan.config, inputs: &plan.inputs, warnings: plan.warnings.clone() }
+    }
+
+    fn describe(plan: &Plan) -> Result<Value> {
+        Ok(plan.describe(plan.executor()?.as_ref()))
+    }
+
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+        execute(plan, session, run)
+    }
+
+    fn summary(results: &Value) -> String {
+        page::summary(results)
+    }
+
+    fn page(results: &Value, page: &mut Page, figures: &mut Figures) {
+        page::page(page, object(results), figures);
+    }
 }
 
-fn execute(plan: &Plan, common: &Common, run: &mut RunDir, executor: &mut dyn Executor) -> Result<Value> {
-    let mut progress = Progress::new(common.progress, "rdm", 3, 0);
-    let layers = plan.fingerprints(executor)?;
+fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Value> {
+    let mut executor = plan.executor()?;
+    run.computes_on(executor.describe())?;
+    let mut progress = Progress::new(&session.progress, "rdm", 3, 0);
+    let layers = plan.fingerprints(executor.as_mut())?;
     progress.tick(|| format!("{} images through {} layers", plan.stimuli.n_images(), layers.len()));
     // Nothing of this job is worth a checkpoint: it is repeated in seconds.
-    interrupt::check()?;
+    session.cancel.check()?;
     let options = Options {
         statistic: plan.config.statistic,
         n_permutations: plan.config.n_permutations,
@@ -182,7 +209,7 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir, executor: &mut dyn Ex
     let (rows, warnings) = table(&layers, &plan.references, &options)?;
     warnings.into_iter().for_each(|w| run.warn(w));
     progress.tick(|| format!("{} comparisons", rows.len()));
-    interrupt::check()?;
+    session.cancel.check()?;
     rdms_npz(&layers)?.write(&run.file("arrays/rdms.npz"))?;
     let pairs: Vec<&Rdm> = layers.iter().map(|(_, rdm)| rdm).collect();
     let second_order = compare::second_order(&pairs, Comparison::Pearson)?;
@@ -190,10 +217,7 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir, executor: &mut dyn Ex
     draw(plan, run, &layers, &second_order, &rows)?;
     progress.tick(|| "figures".into());
     progress.finish();
-    let results = results(plan, &layers, &second_order, &rows);
-    run.complete(results.clone())?;
-    crate::report::write(run.path())?;
-    Ok(results)
+    Ok(results(plan, &layers, &second_order, &rows))
 }
 
 fn results(plan: &Plan, layers: &[(String, Rdm)], second_order: &Array2<f64>, rows: &[Row]) -> Value {
@@ -240,7 +264,7 @@ fn draw(plan: &Plan, run: &RunDir, layers: &[(String, Rdm)], second_order: &Arra
     let squares: Vec<(String, Array2<f64>)> = layers.iter().map(|(name, rdm)| (name.clone(), rdm.square())).collect();
     let options = FingerprintOptions {
         bar_label: format!("{} distance", plan.config.measure),
-        measure: figures::Measure::Dissimilarity,
+        entries: figures::Entries::Dissimilarity,
         sd: layers.iter().map(|(_, rdm)| stats::sd(rdm.values(), 0)).collect(),
         ..FingerprintOptions::default()
     };
