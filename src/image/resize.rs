@@ -80,14 +80,14 @@ const PRECISION_BITS: u32 = 22;
 ///
 /// # Errors
 /// [`Error::Invalid`] when `size` is `None` and two images differ in size, or as for [`Stimuli::new`].
-pub fn stimuli(set: ImageSet, size: Option<(usize, usize)>, how: Resize) -> Result<(Stimuli, Vec<Warning>)> {
+pub fn stimuli(mut set: ImageSet, size: Option<(usize, usize)>, how: Resize) -> Result<(Stimuli, Vec<Warning>)> {
     let sizes: Vec<_> = set.pixels.iter().map(|p| (p.dim().0, p.dim().1)).collect();
     let Some(&first) = sizes.first() else {
         return Err(Error::invalid("stimuli", "images", "none", ""));
     };
     let target = size.unwrap_or(first);
     let odd = sizes.iter().position(|&s| s != target);
-    let mut warnings = Vec::new();
+    let mut warnings = std::mem::take(&mut set.warnings);
     match (size, odd) {
         (None, Some(i)) => {
             let found = format!("{} for `{}` but {} for `{}`", show(first), set.names[0], show(sizes[i]), set.names[i]);
@@ -254,7 +254,11 @@ mod tests {
     fn set(sizes: &[(usize, usize)]) -> ImageSet {
         let pixels =
             sizes.iter().map(|&(h, w)| Array3::from_shape_fn((h, w, 3), |(i, j, c)| (40 * i + 7 * j + c) as u8));
-        ImageSet { names: (0..sizes.len()).map(|i| format!("image{i}")).collect(), pixels: pixels.collect() }
+        ImageSet {
+            names: (0..sizes.len()).map(|i| format!("image{i}")).collect(),
+            pixels: pixels.collect(),
+            warnings: vec![],
+        }
     }
 
     #[test]

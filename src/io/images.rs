@@ -3,20 +3,31 @@
 //! Nothing is resized here: the pixels are those of the files. Every file is decoded before anything is computed, so
 //! that a damaged one is an error at once.
 
-use crate::data::names::natural_order;
+mod array;
+mod decode;
+mod entropy;
+mod jpeg;
+mod png;
+
+pub use decode::decode;
+
+use crate::data::names::{natural_order, nfc, same};
 use crate::error::{Error, Result};
-use crate::io::{npy, npz, tsv};
-use image::{ColorType, DynamicImage, ImageFormat};
-use ndarray::{Array3, Axis, Ix4};
+use crate::io::{npz, tsv};
+use crate::warning::Warning;
+use ndarray::Array3;
 use std::path::{Path, PathBuf};
 
 /// Images as they are in their files.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ImageSet {
-    /// One name an image: the file's name without its ending (with it when two would be equal).
+    /// One name an image, in one Unicode spelling ([`nfc`]): the file's name without its ending; with it when two would
+    /// be equal; with its folder as the table or zip gives it when two still would.
     pub names: Vec<String>,
     /// Pixels of each image: height x width x 3, RGB, 0..255. Sizes may differ between images.
     pub pixels: Vec<Array3<u8>>,
+    /// What the user should know of how they were read.
+    pub warnings: Vec<Warning>,
 }
 
 /// Columns of a `stimuli.tsv` that may hold the file names (BIDS says `stim_file`).
@@ -28,24 +39,23 @@ pub const FILE_COLUMNS: [&str; 3] = ["filename", "stim_file", "file"];
 /// |---|---|
 /// | folder of PNG and JPEG files (not its sub-folders) | natural sort of names: `image2` before `image10` |
 /// | `.zip` of PNG and JPEG files | natural sort |
-/// | `.npy`, n_images x height x width x 3, uint8 | the array's; names `image0001`, ... |
+/// | `.npy`, n_images x height x width x 3: 0..255, 0..1 as floats, or bool | the array's; names `image0001`, ... |
 /// | `.tsv` with one of the [`FILE_COLUMNS`], paths relative to the table | the rows' |
 /// | folder without images but with a `stimuli.tsv` | the rows' |
 /// | one PNG or JPEG file | |
 ///
-/// Grey becomes RGB, 16 bits become 8. An alpha channel is dropped where it is opaque everywhere; an image with a
-/// transparent pixel is refused, because its colour depends on a background that the file does not tell.
+/// Files are read as [`decode`] says, which refuses what it cannot be sure of.
 ///
 /// # Errors
 /// [`Error::Io`] when something cannot be read; [`Error::Corrupt`] naming the file when an image is damaged or not PNG or
-/// JPEG; [`Error::Invalid`] when there are no images.
+/// JPEG, or when the numbers of an array are of no range that images have; [`Error::Invalid`] when there are no images.
 pub fn load(path: &Path) -> Result<ImageSet> {
     let kind = std::fs::metadata(path).map_err(Error::io(path, "read"))?;
     let ending = ending(path);
     let files = match ending.as_str() {
         _ if kind.is_dir() => return load_folder(path),
         "tsv" => return load_table(path),
-        "npy" => return load_array(path),
+        "npy" => return array::load(path),
         "zip" => return load_zip(path),
         _ => vec![path.to_path_buf()],
     };
@@ -92,8 +102,13 @@ fn load_folder(folder: &Path) -> Result<ImageSet> {
     if files.is_empty() {
         return Err(no_images(folder));
     }
-    files.sort_by(|a, b| natural_order(&a.to_string_lossy(), &b.to_string_lossy()));
+    files.sort_by(|a, b| natural_order(&text(a), &text(b)));
     decode_all(&files)
+}
+
+/// A path in one spelling.
+fn text(path: &Path) -> String {
+    nfc(&path.to_string_lossy()).into_owned()
 }
 
 fn no_images(path: &Path) -> Error {
@@ -101,9 +116,12 @@ fn no_images(path: &Path) -> Error {
     Error::invalid(path.display().to_string(), "PNG or JPEG images", "none", hint)
 }
 
+/// Columns of a table of images that say in which place a row is.
+const ORDER_COLUMNS: [&str; 4] = ["index", "order", "row", "number"];
+
 fn load_table(path: &Path) -> Result<ImageSet> {
     let table = tsv::read(path)?;
-    let Some(column) = FILE_COLUMNS.iter().find_map(|name| table.column(name)) else {
+    let Some((name, column)) = FILE_COLUMNS.iter().find_map(|name| Some((*name, table.column(name)?))) else {
         let found = table.header.join(", ");
         let hint = "name the column with the images' paths `filename`";
         return Err(Error::corrupt(path, format!("one of the columns {}", FILE_COLUMNS.join(", ")), found, hint));
@@ -111,19 +129,52 @@ fn load_table(path: &Path) -> Result<ImageSet> {
     if column.is_empty() {
         return Err(no_images(path));
     }
+    if let Some(row) = column.iter().position(|file| tsv::is_missing(file)) {
+        let hint = "every row is an image: take the row out, or name its file";
+        return Err(tsv::bad_field(path, name, row, "the path of an image", column[row], hint));
+    }
     let folder = path.parent().unwrap_or(Path::new(""));
-    decode_all(&column.iter().map(|file| folder.join(file)).collect::<Vec<_>>())
+    let files = column.iter().map(|file| locate(folder, file)).collect::<Result<Vec<_>>>()?;
+    let mut set = decode_all(&files)?;
+    set.names = names(&column.iter().map(PathBuf::from).collect::<Vec<_>>());
+    if let Some(order) = table.out_of_order(&ORDER_COLUMNS) {
+        let text = format!(
+            "{}: the rows are not in the order of the column `{order}`; the images are in the order of the rows",
+            path.display()
+        );
+        set.warnings.push(Warning::Note { text });
+    }
+    Ok(set)
 }
 
-fn load_array(path: &Path) -> Result<ImageSet> {
-    let array = npy::read::<u8>(path)?;
-    let shape = array.shape().to_vec();
-    let Some(array) = array.into_dimensionality::<Ix4>().ok().filter(|a| a.dim().3 == 3 && !a.is_empty()) else {
-        let hint = "channels last, as Pillow and matplotlib have it; add an axis for a single image";
-        return Err(Error::corrupt(path, "n_images x height x width x 3", format!("{shape:?}"), hint));
-    };
-    let names = (1..=array.dim().0).map(|i| format!("image{i:04}")).collect();
-    Ok(ImageSet { names, pixels: array.axis_iter(Axis(0)).map(|image| image.to_owned()).collect() })
+/// `folder`/`file`, in the spelling that the disk has: a name may be composed in the table and decomposed there.
+fn locate(folder: &Path, file: &str) -> Result<PathBuf> {
+    let mut path = folder.to_path_buf();
+    for part in Path::new(file).components() {
+        let name = part.as_os_str().to_string_lossy();
+        let entries = if name.is_ascii() { None } else { std::fs::read_dir(at_least_here(&path)).ok() };
+        let alike: Vec<String> = entries
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|entry| same(entry, &name))
+            .collect();
+        match alike.as_slice() {
+            [] => path.push(part),
+            [one] => path.push(one),
+            _ => {
+                let expected = format!("one file `{name}`");
+                let found = format!("{} whose names look the same but are spelt differently", alike.len());
+                return Err(Error::invalid(path.display().to_string(), expected, found, "rename one of them"));
+            }
+        }
+    }
+    Ok(path)
+}
+
+/// The empty path is the working directory.
+fn at_least_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 fn load_zip(path: &Path) -> Result<ImageSet> {
@@ -140,9 +191,9 @@ fn load_zip(path: &Path) -> Result<ImageSet> {
     if images.is_empty() {
         return Err(no_images(path));
     }
-    images.sort_by(|a, b| natural_order(&a.0.to_string_lossy(), &b.0.to_string_lossy()));
+    images.sort_by(|a, b| natural_order(&text(&a.0), &text(&b.0)));
     let (files, pixels): (Vec<_>, Vec<_>) = images.into_iter().unzip();
-    Ok(ImageSet { names: names(&files), pixels })
+    Ok(ImageSet { names: names(&files), pixels, warnings: vec![] })
 }
 
 fn decode_all(files: &[PathBuf]) -> Result<ImageSet> {
@@ -150,50 +201,17 @@ fn decode_all(files: &[PathBuf]) -> Result<ImageSet> {
         .iter()
         .map(|file| decode(&std::fs::read(file).map_err(Error::io(file, "read"))?, file))
         .collect::<Result<_>>()?;
-    Ok(ImageSet { names: names(files), pixels })
+    Ok(ImageSet { names: names(files), pixels, warnings: vec![] })
 }
 
 /// File names without folder and ending; with them where that leaves two equal.
 fn names(files: &[PathBuf]) -> Vec<String> {
-    let short = |file: &PathBuf| file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let full = |file: &PathBuf| file.to_string_lossy().into_owned();
-    let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let part = |part: Option<&std::ffi::OsStr>| text(Path::new(part.unwrap_or_default()));
     let distinct = |names: &Vec<String>| names.iter().collect::<std::collections::HashSet<_>>().len() == names.len();
-    let candidates = [files.iter().map(short).collect::<Vec<_>>(), files.iter().map(name).collect()];
-    candidates.into_iter().find(distinct).unwrap_or_else(|| files.iter().map(full).collect())
-}
-
-/// The pixels of a PNG or JPEG file, height x width x 3; `path` is only for messages. Rules as for [`load`].
-pub fn decode(bytes: &[u8], path: &Path) -> Result<Array3<u8>> {
-    let bad = |found: String| {
-        Error::corrupt(path, "a PNG or JPEG image", found, "replace the file, or take it out of the set")
-    };
-    let format = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
-        Ok(other) => return Err(bad(format!("{other:?}"))),
-        Err(_) if bytes.is_empty() => return Err(bad("an empty file".into())),
-        Err(_) => return Err(bad("bytes of no image format".into())),
-    };
-    let image = image::load_from_memory_with_format(bytes, format).map_err(|e| bad(e.to_string()))?;
-    if has_transparency(&image) {
-        let hint =
-            "flatten it onto the background it is meant for (in Pillow: Image.alpha_composite, then convert('RGB'))";
-        return Err(Error::corrupt(path, "an opaque image", "transparent pixels", hint));
-    }
-    let rgb = image.into_rgb8();
-    let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-    Ok(Array3::from_shape_vec((height, width, 3), rgb.into_raw()).expect("three bytes a pixel"))
-}
-
-fn has_transparency(image: &DynamicImage) -> bool {
-    match image.color() {
-        ColorType::La8 | ColorType::La16 | ColorType::Rgba8 | ColorType::Rgba16 | ColorType::Rgba32F => {
-            image.to_rgba16().pixels().any(|pixel| pixel.0[3] != u16::MAX)
-        }
-        _ => false,
-    }
+    let stems: Vec<String> = files.iter().map(|file| part(file.file_stem())).collect();
+    let whole = files.iter().map(|file| part(file.file_name())).collect();
+    [stems, whole].into_iter().find(distinct).unwrap_or_else(|| files.iter().map(|file| text(file)).collect())
 }
 
 #[cfg(test)]
-#[path = "images_tests.rs"]
 mod tests;

@@ -1,12 +1,14 @@
 //! NumPy's `.npy`: one array a file.
 //!
-//! Reading accepts bool, 8- to 64-bit integers, f4 and f8 in either byte order and either memory order, and converts to the
-//! type that is asked for; a value that the asked type cannot hold is an error, never a silent change.
+//! Reading accepts bool, 8- to 64-bit integers, f2, f4 and f8 in either byte order and either memory order, and converts to
+//! the type that is asked for; a value that the asked type cannot hold is an error, never a silent change. Floats are
+//! rounded to the nearest of a narrower float type; integers must be held exactly.
 
 use crate::error::{Error, Result};
 use crate::io::atomic;
-use ndarray::{ArrayD, ArrayRef, Dimension};
-use ndarray_npy::{ReadNpyExt, ReadableElement, WritableElement, WriteNpyExt};
+use half::f16;
+use ndarray::{ArrayD, ArrayRef, Dimension, IxDyn, ShapeBuilder};
+use ndarray_npy::{WritableElement, WriteNpyExt};
 use std::path::Path;
 
 /// A number type that an array can be read into.
@@ -15,7 +17,7 @@ pub trait Element: Copy + 'static {
     const NAME: &'static str;
     /// The nearest value; `None` when the number is out of range or (integers) not whole.
     fn from_float(value: f64) -> Option<Self>;
-    /// The same value; `None` when the number is out of range.
+    /// The same value; `None` when the type does not hold it exactly.
     fn from_int(value: i128) -> Option<Self>;
 }
 
@@ -25,7 +27,7 @@ impl Element for f64 {
         Some(value)
     }
     fn from_int(value: i128) -> Option<Self> {
-        Some(value as f64)
+        Some(value as f64).filter(|wide| *wide as i128 == value)
     }
 }
 
@@ -36,7 +38,7 @@ impl Element for f32 {
         (narrow.is_finite() || !value.is_finite()).then_some(narrow)
     }
     fn from_int(value: i128) -> Option<Self> {
-        Some(value as f32)
+        Some(value as f32).filter(|narrow| *narrow as i128 == value)
     }
 }
 
@@ -97,29 +99,54 @@ pub fn encode<A: WritableElement, D: Dimension>(array: &ArrayRef<A, D>) -> Vec<u
 /// The array in the bytes of an npy file; `path` is only for messages. See [`read`].
 pub fn decode<T: Element>(bytes: &[u8], path: &Path) -> Result<ArrayD<T>> {
     let header = Header::parse(bytes, path)?;
-    let code = header.descr.trim_start_matches(['<', '>', '|', '=']);
-    if header.n_bytes(code).is_none_or(|expected| expected > (bytes.len() - header.data_start) as u128) {
-        return Err(Error::corrupt(
-            path,
-            format!("{} of {} numbers of type {}", "an array", header.n_items(), header.descr),
-            format!("only {} bytes of data", bytes.len() - header.data_start),
-            "the file is truncated: copy or write it again",
-        ));
-    }
-    match code {
-        "f8" => floats::<f64, T>(bytes, path),
-        "f4" => floats::<f32, T>(bytes, path),
-        "i8" => integers::<i64, T>(bytes, path),
-        "i4" => integers::<i32, T>(bytes, path),
-        "i2" => integers::<i16, T>(bytes, path),
-        "i1" => integers::<i8, T>(bytes, path),
-        "u8" => integers::<u64, T>(bytes, path),
-        "u4" => integers::<u32, T>(bytes, path),
-        "u2" => integers::<u16, T>(bytes, path),
-        "u1" => integers::<u8, T>(bytes, path),
-        "b1" => integers::<bool, T>(bytes, path),
-        _ => Err(unreadable(path, &header.descr)),
-    }
+    let data = header.data(bytes, path)?;
+    let big = header.descr.starts_with('>');
+    let values = match header.code() {
+        "f8" => convert(words(data, big).map(f64::from_le_bytes), path, T::from_float),
+        "f4" => convert(words(data, big).map(|w| f64::from(f32::from_le_bytes(w))), path, T::from_float),
+        "f2" => convert(words(data, big).map(|w| f16::from_le_bytes(w).to_f64()), path, T::from_float),
+        "i8" => convert(words(data, big).map(|w| i64::from_le_bytes(w).into()), path, T::from_int),
+        "i4" => convert(words(data, big).map(|w| i32::from_le_bytes(w).into()), path, T::from_int),
+        "i2" => convert(words(data, big).map(|w| i16::from_le_bytes(w).into()), path, T::from_int),
+        "i1" => convert(words(data, big).map(|w| i8::from_le_bytes(w).into()), path, T::from_int),
+        "u8" => convert(words(data, big).map(|w| u64::from_le_bytes(w).into()), path, T::from_int),
+        "u4" => convert(words(data, big).map(|w| u32::from_le_bytes(w).into()), path, T::from_int),
+        "u2" => convert(words(data, big).map(|w| u16::from_le_bytes(w).into()), path, T::from_int),
+        "u1" => convert(data.iter().map(|&b| b.into()), path, T::from_int),
+        _ => convert(data.iter().map(|&b| b.into()), path, |v: i128| T::from_int(v).filter(|_| v < 2)),
+    };
+    header.arranged(values?, path)
+}
+
+/// The `N`-byte numbers of the data, least significant byte first.
+fn words<const N: usize>(data: &[u8], big_endian: bool) -> impl Iterator<Item = [u8; N]> {
+    data.chunks_exact(N).map(move |chunk| {
+        let mut word: [u8; N] = chunk.try_into().expect("chunks are of N bytes");
+        if big_endian {
+            word.reverse();
+        }
+        word
+    })
+}
+
+/// Kinds of numbers that an array can be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Bool,
+    Integer,
+    Float,
+}
+
+/// The kind of an array's numbers.
+///
+/// # Errors
+/// [`Error::Corrupt`] when the bytes are not those of an npy file.
+pub fn kind(bytes: &[u8], path: &Path) -> Result<Kind> {
+    Ok(match Header::parse(bytes, path)?.code().as_bytes().first() {
+        Some(b'f') => Kind::Float,
+        Some(b'b') => Kind::Bool,
+        _ => Kind::Integer,
+    })
 }
 
 fn unreadable(path: &Path, descr: &str) -> Error {
@@ -130,39 +157,26 @@ fn unreadable(path: &Path, descr: &str) -> Error {
         ),
         other => (format!("dtype {other}"), "in Python: np.save(FILE, array.astype('float32'))"),
     };
-    Error::corrupt(path, "an array of numbers (bool, integer, float32 or float64)", found, hint)
+    Error::corrupt(path, "an array of numbers (bool, integer, float16, float32 or float64)", found, hint)
 }
 
-fn floats<S: ReadableElement + Copy + Into<f64>, T: Element>(bytes: &[u8], path: &Path) -> Result<ArrayD<T>> {
-    convert::<S, T>(bytes, path, |v| T::from_float(v.into()), |v| format!("{}", v.into()))
-}
-
-fn integers<S: ReadableElement + Copy + Into<i128>, T: Element>(bytes: &[u8], path: &Path) -> Result<ArrayD<T>> {
-    convert::<S, T>(bytes, path, |v| T::from_int(v.into()), |v| format!("{}", v.into()))
-}
-
-fn convert<S: ReadableElement + Copy, T: Element>(
-    bytes: &[u8],
+fn convert<S: Copy + std::fmt::Display, T: Element>(
+    source: impl Iterator<Item = S>,
     path: &Path,
     to: impl Fn(S) -> Option<T>,
-    show: impl Fn(S) -> String,
-) -> Result<ArrayD<T>> {
-    let source = ArrayD::<S>::read_npy(bytes)
-        .map_err(|e| Error::corrupt(path, "an npy array", e.to_string(), "write the file again with numpy.save"))?;
-    if let Some(&bad) = source.iter().find(|&&v| to(v).is_none()) {
+) -> Result<Vec<T>> {
+    let bad = |value: S| {
         let hint = "convert the array in Python with astype, or give the file that was meant";
-        return Err(Error::corrupt(path, format!("values that fit {}", T::NAME), show(bad), hint));
-    }
-    // Row-major whatever the file's order: everything after this point may rely on it.
-    let values: Vec<T> = source.iter().map(|&v| to(v).expect("checked above")).collect();
-    Ok(ArrayD::from_shape_vec(source.raw_dim(), values).expect("as many values as the source has"))
+        Error::corrupt(path, format!("values that fit {}", T::NAME), value.to_string(), hint)
+    };
+    source.map(|value| to(value).ok_or_else(|| bad(value))).collect()
 }
 
-/// What is needed of the header before the data are touched: the type for the dispatch, and the shape, so that a damaged
-/// header cannot ask for more memory than the file has data.
+/// Type, shape and order of the data, and where they begin.
 struct Header {
     descr: String,
-    shape: Vec<u128>,
+    fortran_order: bool,
+    shape: Vec<usize>,
     data_start: usize,
 }
 
@@ -195,21 +209,58 @@ impl Header {
             Some(rest) => rest.split(['\'', '"']).next().unwrap_or_default().to_string(),
             None => "a record array".to_string(),
         };
+        let order = value_of(&text, "fortran_order").ok_or_else(|| bad("a header without fortran_order"))?;
         let shape = value_of(&text, "shape").ok_or_else(|| bad("a header without shape"))?;
         let shape = shape.trim_start_matches('(').split(')').next().unwrap_or_default();
         let shape = shape.split(',').map(|n| n.trim().trim_end_matches('L')).filter(|n| !n.is_empty());
-        let shape = shape.map(str::parse).collect::<Result<_, _>>().map_err(|_| bad("a shape that is not numbers"))?;
-        Ok(Self { descr, shape, data_start: start + length })
+        let shape: Vec<usize> =
+            shape.map(str::parse).collect::<Result<_, _>>().map_err(|_| bad("a shape that is not numbers"))?;
+        // A side of 0 must not hide sides whose product no memory holds.
+        if shape.iter().filter(|n| **n > 0).try_fold(8usize, |n, &side| n.checked_mul(side)).is_none() {
+            return Err(bad(&format!("the shape {shape:?}")));
+        }
+        Ok(Self { descr, fortran_order: order.starts_with("True"), shape, data_start: start + length })
     }
 
-    fn n_items(&self) -> u128 {
-        self.shape.iter().fold(1, |n: u128, &side| n.saturating_mul(side))
+    /// The type without its byte order, such as `f8`.
+    fn code(&self) -> &str {
+        self.descr.trim_start_matches(['<', '>', '|', '='])
     }
 
-    /// Bytes of data for a type code such as `f8`; `None` on overflow. Unknown codes need none: they are refused later.
-    fn n_bytes(&self, code: &str) -> Option<u128> {
-        let size = code.get(1..).and_then(|n| n.parse::<u128>().ok()).unwrap_or(0);
-        self.shape.iter().try_fold(size, |n, &side| n.checked_mul(side))
+    /// The bytes of the numbers, exactly as many as the shape says.
+    fn data<'b>(&self, bytes: &'b [u8], path: &Path) -> Result<&'b [u8]> {
+        let width = match self.code() {
+            "f8" | "i8" | "u8" => 8,
+            "f4" | "i4" | "u4" => 4,
+            "f2" | "i2" | "u2" => 2,
+            "i1" | "u1" | "b1" => 1,
+            _ => return Err(unreadable(path, &self.descr)),
+        };
+        let data = &bytes[self.data_start..];
+        let n_items: usize = self.shape.iter().product();
+        let wanted = n_items * width;
+        let expected = || format!("an array of {n_items} numbers of type {}, {wanted} bytes", self.descr);
+        if data.len() < wanted {
+            let hint = "the file is truncated: copy or write it again";
+            return Err(Error::corrupt(path, expected(), format!("only {} bytes of data", data.len()), hint));
+        }
+        if data.len() > wanted {
+            let hint = "one array a file: several numpy.save into one file, or a damaged header? write it again";
+            let found = format!("{} bytes more behind them", data.len() - wanted);
+            return Err(Error::corrupt(path, expected(), found, hint));
+        }
+        Ok(data)
+    }
+
+    /// The array, row-major whatever the file's order: everything after this point may rely on it.
+    fn arranged<T: Element>(&self, values: Vec<T>, path: &Path) -> Result<ArrayD<T>> {
+        let shape = IxDyn(&self.shape).set_f(self.fortran_order);
+        let array = ArrayD::from_shape_vec(shape, values)
+            .map_err(|e| Error::corrupt(path, "an npy array", e.to_string(), "write it again with numpy.save"))?;
+        if array.is_standard_layout() {
+            return Ok(array);
+        }
+        Ok(array.as_standard_layout().into_owned())
     }
 }
 
@@ -242,6 +293,44 @@ mod tests {
         assert!(decode::<u8>(&encode(&arr2(&[[0.5]])), path()).is_err());
         assert!(decode::<f32>(&encode(&arr2(&[[1e300]])), path()).is_err());
         assert!(decode::<f32>(&encode(&arr2(&[[f64::NAN]])), path()).unwrap()[[0, 0]].is_nan());
+        // 2^24 + 1 has no 32-bit float, 2^53 + 1 no 64-bit one.
+        assert!(decode::<f32>(&encode(&arr2(&[[16_777_217i64]])), path()).is_err());
+        assert!(decode::<f64>(&encode(&arr2(&[[9_007_199_254_740_993u64]])), path()).is_err());
+        assert_eq!(decode::<f64>(&encode(&arr2(&[[16_777_217i64]])), path()).unwrap()[[0, 0]], 16_777_217.0);
+    }
+
+    fn file(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend(118u16.to_le_bytes());
+        bytes.extend(format!("{header:<117}\n").bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    /// NumPy: np.array([1, -0.5, 255, 6e-8], 'f2').tobytes() and its byteswap; np.array([258], '>u2').
+    #[test]
+    fn half_precision_and_either_byte_order_are_read() {
+        let little = [0x00, 0x3c, 0x00, 0xb8, 0xf8, 0x5b, 0x01, 0x00];
+        let big = [0x3c, 0x00, 0xb8, 0x00, 0x5b, 0xf8, 0x00, 0x01];
+        let right = [1.0, -0.5, 255.0, 5.960_464_477_539_063e-8];
+        for (descr, data) in [("<f2", little), (">f2", big)] {
+            assert_eq!(decode::<f64>(&file(descr, "(4,)", &data), path()).unwrap().as_slice().unwrap(), right);
+        }
+        assert_eq!(decode::<i64>(&file(">u2", "(1,)", &[1, 2]), path()).unwrap()[[0]], 258);
+        let truth = file("|b1", "(2,)", &[0, 1]);
+        assert_eq!(kind(&truth, path()).unwrap(), Kind::Bool);
+        assert_eq!(decode::<u8>(&truth, path()).unwrap().as_slice().unwrap(), [0, 1]);
+        assert!(decode::<u8>(&file("|b1", "(2,)", &[0, 7]), path()).is_err(), "no bool is 7");
+        assert!(decode::<f64>(&file("<c8", "(1,)", &[0; 8]), path()).unwrap_err().to_string().contains("dtype c8"));
+    }
+
+    #[test]
+    fn a_side_of_zero_hides_no_overflow() {
+        for shape in ["(0, 9223372036854775807, 4)", "(4611686018427387904, 0, 3)"] {
+            assert!(matches!(decode::<u8>(&file("|u1", shape, &[]), path()), Err(Error::Corrupt { .. })));
+        }
+        assert_eq!(decode::<u8>(&file("|u1", "(0, 3)", &[]), path()).unwrap().shape(), [0, 3]);
     }
 
     #[test]
@@ -281,12 +370,7 @@ mod tests {
 
     #[test]
     fn pickled_objects_are_refused_by_name() {
-        let header = "{'descr': '|O', 'fortran_order': False, 'shape': (2,), }";
-        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-        bytes.extend(118u16.to_le_bytes());
-        bytes.extend(format!("{header:<117}\n").bytes());
-        bytes.extend(b"\x80\x04pickle");
-        let error = decode::<f64>(&bytes, path()).unwrap_err();
+        let error = decode::<f64>(&file("|O", "(2,)", b"\x80\x04pickle"), path()).unwrap_err();
         assert!(error.to_string().contains("pickled"), "{error}");
         assert!(error.hint().unwrap().contains("allow_pickle"));
     }

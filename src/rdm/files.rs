@@ -2,10 +2,12 @@
 
 use super::compare::{Comparison, second_order};
 use super::{Measure, Rdm};
+use crate::data::names::{find_all, nfc};
 use crate::error::{Error, Result};
-use crate::io::{npy, npz};
+use crate::io::{json, npy, npz};
 use crate::math::condensed;
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, Ix1, Ix2, arr1};
+use serde_json::Value;
 use std::path::Path;
 
 /// Key of the second-order matrix beside the layers' RDMs in `rdms.npz`.
@@ -70,6 +72,28 @@ pub fn load_rdms(path: &Path, expected: Option<usize>, labels: Option<&[String]>
 /// Whether a key of an `rdms.npz` is a layer's, of the file's own images.
 fn is_layer(key: &str) -> bool {
     key != SECOND_ORDER && !key.starts_with(BASELINE)
+}
+
+/// Loads RDMs and brings them to `images`: by name where the file is `arrays/rdms.npz` of a run directory, whose manifest
+/// names the images (see [`find_all`]); others are taken to be of these images in this order.
+///
+/// # Errors
+/// As [`load_rdms`]; [`Error::Invalid`] when an image is not among those of the run directory.
+pub fn load_rdms_of(path: &Path, images: &[String]) -> Result<Vec<(String, Rdm)>> {
+    let Some(names) = images_beside(path) else { return load_rdms(path, Some(images.len()), Some(images)) };
+    let rdms = load_rdms(path, None, Some(&names))?;
+    let found = find_all(images, &names, &path.display().to_string(), ("images", "images of the RDMs"))?;
+    rdms.into_iter().map(|(name, rdm)| Ok((name, rdm.subset(&found.places)?))).collect()
+}
+
+/// The images of the run directory that an `arrays/rdms.npz` lies in, as its manifest names them.
+pub fn images_beside(file: &Path) -> Option<Vec<String>> {
+    let manifest: Value = json::read(&file.parent()?.parent()?.join("manifest.json")).ok()?;
+    let name = |v: &Value| match v {
+        Value::String(name) => Some(nfc(name).into_owned()),
+        other => ["name", "file", "filename"].iter().find_map(|key| other[*key].as_str()).map(|n| nfc(n).into_owned()),
+    };
+    manifest["results"]["images"].as_array()?.iter().map(name).collect()
 }
 
 /// The condensed RDMs of one array, with their names.

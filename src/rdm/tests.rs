@@ -1,5 +1,5 @@
 use super::compare::{compare, permutation_test, relabellings, second_order};
-use super::files::{load_rdms, rdms_npz, read_rdms_npz};
+use super::files::{load_rdms, load_rdms_of, rdms_npz, read_rdms_npz};
 use super::*;
 use crate::io::{npy, npz};
 use crate::math::permutation::Tail;
@@ -263,4 +263,18 @@ proptest! {
             prop_assert!((moved - compare(&a, &b, how).unwrap()).abs() < 1e-12);
         }
     }
+}
+
+/// d(a, b) = 1, d(a, c) = 2, d(b, c) = 3, in the order that each set of images asks for.
+#[test]
+fn the_rdms_of_a_run_are_brought_to_the_images_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("arrays")).unwrap();
+    let path = dir.path().join("arrays/rdms.npz");
+    npz::NpzWriter::new().add("layer", &arr1(&[1.0, 2.0, 3.0])).write(&path).unwrap();
+    let of = |images: [&str; 3]| load_rdms_of(&path, &images.map(String::from)).map(|rdms| rdms[0].1.values().to_vec());
+    assert_eq!(of(["c", "a", "b"]).unwrap(), [1.0, 2.0, 3.0], "without names they are taken as they are");
+    std::fs::write(dir.path().join("manifest.json"), r#"{"results": {"images": ["a", "b", "c"]}}"#).unwrap();
+    assert_eq!(of(["c", "a", "b"]).unwrap(), [2.0, 3.0, 1.0]);
+    assert!(of(["a", "b", "d"]).unwrap_err().to_string().contains("without 1 of them: `d`"));
 }

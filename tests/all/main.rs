@@ -26,6 +26,7 @@ mod map_simulate;
 mod map_stats;
 mod maximize;
 mod mini_inception;
+mod names_and_tables;
 mod objectives;
 mod ops;
 mod program;

@@ -327,7 +327,7 @@ fn bad_input_is_refused_before_anything_is_written() {
     std::fs::write(brain.at("conditions.txt"), format!("condition\n{}\n", other.join("\n"))).unwrap();
     brain.refused(
         brain.config(),
-        &["--fingerprints", "the betas' 12 conditions", "`photo0`", "without 12 of them: `image01`"],
+        &["--fingerprints", "all 12 of the betas' conditions", "`photo0`", "without 12 of them: `image01`"],
     );
     std::fs::write(brain.at("conditions.txt"), format!("condition\n{}\n", brain.names.join("\n"))).unwrap();
     // A truncated file.

@@ -127,7 +127,7 @@ fn a_group_finds_what_its_subjects_share() {
     config.maps.against = vec![];
     config.maps.layers = vec!["layer9".into()];
     let error = run(config, dir.path().join("none")).unwrap_err();
-    assert!(error.to_string().contains("one file `*desc-layer9_stat-spearman_statmap.nii.gz`"), "{error}");
+    assert!(error.to_string().contains("one of the layers `layer0`, `layer1`, `layer2`, found `layer9`"), "{error}");
     assert!(!dir.path().join("none").exists());
 }
 

@@ -134,7 +134,7 @@ fn series_that_cannot_be_meant_are_refused() {
     };
     with(&|c| c.bold.events.truncate(2), &["a table of events for every run, found 4 series, 2 events"]);
     with(&|c| c.betas.files = c.bold.files.clone(), &["one of them, found --betas and --bold"]);
-    with(&|c| c.bold.tr_s = Some(1.0), &["sub-1_run-0_bold.nii.gz: design matrix", "end of the run at 130 s"]);
+    with(&|c| c.bold.tr_s = Some(1.0), &["run-0_bold_events.tsv, row ", "column `onset`", "end of the run at 130"]);
     with(&|c| c.bold.nuisance.clear(), &["--fingerprints", "without 1 of them: `button`"]);
     with(
         &|c| c.betas.condition_column = Some("image".into()),
@@ -144,7 +144,7 @@ fn series_that_cannot_be_meant_are_refused() {
     let rows: Vec<String> = (0..VOLUMES).map(|t| if t == 50 { "n/a".into() } else { t.to_string() }).collect();
     std::fs::write(&path, format!("motion\n{}\n", rows.join("\n"))).unwrap();
     let confounds = |c: &mut Config| c.bold.confounds = vec![path.clone(); RUNS];
-    with(&confounds, &["confounds.tsv", "numbers in `motion`", "`n/a` in row 51"]);
+    with(&confounds, &["confounds.tsv, row 51, column `motion`", "found `n/a`"]);
     with(
         &|c| {
             confounds(c);

@@ -14,6 +14,21 @@ pub fn label(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
+/// The label of one of `names`, different from those of the others: where letters and digits alone leave two equal
+/// (`features.1.10` and `features.11.0`), everything else is an `x`, and where that still does, its place is added.
+pub fn label_among(name: &str, names: &[String]) -> String {
+    let spelt = |name: &str| name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { 'x' }).collect::<String>();
+    let alone = |of: &dyn Fn(&str) -> String| names.iter().all(|other| other == name || of(other) != of(name));
+    if alone(&label) {
+        return label(name);
+    }
+    if alone(&spelt) {
+        return spelt(name);
+    }
+    let place = names.iter().position(|other| other == name).unwrap_or_default();
+    format!("{}x{}", spelt(name), place + 1)
+}
+
 /// Six decimals, or `n/a`.
 pub fn number(v: f64) -> String {
     if v.is_finite() { format!("{v:.6}") } else { "n/a".into() }
@@ -31,6 +46,8 @@ pub struct MapWriter<'a> {
     pub prefix: &'a str,
     pub space: nifti::Space,
     pub places: &'a Mask,
+    /// The layers that have maps, which their files' names must tell apart.
+    pub layers: &'a [String],
     /// What every sidecar says besides its own description.
     pub sidecar: Map<String, Value>,
 }
@@ -51,7 +68,8 @@ impl MapWriter<'_> {
     pub fn statmap_as(&self, layer: &str, stat: &str, values: &[f32], description: &str, kind: Datatype) -> Result<()> {
         let outside = if kind == Datatype::F32 { f32::NAN } else { 0.0 };
         let volume = self.places.unmask(values, outside);
-        self.named(&format!("desc-{}_stat-{}_statmap", label(layer), label(stat)), &volume, description, kind)
+        let layer = label_among(layer, self.layers);
+        self.named(&format!("desc-{layer}_stat-{}_statmap", label(stat)), &volume, description, kind)
     }
 
     fn named(&self, name: &str, volume: &Volume, description: &str, kind: Datatype) -> Result<()> {
@@ -102,4 +120,21 @@ pub fn overlap(layers: &Layers) -> npz::NpzWriter {
         .add("jaccard", &layers.overlap.jaccard)
         .add("map_correlation", &layers.overlap.map_correlation)
         .add("layers_per_voxel", &histogram)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_layers_never_share_a_label() {
+        let labels = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();
+            names.iter().map(|n| label_among(n, &names)).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&["features.1.10", "conv_2"]), ["features110", "conv2"]);
+        assert_eq!(labels(&["features.1.10", "features.11.0", "c.2"]), ["featuresx1x10", "featuresx11x0", "c2"]);
+        assert_eq!(labels(&["a.b", "a-b", "ab"]), ["axbx1", "axbx2", "ab"]);
+        assert_eq!(labels(&["\u{e9}1", "1"]), ["x1", "1"], "letters of other scripts are no letters of labels");
+    }
 }

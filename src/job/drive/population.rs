@@ -1,7 +1,7 @@
 //! Models and the units of them that are driven.
 
 use super::pool::on_all_threads;
-use crate::data::names::natural_order;
+use crate::data::names::{natural_order, nfc};
 use crate::error::{Error, Result};
 use crate::job::model::{self, NetworkConfig};
 use crate::network::units::{Unit, channels};
@@ -77,11 +77,13 @@ impl Population {
         }
         let mut warnings = Vec::new();
         let mut population = Self { members: vec![], units: vec![] };
-        for file in select(&files, names, folder)? {
+        let called = file_names(&files);
+        for chosen in select(&called, names, folder)? {
+            let (file, name) = (&files[chosen], &called[chosen]);
             match network.load_other(&file.display().to_string()) {
                 Ok(mut found) => {
                     warnings.append(&mut found.warnings);
-                    population.add(found, &stem(&file))?;
+                    population.add(found, name)?;
                 }
                 Err(e) if skip_bad => {
                     warnings.push(Warning::SkippedModel { name: file.display().to_string(), reason: e.to_string() });
@@ -255,8 +257,12 @@ fn member(found: Model) -> Member {
     Member { name: found.graph.name.clone(), graph: found.graph, origin: found.origin, blake3: found.blake3 }
 }
 
-fn stem(file: &Path) -> String {
-    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+/// What the models of files are called: the file's name without its ending; with it where another has the same.
+fn file_names(files: &[PathBuf]) -> Vec<String> {
+    let text = |part: Option<&std::ffi::OsStr>| nfc(&part.unwrap_or_default().to_string_lossy()).into_owned();
+    let stems: Vec<String> = files.iter().map(|f| text(f.file_stem())).collect();
+    let alone = |stem: &String| stems.iter().filter(|other| *other == stem).count() == 1;
+    stems.iter().zip(files).map(|(stem, f)| if alone(stem) { stem.clone() } else { text(f.file_name()) }).collect()
 }
 
 /// Files of a folder that can be imported, in natural order.
@@ -273,12 +279,13 @@ fn network_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn select(files: &[PathBuf], names: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
+/// Indices of the files that are asked for, by their place or name.
+fn select(files: &[String], names: &[String], folder: &Path) -> Result<Vec<usize>> {
     let mut chosen = std::collections::BTreeSet::new();
     for name in names {
         let found: Vec<usize> = match channels(name, files.len()) {
             Some(places) => places,
-            None => (0..files.len()).filter(|&i| matches(name, &stem(&files[i]))).collect(),
+            None => (0..files.len()).filter(|&i| matches(&nfc(name), &files[i])).collect(),
         };
         if found.is_empty() || found.iter().any(|&i| i >= files.len()) {
             return Err(Error::invalid(
@@ -290,12 +297,12 @@ fn select(files: &[PathBuf], names: &[String], folder: &Path) -> Result<Vec<Path
                     files.len() - 1
                 ),
                 format!("`{name}`"),
-                "models count from 0 in natural order of their names",
+                "models count from 0 in natural order of their names; two files of one name are called with their endings",
             ));
         }
         chosen.extend(found);
     }
-    Ok(chosen.into_iter().map(|i| files[i].clone()).collect())
+    Ok(chosen.into_iter().collect())
 }
 
 /// Whether `text` is what `pattern` says; `*` stands for any text, `?` for one character.
@@ -316,7 +323,18 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{file_names, matches, select};
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn two_files_of_one_name_are_two_models() {
+        let files = ["m/a.onnx", "m/a.pt", "m/e\u{301}.onnx"].map(PathBuf::from);
+        let names = file_names(&files);
+        assert_eq!(names, ["a.onnx", "a.pt", "\u{e9}"]);
+        let chosen = |name: &str| select(&names, &[name.to_owned()], Path::new("m"));
+        assert_eq!((chosen("a.pt").unwrap(), chosen("e\u{301}").unwrap()), (vec![1], vec![2]));
+        assert!(chosen("a").unwrap_err().to_string().contains("`a`"), "which of the two is not said");
+    }
 
     #[test]
     fn stars_stand_for_anything() {

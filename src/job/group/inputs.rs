@@ -2,10 +2,11 @@
 
 use super::config::{Config, Zeros};
 use super::rows::{self, Rows, Rule};
+use crate::data::names::{nfc, same};
 use crate::data::{Grid, Mask, Volume};
 use crate::error::{Error, Result};
 use crate::io::{json, nifti};
-use crate::job::brain::maps::label;
+use crate::job::brain::maps::{label, label_among};
 use crate::job::manifest::hash_file;
 use crate::warning::Warning;
 use ndarray::{Array2, Axis};
@@ -123,8 +124,13 @@ fn find(paths: &[PathBuf], config: &Config) -> Result<Set> {
     let mut set: Option<Set> = None;
     for path in paths {
         let (layers, stat) = layers_of_run(path, config)?;
-        let chosen: Vec<String> = if config.maps.layers.is_empty() { layers } else { config.maps.layers.clone() };
-        let files = chosen.iter().map(|layer| map_file(path, layer, &stat)).collect::<Result<Vec<_>>>()?;
+        let chosen: Vec<String> = if config.maps.layers.is_empty() {
+            layers.clone()
+        } else {
+            config.maps.layers.iter().map(|name| layer_of_run(path, name, &layers)).collect::<Result<_>>()?
+        };
+        let of_layer = |layer: &String| map_file(path, &label_among(layer, &layers), &stat);
+        let files = chosen.iter().map(of_layer).collect::<Result<Vec<_>>>()?;
         match &mut set {
             None => {
                 set =
@@ -176,9 +182,26 @@ fn overlaps(config: &Config) -> Result<Option<(Vec<Value>, Vec<Value>)>> {
     if runs { Ok(Some((of(own)?, of(other)?))) } else { Ok(None) }
 }
 
-/// `*desc-<layer>_stat-<stat>_statmap.nii.gz` in the run's arrays.
+/// The layer of a run that a name means: the whole name, or the one layer with its letters and digits.
+fn layer_of_run(dir: &Path, name: &str, layers: &[String]) -> Result<String> {
+    if let Some(layer) = layers.iter().find(|layer| same(layer, name)) {
+        return Ok(layer.clone());
+    }
+    let spelt = label(&nfc(name));
+    let alike: Vec<&String> = layers.iter().filter(|layer| !spelt.is_empty() && label(layer) == spelt).collect();
+    match alike.as_slice() {
+        [one] => Ok((*one).clone()),
+        _ => {
+            let expected = format!("one of the layers `{}`", layers.join("`, `"));
+            let hint = "is the layer's name spelt as in the run?";
+            Err(Error::invalid(format!("--layers, {}", dir.display()), expected, format!("`{name}`"), hint))
+        }
+    }
+}
+
+/// `*desc-<layer>_stat-<stat>_statmap.nii.gz` in the run's arrays, by the layer's label.
 fn map_file(dir: &Path, layer: &str, stat: &str) -> Result<PathBuf> {
-    let end = format!("desc-{}_stat-{}_statmap.nii.gz", label(layer), label(stat));
+    let end = format!("desc-{layer}_stat-{}_statmap.nii.gz", label(stat));
     let folder = dir.join("arrays");
     let entries = std::fs::read_dir(&folder).map_err(Error::io(&folder, "read"))?;
     let mut found: Vec<PathBuf> = entries
@@ -189,7 +212,7 @@ fn map_file(dir: &Path, layer: &str, stat: &str) -> Result<PathBuf> {
     match found.len() {
         1 => Ok(found.remove(0)),
         n => {
-            let hint = "is the layer's name spelt as in the run, and --stat one of its maps?";
+            let hint = "is --stat one of the run's maps?";
             Err(Error::invalid(folder.display().to_string(), format!("one file `*{end}`"), n.to_string(), hint))
         }
     }

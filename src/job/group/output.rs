@@ -37,6 +37,7 @@ pub fn write(
         prefix: &config.maps.prefix,
         space: data.space,
         places: &data.mask,
+        layers: &data.names,
         sidecar: sidecar(config, data, tested).as_object().cloned().unwrap_or_default(),
     };
     for ((name, maps), tested) in data.names.iter().zip(&data.maps).zip(tested) {

@@ -1,17 +1,17 @@
 //! Fingerprints: read, named, and brought to the betas' order of conditions.
 
 use super::config::Config;
+use crate::data::names::{find_all, same};
 use crate::error::{Error, Result};
-use crate::io::{json, npz, tsv};
+use crate::io::{npz, tsv};
 use crate::job::manifest::hash_file;
 use crate::mapping::activation::{Moments, residual_rdms};
-use crate::rdm::files::load_rdms;
+use crate::rdm::files::{images_beside, load_rdms};
 use crate::rdm::{Measure, Rdm};
 use crate::warning::Warning;
 use ndarray::{Axis, Ix2};
-use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What was read.
 pub struct Fingerprints {
@@ -32,7 +32,7 @@ pub fn read(config: &Config) -> Result<Fingerprints> {
     }
     for path in &own.files {
         let file = if path.is_dir() { path.join("arrays").join("rdms.npz") } else { path.clone() };
-        let names = given.clone().or_else(|| run_conditions(&file));
+        let names = given.clone().or_else(|| images_beside(&file));
         read.named |= names.is_some();
         let rdms = load_rdms(&file, None, names.as_deref())?;
         let several = own.files.len() > 1 && rdms.len() > 1;
@@ -57,7 +57,9 @@ fn chosen(layers: Vec<(String, Rdm)>, wanted: &[String]) -> Result<Vec<(String, 
         return Ok(layers);
     }
     let find = |name: &String| {
-        layers.iter().find(|(layer, _)| layer == name || npz::key(name) == *layer).cloned().ok_or_else(|| {
+        let whole = layers.iter().find(|(layer, _)| same(layer, name));
+        let found = whole.or_else(|| layers.iter().find(|(layer, _)| same(layer, &npz::key(name))));
+        found.cloned().ok_or_else(|| {
             let there = layers.iter().map(|(layer, _)| layer.as_str()).collect::<Vec<_>>().join("`, `");
             Error::invalid("--layers", format!("some of `{there}`"), format!("`{name}`"), "")
         })
@@ -65,35 +67,21 @@ fn chosen(layers: Vec<(String, Rdm)>, wanted: &[String]) -> Result<Vec<(String, 
     wanted.iter().map(find).collect()
 }
 
-/// One name a line, or the first column of a table.
+/// One name a line, or the column of names of a table.
 fn condition_names(path: &Path) -> Result<Vec<String>> {
     let table = tsv::read(path)?;
     let usual = ["condition", "filename", "stim_file", "file", "name", "image"];
-    if let Some(column) = usual.iter().find_map(|name| table.column(name)) {
-        return Ok(column.into_iter().map(stem).collect());
-    }
-    let first = table.header.first().cloned().into_iter();
-    Ok(first.chain(table.rows.iter().filter_map(|row| row.first().cloned())).map(|n| stem(&n)).collect())
-}
-
-/// What a condition is called whatever its file's folder and ending: `images/im01.png` is `im01`.
-fn stem(name: &str) -> String {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let lower = name.to_ascii_lowercase();
-    let image = [".png", ".jpg", ".jpeg", ".bmp", ".tif"].into_iter().find(|end| lower.ends_with(end));
-    image.map_or(name, |end| &name[..name.len() - end.len()]).to_owned()
-}
-
-/// The images of the run directory that an `arrays/rdms.npz` lies in.
-fn run_conditions(file: &Path) -> Option<Vec<String>> {
-    let run: PathBuf = file.parent()?.parent()?.to_path_buf();
-    let manifest: Value = json::read(&run.join("manifest.json")).ok()?;
-    let listed = manifest["results"]["images"].as_array()?;
-    let name = |v: &Value| match v {
-        Value::String(name) => Some(stem(name)),
-        other => ["name", "file", "filename"].iter().find_map(|key| other[*key].as_str()).map(stem),
+    let names: Vec<String> = match usual.iter().find_map(|name| table.column(name)) {
+        Some(column) => column.into_iter().map(String::from).collect(),
+        // Without a name that we know, the first line is a condition too.
+        None => std::iter::once(&table.header).chain(&table.rows).filter_map(|row| row.first().cloned()).collect(),
     };
-    listed.iter().map(name).collect()
+    if let Some(row) = names.iter().position(|name| tsv::is_missing(name)) {
+        let found = format!("`{}` for the {}th", names[row], row + 1);
+        let hint = "every row of an RDM has a condition: name them all, in its order";
+        return Err(Error::invalid(path.display().to_string(), "a name for every condition", found, hint));
+    }
+    Ok(names)
 }
 
 fn from_activations(path: &Path, names: Option<&[String]>) -> Result<Vec<(String, Rdm)>> {
@@ -115,12 +103,11 @@ fn from_activations(path: &Path, names: Option<&[String]>) -> Result<Vec<(String
     residual_rdms(&layers, Measure::Correlation, &labels)
 }
 
-/// Brings every fingerprint to the order of `conditions`.
+/// Brings every fingerprint to the order of `conditions`; names are matched as by [`find_all`].
 ///
 /// Without names of their own, RDMs must be of as many conditions, and are taken to be in the natural order of the betas'
 /// names; the user is told.
 pub fn match_conditions(read: &mut Fingerprints, conditions: &[String]) -> Result<Vec<Warning>> {
-    let stems: Vec<String> = conditions.iter().map(|c| stem(c)).collect();
     let mut warnings = Vec::new();
     for (name, rdm) in &mut read.layers {
         if !read.named {
@@ -131,28 +118,12 @@ pub fn match_conditions(read: &mut Fingerprints, conditions: &[String]) -> Resul
             }
             continue;
         }
-        let order: Option<Vec<usize>> =
-            stems.iter().map(|c| rdm.labels().iter().position(|label| label == c)).collect();
-        let Some(order) = order else {
-            let unknown: Vec<&String> = stems.iter().filter(|c| !rdm.labels().contains(c)).collect();
-            let few = |names: &[&String]| names.iter().take(4).map(|n| n.as_str()).collect::<Vec<_>>().join("`, `");
-            let there: Vec<&String> = rdm.labels().iter().collect();
-            return Err(Error::invalid(
-                "--fingerprints",
-                format!("the betas' {} conditions in `{name}`", conditions.len()),
-                format!("`{}`, ... without {} of them: `{}`, ...", few(&there), unknown.len(), few(&unknown)),
-                "the fingerprints are of another set of images, or the conditions have other names",
-            ));
-        };
-        if rdm.n_conditions() > order.len() && warnings.is_empty() {
-            let text = format!(
-                "the fingerprints are of {} images, the betas of {} of them: only those are compared",
-                rdm.n_conditions(),
-                order.len()
-            );
-            warnings.push(Warning::Note { text });
+        let words = ("betas' conditions", "fingerprints' images");
+        let found = find_all(conditions, rdm.labels(), &format!("--fingerprints, `{name}`"), words)?;
+        if warnings.is_empty() {
+            warnings.extend(matched(rdm, &found.places, found.by_stem));
         }
-        *rdm = rdm.subset(&order)?;
+        *rdm = rdm.subset(&found.places)?;
     }
     if !read.named {
         let first = conditions.first().map_or("", String::as_str);
@@ -162,4 +133,22 @@ pub fn match_conditions(read: &mut Fingerprints, conditions: &[String]) -> Resul
         warnings.push(Warning::Note { text });
     }
     Ok(warnings)
+}
+
+/// What the user should know of how names were matched.
+fn matched(rdm: &Rdm, places: &[usize], by_stem: Option<(String, String)>) -> Vec<Warning> {
+    let mut texts = Vec::new();
+    if rdm.n_conditions() > places.len() {
+        texts.push(format!(
+            "the fingerprints are of {} images, the betas of {} of them: only those are compared",
+            rdm.n_conditions(),
+            places.len()
+        ));
+    }
+    if let Some((condition, image)) = by_stem {
+        texts.push(format!(
+            "some conditions and images have one name but differ in folder or ending, such as `{condition}` and `{image}`: they were taken to be the same"
+        ));
+    }
+    texts.into_iter().map(|text| Warning::Note { text }).collect()
 }

@@ -104,6 +104,7 @@ struct Samples {
     volumes: Vec<Vec<usize>>,
     conditions: Vec<String>,
     runs: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 /// What the files' names say of their runs, or numbers from 1 where they do not tell them apart.
@@ -117,21 +118,26 @@ fn run_names(files: &[PathBuf]) -> Vec<String> {
 fn samples(config: &Config, n_volumes: &[usize]) -> Result<Samples> {
     let own = &config.betas;
     let read =
-        |path: &Path, n: usize| labels::read(path, n, own.condition_column.as_deref(), own.run_column.as_deref());
+        |path: &Path, n: &[usize]| labels::read(path, n, own.condition_column.as_deref(), own.run_column.as_deref());
     let names = run_names(&own.files);
-    let mut found = Samples { volumes: vec![Vec::new(); own.files.len()], conditions: vec![], runs: vec![] };
+    let volumes = vec![Vec::new(); own.files.len()];
+    let mut found = Samples { volumes, conditions: vec![], runs: vec![], warnings: vec![] };
     if own.labels.len() == own.files.len() {
         for (file, path) in own.labels.iter().enumerate() {
-            let labels = read(path, n_volumes[file])?;
+            let labels = read(path, &n_volumes[file..=file])?;
             // Several files whose tables count their runs from one are still different runs.
             let runs = labels.runs.filter(|_| own.files.len() == 1 || own.run_column.is_some());
             found.runs.extend(runs.unwrap_or_else(|| vec![names[file].clone(); labels.volumes.len()]));
             found.conditions.extend(labels.conditions);
             found.volumes[file] = labels.volumes;
+            // A table that is given for several files says the same each time.
+            let new = labels.warnings.into_iter().filter(|w| !found.warnings.contains(w)).collect::<Vec<_>>();
+            found.warnings.extend(new);
         }
         return Ok(found);
     }
-    let labels = read(&own.labels[0], n_volumes.iter().sum())?;
+    let labels = read(&own.labels[0], n_volumes)?;
+    found.warnings = labels.warnings;
     let starts: Vec<usize> = n_volumes.iter().scan(0, |sum, &n| Some(std::mem::replace(sum, *sum + n))).collect();
     let mut order: Vec<usize> = (0..labels.volumes.len()).collect();
     order.sort_by_key(|&r| labels.volumes[r]);
@@ -296,9 +302,11 @@ fn from_images(config: &Config) -> Result<Data> {
             Block { values: file.masked(&space.mask)?, step }
         });
     }
-    let (betas, origins, rows) = labelled(config, &blocks)?;
+    let (betas, origins, rows, warnings) = labelled(config, &blocks)?;
     empty_volume(&betas, &rows, &own.files)?;
-    space.data(betas, &origins, config)
+    let mut data = space.data(betas, &origins, config)?;
+    data.warnings.extend(warnings);
+    Ok(data)
 }
 
 /// Refuses volumes that hold one number everywhere: an estimate that was not made, or a file that was not filled.
@@ -339,8 +347,12 @@ fn from_series(config: &Config) -> Result<Data> {
     Ok(data)
 }
 
-/// The samples that the tables name, with their conditions and runs; where they come from; and file and volume of each.
-fn labelled(config: &Config, blocks: &[Block]) -> Result<(Betas, Vec<Origin>, Vec<(usize, usize)>)> {
+/// Betas; where their samples come from; file and volume of each; warnings.
+type Labelled = (Betas, Vec<Origin>, Vec<(usize, usize)>, Vec<Warning>);
+
+/// The samples that the tables name, with their conditions and runs; where they come from; file and volume of each; and
+/// what is to be said of the tables.
+fn labelled(config: &Config, blocks: &[Block]) -> Result<Labelled> {
     let n_volumes: Vec<usize> = blocks.iter().map(|b| b.values.nrows()).collect();
     let samples = samples(config, &n_volumes)?;
     let chosen: Vec<Array2<f32>> =
@@ -350,7 +362,7 @@ fn labelled(config: &Config, blocks: &[Block]) -> Result<(Betas, Vec<Origin>, Ve
     let of_file = |(file, volumes): (usize, &Vec<usize>)| volumes.iter().map(|&v| (file, v)).collect::<Vec<_>>();
     let rows: Vec<(usize, usize)> = samples.volumes.iter().enumerate().flat_map(of_file).collect();
     let origins = rows.iter().map(|&(file, _)| Origin { file, step: blocks[file].step }).collect();
-    Ok((Betas::new(patterns, &samples.conditions, &samples.runs)?, origins, rows))
+    Ok((Betas::new(patterns, &samples.conditions, &samples.runs)?, origins, rows, samples.warnings))
 }
 
 fn from_npy(config: &Config) -> Result<Data> {
@@ -369,13 +381,14 @@ fn from_npy(config: &Config) -> Result<Data> {
         let found = n_voxels(block).to_string();
         return Err(Error::invalid("--betas", format!("{} voxels in every file", n_voxels(&blocks[0])), found, ""));
     }
-    let (betas, origins, _) = labelled(config, &blocks)?;
+    let (betas, origins, _, mut warnings) = labelled(config, &blocks)?;
     let kept = Kept::of(&betas, &origins)?;
     let regions = named_columns(config, &kept.keep)?;
     let n_dropped = kept.n_not_finite;
     let betas = betas.keep_voxels(&kept.keep)?;
+    warnings.extend(kept.warnings(true));
     Ok(Data {
-        warnings: kept.warnings(true),
+        warnings,
         betas,
         mask: None,
         centres: None,

@@ -82,15 +82,16 @@ pub fn volume(
     layers: &Layers,
     summary: &Summary,
 ) -> Result<()> {
+    let names = plan.comparator.layers();
     let write = MapWriter {
         folder: run.file("arrays"),
         prefix: &plan.config.maps.prefix,
         space: data.space,
         places,
+        layers: names,
         sidecar: sidecar(plan).as_object().cloned().unwrap_or_default(),
     };
     let statistic = plan.config.statistic.to_string();
-    let names = plan.comparator.layers();
     for (l, name) in names.iter().enumerate() {
         let values = tested.maps.values.row(l).to_vec();
         write.statmap(name, &statistic, &values, &format!("{statistic} of {name} with the RDM around each voxel"))?;

@@ -87,9 +87,12 @@ pub fn named_columns(config: &Config, keep: &[bool]) -> Result<Regions> {
     };
     let table = tsv::read(path)?;
     let at = path.display().to_string();
-    let column = ["region", "roi", "name", "label"].iter().find_map(|name| table.column(name)).ok_or_else(|| {
-        Error::invalid(&at, "a column `region`", format!("`{}`", table.header.join("`, `")), "one row a voxel")
-    })?;
+    let column = ["region", "roi", "name", "label"].iter().find_map(|name| table.column(name));
+    let column = column.ok_or_else(|| table.without(path, "a column `region`", "one row a voxel"))?;
+    if let Some(order) = table.out_of_order(&["voxel", "column", "index"]) {
+        let hint = "row k is about column k of the patterns: sort the rows by it";
+        return Err(Error::invalid(at, format!("rows in the order of `{order}`"), "another order", hint));
+    }
     if column.len() != keep.len() {
         let found = column.len().to_string();
         return Err(Error::invalid(at, format!("{} rows, one for each voxel", keep.len()), found, ""));

@@ -1,7 +1,7 @@
 //! Betas from time series: one beta a condition and run, by least squares.
 
 use super::config::{Config, Estimate};
-use crate::data::names::natural_order;
+use crate::data::names::{natural_order, nfc, same};
 use crate::data::{Betas, Grid, Mask};
 use crate::error::{Error, Result};
 use crate::io::labels::CONDITION_COLUMNS;
@@ -11,8 +11,6 @@ use crate::warning::Warning;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use std::path::Path;
 
-/// Names that mean that nothing is shown.
-const NOTHING: [&str; 2] = ["n/a", ""];
 /// A regressor shorter than this share of the median one is weak.
 const WEAK: f64 = 0.1;
 /// Below this share of the median's sum of squares, a regressor is rounding error.
@@ -90,15 +88,10 @@ impl Model {
         let own = &config.bold;
         let path = &own.files[run];
         let tr_s = repetition_time(config, header.tr_s, path)?;
-        let events = events(&own.events[run], config, header.n_volumes as f64 * tr_s)?;
-        let confounds = own.confounds.get(run).map(|p| confounds(p, &own.confound_columns)).transpose()?;
-        if let Some((values, _)) = confounds.as_ref().filter(|(values, _)| values.nrows() != header.n_volumes) {
-            let at = own.confounds[run].display().to_string();
-            let expected = format!("{} rows, one for each volume of {}", header.n_volumes, path.display());
-            let hint = "are the table and the series of the same run, with the same volumes left out?";
-            return Err(Error::invalid(at, expected, values.nrows().to_string(), hint));
-        }
-        let mapped = events.iter().map(|c| !own.nuisance.contains(&c.name)).collect();
+        let events = events(&own.events[run], header.n_volumes as f64 * tr_s, config)?;
+        let of_volumes = (header.n_volumes, path.as_path());
+        let confounds = own.confounds.get(run).map(|p| confounds(p, of_volumes, &own.confound_columns)).transpose()?;
+        let mapped = events.iter().map(|c| !own.nuisance.iter().any(|name| same(name, &c.name))).collect();
         let design = Self::design(&events, &confounds, header.n_volumes, tr_s, config).map_err(|e| in_file(e, path))?;
         Ok(Self { tr_s, events, confounds, design, mapped })
     }
@@ -223,65 +216,66 @@ fn row(found: &Fit, condition: usize, estimate: Estimate, values: ArrayView2<'_,
 
 /// A table of BIDS events: onset, duration, the condition, and modulation where there is one. Rows without a condition are
 /// left out; conditions are in natural order of their names.
-fn events(path: &Path, config: &Config, end_s: f64) -> Result<Vec<Condition>> {
+fn events(path: &Path, run_s: f64, config: &Config) -> Result<Vec<Condition>> {
     let table = tsv::read(path)?;
-    let at = path.display().to_string();
-    let missing = |name: &str, hint: &str| {
-        let found = format!("`{}`", table.header.join("`, `"));
-        Error::invalid(&at, format!("a column `{name}`"), found, hint)
+    let column = |name: &str, hint: &str| {
+        table.column(name).ok_or_else(|| table.without(path, &format!("a column `{name}`"), hint))
     };
     let names = match &config.betas.condition_column {
-        Some(name) => table.column(name).ok_or_else(|| missing(name, "name it with --condition-column"))?,
-        None => ["trial_type"]
-            .iter()
-            .chain(&CONDITION_COLUMNS)
-            .find_map(|name| table.column(name))
-            .ok_or_else(|| missing("trial_type", "name the column of the conditions with --condition-column"))?,
+        Some(name) => column(name, "name it with --condition-column")?,
+        None => match ["trial_type"].iter().chain(&CONDITION_COLUMNS).find_map(|name| table.column(name)) {
+            Some(names) => names,
+            None => column("trial_type", "name the column of the conditions with --condition-column")?,
+        },
     };
-    let seconds =
-        |name: &str| table.column(name).ok_or_else(|| missing(name, "BIDS events have onset and duration in seconds"));
-    let (onsets, durations, modulation) = (seconds("onset")?, seconds("duration")?, table.column("modulation"));
+    let seconds = "BIDS events have onset and duration in seconds";
+    let (onsets, durations) = (column("onset", seconds)?, column("duration", seconds)?);
+    let modulation = table.column("modulation");
     let mut conditions: Vec<Condition> = Vec::new();
-    for (i, name) in names.iter().enumerate().filter(|(_, name)| !NOTHING.contains(name)) {
-        let number = |name: &str, column: &[&str]| number(&at, name, column[i], i + 1);
+    for (i, name) in names.iter().enumerate().filter(|(_, name)| !tsv::is_missing(name)) {
         let event = Event {
-            onset_s: number("onset", &onsets)?,
-            duration_s: number("duration", &durations)?,
-            amplitude: modulation.as_ref().map_or(Ok(1.0), |column| number("modulation", column))?,
+            onset_s: onset(path, i, onsets[i], run_s)?,
+            duration_s: duration(path, i, durations[i])?,
+            amplitude: match &modulation {
+                Some(m) => finite(path, ("modulation", i), m[i], "1 is an event of ordinary height")?,
+                None => 1.0,
+            },
         };
-        let wrong = |column: &str, expected: String, value: &str, hint: &str| {
-            Err(Error::invalid(&at, expected, format!("`{value}` in `{column}`, row {}", i + 1), hint))
-        };
-        if !(MIN_ONSET_S..end_s).contains(&event.onset_s) {
-            let expected = format!("onsets from {MIN_ONSET_S} s to the end of the run at {end_s} s");
-            return wrong("onset", expected, onsets[i], "onsets are in seconds; is the TR right?");
-        }
-        if event.duration_s < 0.0 {
-            return wrong("duration", "durations from 0".into(), durations[i], "durations are in seconds");
-        }
         match conditions.iter_mut().find(|c| c.name == *name) {
             Some(condition) => condition.events.push(event),
             None => conditions.push(Condition { name: (*name).to_owned(), events: vec![event] }),
         }
     }
+    if conditions.is_empty() {
+        let hint = "the column of the conditions is empty: name another one with --condition-column";
+        return Err(Error::invalid(path.display().to_string(), "events with a condition", "none", hint));
+    }
     conditions.sort_by(|a, b| natural_order(&a.name, &b.name));
     Ok(conditions)
 }
 
-/// The number in a row (from 1) of a column of events.
-fn number(at: &str, column: &str, text: &str, row: usize) -> Result<f64> {
-    let trimmed = text.trim();
-    trimmed.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| {
-        let absent = matches!(trimmed.to_ascii_lowercase().as_str(), "" | "n/a" | "na" | "nan");
-        let hint = match column {
-            "duration" if absent => {
-                "BIDS allows n/a here, a model does not: write the seconds (0 for an impulse), or n/a as the condition of an event that is not to be modelled"
-            }
-            _ if absent => "write the number, or n/a as the condition of an event that is not to be modelled",
-            _ => "a number with a decimal point, without a unit",
-        };
-        Error::invalid(at, format!("a number in `{column}`"), format!("`{text}` in row {row}"), hint)
-    })
+fn finite(path: &Path, (column, row): (&str, usize), field: &str, hint: &str) -> Result<f64> {
+    let value = tsv::number(path, column, row, field)?;
+    if value.is_finite() { Ok(value) } else { Err(tsv::bad_field(path, column, row, "a finite number", field, hint)) }
+}
+
+fn onset(path: &Path, row: usize, field: &str, run_s: f64) -> Result<f64> {
+    let hint = "an event without a time cannot be modelled: give its onset in seconds, or take its condition out";
+    let value = finite(path, ("onset", row), field, hint)?;
+    if (MIN_ONSET_S..run_s).contains(&value) {
+        return Ok(value);
+    }
+    let expected = format!("seconds from {MIN_ONSET_S} to the end of the run at {run_s}");
+    Err(tsv::bad_field(path, "onset", row, &expected, field, "onsets are in seconds; is the TR right?"))
+}
+
+fn duration(path: &Path, row: usize, field: &str) -> Result<f64> {
+    let hint = "BIDS writes n/a for an unknown duration: give it in seconds, 0 for an impulse";
+    let value = finite(path, ("duration", row), field, hint)?;
+    if value >= 0.0 {
+        return Ok(value);
+    }
+    Err(tsv::bad_field(path, "duration", row, "seconds from 0", field, "an event cannot end before it begins"))
 }
 
 /// Events that end before half of the run speak of a wrong TR.
@@ -296,19 +290,24 @@ fn early_end(events: &[Condition], run_s: f64, path: &Path) -> Option<Warning> {
     })
 }
 
-/// Confounds: the columns asked for (a `*` at the end stands for anything), all without being asked.
+/// Confounds: the columns asked for (a `*` at the end stands for anything), all without being asked. `of_volumes`: how many
+/// volumes the run has, and its file.
 ///
 /// Leading `n/a`, which the first rows of derivatives have, are 0.
-fn confounds(path: &Path, wanted: &[String]) -> Result<(Array2<f64>, Vec<String>)> {
+fn confounds(path: &Path, of_volumes: (usize, &Path), wanted: &[String]) -> Result<(Array2<f64>, Vec<String>)> {
     let table = tsv::read(path)?;
-    let at = path.display().to_string();
     let matches = |column: &String, pattern: &String| match pattern.strip_suffix('*') {
-        Some(start) => column.starts_with(start),
-        None => column == pattern,
+        Some(start) => column.starts_with(nfc(start).as_ref()),
+        None => same(column, pattern),
     };
     if let Some(absent) = wanted.iter().find(|w| !table.header.iter().any(|c| matches(c, w))) {
-        let found = format!("`{}`", table.header.iter().take(12).cloned().collect::<Vec<_>>().join("`, `"));
-        return Err(Error::invalid(at, format!("a column `{absent}`"), found, "see --confound-columns"));
+        return Err(table.without(path, &format!("a column `{absent}`"), "see --confound-columns"));
+    }
+    let (n_volumes, run) = of_volumes;
+    if table.rows.len() != n_volumes {
+        let expected = format!("{n_volumes} rows of confounds, one for each volume of {}", run.display());
+        let hint = "is it the table of this run, whole, and were volumes taken off only one of the two?";
+        return Err(Error::invalid(path.display().to_string(), expected, table.rows.len().to_string(), hint));
     }
     let chosen = |c: &&String| wanted.is_empty() || wanted.iter().any(|w| matches(c, w));
     let names: Vec<String> = table.header.iter().filter(chosen).cloned().collect();
@@ -319,11 +318,14 @@ fn confounds(path: &Path, wanted: &[String]) -> Result<(Array2<f64>, Vec<String>
             let number = text.trim().parse::<f64>().ok().filter(|x| x.is_finite());
             values[[v, c]] = match number {
                 Some(x) => x,
-                None if leading && NOTHING.contains(&text.trim()) => 0.0,
+                None if leading && tsv::is_missing(text) => 0.0,
                 None => {
-                    let expected = format!("numbers in `{name}`");
-                    let hint = "only the first rows of a derivative may be n/a";
-                    return Err(Error::invalid(at, expected, format!("`{text}` in row {}", v + 1), hint));
+                    let hint = if tsv::is_missing(text) {
+                        "only the first rows of a derivative may be n/a"
+                    } else {
+                        "choose columns of numbers with --confound-columns"
+                    };
+                    return Err(tsv::bad_field(path, name, v, "a finite number", text, hint));
                 }
             };
             leading &= number.is_none();

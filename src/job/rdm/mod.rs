@@ -18,7 +18,7 @@ use crate::io::tsv;
 use crate::math::stats;
 use crate::network::{Executor, Graph, NodeId, SpatialPooling, TapRequest, TapValue};
 use crate::progress::Progress;
-use crate::rdm::files::{load_rdms, rdms_npz};
+use crate::rdm::files::{load_rdms_of, rdms_npz};
 use crate::rdm::measure::from_moments;
 use crate::rdm::report::{Options, Row, table};
 use crate::rdm::{Comparison, Measure, Rdm, compare};
@@ -110,7 +110,7 @@ impl Plan {
         let mut inputs = BTreeMap::from([("model".to_owned(), found.blake3), ("images".to_owned(), hash)]);
         let mut references = Vec::new();
         for path in &config.compare {
-            references.extend(load_rdms(path, Some(stimuli.n_images()), Some(stimuli.names()))?);
+            references.extend(load_rdms_of(path, stimuli.names())?);
             inputs.insert(format!("compare {}", path.display()), hash_file(path)?);
         }
         if config.patterns == SpatialPooling::Gap {

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::image::dequantize;
 use crate::image::quantize;
 use crate::io::{npz, tsv};
-use crate::job::drive::record::{file_name, statistics, write_image, write_sidecar};
+use crate::job::drive::record::{file_name_among, statistics, write_image, write_sidecar};
 use crate::job::drive::{Natural, Towards};
 use crate::job::maximize::results::KeptImage;
 use crate::job::run_dir::RunDir;
@@ -41,7 +41,8 @@ pub struct Measured {
 }
 
 fn kept(plan: &Plan, batch: usize, towards: Towards, number: usize, item: usize, image: Array3<u8>) -> Kept {
-    let mut name = format!("{}_{}", file_name(&plan.batches[batch].name), towards.name());
+    let batches = plan.batches.iter().map(|b| b.name.as_str());
+    let mut name = format!("{}_{}", file_name_among(&plan.batches[batch].name, batches), towards.name());
     if plan.config.n_images > 1 {
         name.push_str(&format!("_{:02}", number + 1));
     }

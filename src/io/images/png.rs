@@ -1,0 +1,71 @@
+//! PNG: chunks are walked to the last one and their checksums compared before the decoder sees them, which stops at the
+//! last row and skips damaged chunks that it does not need.
+
+use super::decode::Metadata;
+use image::{DynamicImage, ImageFormat};
+use std::io::Read;
+
+/// Text profiles are small; a compressed one must not ask for more memory than this.
+const MOST_PROFILE_BYTES: u64 = 1 << 20;
+
+/// The image and its metadata, or what is wrong.
+pub(super) fn read(bytes: &[u8]) -> Result<(DynamicImage, Metadata), String> {
+    let metadata = walk(bytes)?;
+    let image = image::load_from_memory_with_format(bytes, ImageFormat::Png).map_err(|e| e.to_string())?;
+    Ok((image, metadata))
+}
+
+fn walk(bytes: &[u8]) -> Result<Metadata, String> {
+    let mut metadata = Metadata::default();
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    loop {
+        let (length, kind) = match rest {
+            [a, b, c, d, kind @ ..] if kind.len() >= 4 => (u32::from_be_bytes([*a, *b, *c, *d]) as usize, &kind[..4]),
+            _ => return Err("data that end early: no IEND chunk".into()),
+        };
+        let name = String::from_utf8_lossy(kind).into_owned();
+        let end = length.saturating_add(8);
+        let (Some(body), Some(sum)) = (rest.get(8..end), rest.get(end..end.saturating_add(4))) else {
+            return Err(format!("data that end early, in a chunk {name:?}"));
+        };
+        let mut crc = flate2::Crc::new();
+        crc.update(&rest[4..end]);
+        if crc.sum().to_be_bytes() != sum {
+            return Err(format!("a chunk {name:?} whose checksum does not fit its bytes"));
+        }
+        match kind {
+            b"IEND" => return Ok(metadata),
+            b"PLTE" if body.is_empty() || body.len() % 3 != 0 => {
+                return Err(format!("a palette of {} bytes, not three a colour", body.len()));
+            }
+            b"acTL" if body.len() >= 4 => metadata.n_frames = u32::from_be_bytes([body[0], body[1], body[2], body[3]]),
+            b"eXIf" => metadata.set_exif(body),
+            b"iTXt" if body.starts_with(b"XML:com.adobe.xmp\0") => metadata.xmp = Some(body.to_vec()),
+            b"tEXt" | b"zTXt" => {
+                if let Some(exif) = profile(body, kind == b"zTXt") {
+                    metadata.set_exif(&exif);
+                }
+            }
+            _ => {}
+        }
+        rest = &rest[end + 4..];
+    }
+}
+
+/// EXIF as hexadecimal text, as ImageMagick wrote it before PNG had a chunk for it.
+fn profile(body: &[u8], compressed: bool) -> Option<Vec<u8>> {
+    let at = body.iter().position(|b| *b == 0)?;
+    if !matches!(&body[..at], b"Raw profile type exif" | b"Raw profile type APP1") {
+        return None;
+    }
+    let mut text = String::new();
+    if compressed {
+        flate2::read::ZlibDecoder::new(body.get(at + 2..)?).take(MOST_PROFILE_BYTES).read_to_string(&mut text).ok()?;
+    } else {
+        text = String::from_utf8(body[at + 1..].to_vec()).ok()?;
+    }
+    // Its name, its length, its bytes.
+    let digits: Vec<u8> = text.split_ascii_whitespace().skip(2).flat_map(str::bytes).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.chunks_exact(2).map(byte).collect()
+}
