@@ -2,6 +2,7 @@
 
 pub mod affine;
 pub mod betas;
+pub mod image_source;
 pub mod mask;
 pub mod names;
 pub mod stimuli;
@@ -9,6 +10,7 @@ pub mod volume;
 
 pub use affine::Affine;
 pub use betas::Betas;
+pub use image_source::{ImageSource, StimulusSource};
 pub use mask::Mask;
 pub use stimuli::Stimuli;
 pub use volume::{Grid, Volume};

@@ -1,11 +1,13 @@
 //! Sets of images: a folder, a zip, an `.npy` array, a `stimuli.tsv`, or one file.
 //!
-//! Nothing is resized here: the pixels are those of the files. Every file is decoded before anything is computed, so
-//! that a damaged one is an error at once.
+//! Nothing is resized here: the pixels are those of the files. Whoever computes with them decodes every file once before,
+//! so that a damaged one is an error at once.
 
+use super::image_source::{Files, Rows, Zipped};
+use crate::data::ImageSource;
 use crate::data::names::natural_order;
 use crate::error::{Error, Result};
-use crate::io::{npy, npz, tsv};
+use crate::io::{npy, tsv};
 use image::{ColorType, DynamicImage, ImageFormat};
 use ndarray::{Array3, Axis, Ix4};
 use std::path::{Path, PathBuf};
@@ -22,16 +24,25 @@ pub struct ImageSet {
 /// Columns of a `stimuli.tsv` that may hold the file names (BIDS says `stim_file`).
 pub const FILE_COLUMNS: [&str; 3] = ["filename", "stim_file", "file"];
 
-/// Loads a set of images.
+/// Loads a set of images: [`open`], and all of it read.
 ///
-/// | `path` | order |
-/// |---|---|
-/// | folder of PNG and JPEG files (not its sub-folders) | natural sort of names: `image2` before `image10` |
-/// | `.zip` of PNG and JPEG files | natural sort |
-/// | `.npy`, n_images x height x width x 3, uint8 | the array's; names `image0001`, ... |
-/// | `.tsv` with one of the [`FILE_COLUMNS`], paths relative to the table | the rows' |
-/// | folder without images but with a `stimuli.tsv` | the rows' |
-/// | one PNG or JPEG file | |
+/// # Errors
+/// As [`open`], and as reading says.
+pub fn load(path: &Path) -> Result<ImageSet> {
+    let source = open(path)?;
+    Ok(ImageSet { names: source.names().to_vec(), pixels: source.read(0..source.n_images())? })
+}
+
+/// Opens a set of images; what it holds is listed, but no image is decoded yet.
+///
+/// | `path` | order | memory |
+/// |---|---|---|
+/// | folder of PNG and JPEG files (not its sub-folders) | natural sort of names: `image2` before `image10` | names |
+/// | `.zip` of PNG and JPEG files | natural sort | names |
+/// | `.npy`, n_images x height x width x 3, uint8 | the array's; names `image0001`, ... | none; the whole array where it is of another type or in Fortran order |
+/// | `.tsv` with one of the [`FILE_COLUMNS`], paths relative to the table | the rows' | names |
+/// | folder without images but with a `stimuli.tsv` | the rows' | names |
+/// | one PNG or JPEG file | | |
 ///
 /// Grey becomes RGB, 16 bits become 8. An alpha channel is dropped where it is opaque everywhere; an image with a
 /// transparent pixel is refused, because its colour depends on a background that the file does not tell.
@@ -39,17 +50,17 @@ pub const FILE_COLUMNS: [&str; 3] = ["filename", "stim_file", "file"];
 /// # Errors
 /// [`Error::Io`] when something cannot be read; [`Error::Corrupt`] naming the file when an image is damaged or not PNG or
 /// JPEG; [`Error::Invalid`] when there are no images.
-pub fn load(path: &Path) -> Result<ImageSet> {
+pub fn open(path: &Path) -> Result<Box<dyn ImageSource>> {
     let kind = std::fs::metadata(path).map_err(Error::io(path, "read"))?;
     let ending = ending(path);
-    let files = match ending.as_str() {
-        _ if kind.is_dir() => return load_folder(path),
-        "tsv" => return load_table(path),
-        "npy" => return load_array(path),
-        "zip" => return load_zip(path),
+    let paths = match ending.as_str() {
+        _ if kind.is_dir() => folder_files(path)?,
+        "tsv" => table_files(path)?,
+        "npy" => return open_array(path),
+        "zip" => return open_zip(path),
         _ => vec![path.to_path_buf()],
     };
-    decode_all(&files)
+    Ok(Box::new(Files { names: names(&paths), paths }))
 }
 
 fn ending(path: &Path) -> String {
@@ -75,7 +86,7 @@ fn is_image(path: &Path) -> Result<bool> {
     }
 }
 
-fn load_folder(folder: &Path) -> Result<ImageSet> {
+fn folder_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
         let file = entry.map_err(Error::io(folder, "read"))?.path();
@@ -87,13 +98,13 @@ fn load_folder(folder: &Path) -> Result<ImageSet> {
     }
     let table = folder.join("stimuli.tsv");
     if files.is_empty() && table.is_file() {
-        return load_table(&table);
+        return table_files(&table);
     }
     if files.is_empty() {
         return Err(no_images(folder));
     }
     files.sort_by(|a, b| natural_order(&a.to_string_lossy(), &b.to_string_lossy()));
-    decode_all(&files)
+    Ok(files)
 }
 
 fn no_images(path: &Path) -> Error {
@@ -101,7 +112,7 @@ fn no_images(path: &Path) -> Error {
     Error::invalid(path.display().to_string(), "PNG or JPEG images", "none", hint)
 }
 
-fn load_table(path: &Path) -> Result<ImageSet> {
+fn table_files(path: &Path) -> Result<Vec<PathBuf>> {
     let table = tsv::read(path)?;
     let Some(column) = FILE_COLUMNS.iter().find_map(|name| table.column(name)) else {
         let found = table.header.join(", ");
@@ -112,7 +123,7 @@ fn load_table(path: &Path) -> Result<ImageSet> {
         return Err(no_images(path));
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    decode_all(&column.iter().map(|file| folder.join(file)).collect::<Vec<_>>())
+    Ok(column.iter().map(|file| folder.join(file)).collect())
 }
 
 fn load_array(path: &Path) -> Result<ImageSet> {
@@ -122,35 +133,33 @@ fn load_array(path: &Path) -> Result<ImageSet> {
         let hint = "channels last, as Pillow and matplotlib have it; add an axis for a single image";
         return Err(Error::corrupt(path, "n_images x height x width x 3", format!("{shape:?}"), hint));
     };
-    let names = (1..=array.dim().0).map(|i| format!("image{i:04}")).collect();
+    let names = array_names(array.dim().0);
     Ok(ImageSet { names, pixels: array.axis_iter(Axis(0)).map(|image| image.to_owned()).collect() })
 }
 
-fn load_zip(path: &Path) -> Result<ImageSet> {
-    let file = std::fs::File::open(path).map_err(Error::io(path, "read"))?;
-    let mut images: Vec<(PathBuf, Array3<u8>)> = Vec::new();
-    npz::for_each_file(std::io::BufReader::new(file), path, |name, bytes| {
-        let inside = PathBuf::from(name);
-        if is_image(&inside)? {
-            let pixels = decode(&bytes()?, &path.join(&inside))?;
-            images.push((inside, pixels));
-        }
-        Ok(())
-    })?;
-    if images.is_empty() {
-        return Err(no_images(path));
+/// An array that needs no conversion is read image by image; any other is loaded.
+fn open_array(path: &Path) -> Result<Box<dyn ImageSource>> {
+    match npy::plain_bytes(path)? {
+        Some((shape, start)) if shape.len() == 4 && shape[3] == 3 => Ok(Box::new(Rows {
+            path: path.to_path_buf(),
+            names: array_names(shape[0]),
+            size: (shape[1], shape[2]),
+            start,
+        })),
+        _ => Ok(Box::new(load_array(path)?)),
     }
-    images.sort_by(|a, b| natural_order(&a.0.to_string_lossy(), &b.0.to_string_lossy()));
-    let (files, pixels): (Vec<_>, Vec<_>) = images.into_iter().unzip();
-    Ok(ImageSet { names: names(&files), pixels })
 }
 
-fn decode_all(files: &[PathBuf]) -> Result<ImageSet> {
-    let pixels = files
-        .iter()
-        .map(|file| decode(&std::fs::read(file).map_err(Error::io(file, "read"))?, file))
-        .collect::<Result<_>>()?;
-    Ok(ImageSet { names: names(files), pixels })
+fn array_names(n_images: usize) -> Vec<String> {
+    (1..=n_images).map(|i| format!("image{i:04}")).collect()
+}
+
+fn open_zip(path: &Path) -> Result<Box<dyn ImageSource>> {
+    let (zipped, files) = Zipped::open(path, is_image)?;
+    if files.is_empty() {
+        return Err(no_images(path));
+    }
+    Ok(Box::new(zipped.named(names(&files))))
 }
 
 /// File names without folder and ending; with them where that leaves two equal.

@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod glmsingle;
+mod image_source;
 pub mod images;
 pub mod json;
 pub mod labels;

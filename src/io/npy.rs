@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::io::atomic;
 use ndarray::{ArrayD, ArrayRef, Dimension};
 use ndarray_npy::{ReadNpyExt, ReadableElement, WritableElement, WriteNpyExt};
+use std::io::Read;
 use std::path::Path;
 
 /// A number type that an array can be read into.
@@ -78,6 +79,30 @@ pub fn read<T: Element>(path: &Path) -> Result<ArrayD<T>> {
     let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
     decode(&bytes, path)
 }
+
+/// Shape of an array of uint8 in C order and where its bytes begin in the file, so that they can be read one by one; `None`
+/// for any other array, and for a file of another size than its header says: [`read`] converts those, or says what is wrong.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read.
+pub(crate) fn plain_bytes(path: &Path) -> Result<Option<(Vec<usize>, u64)>> {
+    let mut file = std::fs::File::open(path).map_err(Error::io(path, "read"))?;
+    let size = file.metadata().map_err(Error::io(path, "read"))?.len();
+    let mut start = Vec::new();
+    file.by_ref().take(HEADER).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
+    let Ok(header) = Header::parse(&start, path) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(&start[..header.data_start]);
+    let in_order = value_of(&text, "fortran_order").is_some_and(|v| v.starts_with("False"));
+    let whole = header.n_items() > 0 && header.n_items().checked_add(header.data_start as u128) == Some(u128::from(size));
+    let plain = in_order && whole && header.descr.trim_start_matches(['<', '>', '|', '=']) == "u1";
+    // Every side is at most the number of items, which the file's size bounds.
+    Ok(plain.then(|| (header.shape.iter().map(|&side| side as usize).collect(), header.data_start as u64)))
+}
+
+/// Bytes that hold any header that NumPy writes.
+const HEADER: u64 = 1 << 16;
 
 /// Writes an array; C order unless the array itself lies in Fortran order. NumPy's header version 1.0.
 ///
