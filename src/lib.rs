@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 6 | [`cli`]: one file per subcommand; clap types end here |
 //! | 5 | [`job`]: config, plan, run directory, checkpoint, progress; [`report`]: figures and HTML |
-//! | 4 | [`synthesis`]: the one optimisation loop; [`objective`]: scalar functions to maximise; [`mapping`]: searchlight, residual method, group statistics |
+//! | 4 | [`synthesis`]: the one optimisation loop; [`objective`]: scalar functions to maximise; [`mapping`]: searchlight, residual method, group statistics; [`training`]: weights of a graph |
 //! | 3 | [`network`]: graph, taps, executors, importers; [`image`]: parametrisations, constraints, hygiene; [`rdm`]: dissimilarities and comparisons |
 //! | 2 | [`io`]: one file per format; atomic writes |
 //! | 1 | [`data`]: checked containers; [`math`]: statistics; [`tensor`]: the door to burn |
@@ -30,6 +30,7 @@ pub mod rng;
 pub mod stats;
 pub mod synthesis;
 pub mod tensor;
+pub mod training;
 pub mod warning;
 
 pub use error::{Error, Result};

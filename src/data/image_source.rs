@@ -7,13 +7,16 @@ use std::ops::Range;
 
 /// Images as they are in their files, in order, each with a name.
 pub trait ImageSource: Send + Sync {
-    /// One name an image; for files, in natural order (`frame2` before `frame10`) unless a table says otherwise.
+    /// One name an image; for files, in natural order (`frame2` before `frame10`) unless a table
+    /// says otherwise.
     fn names(&self) -> &[String];
 
-    /// The pixels of some images, each height x width x 3, RGB, 0..255; sizes may differ between images.
+    /// The pixels of some images, each height x width x 3, RGB, 0..255; sizes may differ between
+    /// images.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the range does not lie within the images; [`Error::Io`] and [`Error::Corrupt`] naming the file.
+    /// [`Error::Invalid`] when the range does not lie within the images; [`Error::Io`] and
+    /// [`Error::Corrupt`] naming the file.
     fn read(&self, range: Range<usize>) -> Result<Vec<Array3<u8>>>;
 
     /// How many images.
@@ -30,7 +33,8 @@ pub trait StimulusSource: Sync {
     /// Some images, n x 3 x height x width, RGB, 0..1 (8-bit value / 255, no gamma).
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the range does not lie within the images; whatever reading them says.
+    /// [`Error::Invalid`] when the range does not lie within the images; whatever reading them
+    /// says.
     fn read(&self, range: Range<usize>) -> Result<Array4<f32>>;
 }
 

@@ -23,7 +23,6 @@ pub mod quantize;
 mod real;
 pub mod resize;
 pub mod resized;
-pub mod scenes;
 pub mod smooth;
 mod spectral;
 pub mod spectrum;

@@ -8,7 +8,8 @@ use crate::warning::Warning;
 use ndarray::{Array3, Array4};
 use std::ops::Range;
 
-/// A set of images as [`stimuli`](super::resize::stimuli) makes it ready, read and resized batch by batch: memory is that of one batch.
+/// A set of images as [`stimuli`](super::resize::stimuli) makes it ready, read and resized batch by
+/// batch: memory is that of one batch.
 pub struct Resized {
     source: Box<dyn ImageSource>,
     sizes: Vec<(usize, usize)>,
@@ -20,8 +21,8 @@ pub struct Resized {
 const LOOKED_AT: usize = 32;
 
 impl Resized {
-    /// Looks through a set: every image is read and decoded once, so that a damaged one is an error at once, and handed to
-    /// `seen` with its name, in order, with the pixels of its file.
+    /// Looks through a set: every image is read and decoded once, so that a damaged one is an error
+    /// at once, and handed to `seen` with its name, in order, with the pixels of its file.
     ///
     /// # Errors
     /// As [`stimuli`](super::resize::stimuli); whatever the source or `seen` says.
@@ -82,7 +83,8 @@ mod tests {
     #[test]
     fn batches_are_the_set_loaded_at_once_with_the_same_warnings() {
         let sizes: Vec<(usize, usize)> = (0..40).map(|i| (4 + i % 3, 5)).collect();
-        for (size, how) in [(Some((5, 5)), Resize::Pad), (Some((7, 3)), Resize::Stretch), (Some((4, 5)), Resize::Crop)] {
+        for (size, how) in [(Some((5, 5)), Resize::Pad), (Some((7, 3)), Resize::Stretch), (Some((4, 5)), Resize::Crop)]
+        {
             let (all, warnings) = stimuli(set(&sizes), size, how).unwrap();
             let mut seen = Vec::new();
             let see = |name: &str, pixels: &Array3<u8>| {

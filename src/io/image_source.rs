@@ -1,7 +1,8 @@
 //! Sets of images that are opened, not loaded: each image is read and decoded when it is asked for.
 //!
-//! Memory is that of the images asked for and the list of names. The frames of a movie are such a set: a folder or zip of
-//! frames (`frame1.png`, `frame2.png`, ... in natural order), or an `.npy` array of them.
+//! Memory is that of the images asked for and the list of names. The frames of a movie are such a
+//! set: a folder or zip of frames (`frame1.png`, `frame2.png`, ... in natural order), or an `.npy`
+//! array of them.
 
 use super::images::{ImageSet, decode};
 use super::npz::damaged_zip;

@@ -55,11 +55,9 @@ fn an_array_is_read_by_ranges_whatever_its_type_and_order() {
     let frames = Array4::from_shape_fn((5, 2, 3, 3), |(i, y, x, c)| (i * 40 + y * 9 + x * 3 + c) as u8);
     let mut columns = Array4::zeros((5, 2, 3, 3).f());
     columns.assign(&frames);
-    for (in_place, bytes) in [
-        (true, npy::encode(&frames)),
-        (false, npy::encode(&columns)),
-        (false, npy::encode(&frames.mapv(i64::from))),
-    ] {
+    for (in_place, bytes) in
+        [(true, npy::encode(&frames)), (false, npy::encode(&columns)), (false, npy::encode(&frames.mapv(i64::from)))]
+    {
         std::fs::write(&path, bytes).unwrap();
         assert_eq!(npy::plain_bytes(&path).unwrap().is_some(), in_place);
         let source = open(&path).unwrap();

@@ -95,7 +95,8 @@ pub(crate) fn plain_bytes(path: &Path) -> Result<Option<(Vec<usize>, u64)>> {
     };
     let text = String::from_utf8_lossy(&start[..header.data_start]);
     let in_order = value_of(&text, "fortran_order").is_some_and(|v| v.starts_with("False"));
-    let whole = header.n_items() > 0 && header.n_items().checked_add(header.data_start as u128) == Some(u128::from(size));
+    let whole =
+        header.n_items() > 0 && header.n_items().checked_add(header.data_start as u128) == Some(u128::from(size));
     let plain = in_order && whole && header.descr.trim_start_matches(['<', '>', '|', '=']) == "u1";
     // Every side is at most the number of items, which the file's size bounds.
     Ok(plain.then(|| (header.shape.iter().map(|&side| side as usize).collect(), header.data_start as u64)))

@@ -157,8 +157,8 @@ impl Executor for CpuEngine {
             TapRequest::Activations(id) => 2 * self.graph.node(*id).shape.len(),
             TapRequest::Moments(_) => 0,
         };
-        let numbers = COPIES * 3 * self.graph.input.height * self.graph.input.width
-            + self.taps.iter().map(copied).sum::<usize>();
+        let numbers =
+            COPIES * 3 * self.graph.input.height * self.graph.input.width + self.taps.iter().map(copied).sum::<usize>();
         // A plan that cannot be made fits nowhere; running it says why.
         let planned = Engine::estimate(&self.plan.net, &self.plan.taps, false, self.isa);
         planned.map_or(usize::MAX, |cost| cost.bytes_per_image + 4 * numbers)

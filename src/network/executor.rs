@@ -75,7 +75,8 @@ pub trait Executor: Send {
         let graph = self.graph();
         let taps: Vec<NodeId> = self.taps().iter().map(|t| t.node()).collect();
         let needed = graph.needed(&taps);
-        let outputs: usize = graph.nodes().iter().zip(needed).filter(|(_, n)| *n).map(|(node, _)| node.shape.len()).sum();
+        let outputs: usize =
+            graph.nodes().iter().zip(needed).filter(|(_, n)| *n).map(|(node, _)| node.shape.len()).sum();
         4 * (outputs + COPIES * 3 * graph.input.height * graph.input.width)
     }
 

@@ -6,11 +6,13 @@ use crate::error::Result;
 use crate::tensor::{Device, tensor};
 use std::ops::Range;
 
-/// Runs images through an executor, `batch` at a time and in order, and hands each batch's taps to `visit`.
+/// Runs images through an executor, `batch` at a time and in order, and hands each batch's taps to
+/// `visit`.
 ///
-/// Memory is that of one batch, whatever the number of images: `batch` times [`Executor::bytes_per_image`] and the values
-/// that `visit` keeps. Moments are of the batch alone; of all images, see [`super::moments`]. What `visit` says ends the
-/// pass: that is how a caller stops it.
+/// Memory is that of one batch, whatever the number of images: `batch` times
+/// [`Executor::bytes_per_image`] and the values that `visit` keeps. Moments are of the batch alone;
+/// of all images, see [`super::moments`]. What `visit` says ends the pass: that is how a caller
+/// stops it.
 ///
 /// # Errors
 /// Whatever reading the images, [`Executor::infer`] or `visit` says.

@@ -1,14 +1,17 @@
 //! Raw second moments of layers over any number of images: what RDMs of whole layers need.
 //!
-//! For activations A of a layer (N images x D units), `gram = A A'` (N x N) and `sums = A 1` (N). Two ways, both with one
-//! forward pass:
+//! For activations A of a layer (N images x D units), `gram = A A'` (N x N) and `sums = A 1` (N).
+//! Two ways, both with one forward pass:
 //!
-//! * All images at once, where they fit ([`fits`]): the executor keeps the activations and returns the moments.
-//! * In batches of [`BATCH`] images: the activations of all layers go to a temporary file (N x sum of D x 4 bytes, 32 bits,
-//!   nothing is rounded), cut into blocks of units; then `gram = sum over blocks of A_b A_b'`, one layer after the other.
-//!   Memory is `BATCH` times [`Executor::bytes_per_image`], one block of all images (at most [`BLOCK_BYTES`], twice while it
-//!   is read), and the N x N moments of one layer; the file is written once and read once. Products are summed in 32 bits
-//!   over at most 1,024 units and then in 64 bits, in a fixed order: the result does not depend on the number of threads.
+//! * All images at once, where they fit ([`fits`]): the executor keeps the activations and returns
+//!   the moments.
+//! * In batches of [`BATCH`] images: the activations of all layers go to a temporary file (N x sum
+//!   of D x 4 bytes, 32 bits, nothing is rounded), cut into blocks of units; then `gram = sum over
+//!   blocks of A_b A_b'`, one layer after the other. Memory is `BATCH` times
+//!   [`Executor::bytes_per_image`], one block of all images (at most [`BLOCK_BYTES`]),
+//!   and the N x N moments of one layer; the file is written once and read once.
+//!   Products are summed in 32 bits over at most 1,024 units and then in 64 bits, in a fixed order:
+//!   the result does not depend on the number of threads.
 
 use super::executor::{Executor, TapRequest, TapValue};
 use super::features::features;
@@ -43,13 +46,15 @@ pub fn fits(executor: &dyn Executor, n_images: usize, memory: usize) -> bool {
 
 /// Hands the moments of each tap to `visit`, in the taps' order, one at a time.
 ///
-/// The executor's taps say which way: all [`TapRequest::Moments`] for all images at once, all [`TapRequest::Activations`] for
-/// batches, whose temporary file lies in `scratch` and is gone when this returns, however it does. `done` hears of each of
-/// the [`n_steps`] with its number (1), and returns false to stop.
+/// The executor's taps say which way: all [`TapRequest::Moments`] for all images at once, all
+/// [`TapRequest::Activations`] for batches, whose temporary file lies in `scratch` and is gone when
+/// this returns, however it does. `done` hears of each of the [`n_steps`] with its number (1), and
+/// returns false to stop.
 ///
 /// # Errors
-/// [`Error::Invalid`] for taps of both kinds; [`Error::Io`] when the file cannot be written; [`Error::Interrupted`] (without
-/// a folder) when `done` says so; whatever reading the images, the executor or `visit` says.
+/// [`Error::Invalid`] for taps of both kinds; [`Error::Io`] when the file cannot be written;
+/// [`Error::Interrupted`] (without a folder) when `done` says so; whatever reading the images, the
+/// executor or `visit` says.
 pub fn moments(
     executor: &mut dyn Executor,
     images: &dyn StimulusSource,

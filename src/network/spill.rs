@@ -1,7 +1,8 @@
 //! Activations of many images on disk, cut into blocks of units, each block with all images.
 //!
-//! Batches arrive image by image and are read back unit by unit: block `b` of a layer holds its units
-//! `b width .. (b + 1) width` of image 0, of image 1, ..., so that a block is one piece of the file.
+//! Batches arrive image by image and are read back unit by unit: block `b` of a layer holds its
+//! units `b width .. (b + 1) width` of image 0, of image 1, ..., so that a block is one piece of
+//! the file.
 
 use super::moments::{BLOCK_BYTES, LayerMoments};
 use crate::error::{Error, Result};
@@ -16,12 +17,14 @@ use std::path::{Path, PathBuf};
 /// Units of a block: a multiple of what the product kernel sums in 32 bits.
 const MOST_UNITS: usize = 4096;
 const FEWEST_UNITS: usize = 1024;
-/// Rows and columns of the Gram matrix that one task takes at a time: their units stay in its cache.
+/// Rows and columns of the Gram matrix that one task takes at a time: their units stay in its
+/// cache.
 const TILE: usize = 64;
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 20;
 
-/// The file of activations of several layers; it has no name, and is gone with this value or the process.
+/// The file of activations of several layers; it has no name, and is gone with this value or the
+/// process.
 pub(super) struct Spill {
     file: File,
     folder: PathBuf,
@@ -109,12 +112,7 @@ impl Spill {
     }
 
     /// The moments of a layer over all images; `step` is called after each block.
-    pub fn moments(
-        &mut self,
-        layer: usize,
-        kernels: &Kernels,
-        step: &dyn Fn() -> Result<()>,
-    ) -> Result<LayerMoments> {
+    pub fn moments(&mut self, layer: usize, kernels: &Kernels, step: &dyn Fn() -> Result<()>) -> Result<LayerMoments> {
         let n = self.n_images;
         let (mut gram, mut sums) = (Array2::zeros((n, n)), vec![0.0; n]);
         let mut values = Vec::new();
@@ -135,8 +133,8 @@ impl Spill {
     }
 }
 
-/// Adds the products of all pairs of rows of `values` (n x `n_units`) to the upper triangle of `gram`; tiles that the
-/// diagonal cuts are whole.
+/// Adds the products of all pairs of rows of `values` (n x `n_units`) to the upper triangle of
+/// `gram`; tiles that the diagonal cuts are whole.
 fn add_products(kernels: &Kernels, values: &[f32], n_units: usize, gram: &mut Array2<f64>) {
     let n = gram.ncols();
     let gram = gram.as_slice_mut().expect("made row-major");
@@ -160,7 +158,8 @@ fn add_products(kernels: &Kernels, values: &[f32], n_units: usize, gram: &mut Ar
 mod tests {
     use super::*;
 
-    /// Against products in 64 bits, for numbers of images and units that fill neither a tile nor a block.
+    /// Against products in 64 bits, for numbers of images and units that fill neither a tile nor a
+    /// block.
     #[test]
     fn moments_are_those_of_the_numbers_written_in_any_batches() {
         let kernels = Kernels::chosen().unwrap();

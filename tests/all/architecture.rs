@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Floor of each top-level module.
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 19] = [
     ("error", 0),
     ("warning", 0),
     ("rng", 0),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 18] = [
     ("synthesis", 4),
     ("objective", 4),
     ("mapping", 4),
+    ("training", 4),
     ("job", 5),
     ("report", 5),
     ("cli", 6),

@@ -25,3 +25,4 @@ mod runs;
 mod squeezenet;
 mod support;
 mod torch_archs;
+mod training;

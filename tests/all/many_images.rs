@@ -14,7 +14,8 @@ use orthoscope::tensor::{Device, Precision, array};
 use std::cell::Cell;
 use std::path::Path;
 
-/// The embedded network with layers of 55,296, 12,672 and 69 units, and more images than two batches and a rest.
+/// The embedded network with layers of 55,296, 12,672 and 69 units, and more images than two
+/// batches and a rest.
 const N: usize = 2 * BATCH + 5;
 
 fn network() -> (Graph, Vec<NodeId>) {
