@@ -7,7 +7,7 @@
 
 use ndarray::Array2;
 use orthoscope::data::{Affine, Betas, Grid, Mask};
-use orthoscope::mapping::sphere::{Shape, Unit};
+use orthoscope::mapping::sphere::{RadiusUnit, SphereShape};
 use orthoscope::mapping::{
     Comparator, Measurement, Neighbourhoods, Patterns, Residual, Sphere, Statistic, searchlight,
 };
@@ -62,8 +62,8 @@ fn main() {
     let comparator = Comparator::new(&models, statistic, Residual::None).expect("models");
     let sphere = Sphere {
         radius: radius as f64,
-        unit: Unit::Voxels,
-        shape: Shape::OpenBall,
+        unit: RadiusUnit::Voxels,
+        shape: SphereShape::OpenBall,
         min_fraction: 0.5,
         min_voxels: 1,
         whole: false,

@@ -14,6 +14,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::clone_on_copy, reason = "the devices of other backends are not Copy")]
 
+pub mod cancel;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;
 pub mod error;
@@ -24,6 +26,7 @@ pub mod mapping;
 pub mod math;
 pub mod network;
 pub mod objective;
+pub mod progress;
 pub mod rdm;
 pub mod report;
 pub mod rng;
@@ -33,5 +36,6 @@ pub mod tensor;
 pub mod training;
 pub mod warning;
 
+pub use cancel::Cancel;
 pub use error::{Error, Result};
 pub use warning::Warning;

@@ -1,11 +1,10 @@
 //! Parse, run, and turn an error into a message, a hint and an exit code.
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = orthoscope::cli::Cli::parse();
-    match orthoscope::cli::run(cli) {
+    let matches = orthoscope::cli::command().get_matches();
+    match orthoscope::cli::run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -1,70 +1,56 @@
-//! The command line: one file per subcommand. Clap's types end here.
+//! The command line. A job's flags are in its own folder; here is what is done with them, and the few subcommands that are
+//! no jobs.
 
-mod adversarial;
 mod common;
-mod group;
-mod map;
-mod map_summary;
-mod maximize;
+mod jobs;
+mod keys;
 pub mod models;
-mod orthogonalize;
-mod rdm;
+mod progress;
 mod report;
-mod run;
+mod signals;
 
 use crate::error::Result;
-use clap::{Parser, Subcommand};
+use crate::job::JOBS;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-/// From a network to a scanner-ready stimulus set, and from recordings back to the network.
-#[derive(Debug, Parser)]
-#[command(name = "orthoscope", version, max_term_width = 110, arg_required_else_help = true)]
-pub struct Cli {
-    #[command(subcommand)]
-    command: Command,
+/// The program's whole command line.
+pub fn command() -> Command {
+    let jobs = JOBS.iter().map(jobs::command);
+    Command::new("orthoscope")
+        .about("From a network to a scanner-ready stimulus set, and from recordings back to the network")
+        .version(env!("CARGO_PKG_VERSION"))
+        .max_term_width(110)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(of::<models::ModelsArgs>("models", "Networks: list, inspect, import, check"))
+        .subcommands(jobs)
+        .subcommand(of::<report::ReportArgs>("report", "(Re)write report.html of a run directory"))
+        .subcommand(of::<jobs::RunArgs>("run", "Run a job from its TOML file"))
+        .subcommand(of::<jobs::ResumeArgs>("resume", "Continue an interrupted run"))
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Networks: list, inspect, import, check.
-    Models(models::ModelsArgs),
-    /// N images whose layer RDMs are mutually uncorrelated (or follow target RDMs).
-    Orthogonalize(Box<orthogonalize::OrthogonalizeArgs>),
-    /// Images that drive units or neuron models up, down or to a level.
-    Maximize(Box<maximize::MaximizeArgs>),
-    /// Bounded perturbations of given images that drive a response up and down.
-    Adversarial(Box<adversarial::AdversarialArgs>),
-    /// Images that one model likes and another does not (maximize with --against).
-    Controversial(Box<maximize::MaximizeArgs>),
-    /// Layer RDMs (fingerprints) of any set of images, compared with brain RDMs.
-    Rdm(Box<rdm::RdmArgs>),
-    /// Which layer each place of the brain resembles: searchlight or regions, raw or residual fingerprints.
-    Map(Box<map::MapArgs>),
-    /// What the maps of several subjects have in common: t, clusters, TFCE, or the difference of two sets of maps.
-    Group(Box<group::GroupArgs>),
-    /// (Re)write report.html of a run directory.
-    Report(report::ReportArgs),
-    /// Run a job from its TOML file.
-    Run(run::RunArgs),
-    /// Continue an interrupted run.
-    Resume(run::ResumeArgs),
+fn of<A: Args>(name: &'static str, about: &'static str) -> Command {
+    A::augment_args(Command::new(name)).about(about)
 }
 
 /// Runs what was asked for.
 ///
 /// # Errors
 /// The job's.
-pub fn run(cli: Cli) -> Result<()> {
-    match cli.command {
-        Command::Models(args) => models::run(args),
-        Command::Orthogonalize(args) => orthogonalize::run(*args),
-        Command::Maximize(args) => maximize::run(*args),
-        Command::Adversarial(args) => adversarial::run(*args),
-        Command::Controversial(args) => maximize::run_controversial(*args),
-        Command::Rdm(args) => rdm::run(*args),
-        Command::Map(args) => map::run(*args),
-        Command::Group(args) => group::run(*args),
-        Command::Report(args) => report::run(&args),
-        Command::Run(args) => run::run(args),
-        Command::Resume(args) => run::resume(args),
+pub fn run(matches: &ArgMatches) -> Result<()> {
+    let (name, own) = matches.subcommand().expect("clap requires a subcommand");
+    match name {
+        "models" => models::run(read(own)),
+        "report" => report::run(&read(own)),
+        "run" => jobs::run_file(read(own)),
+        "resume" => jobs::resume(read(own)),
+        _ => {
+            let entry = JOBS.iter().find(|entry| entry.name == name);
+            jobs::run(entry.expect("the other subcommands are the table's"), own)
+        }
     }
+}
+
+fn read<A: FromArgMatches>(matches: &ArgMatches) -> A {
+    A::from_arg_matches(matches).expect("clap has checked the flags of its own subcommand")
 }

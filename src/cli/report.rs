@@ -16,7 +16,7 @@ pub struct ReportArgs {
 /// # Errors
 /// [`crate::Error::Io`] or [`crate::Error::Corrupt`] when DIR is not a run.
 pub fn run(args: &ReportArgs) -> Result<()> {
-    let page = crate::report::write(&args.dir)?;
+    let page = crate::job::report(&args.dir)?;
     eprintln!("report: {}", page.display());
     Ok(())
 }

@@ -17,6 +17,7 @@ pub struct ImageStatistics {
     pub clipped_fraction: f64,
     /// Slope of ln(amplitude) against ln(frequency) of the Hann-windowed L, between 2 cycles per image and 0.25 cycles per pixel, on ring
     /// averages one bin wide; natural images have about -1. NaN when fewer than two rings are there or have any power.
+    #[serde(deserialize_with = "crate::io::json::or_nan")]
     pub spectrum_slope: f64,
 }
 

@@ -48,7 +48,7 @@ pub struct JitterOptions {
 
 impl Default for JitterOptions {
     fn default() -> Self {
-        Self { jitter_px: 4.0, blur_px: 1.3, scale: (0.94, 1.03) }
+        Self { jitter_px: 2.0, blur_px: 1.3, scale: (0.94, 1.04) }
     }
 }
 

@@ -63,8 +63,8 @@ fn draws_stay_in_their_ranges_and_repeat() {
     assert_ne!(draw(3), draw(4));
     for item in 0..200 {
         let t = draw(item);
-        assert!(t.shift.0.abs() <= 4.0 && t.shift.1.abs() <= 4.0 && (0.0..=1.3).contains(&t.blur_sigma));
-        assert!((0.94..=1.03).contains(&t.scale) && t.rescale.is_none());
+        assert!(t.shift.0.abs() <= 2.0 && t.shift.1.abs() <= 2.0 && (0.0..=1.3).contains(&t.blur_sigma));
+        assert!((0.94..=1.04).contains(&t.scale) && t.rescale.is_none());
     }
     let off = Transform::draw(&mut crate::rng::stream(1, "jitter", 0), &JitterOptions::OFF);
     assert!(off.is_identity(), "{off:?}");

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::io::atomic;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
 
 /// Reads a value.
@@ -27,6 +27,22 @@ pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     })?;
     bytes.push(b'\n');
     atomic::write(path, &bytes)
+}
+
+/// For `#[serde(deserialize_with)]`: a number, NaN where [`write`] had to write `null`.
+///
+/// # Errors
+/// The deserializer's, for anything but a number or `null`.
+pub fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+/// [`or_nan`] of a list.
+///
+/// # Errors
+/// As there.
+pub fn or_nans<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    Ok(Vec::<Option<f64>>::deserialize(deserializer)?.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect())
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::image::Resized;
 use crate::image::resize::{self, Resize};
 use crate::io::images;
-use crate::job::interrupt;
 use crate::network::zoo::{LoadOptions, Model, load_model};
 use crate::network::{BurnExecutor, CpuEngine, Executor, Graph, TapRequest};
 use crate::tensor::{Device, Precision};
@@ -66,13 +65,13 @@ pub fn load_images(path: &Path, graph: &Graph, how: Resize) -> Result<(Stimuli, 
 /// As [`load_images`], but read and resized batch by batch when they are needed; every image is decoded once here.
 ///
 /// # Errors
-/// As [`load_images`]; [`crate::Error::Interrupted`] at a signal.
+/// As [`load_images`].
 pub fn open_images(path: &Path, graph: &Graph, how: Resize) -> Result<(Resized, String, Vec<Warning>)> {
     let mut hasher = blake3::Hasher::new();
     let size = Some((graph.input.height, graph.input.width));
     let (resized, warnings) = Resized::new(images::open(path)?, size, how, |name, pixels| {
         add(&mut hasher, name, pixels);
-        interrupt::check()
+        Ok(())
     })?;
     Ok((resized, hasher.finalize().to_hex().to_string(), warnings))
 }

@@ -1,12 +1,11 @@
 //! A run's directory: refuses to overwrite, knows its configuration, keeps a manifest and a checkpoint.
 
-use super::common::Common;
 use super::manifest::{Manifest, Status, hash, hash_file, now};
+use super::session::Session;
 use crate::error::{Error, Result};
 use crate::io::atomic;
 use crate::warning::Warning;
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -41,19 +40,19 @@ impl RunDir {
     ///
     /// # Errors
     /// [`Error::RunDir`], or [`Error::Io`] when DIR cannot be written to. Nothing is changed then.
-    pub fn open(common: &Common, command: &str, config: &impl Serialize, seed: u64) -> Result<(Self, Opened)> {
-        let path = common.out.clone();
+    pub fn open(session: &Session, command: &str, config: &impl Serialize) -> Result<(Self, Opened)> {
+        let path = session.out.clone();
         let text = toml::to_string(config)
             .map_err(|e| Error::invalid("configuration", "values that TOML can hold", e.to_string(), ""))?;
         let config_hash = hash(text.as_bytes());
         let manifest_path = path.join("manifest.json");
         let occupied = path.exists() && is_occupied(&path)?;
-        if occupied && manifest_path.exists() && common.resume {
+        if occupied && manifest_path.exists() && session.resume {
             let lock = lock(&path)?;
             return Self::reopen(path, lock, command, &text, &config_hash);
         }
         if occupied {
-            Self::may_replace(&path, &manifest_path, common)?;
+            Self::may_replace(&path, &manifest_path, session)?;
         }
         let lock = lock(&path)?;
         if occupied {
@@ -63,7 +62,7 @@ impl RunDir {
             let folder = path.join(part);
             std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
         }
-        let run = Self { path, manifest: Manifest::new(command, seed, &config_hash), _lock: lock };
+        let run = Self { path, manifest: Manifest::new(command, seed_of(&text), &config_hash), _lock: lock };
         atomic::write(&run.file("config.toml"), text.as_bytes())?;
         run.save()?;
         Ok((run, Opened::Fresh))
@@ -92,7 +91,7 @@ impl RunDir {
     }
 
     /// An earlier run is replaced only when asked to, and nothing else ever.
-    fn may_replace(path: &Path, manifest: &Path, common: &Common) -> Result<()> {
+    fn may_replace(path: &Path, manifest: &Path, session: &Session) -> Result<()> {
         let refuse = |found: &str, hint: &str| {
             Err(Error::RunDir {
                 path: path.to_path_buf(),
@@ -104,7 +103,7 @@ impl RunDir {
         if !manifest.exists() {
             return refuse("files that are not a run of this program", "choose another --out");
         }
-        if !common.force {
+        if !session.force {
             let hint = "continue it with --resume, replace it with --force, or choose another --out";
             return refuse("an earlier run", hint);
         }
@@ -136,6 +135,51 @@ impl RunDir {
     /// A path inside it.
     pub fn file(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.path.join(relative)
+    }
+
+    /// Notes what was read and what to warn of, before the first item.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn begin(&mut self, inputs: &BTreeMap<String, String>, warnings: Vec<Warning>) -> Result<()> {
+        self.manifest.inputs = inputs.clone();
+        self.manifest.status = Status::Running;
+        self.manifest.device = format!("cpu, {} threads", rayon::current_num_threads());
+        warnings.into_iter().for_each(|warning| self.warn(warning));
+        self.save()
+    }
+
+    /// Notes what computes, where it is not just the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn computes_on(&mut self, device: String) -> Result<()> {
+        self.manifest.device = device;
+        self.save()
+    }
+
+    /// A resumed run must see the inputs that it began with; `inputs` are names and hashes.
+    ///
+    /// # Errors
+    /// [`Error::RunDir`] that names the first input that differs.
+    pub fn check_inputs(&self, inputs: &BTreeMap<String, String>, opened: Opened) -> Result<()> {
+        if opened == Opened::Fresh || self.manifest.inputs.is_empty() {
+            return Ok(());
+        }
+        match inputs.iter().find(|(name, hash)| self.manifest.inputs.get(*name) != Some(hash)) {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::RunDir {
+                path: self.path.clone(),
+                expected: format!("the same `{name}` as when the run began"),
+                found: "one with other contents".into(),
+                hint: "give it back its input, or start again with --force or another --out".into(),
+            }),
+        }
+    }
+
+    /// Leaves a complete run as it is.
+    pub fn release(&self) {
+        std::fs::remove_file(self.file(LOCK)).ok();
     }
 
     /// Writes the manifest.
@@ -223,50 +267,10 @@ fn lock(path: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Runs a job in its directory: opened or resumed, `work` done unless it is complete already, its end written down.
-///
-/// `inputs` are names and hashes of everything that was read: a resumed run must see the same.
-///
-/// # Errors
-/// As [`RunDir::open`]; [`Error::Interrupted`] and whatever `work` says, noted in the manifest.
-pub fn run(
-    common: &Common,
-    (command, config, seed): (&str, &impl Serialize, u64),
-    inputs: &BTreeMap<String, String>,
-    work: impl FnOnce(&mut RunDir) -> Result<Value>,
-) -> Result<Value> {
-    let (mut run, opened) = RunDir::open(common, command, config, seed)?;
-    check_inputs(&run, inputs, opened)?;
-    if opened == Opened::Complete {
-        std::fs::remove_file(run.file(LOCK)).ok();
-        return Ok(run.manifest.results.clone());
-    }
-    run.manifest.inputs = inputs.clone();
-    run.manifest.status = Status::Running;
-    match work(&mut run) {
-        Ok(results) => Ok(results),
-        Err(Error::Interrupted { .. }) => Err(run.interrupted()),
-        Err(e) => {
-            run.failed(&e);
-            Err(e)
-        }
-    }
-}
-
-/// A resumed run must see the inputs that it began with; `inputs` are names and hashes.
-fn check_inputs(run: &RunDir, inputs: &BTreeMap<String, String>, opened: Opened) -> Result<()> {
-    if opened == Opened::Fresh || run.manifest.inputs.is_empty() {
-        return Ok(());
-    }
-    match inputs.iter().find(|(name, hash)| run.manifest.inputs.get(*name) != Some(hash)) {
-        None => Ok(()),
-        Some((name, _)) => Err(Error::RunDir {
-            path: run.path().to_path_buf(),
-            expected: format!("the same `{name}` as when the run began"),
-            found: "one with other contents".into(),
-            hint: "give it back its input, or start again with --force or another --out".into(),
-        }),
-    }
+/// The `seed` of a configuration; 0 for one without.
+fn seed_of(config: &str) -> u64 {
+    let table: toml::Table = toml::from_str(config).unwrap_or_default();
+    table.get("seed").and_then(toml::Value::as_integer).and_then(|seed| seed.try_into().ok()).unwrap_or(0)
 }
 
 /// The first line in which two configurations differ.

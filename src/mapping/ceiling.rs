@@ -6,17 +6,20 @@ use super::residual::Residual;
 use super::searchlight::Places;
 use crate::data::Betas;
 use crate::error::{Error, Result};
+use crate::io::json::or_nan;
 use crate::math::stats;
 use crate::rdm::Rdm;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Bounds on the comparison of a perfect model with single subjects.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ceiling {
     /// Mean comparison of a subject's RDM with the mean RDM of the others.
+    #[serde(deserialize_with = "or_nan")]
     pub lower: f64,
     /// Mean comparison of a subject's RDM with the mean RDM of all.
+    #[serde(deserialize_with = "or_nan")]
     pub upper: f64,
 }
 

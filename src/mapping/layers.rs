@@ -3,9 +3,10 @@
 //! Layers are in the network's order, numbered from 1 in a map of layers; 0 is no layer.
 
 use crate::error::{Error, Result};
+use crate::io::json::or_nan;
 use crate::math::stats;
 use ndarray::ArrayView2;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 fn checked(values: (usize, usize), significant: (usize, usize)) -> Result<()> {
     if values == significant && values.0 > 0 {
@@ -95,13 +96,16 @@ pub fn layers_per_voxel(significant: ArrayView2<'_, bool>) -> LayersPerVoxel {
 }
 
 /// How the winning layer changes along an axis.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gradient {
     /// Pearson's r of the layer's index and the position.
+    #[serde(deserialize_with = "or_nan")]
     pub pearson: f64,
     /// Spearman's r of the same.
+    #[serde(deserialize_with = "or_nan")]
     pub spearman: f64,
     /// Layers a unit of position, by least squares.
+    #[serde(deserialize_with = "or_nan")]
     pub slope: f64,
     /// Voxels with a layer.
     pub n_voxels: usize,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// with n_samples - n_conditions degrees of freedom (rsatoolbox's `cov_from_unbalanced`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Noise {
+pub enum NoiseCovariance {
     /// S = 1: no noise normalisation.
     Identity,
     /// Variances alone (univariate noise normalisation).
@@ -44,7 +44,7 @@ pub enum NoiseFrom {
 
 /// What whitening needs: the residuals.
 pub struct Whitening {
-    noise: Noise,
+    noise: NoiseCovariance,
     /// n_voxels x n_samples: a voxel's residuals side by side.
     residuals: Array2<f64>,
     dof: f64,
@@ -60,13 +60,17 @@ pub struct Scratch {
 }
 
 impl Whitening {
-    /// One scale a voxel for [`Noise::Diagonal`], the residuals for the shrinkage estimates, neither for the identity; of
-    /// the samples that `take` accepts.
+    /// One scale a voxel for [`NoiseCovariance::Diagonal`], the residuals for the shrinkage estimates, neither for the
+    /// identity; of the samples that `take` accepts.
     ///
     /// # Errors
     /// [`Error::Invalid`] when no condition is repeated.
-    pub fn of(betas: &Betas, noise: Noise, take: impl Fn(usize) -> bool) -> Result<(Option<Vec<f64>>, Option<Self>)> {
-        if noise == Noise::Identity {
+    pub fn of(
+        betas: &Betas,
+        noise: NoiseCovariance,
+        take: impl Fn(usize) -> bool,
+    ) -> Result<(Option<Vec<f64>>, Option<Self>)> {
+        if noise == NoiseCovariance::Identity {
             return Ok((None, None));
         }
         let samples: Vec<usize> = (0..betas.conditions().len()).filter(|&s| take(s)).collect();
@@ -85,7 +89,7 @@ impl Whitening {
             f64::from(patterns[[s, v]]) - means[[betas.conditions()[s], v]]
         });
         let dof = (n_samples - n) as f64;
-        if noise == Noise::Diagonal {
+        if noise == NoiseCovariance::Diagonal {
             let scale = |variance: f64| if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
             let scales = residuals.rows().into_iter().map(|row| scale(row.dot(&row) / dof)).collect();
             return Ok((Some(scales), None));
@@ -113,7 +117,7 @@ impl Whitening {
         dense::cross_products(&scratch.residuals, p, &mut scratch.covariance);
         dense::cross_products(&scratch.squares, p, &mut scratch.second);
         match self.noise {
-            Noise::ShrinkageEye => self.shrink_to_identity(p, scratch),
+            NoiseCovariance::ShrinkageEye => self.shrink_to_identity(p, scratch),
             _ => self.shrink_to_diagonal(p, scratch),
         }
     }

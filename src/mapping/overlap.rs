@@ -1,13 +1,14 @@
 //! How much the maps of several layers overlap, and how compact they are.
 
 use crate::error::{Error, Result};
+use crate::io::json::or_nan;
 use crate::math::permutation::Tail;
 use crate::math::stats;
 use crate::stats::clusters::{Cluster, clusters};
 use crate::stats::interval::{percentile, resampled_counts};
 use crate::stats::neighbours::Neighbours;
 use ndarray::{Array1, Array2, ArrayView2};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Overlap of all pairs of layers; matrices are n_layers x n_layers and symmetric.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,15 +73,17 @@ pub fn mean_off_diagonal(matrix: ArrayView2<'_, f64>) -> f64 {
 }
 
 /// How compact a set of voxels is.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Compactness {
     /// Voxels of the set.
     pub n_voxels: usize,
     /// Connected clusters that they form.
     pub n_clusters: usize,
     /// Voxels of the largest cluster, as a fraction of the set.
+    #[serde(deserialize_with = "or_nan")]
     pub largest_fraction: f64,
     /// Mean distance of the voxels to their centroid, in the unit of the positions.
+    #[serde(deserialize_with = "or_nan")]
     pub spread: f64,
 }
 
@@ -104,14 +107,18 @@ pub fn compactness(set: &[bool], neighbours: &Neighbours, positions: ArrayView2<
 }
 
 /// Difference of a number of every subject between two kinds of maps (synthesised and natural images, for example).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Mean of a - b.
+    #[serde(deserialize_with = "or_nan")]
     pub mean: f64,
     /// Bootstrap confidence interval over subjects.
+    #[serde(deserialize_with = "or_nan")]
     pub low: f64,
+    #[serde(deserialize_with = "or_nan")]
     pub high: f64,
     /// Cohen's d of the differences, mean / sd.
+    #[serde(deserialize_with = "or_nan")]
     pub d: f64,
     /// Subjects with both numbers.
     pub n_subjects: usize,

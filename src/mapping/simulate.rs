@@ -133,7 +133,7 @@ pub fn betas(
 
 /// What a judge says of one region and one layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Verdict {
+pub struct Judgement {
     /// How much the region resembles the layer.
     pub value: f64,
     /// Whether that is more than chance.
@@ -177,12 +177,12 @@ pub fn recovery(
     fingerprints: &[Rdm],
     n_repeats: &[usize],
     options: &SimulationOptions,
-    judge: &(dyn Fn(&[f64]) -> Vec<Verdict> + Sync),
+    judge: &(dyn Fn(&[f64]) -> Vec<Judgement> + Sync),
 ) -> Result<Vec<Recovery>> {
     let sources = sources(fingerprints, options)?;
     let n_regions = sources.len() * options.n_regions;
     let simulate = |n_repeats: usize| -> Result<Recovery> {
-        let judged: Vec<Result<(usize, Vec<Verdict>)>> = (0..n_regions)
+        let judged: Vec<Result<(usize, Vec<Judgement>)>> = (0..n_regions)
             .into_par_iter()
             .map(|region| {
                 let layer = region / options.n_regions;
@@ -227,7 +227,7 @@ fn mean_rdm(runs: &[Array2<f32>]) -> Result<Vec<f64>> {
 
 impl Recovery {
     /// Counts what judges said: for every region its layer (from 0) and one verdict a layer.
-    pub fn of(n_repeats: usize, n_layers: usize, judged: &[(usize, Vec<Verdict>)]) -> Self {
+    pub fn of(n_repeats: usize, n_layers: usize, judged: &[(usize, Vec<Judgement>)]) -> Self {
         let mut confusion = vec![vec![0; n_layers]; n_layers];
         let (mut hits, mut n_false, mut exact) = (0, 0, 0);
         for (layer, verdicts) in judged {

@@ -19,10 +19,10 @@ fn layers(shared: f64) -> Vec<Rdm> {
 }
 
 /// Pearson with every fingerprint; significant beyond the 95 % point of a correlation of 120 independent values.
-fn raw(fingerprints: &[Rdm]) -> impl Fn(&[f64]) -> Vec<Verdict> + Sync {
+fn raw(fingerprints: &[Rdm]) -> impl Fn(&[f64]) -> Vec<Judgement> + Sync {
     move |rdm: &[f64]| {
         let verdict = |f: &Rdm| stats::pearson(rdm, f.values());
-        let value = |value| Verdict { value, significant: value > 0.15 };
+        let value = |value| Judgement { value, significant: value > 0.15 };
         fingerprints.iter().map(verdict).map(value).collect()
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 /// Unit of a radius.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Unit {
+pub enum RadiusUnit {
     /// Millimetres, by the affine.
     #[default]
     Mm,
@@ -19,7 +19,7 @@ pub enum Unit {
 /// Shape of the neighbourhood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Shape {
+pub enum SphereShape {
     /// Distance <= radius.
     #[default]
     Ball,
@@ -43,8 +43,8 @@ pub enum Shape {
 #[serde(deny_unknown_fields, default)]
 pub struct Sphere {
     pub radius: f64,
-    pub unit: Unit,
-    pub shape: Shape,
+    pub unit: RadiusUnit,
+    pub shape: SphereShape,
     pub min_voxels: usize,
     pub min_fraction: f64,
     pub whole: bool,
@@ -52,7 +52,14 @@ pub struct Sphere {
 
 impl Default for Sphere {
     fn default() -> Self {
-        Self { radius: 10.0, unit: Unit::Mm, shape: Shape::Ball, min_voxels: 10, min_fraction: 0.0, whole: false }
+        Self {
+            radius: 10.0,
+            unit: RadiusUnit::Mm,
+            shape: SphereShape::Ball,
+            min_voxels: 10,
+            min_fraction: 0.0,
+            whole: false,
+        }
     }
 }
 
@@ -72,24 +79,24 @@ pub enum Preset {
 impl Preset {
     /// The rule, with another radius where one is given.
     pub fn sphere(self, radius: Option<f64>) -> Sphere {
-        let voxels = Sphere { unit: Unit::Voxels, min_voxels: 1, ..Sphere::default() };
+        let voxels = Sphere { unit: RadiusUnit::Voxels, min_voxels: 1, ..Sphere::default() };
         match self {
             Self::Rsatoolbox => {
-                Sphere { radius: radius.unwrap_or(2.0), shape: Shape::OpenBall, min_fraction: 1.0, ..voxels }
+                Sphere { radius: radius.unwrap_or(2.0), shape: SphereShape::OpenBall, min_fraction: 1.0, ..voxels }
             }
-            Self::Nilearn => Sphere { radius: radius.unwrap_or(2.0), unit: Unit::Mm, ..voxels },
-            Self::Brainiak => Sphere { radius: radius.unwrap_or(1.0), shape: Shape::Cube, whole: true, ..voxels },
+            Self::Nilearn => Sphere { radius: radius.unwrap_or(2.0), unit: RadiusUnit::Mm, ..voxels },
+            Self::Brainiak => Sphere { radius: radius.unwrap_or(1.0), shape: SphereShape::Cube, whole: true, ..voxels },
         }
     }
 }
 
 impl fmt::Display for Sphere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = if self.unit == Unit::Mm { "mm" } else { "voxels" };
+        let unit = if self.unit == RadiusUnit::Mm { "mm" } else { "voxels" };
         match self.shape {
-            Shape::Ball => write!(f, "distance <= {} {unit}", self.radius),
-            Shape::OpenBall => write!(f, "distance < {} {unit}", self.radius),
-            Shape::Cube => write!(f, "cube of {} {unit} in each direction", self.radius),
+            SphereShape::Ball => write!(f, "distance <= {} {unit}", self.radius),
+            SphereShape::OpenBall => write!(f, "distance < {} {unit}", self.radius),
+            SphereShape::Cube => write!(f, "cube of {} {unit} in each direction", self.radius),
         }
     }
 }
@@ -111,8 +118,8 @@ impl Sphere {
             return Err(Error::invalid("--min-voxels, --min-fraction", "at least 1 voxel, and 0..1", found, ""));
         }
         let size = match self.unit {
-            Unit::Mm => grid.affine.voxel_size(),
-            Unit::Voxels => [1.0; 3],
+            RadiusUnit::Mm => grid.affine.voxel_size(),
+            RadiusUnit::Voxels => [1.0; 3],
         };
         // Axes that are not at right angles bring voxels closer than their sizes say: look twice as far.
         let reach = |axis: usize| {
@@ -122,14 +129,14 @@ impl Sphere {
         let inside = |d: [i32; 3]| {
             let d = d.map(f64::from);
             let length = match self.unit {
-                Unit::Mm => grid.affine.length(d),
-                Unit::Voxels => d.iter().map(|x| x * x).sum::<f64>().sqrt(),
+                RadiusUnit::Mm => grid.affine.length(d),
+                RadiusUnit::Voxels => d.iter().map(|x| x * x).sum::<f64>().sqrt(),
             };
             let within = self.radius * (1.0 + SLACK);
             match self.shape {
-                Shape::Ball => length <= within,
-                Shape::OpenBall => length < self.radius * (1.0 - SLACK),
-                Shape::Cube => (0..3).all(|a| d[a].abs() * size[a] <= within),
+                SphereShape::Ball => length <= within,
+                SphereShape::OpenBall => length < self.radius * (1.0 - SLACK),
+                SphereShape::Cube => (0..3).all(|a| d[a].abs() * size[a] <= within),
             }
         };
         let mut offsets = Vec::new();
@@ -247,10 +254,10 @@ mod tests {
 
     #[test]
     fn shapes_have_their_known_sizes() {
-        let voxels = |radius, shape| Sphere { radius, shape, unit: Unit::Voxels, ..Sphere::default() };
-        assert_eq!([1.0, 2.0, 5.0].map(|r| count(voxels(r, Shape::Ball))), [7, 33, 515]);
-        assert_eq!([1.0, 2.0, 5.0].map(|r| count(voxels(r, Shape::OpenBall))), [1, 27, 485]);
-        assert_eq!([1.0, 2.0].map(|r| count(voxels(r, Shape::Cube))), [27, 125]);
+        let voxels = |radius, shape| Sphere { radius, shape, unit: RadiusUnit::Voxels, ..Sphere::default() };
+        assert_eq!([1.0, 2.0, 5.0].map(|r| count(voxels(r, SphereShape::Ball))), [7, 33, 515]);
+        assert_eq!([1.0, 2.0, 5.0].map(|r| count(voxels(r, SphereShape::OpenBall))), [1, 27, 485]);
+        assert_eq!([1.0, 2.0].map(|r| count(voxels(r, SphereShape::Cube))), [27, 125]);
         let mm = |radius| count(Sphere { radius, ..Sphere::default() });
         assert_eq!([3.0, 6.0, 15.0, 2.9].map(mm), [7, 33, 515, 1]);
     }
@@ -268,17 +275,17 @@ mod tests {
         let mask = Mask::from_fn(grid(5, 1.0), |_| true).unwrap();
         let rule = |shape, min_fraction, whole| Sphere {
             radius: 1.0,
-            unit: Unit::Voxels,
+            unit: RadiusUnit::Voxels,
             shape,
             min_voxels: 1,
             min_fraction,
             whole,
         };
         let n = |rule| Neighbourhoods::new(&mask, None, rule).unwrap().centres().len();
-        assert_eq!(n(rule(Shape::Cube, 0.0, true)), 27);
-        assert_eq!(n(rule(Shape::Cube, 1.0, false)), 125, "cut at the volume's edge, all in the mask");
+        assert_eq!(n(rule(SphereShape::Cube, 0.0, true)), 27);
+        assert_eq!(n(rule(SphereShape::Cube, 1.0, false)), 125, "cut at the volume's edge, all in the mask");
         let hole = Mask::from_fn(grid(5, 1.0), |v| v != 62).unwrap();
-        let around = Neighbourhoods::new(&hole, Some(&mask), rule(Shape::Ball, 1.0, false)).unwrap();
+        let around = Neighbourhoods::new(&hole, Some(&mask), rule(SphereShape::Ball, 1.0, false)).unwrap();
         assert_eq!((around.centres().len(), around.n_skipped()), (125 - 7, 7));
         let error = Neighbourhoods::new(&mask, None, Sphere { radius: 0.5, ..Sphere::default() }).unwrap_err();
         assert!(error.to_string().contains("found 1 at most"), "{error}");

@@ -1,8 +1,20 @@
-//! Names of taps: exact names, aliases, presets, and what to suggest when there is no such tap.
+//! Names of taps: exact names, aliases, presets, and what to suggest when there is no such tap; what is read there.
 
 use super::graph::{Graph, NodeId};
 use super::op::Op;
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// What a layer's pattern is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpatialPooling {
+    /// Every unit: channels x pixels.
+    #[default]
+    Full,
+    /// Channel means over pixels (global average pooling): [`Graph::with_gap`].
+    Gap,
+}
 
 impl Graph {
     /// The node that a name or an alias stands for.

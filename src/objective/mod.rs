@@ -4,9 +4,9 @@
 //! written as what they are, positive numbers, and enter with a minus sign that the reader sees:
 //!
 //! ```
-//! use orthoscope::objective::{Measure, Penalty, RsmTaps, flat_fingerprints, second_order_penalty, target_rsm_error};
+//! use orthoscope::objective::{PatternSimilarity, Penalty, RsmTaps, flat_fingerprints, second_order_penalty, target_rsm_error};
 //!
-//! let taps = RsmTaps::new(0..3, Measure::Pearson);
+//! let taps = RsmTaps::new(0..3, PatternSimilarity::Pearson);
 //! let goal = -second_order_penalty(taps.clone(), Penalty::MeanSquare, None) - 2.0 * flat_fingerprints(taps, 0.08);
 //! assert_eq!(goal.describe(), "- mean R^2 between the RSMs (pearson) of taps 0, 1, 2 - 2 x RSM standard deviation below 0.08, squared");
 //! ```
@@ -18,7 +18,7 @@ mod set;
 
 pub use drive::{Drive, Similar, UnitTap, drive, margin, similarity};
 pub use penalty::{Penalty, second_order_value};
-pub use rsm::{Measure, Rsms, first_order, second_order};
+pub use rsm::{PatternSimilarity, Rsms, first_order, second_order};
 pub use set::{RsmTaps, flat_fingerprints, second_order_penalty, target_rsm_error};
 
 use crate::error::{Error, Result};

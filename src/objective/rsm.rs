@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// First-order similarity of two activation patterns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Measure {
+pub enum PatternSimilarity {
     /// Correlation over units.
     #[default]
     Pearson,
@@ -17,7 +17,7 @@ pub enum Measure {
     EuclideanKernel,
 }
 
-impl Measure {
+impl PatternSimilarity {
     /// Its name on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ const DEAD: f64 = 1e-12;
 ///
 /// # Shapes
 /// `grams` L x N x N, `sums` L x N, `n_units` L.
-pub fn first_order(grams: Var<3>, sums: Var<2>, n_units: &[usize], measure: Measure) -> Rsms {
+pub fn first_order(grams: Var<3>, sums: Var<2>, n_units: &[usize], measure: PatternSimilarity) -> Rsms {
     let [n_layers, n, _] = grams.dims();
     let width = crate::tensor::precision(&grams.clone().inner());
     let device = grams.device();
@@ -58,12 +58,12 @@ pub fn first_order(grams: Var<3>, sums: Var<2>, n_units: &[usize], measure: Meas
     let second = grams * per_unit.clone();
     let mean = sums.reshape([n_layers, n, 1]) * per_unit;
     let matrices = match measure {
-        Measure::Pearson => {
+        PatternSimilarity::Pearson => {
             let covariance = second - mean.clone().matmul(mean.transpose());
             normalised(covariance, width)
         }
-        Measure::Cosine => normalised(second, width),
-        Measure::EuclideanKernel => kernel(second, width),
+        PatternSimilarity::Cosine => normalised(second, width),
+        PatternSimilarity::EuclideanKernel => kernel(second, width),
     };
     Rsms { matrices, upper: upper(n, width, &device), n_pairs: n * (n - 1) / 2 }
 }

@@ -1,7 +1,7 @@
 //! Objectives of a whole image set: fingerprints that are orthogonal, visible, or as designed.
 
 use super::penalty::{Penalty, second_order_value};
-use super::rsm::{Measure, Rsms, first_order, second_order};
+use super::rsm::{PatternSimilarity, Rsms, first_order, second_order};
 use super::{Goal, Metrics, Objective, Scene, moments_at};
 use crate::error::Result;
 use crate::tensor::{self, Var, array_f64, constant, tensor_f64};
@@ -11,12 +11,12 @@ use ndarray::{Array2, Array3};
 #[derive(Debug, Clone, PartialEq)]
 pub struct RsmTaps {
     taps: Vec<usize>,
-    measure: Measure,
+    measure: PatternSimilarity,
 }
 
 impl RsmTaps {
     /// Indices into the executor's taps.
-    pub fn new(taps: impl IntoIterator<Item = usize>, measure: Measure) -> Self {
+    pub fn new(taps: impl IntoIterator<Item = usize>, measure: PatternSimilarity) -> Self {
         Self { taps: taps.into_iter().collect(), measure }
     }
 

@@ -3,10 +3,11 @@
 use super::Rdm;
 use super::compare::{self, Comparison};
 use crate::error::Result;
+use crate::io::json::or_nan;
 use crate::math::permutation::Tail;
 use crate::warning::Warning;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a table is made with.
 ///
@@ -31,14 +32,18 @@ impl Default for Options {
 }
 
 /// One layer against one reference. Undefined numbers are NaN (`null` in JSON).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     pub layer: String,
     pub reference: String,
+    #[serde(deserialize_with = "or_nan")]
     pub spearman: f64,
+    #[serde(deserialize_with = "or_nan")]
     pub pearson: f64,
+    #[serde(deserialize_with = "or_nan")]
     pub kendall_tau_a: f64,
     /// Permutation p of [`Options::statistic`].
+    #[serde(deserialize_with = "or_nan")]
     pub p_permutation: f64,
     pub n_permutations: usize,
 }

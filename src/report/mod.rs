@@ -1,19 +1,19 @@
 //! Figures and the one-page report of a run directory. Reads plain values and files; computes no statistics.
 //!
 //! [`figures`] draws: each function takes data and an output path without extension, and writes PNG (and SVG where
-//! lines and cells make sense). [`html::Page`] builds a self-contained page; [`write()`] makes `report.html` of a run directory.
+//! lines and cells make sense). [`html::Page`] builds a self-contained page; [`write()`] makes `report.html` of a run directory,
+//! with what a job says about its results.
 
 mod axes;
-mod driven;
 pub mod figures;
 pub mod html;
-mod mapped;
 pub mod names;
 pub mod palette;
 mod raster;
 mod run;
 mod scene;
-mod sections;
 mod svg;
+pub mod values;
 
-pub use run::write;
+pub use html::Page;
+pub use run::{Figures, write};

@@ -1,9 +1,7 @@
 //! `report.html` of a run directory.
 
-use super::driven;
 use super::html::Page;
-use super::mapped;
-use super::sections::{self, text_of};
+use super::values::{self, text_of};
 use crate::error::{Error, Result};
 use crate::warning::Warning;
 use serde_json::{Map, Value};
@@ -17,27 +15,18 @@ const MAX_ROWS: usize = 8;
 
 /// Writes `report.html` from `manifest.json`, `config.toml` and `figures/*.png`; returns its path.
 ///
-/// Figures, configuration and results that are not there are left out, with a note.
+/// `fill` says what there is to say about the results. Figures and configuration that are not there are left out, with
+/// a note.
 ///
 /// # Errors
 /// [`Error::Io`] when the manifest cannot be read or the page not written, [`Error::Corrupt`] when the manifest is not a JSON object.
-pub fn write(run_dir: &Path) -> Result<PathBuf> {
+pub fn write(run_dir: &Path, title: &str, fill: impl FnOnce(&mut Page, &mut Figures)) -> Result<PathBuf> {
     let manifest = read_manifest(&run_dir.join("manifest.json"))?;
-    let command = manifest.get("command").map_or_else(|| "run".to_string(), text_of);
-    let results = manifest.get("results").and_then(Value::as_object).cloned().unwrap_or_default();
-    let mut page = Page::new(title(&command), subtitle(&manifest, run_dir));
+    let mut page = Page::new(title, subtitle(&manifest, run_dir));
     status(&mut page, &manifest);
     page.warnings(warnings(&manifest));
     let mut figures = Figures::of(run_dir)?;
-    match command.as_str() {
-        "orthogonalize" => sections::orthogonalize(&mut page, &results, &mut figures),
-        "rdm" => sections::rdm(&mut page, &results, &mut figures),
-        "maximize" => driven::maximize(&mut page, &results, &mut figures),
-        "adversarial" => driven::adversarial(&mut page, &results, &mut figures),
-        "map" => mapped::map(&mut page, &results, &mut figures),
-        "group" => mapped::group(&mut page, &results, &mut figures),
-        _ => sections::generic(&mut page, &results),
-    }
+    fill(&mut page, &mut figures);
     figures.rest(&mut page);
     configuration(&mut page, &run_dir.join("config.toml"));
     provenance(&mut page, &manifest);
@@ -53,18 +42,6 @@ fn read_manifest(path: &Path) -> Result<Map<String, Value>> {
         Ok(Value::Object(map)) => Ok(map),
         Ok(other) => Err(Error::corrupt(path, "a JSON object", text_of(&other), hint)),
         Err(e) => Err(Error::corrupt(path, "JSON", e.to_string(), hint)),
-    }
-}
-
-fn title(command: &str) -> String {
-    match command {
-        "orthogonalize" => "Images with uncorrelated layer fingerprints".into(),
-        "rdm" => "Layer fingerprints".into(),
-        "maximize" => "Images that drive units".into(),
-        "adversarial" => "Bounded perturbations".into(),
-        "map" => "Layers in the brain".into(),
-        "group" => "Maps of a group".into(),
-        other => format!("orthoscope {other}"),
     }
 }
 
@@ -114,8 +91,8 @@ fn provenance(page: &mut Page, manifest: &Map<String, Value>) {
     let (mut rows, mut folded) = (Vec::new(), Vec::new());
     for (key, value) in manifest.iter().filter(|(k, _)| !PLACED.contains(&k.as_str())) {
         let mut own = Vec::new();
-        flatten(&sections::words(key), value, &mut own);
-        if own.len() > MAX_ROWS { folded.push((sections::words(key), own)) } else { rows.extend(own) }
+        flatten(&values::words(key), value, &mut own);
+        if own.len() > MAX_ROWS { folded.push((values::words(key), own)) } else { rows.extend(own) }
     }
     page.section("Provenance").facts(rows);
     for (key, own) in folded {
@@ -138,7 +115,7 @@ fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {
 }
 
 /// The PNG files of a run, each shown once.
-pub(super) struct Figures {
+pub struct Figures {
     left: Vec<PathBuf>,
 }
 
@@ -159,7 +136,7 @@ impl Figures {
     }
 
     /// Shows `figures/<stem>.png`, or says that it is not there.
-    pub(super) fn show(&mut self, page: &mut Page, stem: &str, caption: &str) {
+    pub fn show(&mut self, page: &mut Page, stem: &str, caption: &str) {
         match self.left.iter().position(|p| p.file_stem().is_some_and(|s| s == stem)) {
             Some(i) => embed(page, &self.left.remove(i), caption),
             None => {
@@ -169,17 +146,17 @@ impl Figures {
     }
 
     /// Whether `figures/<stem>.png` is there and not shown yet.
-    pub(super) fn has(&self, stem: &str) -> bool {
+    pub fn has(&self, stem: &str) -> bool {
         self.left.iter().any(|p| p.file_stem().is_some_and(|s| s == stem))
     }
 
     /// Whether a figure is there whose name begins so.
-    pub(super) fn has_prefix(&self, prefix: &str) -> bool {
+    pub fn has_prefix(&self, prefix: &str) -> bool {
         self.left.iter().any(|p| p.file_stem().is_some_and(|s| s.to_string_lossy().starts_with(prefix)))
     }
 
     /// Shows every figure whose name begins so; the caption once.
-    pub(super) fn show_all(&mut self, page: &mut Page, prefix: &str, caption: &str) {
+    pub fn show_all(&mut self, page: &mut Page, prefix: &str, caption: &str) {
         let begins = |p: &PathBuf| p.file_stem().is_some_and(|s| s.to_string_lossy().starts_with(prefix));
         let (chosen, left) = std::mem::take(&mut self.left).into_iter().partition(begins);
         self.left = left;
@@ -195,14 +172,14 @@ impl Figures {
         }
         for path in &self.left {
             let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-            embed(page, path, &sections::words(&stem));
+            embed(page, path, &values::words(&stem));
         }
     }
 }
 
 fn embed(page: &mut Page, path: &Path, caption: &str) {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let alt = format!("Figure: {}", sections::words(name.trim_end_matches(".png")));
+    let alt = format!("Figure: {}", values::words(name.trim_end_matches(".png")));
     if let Err(error) = page.figure(path, alt, caption) {
         page.note(format!("figures/{name} cannot be shown ({error})."));
     }

@@ -31,10 +31,10 @@ pub fn fisher_z(r: f64) -> f64 {
 /// | name | default | purpose |
 /// |---|---|---|
 /// | `tail` | greater | which deviations from zero count |
-/// | `n_permutations` | 10000 | sign flips drawn; when 2^n_subjects is not larger, all of them are made |
-/// | `seed` | 0 | of the sign flips |
-/// | `cluster_p` | none | cluster-forming threshold, as the p of one voxel (by Student's t) |
-/// | `tfce` | none | threshold-free cluster enhancement |
+/// | `n_permutations` | 5000 | sign flips drawn; when 2^n_subjects is not larger, all of them are made |
+/// | `seed` | 1 | of the sign flips |
+/// | `cluster_p` | 0.001 | cluster-forming threshold, as the p of one voxel (by Student's t) |
+/// | `tfce` | on | threshold-free cluster enhancement |
 /// | `min_subjects` | all | a voxel with fewer finite values is left out (NaN) |
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroupOptions {
@@ -48,7 +48,14 @@ pub struct GroupOptions {
 
 impl Default for GroupOptions {
     fn default() -> Self {
-        Self { tail: Tail::default(), n_permutations: 10_000, seed: 0, cluster_p: None, tfce: None, min_subjects: None }
+        Self {
+            tail: Tail::default(),
+            n_permutations: 5000,
+            seed: 1,
+            cluster_p: Some(0.001),
+            tfce: Some(Tfce::default()),
+            min_subjects: None,
+        }
     }
 }
 

@@ -13,6 +13,11 @@ fn near(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
     }
 }
 
+/// Tests of voxels by themselves.
+fn voxels() -> GroupOptions {
+    GroupOptions { seed: 0, cluster_p: None, tfce: None, ..GroupOptions::default() }
+}
+
 fn run(maps: &Array2<f64>, near: &Neighbours, options: &GroupOptions) -> GroupTest {
     one_sample(maps.view(), Some(near), options, |_| Ok(())).unwrap()
 }
@@ -29,13 +34,8 @@ fn statistics_equal_nilearn_over_all_flips() {
     let neighbours = Neighbours::of_mask(&mask([5, 6, 7], |v| inside[v]), Connectivity::Faces);
     for (name, tail) in [("greater", Tail::Greater), ("two_sided", Tail::TwoSided)] {
         let golden = |key: &str| vector(&format!("{name}_{key}"));
-        let options = GroupOptions {
-            tail,
-            n_permutations: 256,
-            cluster_p: Some(0.02),
-            tfce: Some(Tfce::nilearn()),
-            ..Default::default()
-        };
+        let options =
+            GroupOptions { tail, n_permutations: 256, cluster_p: Some(0.02), tfce: Some(Tfce::nilearn()), ..voxels() };
         let found = run(&maps, &neighbours, &options);
         assert!(found.exhaustive && found.n_permutations == 256);
         near(&found.t, &vector("ttest_1samp"), 1e-12, "t of scipy");
@@ -61,8 +61,7 @@ fn statistics_equal_nilearn_over_all_flips() {
             near(p, &expected, 1e-15, "p of clusters");
         }
     }
-    let found =
-        run(&maps, &neighbours, &GroupOptions { tail: Tail::TwoSided, n_permutations: 9, ..Default::default() });
+    let found = run(&maps, &neighbours, &GroupOptions { tail: Tail::TwoSided, n_permutations: 9, ..voxels() });
     near(&found.p_parametric, &vector("p_parametric"), 1e-12, "parametric p");
 }
 
@@ -92,7 +91,7 @@ fn family_wise_errors_are_as_many_as_announced() {
             seed: item,
             cluster_p: Some(0.05),
             tfce: Some(Tfce::default()),
-            ..Default::default()
+            ..voxels()
         };
         let found = run(&noise(9, n_voxels, item), &neighbours, &options);
         assert!(!found.exhaustive);
@@ -119,7 +118,7 @@ fn effects_are_found_on_the_side_that_is_asked_for() {
     maps.slice_axis_mut(Axis(1), ndarray::Slice::from(10..16)).mapv_inplace(|v| v + 3.0);
     maps.slice_axis_mut(Axis(1), ndarray::Slice::from(30..36)).mapv_inplace(|v| v - 3.0);
     let significant = |tail| {
-        let options = GroupOptions { tail, n_permutations: 500, tfce: Some(Tfce::default()), ..Default::default() };
+        let options = GroupOptions { tail, n_permutations: 500, tfce: Some(Tfce::default()), ..voxels() };
         let found = run(&maps, &line(50), &options);
         let p = [found.p_fwe, found.tfce.unwrap().p_fwe, found.q];
         p.map(|p| [12, 33].map(|v| p[v] <= 0.05))
@@ -135,12 +134,12 @@ fn missing_values_leave_voxels_out_or_shrink_the_sample() {
     maps[[0, 3]] = f64::NAN;
     maps.column_mut(5).fill(f64::NAN);
     maps.column_mut(6).fill(0.25);
-    let all = run(&maps, &line(8), &GroupOptions { n_permutations: 64, ..Default::default() });
+    let all = run(&maps, &line(8), &GroupOptions { n_permutations: 64, ..voxels() });
     assert_eq!((all.n_left_out, all.exhaustive), (3, true));
     for map in [&all.t, &all.p, &all.p_fwe, &all.q, &all.mean, &all.p_parametric] {
         assert!((0..8).all(|v| map[v].is_nan() == [3, 5, 6].contains(&v)));
     }
-    let options = GroupOptions { n_permutations: 64, min_subjects: Some(5), ..Default::default() };
+    let options = GroupOptions { n_permutations: 64, min_subjects: Some(5), ..voxels() };
     let fewer = run(&maps, &line(8), &options);
     let rest: Vec<f64> = maps.column(3).iter().skip(1).copied().collect();
     let t = crate::math::stats::mean(&rest) / (crate::math::stats::sd(&rest, 1) / 5f64.sqrt());
@@ -155,7 +154,7 @@ fn the_thread_count_does_not_change_a_bit() {
         cluster_p: Some(0.05),
         tfce: Some(Tfce::default()),
         tail: Tail::TwoSided,
-        ..Default::default()
+        ..voxels()
     };
     let with = |n| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
@@ -169,7 +168,7 @@ fn the_thread_count_does_not_change_a_bit() {
 #[test]
 fn a_paired_test_is_the_test_of_differences() {
     let (a, b) = (noise(7, 9, 4), noise(7, 9, 5));
-    let options = GroupOptions { n_permutations: 50, ..Default::default() };
+    let options = GroupOptions { n_permutations: 50, ..voxels() };
     let found = paired(a.view(), b.view(), None, &options, |_| Ok(())).unwrap();
     assert_eq!(found.t, one_sample((&a - &b).view(), None, &options, |_| Ok(())).unwrap().t);
     assert!(paired(a.view(), noise(6, 9, 5).view(), None, &options, |_| Ok(())).is_err());
@@ -178,7 +177,7 @@ fn a_paired_test_is_the_test_of_differences() {
 #[test]
 fn bad_input_is_refused_and_a_stop_is_passed_on() {
     let maps = noise(5, 6, 6);
-    let options = GroupOptions { n_permutations: 10, ..Default::default() };
+    let options = GroupOptions { n_permutations: 10, ..voxels() };
     let message = |maps: &Array2<f64>, near: Option<&Neighbours>, options: &GroupOptions| {
         one_sample(maps.view(), near, options, |_| Ok(())).unwrap_err().to_string()
     };

@@ -1,12 +1,18 @@
-//! Imports go down only: every `crate::` path in `src/` is read.
+//! Imports go down only, jobs do not know each other, and neither do the sciences beside each
+//! other: every path in `src/` that begins with `crate::`, `super::` or `self::` is read.
 
+mod paths;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Floor of each top-level module.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 21] = [
     ("error", 0),
     ("warning", 0),
     ("rng", 0),
+    ("cancel", 0),
+    ("progress", 0),
     ("data", 1),
     ("math", 1),
     ("tensor", 1),
@@ -28,6 +34,18 @@ const FLOORS: [(&str, u8); 19] = [
 /// Uses of a name at the crate's root that are not modules.
 const ROOT_NAMES: [&str; 3] = ["Error", "Result", "Warning"];
 
+/// What stands beside each other: none imports another.
+const BESIDE: [&str; 3] = ["mapping", "encoding", "compression"];
+
+/// A source file: its module and the paths in it, both from the crate's root.
+struct Source {
+    file: PathBuf,
+    module: paths::Path,
+    imports: Vec<paths::Path>,
+    /// Whether it declares the configuration of a job.
+    configures: bool,
+}
+
 fn floor(module: &str) -> Option<u8> {
     FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
 }
@@ -43,56 +61,82 @@ fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// Names that follow `crate::` in a file, with grouped imports (`crate::{a, b::c}`) opened.
-fn imports(text: &str) -> Vec<String> {
-    let code = text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-    let mut names = Vec::new();
-    for rest in code.split("crate::").skip(1) {
-        let group = match rest.strip_prefix('{') {
-            Some(inner) => inner.split('}').next().unwrap_or(""),
-            None => rest,
-        };
-        let items: Vec<&str> = if rest.starts_with('{') { group.split(',').collect() } else { vec![group] };
-        for item in items {
-            let name: String = item.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            if !name.is_empty() {
-                names.push(name);
-            }
-        }
-    }
-    names
-}
-
-#[test]
-fn imports_go_down_only() {
+/// All files of the library.
+fn read() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&root, &mut files);
     assert!(files.len() > 30, "the sources were found");
-    let mut wrong = Vec::new();
-    for file in files {
-        let relative = file.strip_prefix(&root).unwrap();
-        let first = relative.components().next().unwrap().as_os_str().to_string_lossy().replace(".rs", "");
-        if first == "main" {
-            continue;
+    files.retain(|f| *f != root.join("main.rs"));
+    let texts: Vec<(PathBuf, String)> = files
+        .into_iter()
+        .map(|f| (f.strip_prefix(&root).unwrap().to_path_buf(), std::fs::read_to_string(&f).unwrap()))
+        .collect();
+    let mut renamed = BTreeMap::new();
+    for (file, text) in &texts {
+        for (other, name) in paths::renamed(text) {
+            let module = paths::module_of(file).into_iter().chain([name]).collect::<Vec<_>>();
+            renamed.insert(file.with_file_name(other), module);
         }
-        let own = floor(&first).unwrap_or_else(|| panic!("{first}: a module without a floor; add it to the table"));
-        for name in imports(&std::fs::read_to_string(&file).unwrap()) {
-            if ROOT_NAMES.contains(&name.as_str()) {
-                continue;
-            }
-            match floor(&name) {
-                Some(theirs) if theirs <= own => {}
-                Some(_) => wrong.push(format!("{}: uses crate::{name}, a floor above", relative.display())),
-                None => wrong.push(format!("{}: crate::{name} has no floor", relative.display())),
+    }
+    texts
+        .into_iter()
+        .map(|(file, text)| {
+            let module = renamed.get(&file).cloned().unwrap_or_else(|| paths::module_of(&file));
+            let configures = text.contains("\npub struct Config {");
+            Source { imports: paths::paths(&text, &module), file, module, configures }
+        })
+        .collect()
+}
+
+/// The paths of each file that `wrong` finds something wrong with.
+fn refuse(wrong: impl Fn(&Source, &paths::Path) -> Option<String>) {
+    let mut found = Vec::new();
+    for source in read() {
+        for path in &source.imports {
+            if let Some(why) = wrong(&source, path) {
+                found.push(format!("{}: {} {why}", source.file.display(), path.join("::")));
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
-fn imports_are_read_from_groups_and_paths() {
-    let text = "use crate::error::Result;\n// crate::cli is only named\nuse crate::{io::npy, math};\nlet x = crate::rng::stream;";
-    assert_eq!(imports(text), ["error", "io", "math", "rng"]);
+fn imports_go_down_only() {
+    refuse(|source, path| {
+        let own = source.module.first().map_or("lib", String::as_str);
+        let own = floor(own).unwrap_or_else(|| panic!("{own}: a module without a floor; add it to the table"));
+        let name = path.first().filter(|name| !ROOT_NAMES.contains(&name.as_str()))?;
+        match floor(name) {
+            Some(theirs) if theirs <= own => None,
+            Some(_) => Some("is a floor above".into()),
+            None => Some("has no floor".into()),
+        }
+    });
+}
+
+#[test]
+fn what_stands_side_by_side_is_apart() {
+    let beside = |path: &paths::Path| BESIDE.iter().find(|name| path.first().is_some_and(|p| p == **name));
+    refuse(|source, path| match (beside(&source.module), beside(path)) {
+        (Some(own), Some(theirs)) if own != theirs => Some(format!("is beside {own}")),
+        _ => None,
+    });
+}
+
+/// A job is a module below `job` that declares a `Config`.
+#[test]
+fn jobs_do_not_import_each_other() {
+    let below = |path: &paths::Path| path.get(1).filter(|_| path[0] == "job").cloned();
+    let jobs: Vec<String> = read().iter().filter(|s| s.configures).filter_map(|s| below(&s.module)).collect();
+    for known in ["adversarial", "group", "map", "maximize", "orthogonalize", "rdm"] {
+        assert!(jobs.iter().any(|job| job == known), "{known} is not among {jobs:?}");
+    }
+    let shared = |source: &Source| source.module.len() > 2 || source.file.ends_with("mod.rs");
+    refuse(|source, path| {
+        let (own, theirs) = (below(&source.module)?, below(path)?);
+        let another = theirs != own && jobs.contains(&theirs);
+        (another && (jobs.contains(&own) || shared(source))).then(|| format!("is another job than {own}"))
+    });
 }

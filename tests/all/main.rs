@@ -10,6 +10,7 @@ mod driven;
 mod engine_graphs;
 mod fused_training;
 mod googlenet;
+mod hello;
 mod many_images;
 mod map;
 mod map_golden;

@@ -3,11 +3,11 @@
 use ndarray::{Array2, Axis};
 use orthoscope::data::{Affine, Betas, Grid, Mask, Volume};
 use orthoscope::io::nifti::{Space, read_volume, write_series, write_volume};
-use orthoscope::job::map::{Config, run};
-use orthoscope::job::{self, Common, ProgressStyle};
+use orthoscope::job;
+use orthoscope::job::map::{Config, Map};
 use orthoscope::mapping::dissimilarity::Folds;
-use orthoscope::mapping::noise::Noise;
-use orthoscope::mapping::sphere::Unit;
+use orthoscope::mapping::noise::NoiseCovariance;
+use orthoscope::mapping::sphere::RadiusUnit;
 use orthoscope::mapping::*;
 use orthoscope::math::stats;
 use orthoscope::rdm::files::rdms_npz;
@@ -101,17 +101,13 @@ impl Brain {
         config.fingerprints.files = vec![self.at("rdms.npz")];
         config.fingerprints.conditions = Some(self.at("conditions.txt"));
         config.sphere.radius = 2.0;
-        config.sphere.unit = Unit::Voxels;
+        config.sphere.unit = RadiusUnit::Voxels;
         config.test.n_permutations = 199;
         config
     }
 
-    pub fn common(&self, out: &str) -> Common {
-        Common { out: self.at(out), progress: ProgressStyle::None, quiet: true, ..Common::default() }
-    }
-
     pub fn run(&self, config: Config, out: &str) -> Result<serde_json::Value, orthoscope::Error> {
-        run(config, &self.common(out))
+        crate::support::results_of::<Map>(config, &self.at(out))
     }
 
     pub fn refused(&self, config: Config, words: &[&str]) {
@@ -203,7 +199,7 @@ fn a_model_of_few_labellings_is_never_significant() {
     // Image 1 is far from all others everywhere.
     (0..RUNS)
         .for_each(|run| brain.write_run(run, |c, v, x| if c == 0 { (v % 7) as f32 - x } else { x + (v % 5) as f32 }));
-    for (n, correction) in [job::map::Correction::None, job::map::Correction::Fwe].into_iter().enumerate() {
+    for (n, correction) in [job::map::PlaceCorrection::None, job::map::PlaceCorrection::Fwe].into_iter().enumerate() {
         let mut config = brain.config();
         config.fingerprints.files = vec![brain.at("apart.npz")];
         (config.test.n_permutations, config.test.correction) = (999, correction);
@@ -228,7 +224,7 @@ fn many_conditions_in_32_bits_are_what_they_are_in_64() {
     let betas = Betas::new(patterns.clone(), &names(n), &vec!["1".to_owned(); n]).unwrap();
     let values: Vec<f64> = (0..n * (n - 1) / 2).map(|_| draw.uniform()).collect();
     let model = Rdm::new(Measure::Given, values, names(n)).unwrap();
-    let sphere = Sphere { radius: 3.0, unit: Unit::Voxels, ..Sphere::default() };
+    let sphere = Sphere { radius: 3.0, unit: RadiusUnit::Voxels, ..Sphere::default() };
     let spheres = Neighbourhoods::new(&mask, None, sphere).unwrap();
     for (dissimilarity, measure, scaled) in [
         (Dissimilarity::Correlation, Measure::Correlation, false),
@@ -266,8 +262,16 @@ fn crossnobis_has_mean_zero_where_nothing_differs() {
     let conditions: Vec<String> = (0..n_runs * n).map(|s| format!("c{}", s % n)).collect();
     let runs: Vec<String> = (0..n_runs * n).map(|s| format!("r{}", s / n)).collect();
     for (folds, noises) in [
-        (Folds::Runs, vec![Noise::Identity, Noise::Diagonal, Noise::ShrinkageDiag, Noise::ShrinkageEye]),
-        (Folds::Pairs, vec![Noise::Identity]),
+        (
+            Folds::Runs,
+            vec![
+                NoiseCovariance::Identity,
+                NoiseCovariance::Diagonal,
+                NoiseCovariance::ShrinkageDiag,
+                NoiseCovariance::ShrinkageEye,
+            ],
+        ),
+        (Folds::Pairs, vec![NoiseCovariance::Identity]),
     ] {
         for noise in noises {
             let mut values: Vec<f64> = Vec::new();

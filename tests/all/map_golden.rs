@@ -6,9 +6,9 @@ use orthoscope::data::{Betas, Grid, Mask};
 use orthoscope::io::{nifti, npz, tsv};
 use orthoscope::mapping::ceiling::across_subjects;
 use orthoscope::mapping::dissimilarity::{Condensed, Folds, Scratch};
-use orthoscope::mapping::noise::{Noise, NoiseFrom};
+use orthoscope::mapping::noise::{NoiseCovariance, NoiseFrom};
 use orthoscope::mapping::searchlight::rdms;
-use orthoscope::mapping::sphere::{Preset, Shape, Unit};
+use orthoscope::mapping::sphere::{Preset, RadiusUnit, SphereShape};
 use orthoscope::mapping::*;
 use orthoscope::rdm::{Measure, Rdm};
 use std::path::Path;
@@ -52,7 +52,7 @@ fn betas(golden: &npz::Npz, keep: Option<&str>) -> Betas {
     Betas::new(patterns.select(ndarray::Axis(0), &kept), &names("conditions", "c"), &names("runs", "r")).unwrap()
 }
 
-fn measured(betas: &Betas, dissimilarity: Dissimilarity, noise: Noise, folds: Folds) -> Vec<f64> {
+fn measured(betas: &Betas, dissimilarity: Dissimilarity, noise: NoiseCovariance, folds: Folds) -> Vec<f64> {
     let patterns =
         Patterns::new(betas, Measurement { dissimilarity, noise, folds, noise_from: NoiseFrom::All }).unwrap();
     let voxels: Vec<u32> = (0..betas.n_voxels() as u32).collect();
@@ -64,21 +64,21 @@ fn rdms_equal_rsatoolbox() {
     let g = golden();
     let whole = betas(&g, None);
     use Dissimilarity::*;
-    let cases: [(&str, Option<&str>, Dissimilarity, Noise, Folds); 14] = [
-        ("correlation", None, Correlation, Noise::Identity, Folds::Auto),
-        ("cosine", None, Cosine, Noise::Identity, Folds::Auto),
-        ("euclidean", None, Euclidean, Noise::ShrinkageDiag, Folds::Auto),
-        ("euclidean", None, Mahalanobis, Noise::Identity, Folds::Auto),
-        ("mahalanobis_diag", None, Mahalanobis, Noise::Diagonal, Folds::Auto),
-        ("mahalanobis_shrinkage_diag", None, Mahalanobis, Noise::ShrinkageDiag, Folds::Auto),
-        ("mahalanobis_shrinkage_eye", None, Mahalanobis, Noise::ShrinkageEye, Folds::Auto),
-        ("crossnobis_identity", None, Crossnobis, Noise::Identity, Folds::Auto),
-        ("crossnobis_diag", None, Crossnobis, Noise::Diagonal, Folds::Auto),
-        ("crossnobis_shrinkage_diag", None, Crossnobis, Noise::ShrinkageDiag, Folds::Runs),
-        ("crossnobis_shrinkage_eye", None, Crossnobis, Noise::ShrinkageEye, Folds::Auto),
-        ("crossnobis_unequal", Some("unequal"), Crossnobis, Noise::Identity, Folds::Runs),
-        ("crossnobis_pairs", Some("kept"), Crossnobis, Noise::Identity, Folds::Auto),
-        ("crossnobis_pairs_shrinkage_diag", Some("kept"), Crossnobis, Noise::ShrinkageDiag, Folds::Auto),
+    let cases: [(&str, Option<&str>, Dissimilarity, NoiseCovariance, Folds); 14] = [
+        ("correlation", None, Correlation, NoiseCovariance::Identity, Folds::Auto),
+        ("cosine", None, Cosine, NoiseCovariance::Identity, Folds::Auto),
+        ("euclidean", None, Euclidean, NoiseCovariance::ShrinkageDiag, Folds::Auto),
+        ("euclidean", None, Mahalanobis, NoiseCovariance::Identity, Folds::Auto),
+        ("mahalanobis_diag", None, Mahalanobis, NoiseCovariance::Diagonal, Folds::Auto),
+        ("mahalanobis_shrinkage_diag", None, Mahalanobis, NoiseCovariance::ShrinkageDiag, Folds::Auto),
+        ("mahalanobis_shrinkage_eye", None, Mahalanobis, NoiseCovariance::ShrinkageEye, Folds::Auto),
+        ("crossnobis_identity", None, Crossnobis, NoiseCovariance::Identity, Folds::Auto),
+        ("crossnobis_diag", None, Crossnobis, NoiseCovariance::Diagonal, Folds::Auto),
+        ("crossnobis_shrinkage_diag", None, Crossnobis, NoiseCovariance::ShrinkageDiag, Folds::Runs),
+        ("crossnobis_shrinkage_eye", None, Crossnobis, NoiseCovariance::ShrinkageEye, Folds::Auto),
+        ("crossnobis_unequal", Some("unequal"), Crossnobis, NoiseCovariance::Identity, Folds::Runs),
+        ("crossnobis_pairs", Some("kept"), Crossnobis, NoiseCovariance::Identity, Folds::Auto),
+        ("crossnobis_pairs_shrinkage_diag", Some("kept"), Crossnobis, NoiseCovariance::ShrinkageDiag, Folds::Auto),
     ];
     for (name, keep, dissimilarity, noise, folds) in cases {
         let betas = keep.map_or_else(|| whole.clone(), |keep| betas(&g, Some(keep)));
@@ -91,7 +91,9 @@ fn rdms_equal_rsatoolbox() {
         assert!(wrong < 2e-6, "{name}: {wrong}");
     }
     // The noise of each fold from its training runs.
-    for (name, noise) in [("fold_diag", Noise::Diagonal), ("fold_shrinkage_diag", Noise::ShrinkageDiag)] {
+    for (name, noise) in
+        [("fold_diag", NoiseCovariance::Diagonal), ("fold_shrinkage_diag", NoiseCovariance::ShrinkageDiag)]
+    {
         let measurement =
             Measurement { dissimilarity: Crossnobis, noise, folds: Folds::Auto, noise_from: NoiseFrom::Training };
         let patterns = Patterns::new(&whole, measurement).unwrap();
@@ -100,7 +102,7 @@ fn rdms_equal_rsatoolbox() {
         assert!(worst(found, &vector(&g, name)) < 1e-9, "{name}");
     }
     // Balanced designs: all pairs of samples of different runs are what the runs give.
-    let pairs = measured(&whole, Crossnobis, Noise::Identity, Folds::Pairs);
+    let pairs = measured(&whole, Crossnobis, NoiseCovariance::Identity, Folds::Pairs);
     assert!(worst(pairs, &vector(&g, "crossnobis_identity")) < 1e-5);
 }
 
@@ -225,7 +227,7 @@ fn a_whole_brain_searchlight_equals_rsatoolbox_and_mne_rsa() {
         assert!(rows.iter().zip(&counts).all(|(&r, &n)| i64::from(maps.n_voxels[r]) == n));
     }
 
-    let sphere = Sphere { radius: 24.0, unit: Unit::Mm, shape: Shape::Ball, ..Sphere::default() };
+    let sphere = Sphere { radius: 24.0, unit: RadiusUnit::Mm, shape: SphereShape::Ball, ..Sphere::default() };
     let spheres = Neighbourhoods::new(&mask, None, sphere).unwrap();
     let centres = g.get::<i64>("vc_mm_centres").unwrap();
     assert_eq!(spheres.centres().len(), centres.len());
@@ -252,9 +254,9 @@ fn crossnobis_searchlights_of_raw_bold_equal_rsatoolbox() {
     let spheres = Neighbourhoods::new(&mask, None, sphere).unwrap();
     let rows = places(mask.grid(), &spheres, &g.get::<i64>("haxby_centres").unwrap());
     for (name, dissimilarity, noise) in [
-        ("haxby_correlation", Dissimilarity::Correlation, Noise::Identity),
-        ("haxby_crossnobis", Dissimilarity::Crossnobis, Noise::Identity),
-        ("haxby_whitened", Dissimilarity::Crossnobis, Noise::ShrinkageDiag),
+        ("haxby_correlation", Dissimilarity::Correlation, NoiseCovariance::Identity),
+        ("haxby_crossnobis", Dissimilarity::Crossnobis, NoiseCovariance::Identity),
+        ("haxby_whitened", Dissimilarity::Crossnobis, NoiseCovariance::ShrinkageDiag),
     ] {
         let measurement = Measurement { dissimilarity, noise, folds: Folds::Auto, noise_from: NoiseFrom::All };
         let patterns = Patterns::new(&betas, measurement).unwrap();

@@ -2,12 +2,12 @@
 
 use crate::map::Brain;
 use crate::support::data;
+use crate::support::results_of;
 use orthoscope::Error;
 use orthoscope::data::{Affine, Grid, Volume};
 use orthoscope::io::nifti::{Space, read_volume, write_series, write_volume};
 use orthoscope::io::tsv;
-use orthoscope::job::group::{Config, Correction, run};
-use orthoscope::job::{Common, ProgressStyle};
+use orthoscope::job::group::{Config, Group, GroupCorrection};
 use orthoscope::mapping::Residual;
 use orthoscope::math::permutation::Tail;
 use orthoscope::rng;
@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 const SUBJECTS: usize = 6;
 
-fn common(out: PathBuf) -> Common {
-    Common { out, progress: ProgressStyle::None, quiet: true, ..Common::default() }
+fn run(config: Config, out: PathBuf) -> orthoscope::Result<serde_json::Value> {
+    results_of::<Group>(config, &out)
 }
 
 /// Maps of six subjects, raw and residual, each in a run directory `sub-0N_*`.
@@ -32,7 +32,7 @@ fn mapped() -> (tempfile::TempDir, Vec<PathBuf>, Vec<PathBuf>, Grid) {
             let mut config = brain.config();
             (config.residual, config.test.n_permutations, config.maps.ceiling) = (variant, 0, false);
             let out = dir.path().join(format!("sub-0{}_{name}", s + 1));
-            orthoscope::job::map::run(config, &common(out.clone())).unwrap();
+            results_of::<orthoscope::job::map::Map>(config, &out).unwrap();
             all.push(out);
         }
         grid = Some(brain.grid);
@@ -51,7 +51,7 @@ fn a_group_finds_what_its_subjects_share() {
     config.maps.subjects = raw.clone();
     config.test.alpha = 0.05;
     let out = dir.path().join("group");
-    let results = run(config.clone(), &common(out.clone())).unwrap();
+    let results = run(config.clone(), out.clone()).unwrap();
     let number = |at: &Value| at.as_f64().unwrap();
     assert_eq!((results["n_subjects"].as_u64(), results["n_permutations"].as_u64()), (Some(6), Some(64)));
     assert_eq!(
@@ -99,7 +99,7 @@ fn a_group_finds_what_its_subjects_share() {
     // The same bytes with one thread.
     let again = dir.path().join("again");
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    one.install(|| run(config.clone(), &common(again.clone()))).unwrap();
+    one.install(|| run(config.clone(), again.clone())).unwrap();
     for name in ["desc-layer1_stat-ptfce_statmap.nii.gz", "desc-layer2_stat-pclustermass_statmap.nii.gz"] {
         let bytes = |dir: &Path| std::fs::read(dir.join("arrays").join(name)).unwrap();
         assert_eq!(bytes(&out), bytes(&again), "{name}");
@@ -108,22 +108,22 @@ fn a_group_finds_what_its_subjects_share() {
     // Against residual maps of the same subjects: two-sided, and zero where they are the same.
     config.maps.against = residual.clone();
     config.maps.layers = vec!["layer1".into()];
-    let paired = run(config.clone(), &common(dir.path().join("paired"))).unwrap();
+    let paired = run(config.clone(), dir.path().join("paired")).unwrap();
     let overlap = &paired["overlap_difference"]["mean_map_correlation"];
     assert!(number(&overlap["low"]) <= number(&overlap["mean"]) && overlap["n_subjects"] == 6, "{overlap}");
     assert_eq!((&paired["paired"], &paired["tail"]), (&true.into(), &"two_sided".into()));
     assert!(number(&paired["layers"][0]["peak_t"]).abs() > 1.0);
     config.maps.against = raw.clone();
-    let error = run(config.clone(), &common(dir.path().join("none"))).unwrap_err();
+    let error = run(config.clone(), dir.path().join("none")).unwrap_err();
     assert!(error.to_string().contains("varying"), "{error}");
 
     // Subjects that do not belong together.
     config.maps.against = residual.into_iter().rev().collect();
-    let error = run(config.clone(), &common(dir.path().join("none"))).unwrap_err();
+    let error = run(config.clone(), dir.path().join("none")).unwrap_err();
     assert!(error.to_string().contains("sub-01 beside sub-06"), "{error}");
     config.maps.against = vec![];
     config.maps.layers = vec!["layer9".into()];
-    let error = run(config, &common(dir.path().join("none"))).unwrap_err();
+    let error = run(config, dir.path().join("none")).unwrap_err();
     assert!(error.to_string().contains("one file `*desc-layer9_stat-spearman_statmap.nii.gz`"), "{error}");
     assert!(!dir.path().join("none").exists());
 }
@@ -152,8 +152,8 @@ fn single_maps_one_file_and_what_is_refused() {
     let mut config = Config::default();
     config.maps.subjects = files.clone();
     config.maps.name = Some("effect of interest".into());
-    config.test.correction = Correction::MaxT;
-    let go = |config: &Config, out: &str| run(config.clone(), &common(dir.path().join(out)));
+    config.test.correction = GroupCorrection::MaxT;
+    let go = |config: &Config, out: &str| run(config.clone(), dir.path().join(out));
     let first = go(&config, "files").unwrap();
     assert_eq!((first["n_voxels"].as_u64(), first["fisher_z"].as_bool()), (Some(111), Some(false)));
     assert!(first["layers"][0]["n_significant"].as_u64() >= Some(10), "{first}");
@@ -223,7 +223,7 @@ fn faces_of_twelve_subjects() {
     config.test.n_permutations = 400;
     config.test.n_bootstraps = 0;
     let out = dir.path().join("out");
-    let results = run(config, &common(out.clone())).unwrap();
+    let results = run(config, out.clone()).unwrap();
     assert_eq!(results["n_voxels"].as_u64(), Some(56_543));
     assert!((results["layers"][0]["peak_t"].as_f64().unwrap() - 7.260_498_897).abs() < 1e-6);
     let table = tsv::read(&out.join("arrays/clusters.tsv")).unwrap();

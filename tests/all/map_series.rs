@@ -9,7 +9,7 @@ use orthoscope::job::map::{Config, Estimate};
 use orthoscope::rdm::files::rdms_npz;
 use orthoscope::rdm::{Measure, Rdm};
 use orthoscope::rng;
-use orthoscope::stats::glm::{Condition, Design, DesignOptions, Event, Hrf, Noise};
+use orthoscope::stats::glm::{Condition, Design, DesignOptions, Event, Hrf, NoiseModel};
 use std::path::PathBuf;
 
 const TR: f64 = 2.0;
@@ -100,7 +100,7 @@ fn time_series_become_betas_and_maps() {
 
     // t instead of betas, autoregressive noise, a derivative, confounds.
     let mut other = config(&brain);
-    (other.bold.estimate, other.bold.noise, other.bold.design.hrf) = (Estimate::T, Noise::Ar1, Hrf::SpmDerivative);
+    (other.bold.estimate, other.bold.noise, other.bold.design.hrf) = (Estimate::T, NoiseModel::Ar1, Hrf::SpmDerivative);
     other.bold.confound_columns = vec!["trans_*".into()];
     for run in 0..RUNS {
         let mut draw = rng::stream(53, "confounds", run as u64);
@@ -186,13 +186,7 @@ fn the_localizer_is_mapped_from_its_time_series() {
     config.regions.image = Some(folder.join("regions.nii.gz"));
     config.fingerprints.files = vec![dir.path().join("rdms.npz")];
     config.fingerprints.conditions = Some(dir.path().join("conditions.txt"));
-    let common = orthoscope::job::Common {
-        out: dir.path().join("out"),
-        progress: orthoscope::job::ProgressStyle::None,
-        quiet: true,
-        ..Default::default()
-    };
-    let results = orthoscope::job::map::run(config, &common).unwrap();
+    let results = crate::support::results_of::<orthoscope::job::map::Map>(config, &dir.path().join("out")).unwrap();
     assert_eq!(results["rois"].as_array().map(Vec::len), Some(6));
     let r2 = read_volume(&dir.path().join("out/arrays/desc-run1_stat-r2_statmap.nii.gz")).unwrap();
     let inside: Vec<f64> = r2.values().iter().filter(|v| v.is_finite()).map(|v| f64::from(*v)).collect();

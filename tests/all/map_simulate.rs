@@ -1,8 +1,7 @@
 //! The job `map --simulate`.
 
 use ndarray::Array2;
-use orthoscope::job::map::{Config, Correction, SimulationConfig, run};
-use orthoscope::job::{Common, ProgressStyle};
+use orthoscope::job::map::{Config, Map, PlaceCorrection, SimulationConfig};
 use orthoscope::mapping::simulate::SimulationOptions;
 use orthoscope::mapping::{Dissimilarity, Residual, Statistic};
 use orthoscope::rdm::files::rdms_npz;
@@ -34,15 +33,15 @@ fn config(dir: &Path) -> Config {
     config.fingerprints.files = vec![dir.join("orthogonal.npz"), dir.join("natural.npz")];
     config.residual = Residual::SemiPartial;
     config.statistic = Statistic::Pearson;
-    (config.test.n_permutations, config.test.correction, config.test.alpha) = (400, Correction::None, 0.05);
+    (config.test.n_permutations, config.test.correction, config.test.alpha) = (400, PlaceCorrection::None, 0.05);
     let brain = SimulationOptions { n_voxels: 60, n_regions: 40, n_runs: 4, snr: 0.05, seed: 0 };
     config.simulation =
         Some(SimulationConfig { repeats: vec![2, 16], seconds_per_presentation: Some(3.0), target: 0.5, brain });
     config
 }
 
-fn common(dir: &Path, out: &str) -> Common {
-    Common { out: dir.join(out), progress: ProgressStyle::None, quiet: true, ..Common::default() }
+fn run(config: Config, dir: &Path, out: &str) -> orthoscope::Result<Value> {
+    crate::support::results_of::<Map>(config, &dir.join(out))
 }
 
 /// 160 regions: a standard error of at most 4 %.
@@ -51,7 +50,7 @@ fn orthogonal_sets_need_fewer_presentations() {
     let dir = tempfile::tempdir().unwrap();
     write_set(&dir.path().join("orthogonal.npz"), 16, 0.0);
     write_set(&dir.path().join("natural.npz"), 16, 0.7);
-    let results = run(config(dir.path()), &common(dir.path(), "out")).unwrap();
+    let results = run(config(dir.path()), dir.path(), "out").unwrap();
     let sets = results["sets"].as_array().unwrap();
     let of = |images: &str, fingerprints: &str| -> &Value {
         sets.iter().find(|s| s["images"] == images && s["fingerprints"] == fingerprints).unwrap()
@@ -74,13 +73,13 @@ fn orthogonal_sets_need_fewer_presentations() {
         assert!(dir.path().join("out").join(file).exists(), "{file}");
     }
     let again = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let second = again.install(|| run(config(dir.path()), &common(dir.path(), "again"))).unwrap();
+    let second = again.install(|| run(config(dir.path()), dir.path(), "again")).unwrap();
     assert_eq!(second["sets"], results["sets"]);
     let mut other = config(dir.path());
     other.seed = 2;
     other.fingerprints.files.truncate(1);
     other.dissimilarity = Dissimilarity::Crossnobis;
-    let crossnobis = run(other, &common(dir.path(), "other")).unwrap();
+    let crossnobis = run(other, dir.path(), "other").unwrap();
     assert!(crossnobis["sets"][0]["recovery"][1]["accuracy"].as_f64() > Some(0.5), "{crossnobis}");
 }
 
@@ -92,7 +91,7 @@ fn what_cannot_be_simulated_is_refused() {
     let refused = |change: &dyn Fn(&mut Config), words: &str| {
         let mut config = config(dir.path());
         change(&mut config);
-        let error = run(config, &common(dir.path(), "refused")).unwrap_err();
+        let error = run(config, dir.path(), "refused").unwrap_err();
         assert!(error.to_string().contains(words) && error.exit_code() == 2, "{error}");
         assert!(!dir.path().join("refused").exists());
     };

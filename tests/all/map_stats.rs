@@ -7,7 +7,7 @@ use orthoscope::io::{nifti, npz, tsv};
 use orthoscope::math::permutation::Tail;
 use orthoscope::math::stats::mean;
 use orthoscope::stats::clusters::peaks;
-use orthoscope::stats::glm::{Condition, Design, DesignOptions, Event, Noise, fit};
+use orthoscope::stats::glm::{Condition, Design, DesignOptions, Event, NoiseModel, fit};
 use orthoscope::stats::group::{GroupOptions, one_sample};
 use orthoscope::stats::neighbours::{Connectivity, Neighbours};
 use orthoscope::stats::tfce::Tfce;
@@ -45,7 +45,7 @@ fn betas_of_the_localizer_equal_nilearn() {
     let conditions = conditions(&folder.join("events_10conditions.tsv"));
     let design = Design::new(&conditions, 128, 2.4, None, &DesignOptions::default()).unwrap();
     assert_eq!((design.conditions.len(), design.names.len()), (10, 17));
-    for (kind, noise) in [("ols", Noise::White), ("ar1", Noise::Ar1)] {
+    for (kind, noise) in [("ols", NoiseModel::White), ("ar1", NoiseModel::Ar1)] {
         let found = fit(series.view(), &design, noise).unwrap();
         for (key, map) in [("betas", &found.betas), ("t", &found.t)] {
             let expected = golden.get::<f64>(&format!("{kind}_{key}")).unwrap().into_dimensionality::<Ix2>().unwrap();
@@ -54,7 +54,7 @@ fn betas_of_the_localizer_equal_nilearn() {
             let difference = (&found - &expected).iter().fold(0.0, |m: f64, v| m.max(v.abs())) / scale;
             assert!(difference < 1e-8, "{kind} {key}: {difference:e}");
         }
-        if noise == Noise::White {
+        if noise == NoiseModel::White {
             let expected = vector("class_beta2");
             let scale = expected.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
             let largest =
@@ -76,7 +76,7 @@ fn explained_variance_falls_with_the_wrong_timing() {
     let mut conditions = conditions(&folder.join("events_10conditions.tsv"));
     let explained = |conditions: &[Condition], t_r_s: f64| {
         let design = Design::new(conditions, 128, t_r_s, None, &DesignOptions::default()).unwrap();
-        mean(&fit(series.view(), &design, Noise::White).unwrap().r2)
+        mean(&fit(series.view(), &design, NoiseModel::White).unwrap().r2)
     };
     let right = explained(&conditions, 2.4);
     assert!(right > 0.2 && explained(&conditions, 3.0) < 0.14);

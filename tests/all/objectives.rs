@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, Axis};
 use orthoscope::objective::{
-    Drive, Goal, Measure, Metrics, Penalty, RsmTaps, Scene, Similar, TapVar, UnitTap, drive, first_order,
+    Drive, Goal, Metrics, PatternSimilarity, Penalty, RsmTaps, Scene, Similar, TapVar, UnitTap, drive, first_order,
     flat_fingerprints, margin, second_order, second_order_penalty, similarity, target_rsm_error,
 };
 use orthoscope::rng;
@@ -82,13 +82,13 @@ fn assert_gradient(name: &str, goal: &Goal, seed: u64) {
     assert!(largest > 1e-4, "{name}: a gradient of zero proves nothing");
 }
 
-fn taps(measure: Measure) -> RsmTaps {
+fn taps(measure: PatternSimilarity) -> RsmTaps {
     RsmTaps::new(0..3, measure)
 }
 
 #[test]
 fn every_measure_and_penalty_has_the_gradient_of_its_value() {
-    for measure in [Measure::Pearson, Measure::Cosine, Measure::EuclideanKernel] {
+    for measure in [PatternSimilarity::Pearson, PatternSimilarity::Cosine, PatternSimilarity::EuclideanKernel] {
         for penalty in [Penalty::MeanSquare, Penalty::MeanAbs, Penalty::LogSumExp, Penalty::LogDet] {
             let goal = -second_order_penalty(taps(measure), penalty, None);
             assert_gradient(&format!("{measure:?} {penalty:?}"), &goal, 11);
@@ -100,13 +100,17 @@ fn every_measure_and_penalty_has_the_gradient_of_its_value() {
 fn targets_hinges_and_sums_have_the_gradient_of_their_value() {
     let mut target = Array2::from_elem((3, 3), 0.3);
     target.diag_mut().fill(1.0);
-    assert_gradient("target R", &-second_order_penalty(taps(Measure::Pearson), Penalty::MeanSquare, Some(target)), 12);
-    assert_gradient("hinge", &-flat_fingerprints(taps(Measure::Pearson), 0.9), 13);
+    assert_gradient(
+        "target R",
+        &-second_order_penalty(taps(PatternSimilarity::Pearson), Penalty::MeanSquare, Some(target)),
+        12,
+    );
+    assert_gradient("hinge", &-flat_fingerprints(taps(PatternSimilarity::Pearson), 0.9), 13);
     let mut rsms = Array3::from_elem((3, N, N), 0.25);
     rsms[[1, 0, 2]] = f64::NAN;
-    assert_gradient("target RSMs", &-target_rsm_error(taps(Measure::Pearson), rsms), 14);
-    let both = -second_order_penalty(taps(Measure::Pearson), Penalty::MeanSquare, None)
-        - 2.0 * flat_fingerprints(taps(Measure::Pearson), 0.9);
+    assert_gradient("target RSMs", &-target_rsm_error(taps(PatternSimilarity::Pearson), rsms), 14);
+    let both = -second_order_penalty(taps(PatternSimilarity::Pearson), Penalty::MeanSquare, None)
+        - 2.0 * flat_fingerprints(taps(PatternSimilarity::Pearson), 0.9);
     assert_gradient("sum", &both, 15);
 }
 
@@ -131,7 +135,7 @@ fn rsms_and_second_order_follow_their_definitions() {
     let sums = stack(z.iter().map(|z| moments(z).1.into_dyn()).collect());
     let grams = constant(tensor_f64::<3, _>(grams.view(), Precision::F64, &device));
     let sums = constant(tensor_f64::<2, _>(sums.view(), Precision::F64, &device));
-    let rsms = first_order(grams, sums, &UNITS, Measure::Pearson);
+    let rsms = first_order(grams, sums, &UNITS, PatternSimilarity::Pearson);
     let (r, sd) = second_order(&rsms);
     let matrices = array_f64(&rsms.matrices.inner());
     let mut condensed = Vec::new();
@@ -161,7 +165,7 @@ fn rsms_and_second_order_follow_their_definitions() {
 fn a_dead_layer_stays_finite() {
     let mut z = patterns(31);
     z[1].row_mut(2).fill(0.0);
-    let goal = -second_order_penalty(taps(Measure::Pearson), Penalty::MeanSquare, None);
+    let goal = -second_order_penalty(taps(PatternSimilarity::Pearson), Penalty::MeanSquare, None);
     let (value, gradient) = evaluate(&goal, &z);
     assert!(value.is_finite() && gradient.iter().flatten().all(|g| g.is_finite()));
 }
@@ -169,7 +173,7 @@ fn a_dead_layer_stays_finite() {
 #[test]
 fn the_order_of_the_images_does_not_matter() {
     let z = patterns(41);
-    let goal = -second_order_penalty(taps(Measure::Pearson), Penalty::LogDet, None);
+    let goal = -second_order_penalty(taps(PatternSimilarity::Pearson), Penalty::LogDet, None);
     let order = [3, 0, 4, 1, 2];
     let permuted: Vec<_> = z.iter().map(|z| z.select(Axis(0), &order)).collect();
     assert!((evaluate(&goal, &z).0 - evaluate(&goal, &permuted).0).abs() < 1e-12);

@@ -95,3 +95,12 @@ pub fn photograph(path: &Path, side: usize, crop: usize) -> Tensor<4> {
     });
     tensor(values.view(), &Device::default())
 }
+
+/// Runs a job as the program does, silently; its `results` object.
+pub fn results_of<J: orthoscope::job::Job>(config: J::Config, out: &Path) -> orthoscope::Result<serde_json::Value> {
+    use orthoscope::job::{self, Outcome, Session};
+    match job::run::<J>(config, &Session::new(out))? {
+        Outcome::Plan(plan) => Ok(plan),
+        Outcome::Results(results) => Ok(serde_json::to_value(results).unwrap()),
+    }
+}

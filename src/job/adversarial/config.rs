@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
 use crate::image::{Equal, Norm};
-use crate::job::common::Machine;
+use crate::job::machine::Machine;
 use crate::job::model::NetworkConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! What is known of a perturbed image once it is written.
 
-use super::group::Perturbed;
+use super::batch::Perturbed;
 
 /// What models say about one written perturbation.
 #[derive(Debug, Clone)]

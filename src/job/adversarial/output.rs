@@ -1,9 +1,10 @@
 //! What a run leaves: results, the table of pairs, sidecars.
 
+use super::batch::{answer, margin_of};
 use super::config::Aim;
-use super::group::{answer, margin_of};
 use super::measured::Measured;
 use super::plan::Plan;
+use super::results::{Answers, Checked, Pair, PerEpsilon, Smallest, Success, Summary};
 use crate::error::Result;
 use crate::image::dequantize;
 use crate::io::{png, tsv};
@@ -11,8 +12,9 @@ use crate::job::drive::record::{statistics, write_sidecar};
 use crate::job::drive::{Natural, Towards};
 use crate::job::run_dir::RunDir;
 use crate::math::stats;
+use crate::report::values::rows;
 use ndarray::Array2;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Units that are driven: one margin, or all units.
 pub fn n_driven(plan: &Plan) -> usize {
@@ -32,7 +34,7 @@ pub fn base_value(plan: &Plan, base: &Array2<f64>, image: usize, unit: usize) ->
 }
 
 /// One row per base image, unit and radius: up and down together.
-pub fn pairs(plan: &Plan, measured: &[Measured], base: &Array2<f64>, natural: Option<&Natural>) -> Vec<Value> {
+pub fn pairs(plan: &Plan, measured: &[Measured], base: &Array2<f64>, natural: Option<&Natural>) -> Vec<Pair> {
     let ups = measured.iter().filter(|m| m.made.item.towards == Towards::Max);
     ups.map(|up| {
         let same = |m: &&Measured| {
@@ -45,47 +47,42 @@ pub fn pairs(plan: &Plan, measured: &[Measured], base: &Array2<f64>, natural: Op
     .collect()
 }
 
-fn pair(plan: &Plan, up: &Measured, down: Option<&Measured>, base: &Array2<f64>, natural: Option<&Natural>) -> Value {
+fn pair(plan: &Plan, up: &Measured, down: Option<&Measured>, base: &Array2<f64>, natural: Option<&Natural>) -> Pair {
     let (image, unit) = (up.made.item.base, up.made.unit);
-    let mut row = Map::new();
-    let mut put = |key: &str, value: Value| row.insert(key.into(), value);
-    put("image", json!(plan.bases.names()[image]));
-    put("unit", json!(unit_name(plan, unit)));
-    put("epsilon", json!(up.made.epsilon));
-    put("base", json!(base_value(plan, base, image, unit)));
-    put("up", json!(up.made.found));
-    put("down", json!(down.map(|d| d.made.found)));
-    put("random_up", json!(up.random.map(|r| r.0)));
-    put("random_sd", json!(up.random.map(|r| r.1)));
-    put("exported_up", json!(up.exported));
-    put("exported_down", json!(down.map(|d| d.exported)));
-    put("cross_up", json!(up.cross));
-    put("cross_down", json!(down.and_then(|d| d.cross)));
-    put("epsilon_achieved", json!(up.made.achieved));
-    put("epsilon_achieved_down", json!(down.map(|d| d.made.achieved)));
-    put("ssim", json!(up.ssim));
-    put("ssim_down", json!(down.map(|d| d.ssim)));
-    if let Some(reached) = up.made.reached {
-        put("epsilon_down", json!(down.map(|d| d.made.epsilon)));
-        put("reached", json!(reached));
-        put("reached_down", json!(down.and_then(|d| d.made.reached)));
-    }
-    if let Some(after) = up.answer {
-        let before = answer(base, image);
-        put("answer_before", json!(plan.population.units[before].name));
-        put("answer_after", json!(plan.population.units[after].name));
-        put("success", json!(after != before));
-    } else if let Some(natural) = natural {
-        put("natural_sd", json!(natural.reference(unit).sd));
-    }
-    let mut checks = Map::new();
-    for (k, check) in plan.checks.iter().enumerate() {
+    let checks = plan.checks.iter().enumerate().map(|(k, check)| {
         let (before, after) = up.checks[k];
-        let lowered = down.map(|d| d.checks[k].1);
-        checks.insert(check.name.clone(), json!({ "base": before, "up": after, "down": lowered }));
+        (check.name.clone(), Checked { base: before, up: after, down: down.map(|d| d.checks[k].1) })
+    });
+    Pair {
+        image: plan.bases.names()[image].clone(),
+        unit: unit_name(plan, unit),
+        epsilon: up.made.epsilon,
+        base: base_value(plan, base, image, unit),
+        up: up.made.found,
+        down: down.map(|d| d.made.found),
+        random_up: up.random.map(|r| r.0),
+        random_sd: up.random.map(|r| r.1),
+        exported_up: up.exported,
+        exported_down: down.map(|d| d.exported),
+        cross_up: up.cross,
+        cross_down: down.and_then(|d| d.cross),
+        epsilon_achieved: up.made.achieved,
+        epsilon_achieved_down: down.map(|d| d.made.achieved),
+        ssim: up.ssim,
+        ssim_down: down.map(|d| d.ssim),
+        smallest: up.made.reached.map(|reached| Smallest {
+            epsilon_down: down.map(|d| d.made.epsilon),
+            reached,
+            reached_down: down.and_then(|d| d.made.reached),
+        }),
+        answers: up.answer.map(|after| {
+            let before = answer(base, image);
+            let name = |unit: usize| plan.population.units[unit].name.clone();
+            Answers { answer_before: name(before), answer_after: name(after), success: after != before }
+        }),
+        natural_sd: natural.filter(|_| up.answer.is_none()).map(|natural| natural.reference(unit).sd),
+        checks: checks.collect(),
     }
-    put("checks", Value::Object(checks));
-    Value::Object(row)
 }
 
 /// Changes of the response from the base: in natural standard deviations where there are any, else as they are.
@@ -98,7 +95,7 @@ pub fn changes(plan: &Plan, m: &Measured, base: &Array2<f64>, natural: Option<&N
 }
 
 /// Means over all pairs, per radius.
-pub fn summary(plan: &Plan, measured: &[Measured], base: &Array2<f64>, natural: Option<&Natural>) -> Value {
+pub fn summary(plan: &Plan, measured: &[Measured], base: &Array2<f64>, natural: Option<&Natural>) -> Summary {
     let mut rows = Vec::new();
     for e in 0..plan.n_epsilon() {
         let of = |towards: Towards, which: usize| -> Option<f64> {
@@ -108,26 +105,26 @@ pub fn summary(plan: &Plan, measured: &[Measured], base: &Array2<f64>, natural: 
         };
         let here: Vec<&Measured> = measured.iter().filter(|m| m.made.item.epsilon == e).collect();
         let mean = |f: &dyn Fn(&Measured) -> f64| stats::mean(&here.iter().map(|m| f(m)).collect::<Vec<_>>());
-        rows.push(json!({
-            "epsilon": if plan.goal.is_some() { mean(&|m| m.made.epsilon) } else { plan.config.epsilon[e] },
-            "mean_up": of(Towards::Max, 0),
-            "mean_down": of(Towards::Min, 0),
-            "mean_random": of(Towards::Max, 1),
-            "mean_cross_up": of(Towards::Max, 2),
-            "mean_cross_down": of(Towards::Min, 2),
-            "mean_ssim": mean(&|m| m.ssim),
-            "largest_achieved": here.iter().map(|m| m.made.achieved).fold(0.0, f64::max),
-        }));
+        rows.push(PerEpsilon {
+            epsilon: if plan.goal.is_some() { mean(&|m| m.made.epsilon) } else { plan.config.epsilon[e] },
+            mean_up: of(Towards::Max, 0),
+            mean_down: of(Towards::Min, 0),
+            mean_random: of(Towards::Max, 1),
+            mean_cross_up: of(Towards::Max, 2),
+            mean_cross_down: of(Towards::Min, 2),
+            mean_ssim: mean(&|m| m.ssim),
+            largest_achieved: here.iter().map(|m| m.made.achieved).fold(0.0, f64::max),
+        });
     }
     let unit =
         if natural.is_some() && plan.config.aim == Aim::Response { "natural standard deviations" } else { "response" };
-    json!({ "unit_of_change": unit, "per_epsilon": rows })
+    Summary { unit_of_change: unit.into(), per_epsilon: rows }
 }
 
 /// For classifiers: whether each image gets another answer, radii x images.
-pub fn success(plan: &Plan, measured: &[Measured]) -> Value {
+pub fn success(plan: &Plan, measured: &[Measured]) -> Option<Success> {
     if plan.config.aim == Aim::Response {
-        return Value::Null;
+        return None;
     }
     let at = |e: usize, image: usize| {
         let found = measured.iter().find(|m| m.made.item.epsilon == e && m.made.item.base == image);
@@ -137,18 +134,20 @@ pub fn success(plan: &Plan, measured: &[Measured]) -> Value {
         (0..plan.n_epsilon()).map(|e| (0..plan.bases.n_images()).map(|i| at(e, i)).collect()).collect();
     let rate: Vec<f64> =
         rows.iter().map(|r| r.iter().filter(|s| **s == Some(true)).count() as f64 / r.len().max(1) as f64).collect();
-    json!({ "epsilon": plan.config.epsilon, "images": plan.bases.names(), "matrix": rows, "rate": rate })
+    let (epsilon, images) = (plan.config.epsilon.clone(), plan.bases.names().to_vec());
+    Some(Success { epsilon, images, matrix: rows, rate })
 }
 
 /// Writes `arrays/pairs.tsv`.
 ///
 /// # Errors
 /// [`crate::Error::Io`].
-pub fn table(plan: &Plan, run: &RunDir, pairs: &[Value]) -> Result<()> {
+pub fn table(plan: &Plan, run: &RunDir, pairs: &[Pair]) -> Result<()> {
+    let pairs = rows(pairs);
     let Some(first) = pairs.first().and_then(Value::as_object) else { return Ok(()) };
     let keys: Vec<&String> = first.iter().filter(|(_, v)| !v.is_object()).map(|(k, _)| k).collect();
     let mut out = tsv::Table::new(keys.iter().map(|k| k.as_str()).chain(plan.checks.iter().map(|c| c.name.as_str())));
-    for pair in pairs {
+    for pair in &pairs {
         let cell = |v: &Value| match v {
             Value::Null => "n/a".to_owned(),
             Value::String(s) => s.clone(),
@@ -205,9 +204,9 @@ pub fn sidecars(plan: &Plan, run: &RunDir, measured: &[Measured], base: &Array2<
 /// # Errors
 /// As the executor's constructor.
 pub fn describe(plan: &Plan) -> Result<Value> {
-    let items: usize = plan.groups.iter().map(|g| g.items.len()).sum();
+    let items: usize = plan.batches.iter().map(|g| g.items.len()).sum();
     let macs: u64 = plan
-        .groups
+        .batches
         .iter()
         .map(|g| {
             let unit = &plan.population.units[g.unit];
@@ -222,7 +221,7 @@ pub fn describe(plan: &Plan) -> Result<Value> {
         "norm": plan.config.norm,
         "epsilon": plan.config.epsilon,
         "perturbations": items,
-        "batches": plan.groups.len(),
+        "batches": plan.batches.len(),
         "steps": plan.config.n_steps(),
         "tflop": 4.0 * macs as f64 * plan.config.n_steps() as f64 / 1e12,
         "checks": plan.checks.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),

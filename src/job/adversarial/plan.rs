@@ -24,15 +24,15 @@ pub struct Plan {
     pub natural: Option<Stimuli>,
     pub checks: Vec<Check>,
     pub goal: Option<Minimal>,
-    pub groups: Vec<Group>,
+    pub batches: Vec<BatchPlan>,
     pub device: Device,
     pub inputs: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
 }
 
-/// One batch: perturbations for one unit of some base images.
+/// What goes into one batch: perturbations for one unit of some base images.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Group {
+pub struct BatchPlan {
     pub unit: usize,
     pub items: Vec<Item>,
 }
@@ -98,12 +98,12 @@ impl Plan {
             natural,
             checks,
             goal,
-            groups: vec![],
+            batches: vec![],
             device,
             inputs,
             warnings,
         };
-        plan.groups = plan.make_groups();
+        plan.batches = plan.plan_batches();
         Ok(plan)
     }
 
@@ -122,8 +122,8 @@ impl Plan {
         self.config.epsilon.iter().copied().fold(0.0, f64::max)
     }
 
-    fn make_groups(&self) -> Vec<Group> {
-        let mut groups = Vec::new();
+    fn plan_batches(&self) -> Vec<BatchPlan> {
+        let mut batches = Vec::new();
         let n_driven = if self.config.aim == Aim::Margin { 1 } else { self.population.units.len() };
         for unit in 0..n_driven {
             let mut items = Vec::new();
@@ -132,9 +132,9 @@ impl Plan {
                     items.extend((0..self.n_epsilon()).map(|epsilon| Item { base, towards, epsilon }));
                 }
             }
-            groups.extend(items.chunks(self.config.batch).map(|c| Group { unit, items: c.to_vec() }));
+            batches.extend(items.chunks(self.config.batch).map(|c| BatchPlan { unit, items: c.to_vec() }));
         }
-        groups
+        batches
     }
 
     /// The natural responses' spread of each unit, where there are natural images.

@@ -1,102 +1,132 @@
 //! The job: batches on all threads, images written within their budget and measured again, controls, results.
 
+use super::batch::{Perturbed, Shared, answer, margin_of, run_batch};
 use super::config::{Aim, Config};
 use super::control;
-use super::group::{Perturbed, Shared, answer, margin_of, run_group};
 use super::measured::Measured;
 use super::output;
+use super::page;
 use super::plan::Plan;
+use super::results::Results;
 use crate::error::{Error, Result};
 use crate::image::{dequantize, ssim};
 use crate::io::png;
-use crate::job::common::{Common, peak_rss_mb};
+use crate::job::RunDir;
+use crate::job::Session;
 use crate::job::drive::Natural;
 use crate::job::drive::pool::on_all_threads;
-use crate::job::interrupt;
-use crate::job::progress::Progress;
-use crate::job::run_dir::{self, RunDir};
+use crate::job::machine::peak_rss_mb;
+use crate::job::{Checked, Job};
+use crate::progress::Progress;
+use crate::report::{Figures, Page};
 use ndarray::{Array2, Array3, Array4, Axis, stack};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// Runs `orthoscope adversarial`; returns the `results` object, or the plan's description for a dry run.
-///
-/// # Errors
-/// Bad input before anything is written; [`Error::Interrupted`] with a checkpoint; whatever writing says.
-pub fn run(config: Config, common: &Common) -> Result<Value> {
-    interrupt::install();
-    let plan = Plan::new(config)?;
-    if common.dry_run {
-        return output::describe(&plan);
+/// The job.
+pub struct Adversarial;
+
+impl Job for Adversarial {
+    const NAME: &'static str = "adversarial";
+    const ABOUT: &'static str = "Bounded perturbations of given images that drive a response up and down";
+    const TITLE: &'static str = "Bounded perturbations";
+
+    type Config = Config;
+    type Plan = Plan;
+    type Results = Results;
+    #[cfg(feature = "cli")]
+    type Flags = super::flags::Flags;
+
+    fn plan(config: Config) -> Result<Plan> {
+        Plan::new(config)
     }
-    run_dir::run(common, ("adversarial", &plan.config, plan.config.seed), &plan.inputs, |run| {
-        execute(&plan, common, run)
-    })
+
+    fn checked(plan: &Plan) -> Checked<'_, Config> {
+        Checked { config: &plan.config, inputs: &plan.inputs, warnings: plan.warnings.clone() }
+    }
+
+    fn describe(plan: &Plan) -> Result<Value> {
+        output::describe(plan)
+    }
+
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
+        execute(plan, session, run)
+    }
+
+    fn summary(results: &Results) -> String {
+        page::summary(results)
+    }
+
+    fn page(results: &Results, page: &mut Page, figures: &mut Figures) {
+        page::page(page, results, figures);
+    }
 }
 
-fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
+fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
     let began = Instant::now();
-    run.manifest.device = plan.population.executor(&[0], &plan.device)?.0.describe();
-    plan.warnings.iter().for_each(|w| run.warn(w.clone()));
-    run.save()?;
+    run.computes_on(plan.population.executor(&[0], &plan.device)?.0.describe())?;
     let bases = plan.bases.images().to_owned();
-    let base = plan.population.responses_shown(&bases, &plan.device, common.progress, "base responses")?;
+    let base = plan.population.responses_shown(&bases, &plan.device, &session.progress, "base responses")?;
     let natural = match &plan.natural {
         Some(stimuli) => {
             let responses = plan.population.responses_shown(
                 &stimuli.images().to_owned(),
                 &plan.device,
-                common.progress,
+                &session.progress,
                 "natural responses",
             )?;
             Some(Natural { stimuli: stimuli.clone(), responses })
         }
         None => None,
     };
-    let total = plan.groups.len() * (plan.config.n_steps() + 1);
-    let progress = Mutex::new(Progress::new(common.progress, "adversarial", total as u64, 0));
-    let shared = Shared { plan, natural: natural.as_ref(), base: &base, run: run.path(), progress: &progress };
+    let total = plan.batches.len() * (plan.config.n_steps() + 1);
+    let progress = Mutex::new(Progress::new(&session.progress, "adversarial", total as u64, 0));
+    let shared = Shared {
+        plan,
+        natural: natural.as_ref(),
+        base: &base,
+        run: run.path(),
+        cancel: &session.cancel,
+        progress: &progress,
+    };
     let made: Vec<Perturbed> =
-        on_all_threads(plan.groups.len(), |g| run_group(&shared, g))?.into_iter().flatten().collect();
+        on_all_threads(plan.batches.len(), |batch| run_batch(&shared, batch))?.into_iter().flatten().collect();
     progress.into_inner().expect("all workers have ended").finish();
     let seconds_synthesis = began.elapsed().as_secs_f64();
-    let measured = measure(plan, common, run, made, &base)?;
+    let measured = measure(plan, session, run, made, &base)?;
     let pairs = output::pairs(plan, &measured, &base, natural.as_ref());
     output::sidecars(plan, run, &measured, &base)?;
     output::table(plan, run, &pairs)?;
     super::figures::draw(plan, run, &measured, &base, natural.as_ref())?;
-    let results = json!({
-        "method": plan.config.method,
-        "norm": plan.config.norm,
-        "epsilon": plan.config.epsilon,
-        "n_units": output::n_driven(plan),
-        "n_images": plan.bases.n_images(),
-        "summary": output::summary(plan, &measured, &base, natural.as_ref()),
-        "success": output::success(plan, &measured),
-        "pairs": pairs,
-        "seconds_total": began.elapsed().as_secs_f64(),
-        "seconds_synthesis": seconds_synthesis,
-        "peak_rss_mb": peak_rss_mb(),
-    });
-    run.complete(results.clone())?;
-    crate::report::write(run.path())?;
-    Ok(results)
+    Ok(Results {
+        method: plan.config.method,
+        norm: plan.config.norm,
+        epsilon: plan.config.epsilon.clone(),
+        n_units: output::n_driven(plan),
+        n_images: plan.bases.n_images(),
+        summary: output::summary(plan, &measured, &base, natural.as_ref()),
+        success: output::success(plan, &measured),
+        pairs,
+        seconds_total: began.elapsed().as_secs_f64(),
+        seconds_synthesis,
+        peak_rss_mb: peak_rss_mb(),
+    })
 }
 
 /// Reads every written image back and shows it to its unit, to the next unit, and to the check models.
 fn measure(
     plan: &Plan,
-    common: &Common,
+    session: &Session,
     run: &RunDir,
     made: Vec<Perturbed>,
     base: &Array2<f64>,
 ) -> Result<Vec<Measured>> {
     let n_units = output::n_driven(plan);
-    let progress = Mutex::new(Progress::new(common.progress, "measuring", n_units as u64, 0));
+    let progress = Mutex::new(Progress::new(&session.progress, "measuring", n_units as u64, 0));
     let of = |unit: usize| made.iter().filter(|m| m.unit == unit).cloned().collect::<Vec<_>>();
     let units = on_all_threads(n_units, |unit| {
-        if interrupt::requested() {
+        if session.cancel.requested() {
             return Err(Error::Interrupted { dir: run.path().to_path_buf() });
         }
         let own = of(unit);

@@ -1,5 +1,6 @@
 //! Maps of several layers in numbers: who is where, how much they overlap, clusters.
 
+use super::results::{GradientResults, OverlapResults};
 use crate::data::Mask;
 use crate::error::Result;
 use crate::mapping::layers::{LayersPerVoxel, gradient, layers_per_voxel, selectivity, winner};
@@ -8,7 +9,6 @@ use crate::math::permutation::Tail;
 use crate::stats::clusters::{Cluster, clusters};
 use crate::stats::neighbours::{Connectivity, Neighbours};
 use ndarray::Array2;
-use serde_json::{Value, json};
 
 /// The layers' maps and where they are significant.
 pub struct Layers {
@@ -93,24 +93,24 @@ impl Layers {
     }
 
     /// How the winning layer changes along each axis (mm): along y, from posterior to anterior in MNI space, a visual hierarchy rises.
-    pub fn gradient_results(&self, places: &Mask) -> Value {
+    pub fn gradient_results(&self, places: &Mask) -> Option<GradientResults> {
         if !self.tested || self.values.nrows() < 2 || self.winner.iter().all(|w| *w == 0) {
-            return Value::Null;
+            return None;
         }
         let positions = positions(places);
         let along = |axis: usize| gradient(&self.winner, &positions.column(axis).to_vec());
-        json!({ "x": along(0), "y": along(1), "z": along(2) })
+        Some(GradientResults { x: along(0), y: along(1), z: along(2) })
     }
 
     /// The `overlap` of the results.
-    pub fn overlap_results(&self) -> Value {
-        json!({
-            "mean_dice": self.tested.then(|| mean_off_diagonal(self.overlap.dice.view())),
-            "mean_jaccard": self.tested.then(|| mean_off_diagonal(self.overlap.jaccard.view())),
-            "mean_map_correlation": mean_off_diagonal(self.overlap.map_correlation.view()),
-            "one_layer": self.tested.then_some(self.per_voxel.one_layer),
-            "layers_per_voxel": self.tested.then(|| self.per_voxel.histogram.clone()),
-        })
+    pub fn overlap_results(&self) -> OverlapResults {
+        OverlapResults {
+            mean_dice: self.tested.then(|| mean_off_diagonal(self.overlap.dice.view())),
+            mean_jaccard: self.tested.then(|| mean_off_diagonal(self.overlap.jaccard.view())),
+            mean_map_correlation: mean_off_diagonal(self.overlap.map_correlation.view()),
+            one_layer: self.tested.then_some(self.per_voxel.one_layer),
+            layers_per_voxel: self.tested.then(|| self.per_voxel.histogram.clone()),
+        }
     }
 }
 

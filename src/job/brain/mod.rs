@@ -3,3 +3,5 @@
 pub mod figures;
 pub mod layers;
 pub mod maps;
+pub mod page;
+pub mod results;

@@ -31,9 +31,9 @@ struct RowText {
     converged: bool,
 }
 
-/// Where the batch number `group` lies.
-pub fn path(run: &Path, group: usize) -> PathBuf {
-    run.join("checkpoint").join(format!("batch-{group:04}.safetensors"))
+/// Where the batch number `batch` lies.
+pub fn path(run: &Path, batch: usize) -> PathBuf {
+    run.join("checkpoint").join(format!("batch-{batch:04}.safetensors"))
 }
 
 fn finite(v: f64) -> Number {

@@ -4,11 +4,11 @@ use super::pool::on_all_threads;
 use crate::data::names::natural_order;
 use crate::error::{Error, Result};
 use crate::job::model::{self, NetworkConfig};
-use crate::job::progress::{Progress, ProgressStyle};
 use crate::network::units::{Unit, channels};
 use crate::network::zoo::{EXTENSIONS, Model};
-use crate::network::{Ensemble, Executor, Graph, NodeId, TapRequest, TapValue};
+use crate::network::{Executor, Graph, JointExecutor, NodeId, TapRequest, TapValue};
 use crate::objective::UnitTap;
+use crate::progress::{Progress, Sink};
 use crate::tensor::{Device, array, tensor};
 use crate::warning::Warning;
 use ndarray::{Array2, Array4, ArrayD, Axis, Slice};
@@ -166,7 +166,7 @@ impl Population {
         };
         let taps = units.iter().map(tap).collect();
         let layer = layer.and_then(|place| wanted.iter().position(|w| *w == place));
-        let executor = if members.len() == 1 { members.remove(0) } else { Box::new(Ensemble::new(members)?) };
+        let executor = if members.len() == 1 { members.remove(0) } else { Box::new(JointExecutor::new(members)?) };
         Ok(Wired { executor, units: taps, layer })
     }
 
@@ -202,10 +202,10 @@ impl Population {
         &self,
         images: &Array4<f32>,
         device: &Device,
-        style: ProgressStyle,
+        sink: &Sink,
         label: &str,
     ) -> Result<Array2<f64>> {
-        let progress = Mutex::new(Progress::new(style, label, self.members.len() as u64, 0));
+        let progress = Mutex::new(Progress::new(sink, label, self.members.len() as u64, 0));
         let tick = || progress.lock().expect("no worker panics while it reports").tick(String::new);
         let found = self.responses(images, device, tick)?;
         progress.into_inner().expect("all workers have ended").finish();

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::math::permutation::Tail;
+use crate::stats::group::GroupOptions;
 use crate::stats::neighbours::Connectivity;
 use crate::stats::tfce::Tfce;
 use serde::{Deserialize, Serialize};
@@ -63,7 +64,7 @@ pub struct TestConfig {
     pub cluster_p: f64,
     pub connectivity: Connectivity,
     pub tfce: Tfce,
-    pub correction: Correction,
+    pub correction: GroupCorrection,
     pub alpha: f64,
     /// Resamples of the subjects for the interval of the mean; 0 for none.
     pub n_bootstraps: usize,
@@ -73,13 +74,14 @@ pub struct TestConfig {
 
 impl Default for TestConfig {
     fn default() -> Self {
+        let tested = GroupOptions::default();
         Self {
             tail: None,
-            n_permutations: 5000,
-            cluster_p: 0.001,
+            n_permutations: tested.n_permutations,
+            cluster_p: tested.cluster_p.unwrap_or_default(),
             connectivity: Connectivity::default(),
-            tfce: Tfce::default(),
-            correction: Correction::default(),
+            tfce: tested.tfce.unwrap_or_default(),
+            correction: GroupCorrection::default(),
             alpha: 0.05,
             n_bootstraps: 2000,
             level: 0.95,
@@ -91,7 +93,7 @@ impl Default for TestConfig {
 /// corrections are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Correction {
+pub enum GroupCorrection {
     /// p of each voxel by itself.
     None,
     /// False discovery rate (Benjamini and Hochberg 1995).

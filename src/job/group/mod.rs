@@ -4,10 +4,15 @@
 //! value, clusters or TFCE; bootstrap intervals over subjects; layer assignment and overlap.
 
 mod config;
+#[cfg(feature = "cli")]
+mod flags;
 mod inputs;
 mod output;
+mod page;
+mod results;
 mod run;
 mod test;
 
-pub use config::{Config, Correction, MapsConfig, TestConfig};
-pub use run::run;
+pub use config::{Config, GroupCorrection, MapsConfig, TestConfig};
+pub use results::Results;
+pub use run::Group;

@@ -1,15 +1,17 @@
 //! Files of a run and its results.
 
-use super::config::{Config, Correction};
+use super::config::{Config, GroupCorrection};
 use super::inputs::Data;
+use super::results::{Corrected, Layer, Results};
 use super::test::Tested;
 use crate::error::Result;
 use crate::io::nifti::Datatype;
 use crate::io::tsv;
-use crate::job::brain::layers::Layers;
+use crate::job::brain::layers::{LayerSummary, Layers};
 use crate::job::brain::maps::{self, MapWriter, narrow, number};
-use crate::job::run_dir::RunDir;
-use crate::mapping::overlap::paired_difference;
+use crate::job::machine::peak_rss_mb;
+use crate::job::{Named, RunDir, Session};
+use crate::mapping::overlap::{Difference, paired_difference};
 use crate::stats::clusters::peaks;
 use crate::stats::correction::extremeness;
 use crate::stats::neighbours::Neighbours;
@@ -129,67 +131,78 @@ fn cluster_table(
 }
 
 /// How the subjects' own overlaps differ between two sets of maps, by a bootstrap over subjects; `None` where their runs do not say.
-fn differences(config: &Config, data: &Data) -> Value {
-    let Some((own, other)) = &data.overlaps else { return Value::Null };
-    let mut found = serde_json::Map::new();
+fn differences(config: &Config, data: &Data) -> Option<Named<Difference>> {
+    let (own, other) = data.overlaps.as_ref()?;
+    let mut found = Named::default();
     for key in ["mean_dice", "mean_jaccard", "mean_map_correlation", "one_layer"] {
         let values = |all: &[Value]| all.iter().map(|o| o[key].as_f64().unwrap_or(f64::NAN)).collect::<Vec<f64>>();
         let (a, b) = (values(own), values(other));
         if a.iter().zip(&b).filter(|(a, b)| a.is_finite() && b.is_finite()).count() > 1 {
             let n = config.test.n_bootstraps.max(1000);
-            found.insert(key.into(), json!(paired_difference(&a, &b, n, config.test.level, config.seed)));
+            found.put(key, paired_difference(&a, &b, n, config.test.level, config.seed));
         }
     }
-    Value::from(found)
+    Some(found)
 }
 
-/// The `results` object, but for time and memory.
-pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers) -> Value {
-    let alpha = config.test.alpha;
+/// All corrections, whichever one decides.
+const EACH: [GroupCorrection; 6] = [
+    GroupCorrection::None,
+    GroupCorrection::Fdr,
+    GroupCorrection::MaxT,
+    GroupCorrection::ClusterSize,
+    GroupCorrection::ClusterMass,
+    GroupCorrection::Tfce,
+];
+
+fn layer(config: &Config, data: &Data, summary: LayerSummary, tested: &Tested) -> Layer {
+    let t = &tested.test.t;
+    let size = |v: &usize| extremeness(t[*v], config.tail());
+    let peak = (0..t.len()).filter(|&v| t[v].is_finite()).max_by(|a, b| size(a).total_cmp(&size(b)));
+    let at = |values: &[f64]| peak.map(|v| values[v]);
+    let by = EACH.into_iter().map(|correction| {
+        let key = serde_json::to_value(correction).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default();
+        let p = tested.corrected(correction);
+        let n_significant = p.iter().filter(|p| **p <= config.test.alpha).count();
+        let smallest_p = p.iter().copied().filter(|p| p.is_finite()).fold(1.0, f64::min);
+        (key, Corrected { n_significant, smallest_p })
+    });
+    Layer {
+        name: summary.name,
+        mean: summary.mean,
+        max: summary.max,
+        n_significant: summary.n_significant,
+        n_clusters: summary.clusters.len(),
+        compactness: summary.compactness,
+        peak_t: at(t),
+        peak_mm: peak.map(|v| data.mask.grid().mm(data.mask.voxels()[v] as usize)),
+        peak_p: at(&tested.corrected(config.test.correction)),
+        n_left_out: tested.test.n_left_out,
+        by_correction: by.collect(),
+    }
+}
+
+/// The `results` of a session.
+pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers, session: &Session) -> Results {
     let summaries = layers.summaries(&data.names, &data.mask, config.maps.min_cluster);
-    let rows: Vec<Value> = summaries
-        .iter()
-        .zip(tested)
-        .map(|(layer, tested)| {
-            let t = &tested.test.t;
-            let size = |v: &usize| extremeness(t[*v], config.tail());
-            let further = |a: &usize, b: &usize| size(a).total_cmp(&size(b));
-            let peak = (0..t.len()).filter(|&v| t[v].is_finite()).max_by(further);
-            let at = |values: &[f64]| peak.map(|v| values[v]);
-            let least = |p: &[f64]| p.iter().copied().filter(|p| p.is_finite()).fold(1.0, f64::min);
-            let count = |p: &[f64]| p.iter().filter(|p| **p <= alpha).count();
-            let each = [Correction::None, Correction::Fdr, Correction::MaxT, Correction::ClusterSize, Correction::ClusterMass, Correction::Tfce];
-            let by: serde_json::Map<String, Value> = each
-                .into_iter()
-                .map(|c| {
-                    let key = serde_json::to_value(c).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default();
-                    let p = tested.corrected(c);
-                    (key, json!({ "n_significant": count(&p), "smallest_p": least(&p) }))
-                })
-                .collect();
-            json!({
-                "name": layer.name, "mean": layer.mean, "max": layer.max, "n_significant": layer.n_significant,
-                "n_clusters": layer.clusters.len(), "compactness": layer.compactness, "peak_t": at(t), "peak_mm": peak.map(|v| data.mask.grid().mm(data.mask.voxels()[v] as usize)),
-                "peak_p": at(&tested.corrected(config.test.correction)), "n_left_out": tested.test.n_left_out, "by_correction": by,
-            })
-        })
-        .collect();
-    json!({
-        "n_subjects": data.maps[0].nrows(),
-        "n_voxels": data.mask.n_voxels(),
-        "n_layers": data.names.len(),
-        "paired": !config.maps.against.is_empty(),
-        "statistic": data.stat,
-        "fisher_z": data.fisher_z,
-        "tail": config.tail(),
-        "correction": config.test.correction,
-        "alpha": alpha,
-        "n_permutations": tested[0].test.n_permutations,
-        "exhaustive": tested[0].test.exhaustive,
-        "cluster_p": config.test.cluster_p,
-        "layers": rows,
-        "overlap": if data.names.len() > 1 { layers.overlap_results() } else { Value::Null },
-        "gradient": layers.gradient_results(&data.mask),
-        "overlap_difference": differences(config, data),
-    })
+    Results {
+        n_subjects: data.maps[0].nrows(),
+        n_voxels: data.mask.n_voxels(),
+        n_layers: data.names.len(),
+        paired: !config.maps.against.is_empty(),
+        statistic: data.stat.clone(),
+        fisher_z: data.fisher_z,
+        tail: config.tail(),
+        correction: config.test.correction,
+        alpha: config.test.alpha,
+        n_permutations: tested[0].test.n_permutations,
+        exhaustive: tested[0].test.exhaustive,
+        cluster_p: config.test.cluster_p,
+        layers: summaries.into_iter().zip(tested).map(|(own, tested)| layer(config, data, own, tested)).collect(),
+        overlap: (data.names.len() > 1).then(|| layers.overlap_results()),
+        gradient: layers.gradient_results(&data.mask),
+        overlap_difference: differences(config, data),
+        seconds: session.seconds(),
+        peak_rss_mb: peak_rss_mb().map(f64::round),
+    }
 }

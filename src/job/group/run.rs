@@ -3,44 +3,87 @@
 use super::config::Config;
 use super::inputs::{self, Data};
 use super::output;
+use super::page;
+use super::results::Results;
 use super::test::{Tested, options, test};
 use crate::error::Result;
+use crate::job::RunDir;
+use crate::job::Session;
 use crate::job::brain::figures::Picture;
 use crate::job::brain::layers::Layers;
-use crate::job::common::{Common, peak_rss_mb};
-use crate::job::interrupt;
-use crate::job::run_dir::{self, RunDir};
+use crate::job::{Checked, Job};
+use crate::report::{Figures, Page};
 use crate::stats::correction::extremeness;
 use crate::stats::group::check;
 use crate::stats::neighbours::Neighbours;
 use crate::warning::Warning;
 use ndarray::Array2;
 use serde_json::{Value, json};
-use std::time::Instant;
 
 /// Fewer subjects than this cannot reach p <= 0.05 by sign flips.
 const FEW: usize = 5;
 
-/// Runs `orthoscope group`; returns the `results` object, or the plan for a dry run.
-///
-/// # Errors
-/// Bad input before anything is written; whatever writing says.
-pub fn run(config: Config, common: &Common) -> Result<Value> {
-    interrupt::install();
-    let began = Instant::now();
-    config.check()?;
-    let data = inputs::read(&config)?;
-    let neighbours = Neighbours::of_mask(&data.mask, config.test.connectivity);
-    // Nothing of the statistics may be refused after the directory was made.
-    data.maps.iter().try_for_each(|maps| check(maps.view(), Some(&neighbours), &options(&config)))?;
-    if common.dry_run {
-        return Ok(describe(&config, &data));
+/// A checked run: the maps, read.
+pub struct Plan {
+    config: Config,
+    data: Data,
+    neighbours: Neighbours,
+}
+
+/// The job.
+pub struct Group;
+
+impl Job for Group {
+    const NAME: &'static str = "group";
+    const ABOUT: &'static str =
+        "What the maps of several subjects have in common: t, clusters, TFCE, or the difference of two sets of maps";
+    const TITLE: &'static str = "Maps of a group";
+
+    type Config = Config;
+    type Plan = Plan;
+    type Results = Results;
+    #[cfg(feature = "cli")]
+    type Flags = super::flags::Flags;
+
+    /// `maps.no_fisher_z` stands for `maps.fisher_z = false`.
+    fn settle(given: &mut toml::Table) -> Result<()> {
+        if let Some(maps) = given.get_mut("maps").and_then(toml::Value::as_table_mut)
+            && maps.remove("no_fisher_z").is_some()
+        {
+            maps.insert("fisher_z".into(), false.into());
+        }
+        Ok(())
     }
-    run_dir::run(common, ("group", &config, config.seed), &data.inputs, |run| {
-        run.manifest.device = format!("cpu, {} threads", rayon::current_num_threads());
-        data.warnings.iter().cloned().chain(few(&data)).for_each(|w| run.warn(w));
-        execute(&config, &data, &neighbours, common, run, began)
-    })
+
+    fn plan(config: Config) -> Result<Plan> {
+        config.check()?;
+        let data = inputs::read(&config)?;
+        let neighbours = Neighbours::of_mask(&data.mask, config.test.connectivity);
+        // Nothing of the statistics may be refused after the directory was made.
+        data.maps.iter().try_for_each(|maps| check(maps.view(), Some(&neighbours), &options(&config)))?;
+        Ok(Plan { config, data, neighbours })
+    }
+
+    fn checked(plan: &Plan) -> Checked<'_, Config> {
+        let warnings = plan.data.warnings.iter().cloned().chain(few(&plan.data)).collect();
+        Checked { config: &plan.config, inputs: &plan.data.inputs, warnings }
+    }
+
+    fn describe(plan: &Plan) -> Result<Value> {
+        Ok(describe(&plan.config, &plan.data))
+    }
+
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
+        execute(plan, session, run)
+    }
+
+    fn summary(results: &Results) -> String {
+        page::summary(results)
+    }
+
+    fn page(results: &Results, page: &mut Page, figures: &mut Figures) {
+        page::page(page, results, figures);
+    }
 }
 
 fn few(data: &Data) -> Option<Warning> {
@@ -65,15 +108,9 @@ fn describe(config: &Config, data: &Data) -> Value {
     })
 }
 
-fn execute(
-    config: &Config,
-    data: &Data,
-    neighbours: &Neighbours,
-    common: &Common,
-    run: &mut RunDir,
-    began: Instant,
-) -> Result<Value> {
-    let tested = test(config, data, neighbours, common)?;
+fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
+    let Plan { config, data, neighbours } = plan;
+    let tested = test(config, data, neighbours, session)?;
     let rows = |of: &dyn Fn(&Tested) -> Vec<f64>| {
         let values: Vec<f64> = tested.iter().flat_map(of).collect();
         Array2::from_shape_vec((tested.len(), data.mask.n_voxels()), values).expect("one value a voxel")
@@ -95,12 +132,7 @@ fn execute(
     let limit = t.iter().map(|&t| extremeness(t, config.tail())).filter(|t| t.is_finite()).fold(1e-6, f64::max);
     picture.maps(t.view(), "t", Some(limit))?;
     picture.overlap()?;
-    let mut results = output::results(config, data, &tested, &layers);
-    results["seconds"] = Value::from((began.elapsed().as_secs_f64() * 1e3).round() / 1e3);
-    results["peak_rss_mb"] = peak_rss_mb().map_or(Value::Null, |mb| Value::from(mb.round()));
-    run.complete(results.clone())?;
-    crate::report::write(run.path())?;
-    Ok(results)
+    Ok(output::results(config, data, &tested, &layers, session))
 }
 
 /// The mask itself, where no image of the brain is given: maps say nothing of anatomy.

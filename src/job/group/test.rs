@@ -1,11 +1,10 @@
 //! The test of every layer.
 
-use super::config::{Config, Correction};
+use super::config::{Config, GroupCorrection};
 use super::inputs::Data;
 use crate::error::Result;
-use crate::job::common::Common;
-use crate::job::interrupt;
-use crate::job::progress::Progress;
+use crate::job::Session;
+use crate::progress::Progress;
 use crate::stats::group::{GroupOptions, GroupTest, one_sample};
 use crate::stats::interval::mean_interval;
 use crate::stats::neighbours::Neighbours;
@@ -19,15 +18,15 @@ pub struct Tested {
 
 impl Tested {
     /// p corrected for the number of voxels.
-    pub fn corrected(&self, correction: Correction) -> Vec<f64> {
+    pub fn corrected(&self, correction: GroupCorrection) -> Vec<f64> {
         let clusters = self.test.clusters.as_ref();
         match correction {
-            Correction::None => self.test.p.clone(),
-            Correction::Fdr => self.test.q.clone(),
-            Correction::MaxT => self.test.p_fwe.clone(),
-            Correction::ClusterSize => clusters.map(|c| c.p_map(&c.p_size)).unwrap_or_default(),
-            Correction::ClusterMass => clusters.map(|c| c.p_map(&c.p_mass)).unwrap_or_default(),
-            Correction::Tfce => self.test.tfce.as_ref().map(|t| t.p_fwe.clone()).unwrap_or_default(),
+            GroupCorrection::None => self.test.p.clone(),
+            GroupCorrection::Fdr => self.test.q.clone(),
+            GroupCorrection::MaxT => self.test.p_fwe.clone(),
+            GroupCorrection::ClusterSize => clusters.map(|c| c.p_map(&c.p_size)).unwrap_or_default(),
+            GroupCorrection::ClusterMass => clusters.map(|c| c.p_map(&c.p_mass)).unwrap_or_default(),
+            GroupCorrection::Tfce => self.test.tfce.as_ref().map(|t| t.p_fwe.clone()).unwrap_or_default(),
         }
     }
 }
@@ -45,18 +44,18 @@ pub fn options(config: &Config) -> GroupOptions {
 }
 
 /// Tests every layer with the same sign flips.
-pub fn test(config: &Config, data: &Data, neighbours: &Neighbours, common: &Common) -> Result<Vec<Tested>> {
+pub fn test(config: &Config, data: &Data, neighbours: &Neighbours, session: &Session) -> Result<Vec<Tested>> {
     let options = options(config);
     let n = data.maps[0].nrows();
     let n_flips = 1usize.checked_shl(n as u32).unwrap_or(usize::MAX).min(options.n_permutations);
-    let mut progress = Progress::new(common.progress, "group", (data.maps.len() * n_flips) as u64, 0);
+    let mut progress = Progress::new(&session.progress, "group", (data.maps.len() * n_flips) as u64, 0);
     let mut tested = Vec::new();
     for (name, maps) in data.names.iter().zip(&data.maps) {
         let mut done = 0;
         let test = one_sample(maps.view(), Some(neighbours), &options, |n| {
             (done..n).for_each(|_| progress.tick(|| name.clone()));
             done = n;
-            interrupt::check()
+            session.cancel.check()
         })?;
         let interval = match config.test.n_bootstraps {
             0 => None,

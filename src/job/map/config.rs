@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::mapping::dissimilarity::Folds;
-use crate::mapping::noise::{Noise, NoiseFrom};
+use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
 use crate::mapping::simulate::SimulationOptions;
 use crate::mapping::{Dissimilarity, Residual, Sphere, Statistic};
-use crate::stats::glm::{DesignOptions, Noise as GlmNoise};
+use crate::stats::glm::{DesignOptions, NoiseModel};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub struct Config {
     /// Always `map`.
     pub command: String,
     pub dissimilarity: Dissimilarity,
-    pub noise: Noise,
+    pub noise: NoiseCovariance,
     pub noise_from: NoiseFrom,
     pub folds: Folds,
     pub statistic: Statistic,
@@ -111,7 +111,7 @@ pub struct BoldConfig {
     /// Repetition time; the header's where it is absent.
     pub tr_s: Option<f64>,
     /// The noise of the time series.
-    pub noise: GlmNoise,
+    pub noise: NoiseModel,
     /// What the patterns are made of.
     pub estimate: Estimate,
     pub design: DesignOptions,
@@ -161,7 +161,7 @@ pub struct RegionConfig {
 pub struct TestConfig {
     /// Relabellings of the conditions; 0 for no test.
     pub n_permutations: usize,
-    pub correction: Correction,
+    pub correction: PlaceCorrection,
     /// What is called significant.
     pub alpha: f64,
     /// Resamples of the images for intervals of every value; 0 for none.
@@ -174,7 +174,7 @@ impl Default for TestConfig {
     fn default() -> Self {
         Self {
             n_permutations: 1000,
-            correction: Correction::default(),
+            correction: PlaceCorrection::default(),
             alpha: 0.05,
             n_image_bootstraps: 0,
             level: 0.95,
@@ -185,7 +185,7 @@ impl Default for TestConfig {
 /// Correction for the number of places, within each layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Correction {
+pub enum PlaceCorrection {
     /// p of each place by itself.
     None,
     /// False discovery rate (Benjamini and Hochberg 1995).
@@ -251,7 +251,7 @@ impl Default for Config {
         Self {
             command: "map".into(),
             dissimilarity: Dissimilarity::default(),
-            noise: Noise::default(),
+            noise: NoiseCovariance::default(),
             noise_from: NoiseFrom::default(),
             folds: Folds::default(),
             statistic: Statistic::default(),

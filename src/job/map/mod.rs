@@ -6,20 +6,26 @@
 mod config;
 mod draw;
 mod fingerprints;
+#[cfg(feature = "cli")]
+mod flags;
 mod inputs;
 mod output;
+mod page;
 mod parts;
 mod places;
 mod plan;
 mod regions;
+mod results;
 mod run;
 mod series;
+mod settle;
 mod simulate;
 mod summary;
 mod tested;
 
 pub use config::{
-    BetasConfig, BoldConfig, Config, Correction, Estimate, FingerprintConfig, MapsConfig, RegionConfig, Shard,
+    BetasConfig, BoldConfig, Config, Estimate, FingerprintConfig, MapsConfig, PlaceCorrection, RegionConfig, Shard,
     SimulationConfig, TestConfig,
 };
-pub use run::run;
+pub use results::Results;
+pub use run::Map;

@@ -1,68 +1,108 @@
 //! The job from its plan to its results.
 
-use super::config::Config;
+use super::config::{Config, Shard};
 use super::inputs::Data;
-use super::plan::{Brain, Plan};
+use super::page;
+use super::plan::{Brain, Plan as Recorded};
 use super::regions::{RegionRdms, RegionResult, of_subjects};
+use super::results::{Found, Results, Sliced};
 use super::summary::Summary;
 use super::tested::{measured, tested};
-use super::{draw, output, parts, simulate};
+use super::{draw, output, parts, settle, simulate};
 use crate::data::Mask;
 use crate::error::Result;
+use crate::job::RunDir;
+use crate::job::Session;
 use crate::job::brain::layers::Layers;
-use crate::job::common::{Common, peak_rss_mb};
-use crate::job::interrupt;
-use crate::job::run_dir::{self, RunDir};
+use crate::job::machine::peak_rss_mb;
+use crate::job::{Checked, Job};
 use crate::mapping::Neighbourhoods;
 use crate::mapping::ceiling;
 use crate::mapping::searchlight::Places;
+use crate::report::{Figures, Page};
 use crate::warning::Warning;
 use ndarray::{Array2, Axis, Slice};
-use serde_json::{Value, json};
-use std::time::Instant;
+use serde_json::Value;
 
-/// Runs `orthoscope map`; returns the `results` object, or the plan for a dry run.
-///
-/// # Errors
-/// Bad input before anything is written; whatever writing says.
-pub fn run(config: Config, common: &Common) -> Result<Value> {
-    interrupt::install();
-    if config.simulation.is_some() {
-        return simulate::run(config, common);
-    }
-    let began = Instant::now();
-    let plan = Plan::new(config)?;
-    if common.dry_run {
-        return plan.describe();
-    }
-    run_dir::run(common, ("map", &plan.config, plan.config.seed), &plan.inputs, |run| {
-        run.manifest.device = format!("cpu, {} threads", rayon::current_num_threads());
-        plan.warnings.iter().for_each(|w| run.warn(w.clone()));
-        execute(&plan, common, run, began)
-    })
+/// A checked run, of recordings or of a made-up brain.
+pub enum Plan {
+    Recorded(Box<super::plan::Plan>),
+    Simulated(Box<simulate::Plan>),
 }
 
-fn execute(plan: &Plan, common: &Common, run: &mut RunDir, began: Instant) -> Result<Value> {
-    let mut results = match &plan.brain {
-        Brain::Searchlight(data) => volume(plan, data, common, run)?,
-        Brain::Regions(data) => regions(plan, data, common, run)?,
-        Brain::Rdms(rdms) => given_rdms(plan, rdms, run)?,
-    };
-    results["seconds"] = Value::from((began.elapsed().as_secs_f64() * 1e3).round() / 1e3);
-    results["peak_rss_mb"] = peak_rss_mb().map_or(Value::Null, |mb| Value::from(mb.round()));
-    run.complete(results.clone())?;
-    crate::report::write(run.path())?;
-    Ok(results)
+/// The job.
+pub struct Map;
+
+impl Job for Map {
+    const NAME: &'static str = "map";
+    const ABOUT: &'static str =
+        "Which layer each place of the brain resembles: searchlight or regions, raw or residual fingerprints";
+    const TITLE: &'static str = "Layers in the brain";
+
+    type Config = Config;
+    type Plan = Plan;
+    type Results = Results;
+    #[cfg(feature = "cli")]
+    type Flags = super::flags::Flags;
+
+    fn settle(given: &mut toml::Table) -> Result<()> {
+        settle::settle(given)
+    }
+
+    fn plan(config: Config) -> Result<Plan> {
+        if config.simulation.is_some() {
+            return simulate::Plan::new(config).map(|plan| Plan::Simulated(Box::new(plan)));
+        }
+        super::plan::Plan::new(config).map(|plan| Plan::Recorded(Box::new(plan)))
+    }
+
+    fn checked(plan: &Plan) -> Checked<'_, Config> {
+        match plan {
+            Plan::Recorded(p) => Checked { config: &p.config, inputs: &p.inputs, warnings: p.warnings.clone() },
+            Plan::Simulated(p) => Checked { config: &p.config, inputs: &p.inputs, warnings: vec![] },
+        }
+    }
+
+    fn describe(plan: &Plan) -> Result<Value> {
+        match plan {
+            Plan::Recorded(plan) => plan.describe(),
+            Plan::Simulated(plan) => Ok(plan.describe()),
+        }
+    }
+
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
+        let found = match plan {
+            Plan::Recorded(plan) => execute(plan, session, run)?,
+            Plan::Simulated(plan) => Found::Simulation(simulate::execute(plan, session, run)?),
+        };
+        Ok(Results { found, seconds: session.seconds(), peak_rss_mb: peak_rss_mb().map(f64::round) })
+    }
+
+    fn summary(results: &Results) -> String {
+        page::summary(results)
+    }
+
+    fn page(results: &Results, page: &mut Page, figures: &mut Figures) {
+        page::page(page, results, figures);
+    }
+}
+
+fn execute(plan: &Recorded, session: &Session, run: &mut RunDir) -> Result<Found> {
+    match &plan.brain {
+        Brain::Searchlight(data) => volume(plan, data, session, run),
+        Brain::Regions(data) => regions(plan, data, session, run),
+        Brain::Rdms(rdms) => given_rdms(plan, rdms, session, run),
+    }
 }
 
 /// A searchlight, written as volumes.
-fn volume(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Result<Value> {
+fn volume(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) -> Result<Found> {
     let mask = data.mask.as_ref().expect("images have a mask");
     let spheres = Neighbourhoods::new(mask, data.centres.as_ref(), plan.config.sphere)?;
-    if plan.config.shard.is_some() {
-        return shard(plan, &spheres, common, run);
+    if let Some(own) = plan.config.shard {
+        return shard(plan, own, &spheres, session, run);
     }
-    let tested = tested(plan, &data.betas, &spheres, common, run)?;
+    let tested = tested(plan, &data.betas, &spheres, session, run)?;
     if tested.maps.n_undefined > 0 {
         run.warn(Warning::Note {
             text: format!(
@@ -81,21 +121,27 @@ fn volume(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Result
     output::fitted(run, plan, data)?;
     output::volume(run, plan, data, &places, &tested, &layers, &summary)?;
     draw::volume(run, plan, data, &places, &layers)?;
-    Ok(summary.results(plan, Some((data, &spheres, &tested))))
+    Ok(Found::Map(Box::new(summary.results(plan, Some((data, &spheres, &tested))))))
 }
 
 /// One slice of the centres: its parts stay in `arrays/`, for `--shards`.
-fn shard(plan: &Plan, spheres: &Neighbourhoods<'_>, common: &Common, run: &mut RunDir) -> Result<Value> {
+fn shard(
+    plan: &Recorded,
+    shard: Shard,
+    spheres: &Neighbourhoods<'_>,
+    session: &Session,
+    run: &mut RunDir,
+) -> Result<Found> {
     let range = parts::range(plan.config.shard, spheres.len());
     let n = range.len();
-    measured(plan, spheres, range, &run.file("arrays"), common)?;
-    Ok(json!({ "shard": plan.config.shard, "job": parts::job_hash(&plan.config), "n_centres": n }))
+    measured(plan, spheres, range, &run.file("arrays"), session)?;
+    Ok(Found::Shard(Sliced { shard, job: parts::job_hash(&plan.config), n_centres: n }))
 }
 
 /// Patterns of regions.
-fn regions(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Result<Value> {
+fn regions(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) -> Result<Found> {
     let regions = data.regions.as_ref().expect("regions were read");
-    let tested = tested(plan, &data.betas, regions, common, run)?;
+    let tested = tested(plan, &data.betas, regions, session, run)?;
     output::fitted(run, plan, data)?;
     let wide = |a: &Array2<f32>, r: usize| a.column(r).iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
     let results: Vec<RegionResult> = regions
@@ -122,7 +168,7 @@ fn regions(plan: &Plan, data: &Data, common: &Common, run: &mut RunDir) -> Resul
 }
 
 /// RDMs of regions, one a subject.
-fn given_rdms(plan: &Plan, rdms: &[RegionRdms], run: &mut RunDir) -> Result<Value> {
+fn given_rdms(plan: &Recorded, rdms: &[RegionRdms], session: &Session, run: &mut RunDir) -> Result<Found> {
     let results = rdms
         .iter()
         .map(|region| {
@@ -133,15 +179,15 @@ fn given_rdms(plan: &Plan, rdms: &[RegionRdms], run: &mut RunDir) -> Result<Valu
                     Array2::from_shape_fn((region.subjects.len(), n_pairs), |(s, k)| region.subjects[s].values()[k]);
                 found.intervals = bootstrap.rdms(rdms.view(), plan.resampling())?;
             }
-            interrupt::check().map(|()| found)
+            session.cancel.check().map(|()| found)
         })
         .collect::<Result<Vec<_>>>()?;
     finish_regions(plan, &results, run, "subjects")
 }
 
-fn finish_regions(plan: &Plan, results: &[RegionResult], run: &mut RunDir, unit: &str) -> Result<Value> {
+fn finish_regions(plan: &Recorded, results: &[RegionResult], run: &mut RunDir, unit: &str) -> Result<Found> {
     let summary = Summary::of_regions(results, plan, unit);
     output::regions(run, plan, results, unit)?;
     draw::regions(run, plan, results)?;
-    Ok(summary.results(plan, None))
+    Ok(Found::Map(Box::new(summary.results(plan, None))))
 }

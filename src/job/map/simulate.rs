@@ -5,27 +5,27 @@
 
 use super::config::{Config, SimulationConfig};
 use super::fingerprints;
+use super::results::{RecoveryRow, Simulated, SimulatedSet};
 use super::tested::correct;
+use crate::cancel::Cancel;
 use crate::data::Betas;
 use crate::error::{Error, Result};
 use crate::io::tsv;
+use crate::job::RunDir;
+use crate::job::Session;
 use crate::job::brain::maps::number;
-use crate::job::common::{Common, peak_rss_mb};
-use crate::job::interrupt;
-use crate::job::progress::Progress;
-use crate::job::run_dir::{self, RunDir};
 use crate::mapping::null::permute;
 use crate::mapping::searchlight::{Regions, searchlight};
-use crate::mapping::simulate::{Recovery, SimulationOptions, Verdict, brain};
+use crate::mapping::simulate::{Judgement, Recovery, SimulationOptions, brain};
 use crate::mapping::{Comparator, Measurement, Patterns, Residual, Statistic};
 use crate::math::permutation::Tail;
+use crate::progress::Progress;
 use crate::rdm::Rdm;
 use crate::report::figures::{self, CurveOptions, CurveSeries, MatrixOptions};
 use crate::warning::Warning;
 use ndarray::Array2;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 /// Images whose layers' fingerprints are known.
 struct Set {
@@ -50,40 +50,51 @@ impl Line {
     }
 }
 
-/// Runs the simulation; returns the `results` object, or the plan for a dry run.
+/// A checked simulation.
+pub struct Plan {
+    pub config: Config,
+    pub inputs: BTreeMap<String, String>,
+    simulation: SimulationConfig,
+    sets: Vec<Set>,
+}
+
+impl Plan {
+    /// Reads the fingerprints, and tries whether patterns can have them.
+    ///
+    /// # Errors
+    /// Fingerprints that no patterns have, or that do not fit each other.
+    pub fn new(config: Config) -> Result<Self> {
+        config.check()?;
+        let simulation = config.simulation.clone().unwrap_or_default();
+        refuse(&config)?;
+        let mut inputs = BTreeMap::new();
+        let sets = sets(&config, &mut inputs)?;
+        for set in &sets {
+            // Whether patterns can have these fingerprints is found out now, with a brain of a few voxels.
+            let small = SimulationOptions { n_voxels: 2, n_regions: 1, n_runs: 1, ..simulation.brain };
+            let rdms: Vec<Rdm> = set.layers.iter().map(|(_, rdm)| rdm.clone()).collect();
+            brain(&rdms, &[1, 1], &[1], 1, &small)?;
+            Comparator::new(&set.layers, config.statistic, config.residual)?;
+        }
+        Ok(Self { config, inputs, simulation, sets })
+    }
+
+    /// What `--dry-run` prints.
+    pub fn describe(&self) -> Value {
+        describe(&self.config, &self.simulation, &self.sets)
+    }
+}
+
+/// Runs the simulation: the `results` object, but for time and memory.
 ///
 /// # Errors
-/// Fingerprints that no patterns have, or that do not fit each other; whatever writing says.
-pub fn run(config: Config, common: &Common) -> Result<Value> {
-    interrupt::install();
-    let began = Instant::now();
-    config.check()?;
-    let simulation = config.simulation.clone().unwrap_or_default();
-    refuse(&config)?;
-    let mut inputs = BTreeMap::new();
-    let sets = sets(&config, &mut inputs)?;
-    for set in &sets {
-        // Whether patterns can have these fingerprints is found out now, with a brain of a few voxels.
-        let small = SimulationOptions { n_voxels: 2, n_regions: 1, n_runs: 1, ..simulation.brain };
-        let rdms: Vec<Rdm> = set.layers.iter().map(|(_, rdm)| rdm.clone()).collect();
-        brain(&rdms, &[1, 1], &[1], 1, &small)?;
-        Comparator::new(&set.layers, config.statistic, config.residual)?;
-    }
-    if common.dry_run {
-        return Ok(describe(&config, &simulation, &sets));
-    }
-    run_dir::run(common, ("map", &config, config.seed), &inputs, |run| {
-        run.manifest.device = format!("cpu, {} threads", rayon::current_num_threads());
-        let lines = simulate(&config, &simulation, &sets, common, run)?;
-        table(run, &simulation, &lines)?;
-        draw(run, &simulation, &lines, &sets)?;
-        let mut results = results(&config, &simulation, &lines, &sets);
-        results["seconds"] = Value::from((began.elapsed().as_secs_f64() * 1e3).round() / 1e3);
-        results["peak_rss_mb"] = peak_rss_mb().map_or(Value::Null, |mb| Value::from(mb.round()));
-        run.complete(results.clone())?;
-        crate::report::write(run.path())?;
-        Ok(results)
-    })
+/// Whatever computing and writing say.
+pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Simulated> {
+    let Plan { config, simulation, sets, .. } = plan;
+    let lines = simulate(config, simulation, sets, session, run)?;
+    table(run, simulation, &lines)?;
+    draw(run, simulation, &lines, sets)?;
+    Ok(results(config, simulation, &lines, sets))
 }
 
 fn refuse(config: &Config) -> Result<()> {
@@ -133,12 +144,12 @@ fn simulate(
     config: &Config,
     simulation: &SimulationConfig,
     sets: &[Set],
-    common: &Common,
+    session: &Session,
     run: &mut RunDir,
 ) -> Result<Vec<Line>> {
     let judges = judges(config);
     let total = sets.len() * simulation.repeats.len() * judges.len();
-    let mut progress = Progress::new(common.progress, "simulate", total as u64, 0);
+    let mut progress = Progress::new(&session.progress, "simulate", total as u64, 0);
     let mut lines = Vec::new();
     for set in sets {
         let comparators = judges.iter().map(|&residual| Comparator::new(&set.layers, config.statistic, residual));
@@ -153,7 +164,7 @@ fn simulate(
         for &n_repeats in &simulation.repeats {
             let (patterns, regions, truth) = measured(config, simulation, set, n_repeats)?;
             for (comparator, found) in comparators.iter().zip(&mut found) {
-                let verdicts = judged(config, comparator, &patterns, &regions, &truth)?;
+                let verdicts = judged(config, comparator, &patterns, &regions, &truth, &session.cancel)?;
                 found.push(Recovery::of(n_repeats, set.layers.len(), &verdicts));
                 progress.tick(|| format!("{}, {n_repeats} presentations", set.name));
             }
@@ -209,8 +220,9 @@ fn judged(
     patterns: &Patterns,
     regions: &Regions,
     truth: &[usize],
-) -> Result<Vec<(usize, Vec<Verdict>)>> {
-    let go_on = |_: usize| !interrupt::requested();
+    cancel: &Cancel,
+) -> Result<Vec<(usize, Vec<Judgement>)>> {
+    let go_on = |_: usize| !cancel.requested();
     let maps = searchlight(patterns, comparator, regions, &go_on)?;
     let corrected: Option<Array2<f64>> = match config.test.n_permutations {
         0 => None,
@@ -219,7 +231,7 @@ fn judged(
             Some(correct(&maps, &null, config.test.correction))
         }
     };
-    let verdict = |l: usize, r: usize| Verdict {
+    let verdict = |l: usize, r: usize| Judgement {
         value: f64::from(maps.values[[l, r]]),
         significant: corrected.as_ref().is_some_and(|p| p[[l, r]] <= config.test.alpha),
     };
@@ -337,33 +349,42 @@ fn confusions(run: &RunDir, lines: &[Line], sets: &[Set]) -> Result<()> {
     Ok(())
 }
 
-fn results(config: &Config, simulation: &SimulationConfig, lines: &[Line], sets: &[Set]) -> Value {
+fn results(config: &Config, simulation: &SimulationConfig, lines: &[Line], sets: &[Set]) -> Simulated {
     let row = |line: &Line| {
         let first =
             |of: fn(&Recovery) -> f64| line.found.iter().find(|r| of(r) >= simulation.target).map(|r| r.n_repeats);
         let (exact, accuracy) = (first(|r| r.exact), first(|r| r.accuracy));
-        json!({
-            "images": line.set, "fingerprints": line.residual, "n_images": line.n_images,
-            "n_repeats_for_exact": exact, "n_repeats_for_accuracy": accuracy,
-            "minutes_for_exact": exact.and_then(|n| minutes(simulation, line, n)),
-            "recovery": line.found.iter().map(|r| json!({
-                "n_repeats": r.n_repeats, "accuracy": r.accuracy, "interval": r.interval, "hits": r.hits,
-                "false_layers": r.false_layers, "exact": r.exact, "exact_interval": r.exact_interval,
-                "minutes": minutes(simulation, line, r.n_repeats),
-            })).collect::<Vec<_>>(),
-        })
+        let recovery = line.found.iter().map(|r| RecoveryRow {
+            n_repeats: r.n_repeats,
+            accuracy: r.accuracy,
+            interval: r.interval,
+            hits: r.hits,
+            false_layers: r.false_layers,
+            exact: r.exact,
+            exact_interval: r.exact_interval,
+            minutes: minutes(simulation, line, r.n_repeats),
+        });
+        SimulatedSet {
+            images: line.set.clone(),
+            fingerprints: line.residual,
+            n_images: line.n_images,
+            n_repeats_for_exact: exact,
+            n_repeats_for_accuracy: accuracy,
+            minutes_for_exact: exact.and_then(|n| minutes(simulation, line, n)),
+            recovery: recovery.collect(),
+        }
     };
-    json!({
-        "simulated": true,
-        "n_layers": sets.iter().map(|s| s.layers.len()).max(),
-        "dissimilarity": config.dissimilarity,
-        "statistic": config.statistic,
-        "residual": config.residual,
-        "n_permutations": config.test.n_permutations,
-        "correction": config.test.correction,
-        "alpha": config.test.alpha,
-        "target": simulation.target,
-        "brain": SimulationOptions { seed: config.seed, ..simulation.brain },
-        "sets": lines.iter().map(row).collect::<Vec<_>>(),
-    })
+    Simulated {
+        simulated: true,
+        n_layers: sets.iter().map(|s| s.layers.len()).max(),
+        dissimilarity: config.dissimilarity,
+        statistic: config.statistic,
+        residual: config.residual,
+        n_permutations: config.test.n_permutations,
+        correction: config.test.correction,
+        alpha: config.test.alpha,
+        target: simulation.target,
+        brain: SimulationOptions { seed: config.seed, ..simulation.brain },
+        sets: lines.iter().map(row).collect(),
+    }
 }

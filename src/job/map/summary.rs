@@ -3,19 +3,19 @@
 use super::inputs::Data;
 use super::plan::Plan;
 use super::regions::RegionResult;
+use super::results::{Glm, Layer, Mapped, Region, Reliability, Volume};
 use super::tested::Tested;
 use crate::data::Mask;
 use crate::job::brain::layers::{LayerSummary, Layers, extremes};
+use crate::job::brain::results::{GradientResults, OverlapResults};
 use crate::mapping::Neighbourhoods;
-use serde_json::{Value, json};
 
 /// All of it.
 pub struct Summary {
     pub layers: Vec<LayerSummary>,
-    overlap: Value,
-    gradient: Value,
-    rois: Value,
-    extra: Value,
+    overlap: Option<OverlapResults>,
+    gradient: Option<GradientResults>,
+    rois: Option<Vec<Region>>,
 }
 
 impl Summary {
@@ -24,10 +24,9 @@ impl Summary {
         let layers_of = layers.summaries(plan.comparator.layers(), places, plan.config.maps.min_cluster);
         Self {
             layers: layers_of,
-            overlap: layers.overlap_results(),
+            overlap: Some(layers.overlap_results()),
             gradient: layers.gradient_results(places),
-            rois: Value::Null,
-            extra: Value::Null,
+            rois: None,
         }
     }
 
@@ -48,83 +47,94 @@ impl Summary {
                 compactness: None,
             }
         };
-        let n = layers.len();
-        let regions: Vec<Value> = results
-            .iter()
-            .map(|r| {
-                let best =
-                    (0..n).filter(|&l| !r.values[l].is_nan()).max_by(|&a, &b| r.values[a].total_cmp(&r.values[b]));
-                json!({
-                    "name": r.name, unit: r.n, "values": r.values, "errors": r.errors, "p": r.p, "intervals": r.intervals, "ceiling": r.ceiling,
-                    "best_layer": best.map(|l| &layers[l]),
-                })
-            })
-            .collect();
         Self {
             layers: layers.iter().enumerate().map(one).collect(),
-            overlap: Value::Null,
-            gradient: Value::Null,
-            rois: Value::from(regions),
-            extra: json!({ "n_rois": results.len() }),
+            overlap: None,
+            gradient: None,
+            rois: Some(results.iter().map(|r| region(r, layers, unit)).collect()),
         }
     }
 
     /// The `results` object, but for time and memory.
-    pub fn results(&self, plan: &Plan, volume: Option<(&Data, &Neighbourhoods<'_>, &Tested)>) -> Value {
-        let layers: Vec<Value> = self
-            .layers
-            .iter()
-            .enumerate()
-            .map(|(l, layer)| {
-                let collinearity = plan.comparator.collinearity();
-                json!({
-                    "name": layer.name, "max": layer.max, "mean": layer.mean, "n_significant": layer.n_significant,
-                    "peak_mm": layer.peak_mm, "n_clusters": layer.n_significant.map(|_| layer.clusters.len()), "compactness": layer.compactness,
-                    "vif": collinearity.vif[l], "residual_sd": collinearity.residual_sd[l], "kept_sd": collinearity.kept_sd[l],
-                })
-            })
-            .collect();
-        let mut out = json!({
-            "n_centres": volume.map_or(0, |(_, spheres, _)| spheres.centres().len()),
-            "n_layers": self.layers.len(),
-            "n_conditions": plan.conditions.len(),
-            "dissimilarity": plan.config.dissimilarity,
-            "statistic": plan.config.statistic,
-            "residual": plan.config.residual,
-            "n_permutations": plan.n_permutations(),
-            "correction": plan.config.test.correction,
-            "alpha": plan.config.test.alpha,
-            "condition_number": plan.comparator.collinearity().condition_number,
-            "layers": layers,
-            "overlap": self.overlap,
-            "gradient": self.gradient,
-        });
-        if let Some((data, spheres, tested)) = volume {
-            out["sphere"] = json!(plan.config.sphere.to_string());
-            out["n_voxels"] = json!(spheres.mask().n_voxels());
-            out["n_voxels_dropped"] = json!(data.n_dropped);
-            out["n_centres_skipped"] = json!(spheres.n_skipped());
-            out["n_centres_undefined"] = json!(tested.maps.n_undefined);
-            out["n_runs"] = json!(data.betas.n_runs());
-            if !data.fitted.is_empty() {
-                out["glm"] =
-                    json!(data.fitted.iter().map(|own| json!({
-                    "run": own.name, "tr_s": own.tr_s, "n_volumes": own.design.matrix.nrows(),
-                    "n_regressors": own.design.matrix.ncols(), "dof": own.dof, "mean_r2": extremes(&own.r2).1,
-                    "max_r2": extremes(&own.r2).0,
-                })).collect::<Vec<_>>());
-            }
-            let counts = &tested.maps.n_voxels;
-            out["voxels_per_centre"] = json!([counts.iter().min(), counts.iter().max()]);
-            if let Some(own) = &tested.reliability {
-                let mean = |x: &[f32]| extremes(&x.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
-                out["reliability"] = json!({ "mean": mean(&own.split_half).1, "max": mean(&own.split_half).0 });
-            }
+    pub fn results(self, plan: &Plan, volume: Option<(&Data, &Neighbourhoods<'_>, &Tested)>) -> Mapped {
+        let collinearity = plan.comparator.collinearity();
+        let layer = |(l, layer): (usize, LayerSummary)| Layer {
+            name: layer.name,
+            max: layer.max,
+            mean: layer.mean,
+            n_significant: layer.n_significant,
+            peak_mm: layer.peak_mm,
+            n_clusters: layer.n_significant.map(|_| layer.clusters.len()),
+            compactness: layer.compactness,
+            vif: collinearity.vif[l],
+            residual_sd: collinearity.residual_sd[l],
+            kept_sd: collinearity.kept_sd[l],
+        };
+        Mapped {
+            n_centres: volume.map_or(0, |(_, spheres, _)| spheres.centres().len()),
+            n_layers: self.layers.len(),
+            n_conditions: plan.conditions.len(),
+            dissimilarity: plan.config.dissimilarity,
+            statistic: plan.config.statistic,
+            residual: plan.config.residual,
+            n_permutations: plan.n_permutations(),
+            correction: plan.config.test.correction,
+            alpha: plan.config.test.alpha,
+            condition_number: collinearity.condition_number,
+            layers: self.layers.into_iter().enumerate().map(layer).collect(),
+            overlap: self.overlap,
+            gradient: self.gradient,
+            volume: volume.map(|(data, spheres, tested)| of_volume(plan, data, spheres, tested)),
+            n_rois: self.rois.as_ref().map(Vec::len),
+            rois: self.rois,
         }
-        if !self.rois.is_null() {
-            out["rois"] = self.rois.clone();
-            out["n_rois"] = self.extra["n_rois"].clone();
+    }
+}
+
+fn region(found: &RegionResult, layers: &[String], unit: &str) -> Region {
+    let defined = (0..layers.len()).filter(|&l| !found.values[l].is_nan());
+    let best = defined.max_by(|&a, &b| found.values[a].total_cmp(&found.values[b]));
+    let finite = |v: f64| v.is_finite().then_some(v);
+    Region {
+        name: found.name.clone(),
+        voxels: (unit == "voxels").then_some(found.n),
+        subjects: (unit == "subjects").then_some(found.n),
+        values: found.values.clone(),
+        errors: found.errors.clone(),
+        p: found.p.clone(),
+        intervals: found.intervals.iter().map(|&(low, high)| (finite(low), finite(high))).collect(),
+        ceiling: found.ceiling,
+        best_layer: best.map(|l| layers[l].clone()),
+    }
+}
+
+fn of_volume(plan: &Plan, data: &Data, spheres: &Neighbourhoods<'_>, tested: &Tested) -> Volume {
+    let glm = data.fitted.iter().map(|own| {
+        let (max_r2, mean_r2) = extremes(&own.r2);
+        Glm {
+            run: own.name.clone(),
+            tr_s: own.tr_s,
+            n_volumes: own.design.matrix.nrows(),
+            n_regressors: own.design.matrix.ncols(),
+            dof: own.dof,
+            mean_r2,
+            max_r2,
         }
-        out
+    });
+    let counts = &tested.maps.n_voxels;
+    let reliability = tested.reliability.as_ref().map(|own| {
+        let (max, mean) = extremes(&own.split_half.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
+        Reliability { mean, max }
+    });
+    Volume {
+        sphere: plan.config.sphere.to_string(),
+        n_voxels: spheres.mask().n_voxels(),
+        n_voxels_dropped: data.n_dropped,
+        n_centres_skipped: spheres.n_skipped(),
+        n_centres_undefined: tested.maps.n_undefined,
+        n_runs: data.betas.n_runs(),
+        glm: glm.collect(),
+        voxels_per_centre: [counts.iter().min().copied(), counts.iter().max().copied()],
+        reliability,
     }
 }

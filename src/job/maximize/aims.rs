@@ -1,7 +1,7 @@
 //! One objective over several units: drive some, hold others, suppress the rest.
 
 use crate::error::{Error, Result};
-use crate::job::common::read_config;
+use crate::job::configuration::read;
 use crate::job::drive::{Natural, Population};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -50,7 +50,7 @@ pub struct Aims {
 /// # Errors
 /// [`Error::Invalid`] for units that are not among the population's, weights that are not positive, or nothing to drive.
 pub fn read_aims(path: &Path, population: &Population) -> Result<Aims> {
-    let file: AimsFile = read_config(path)?;
+    let file: AimsFile = read(path)?;
     let at = path.display().to_string();
     let mut aims = Aims { units: vec![], linear: vec![], hold: vec![], at: vec![], words: String::new() };
     let mut words = Vec::new();

@@ -1,7 +1,7 @@
 //! Figures of a run.
 
+use super::batch::Finished;
 use super::config::Method;
-use super::group::Finished;
 use super::output::{Kept, Measured, trace};
 use super::plan::Plan;
 use crate::error::Result;
@@ -42,7 +42,7 @@ pub fn draw(
 
 /// Names of the batches without what all of them share.
 fn labels(plan: &Plan) -> Vec<String> {
-    without_common(&plan.groups.iter().map(|g| g.name.clone()).collect::<Vec<_>>())
+    without_common(&plan.batches.iter().map(|g| g.name.clone()).collect::<Vec<_>>())
 }
 
 /// 3 x h x w bytes as h x w x 3.
@@ -72,15 +72,15 @@ fn mosaic(
         headers.extend((0..n_restarts).map(|r| format!("restart {}", r + 1)));
     }
     let labels = labels(plan);
-    let rows: Vec<MosaicRow> = (0..plan.groups.len().min(MOSAIC_UNITS))
-        .map(|group| {
+    let rows: Vec<MosaicRow> = (0..plan.batches.len().min(MOSAIC_UNITS))
+        .map(|batch| {
             let mut cells = Vec::new();
             for (d, towards) in plan.towards.iter().enumerate() {
-                cells.extend(natural.map(|n| natural_cell(plan, n, group, *towards)));
-                cells.extend((0..plan.config.n_images).map(|k| kept_cell(plan, measured, group, *towards, k)));
-                cells.extend(restarts(plan, finished, measured, group, d, n_restarts));
+                cells.extend(natural.map(|n| natural_cell(plan, n, batch, *towards)));
+                cells.extend((0..plan.config.n_images).map(|k| kept_cell(plan, measured, batch, *towards, k)));
+                cells.extend(restarts(plan, finished, measured, batch, d, n_restarts));
             }
-            MosaicRow { label: labels[group].clone(), cells }
+            MosaicRow { label: labels[batch].clone(), cells }
         })
         .collect();
     figures::mosaic(&rows, &headers, &run.file("figures/mosaic"), "")
@@ -94,8 +94,8 @@ fn natural_header(towards: Towards) -> &'static str {
     }
 }
 
-fn natural_cell(plan: &Plan, natural: &Natural, group: usize, towards: Towards) -> Option<MosaicCell> {
-    let unit = plan.groups[group].units[0];
+fn natural_cell(plan: &Plan, natural: &Natural, batch: usize, towards: Towards) -> Option<MosaicCell> {
+    let unit = plan.batches[batch].units[0];
     let reference = natural.reference(unit);
     let index = match towards {
         Towards::Min => reference.worst,
@@ -110,14 +110,14 @@ fn natural_cell(plan: &Plan, natural: &Natural, group: usize, towards: Towards) 
     cell(image.index_axis(Axis(0), 0), natural.responses[(index, unit)])
 }
 
-fn find(measured: &Measured, group: usize, towards: Towards, number: usize) -> Option<(usize, &Kept)> {
-    let same = |k: &Kept| k.group == group && k.towards == towards && k.number == number;
+fn find(measured: &Measured, batch: usize, towards: Towards, number: usize) -> Option<(usize, &Kept)> {
+    let same = |k: &Kept| k.batch == batch && k.towards == towards && k.number == number;
     measured.kept.iter().enumerate().find(|(_, k)| same(k))
 }
 
-fn kept_cell(plan: &Plan, measured: &Measured, group: usize, towards: Towards, number: usize) -> Option<MosaicCell> {
-    let (i, kept) = find(measured, group, towards, number)?;
-    cell(kept.image.view(), measured.own[(i, plan.groups[group].units[0])])
+fn kept_cell(plan: &Plan, measured: &Measured, batch: usize, towards: Towards, number: usize) -> Option<MosaicCell> {
+    let (i, kept) = find(measured, batch, towards, number)?;
+    cell(kept.image.view(), measured.own[(i, plan.batches[batch].units[0])])
 }
 
 /// The first images of the restarts that were not kept.
@@ -125,12 +125,12 @@ fn restarts(
     plan: &Plan,
     finished: &[Finished],
     measured: &Measured,
-    group: usize,
+    batch: usize,
     direction: usize,
     n: usize,
 ) -> Vec<Option<MosaicCell>> {
-    let Some(done) = finished.get(group) else { return vec![] };
-    let kept = find(measured, group, plan.towards[direction], 0).map(|(_, k)| plan.place(k.item).1);
+    let Some(done) = finished.get(batch) else { return vec![] };
+    let kept = find(measured, batch, plan.towards[direction], 0).map(|(_, k)| plan.place(k.item).1);
     let bytes = quantize(&done.images);
     let others = (0..plan.config.restarts).filter(|r| Some(*r) != kept).take(n);
     others
@@ -145,16 +145,16 @@ fn restarts(
 fn ranges(plan: &Plan, run: &RunDir, measured: &Measured, natural: &Natural) -> Result<()> {
     let labels = labels(plan);
     let units: Vec<UnitRange> = plan
-        .groups
+        .batches
         .iter()
         .enumerate()
-        .map(|(g, group)| {
-            let unit = group.units[0];
+        .map(|(b, planned)| {
+            let unit = planned.units[0];
             let reference = natural.reference(unit);
             let at = |p: f64| reference.z(reference.at(p));
-            let marks = measured.kept.iter().enumerate().filter(|(_, k)| k.group == g);
+            let marks = measured.kept.iter().enumerate().filter(|(_, k)| k.batch == b);
             UnitRange {
-                name: labels[g].clone(),
+                name: labels[b].clone(),
                 natural: Some([0.0, 25.0, 50.0, 75.0, 100.0].map(at)),
                 marks: marks.map(|(i, k)| (k.towards.name(), reference.z(measured.own[(i, unit)]))).collect(),
             }
@@ -180,7 +180,7 @@ fn specificity(plan: &Plan, run: &RunDir, measured: &Measured, natural: &Natural
     for towards in &plan.towards {
         let of: Vec<(usize, &Kept)> = measured.kept.iter().enumerate().filter(|(_, k)| k.towards == *towards).collect();
         let values = Array2::from_shape_fn((of.len(), n_units), |(r, u)| references[u].z(measured.own[(of[r].0, u)]));
-        let rows: Vec<String> = of.iter().map(|(_, k)| labels[k.group].clone()).collect();
+        let rows: Vec<String> = of.iter().map(|(_, k)| labels[k.batch].clone()).collect();
         let options = MatrixOptions {
             bar_label: "response (sd of natural responses)".into(),
             row_title: format!("image made for ({})", towards.name()),
@@ -196,7 +196,7 @@ fn specificity(plan: &Plan, run: &RunDir, measured: &Measured, natural: &Natural
 /// Responses over steps: of each unit's images, or of all units in standard deviations.
 fn traces(plan: &Plan, run: &RunDir, finished: &[Finished], natural: Option<&Natural>) -> Result<()> {
     let many = finished.len() > CURVE_UNITS;
-    let scaled = |g: usize, v: f64| natural.map_or(v, |n| n.reference(plan.groups[g].units[0]).z(v));
+    let scaled = |g: usize, v: f64| natural.map_or(v, |n| n.reference(plan.batches[g].units[0]).z(v));
     let (mut series, labels) = (Vec::new(), labels(plan));
     for (d, towards) in plan.towards.iter().enumerate() {
         let of = |g: usize| -> Vec<Vec<f64>> {

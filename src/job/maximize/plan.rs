@@ -20,7 +20,7 @@ pub struct Plan {
     pub config: Config,
     pub population: Population,
     /// What is optimised together: one unit, or the units of one objective.
-    pub groups: Vec<Group>,
+    pub batches: Vec<BatchPlan>,
     pub towards: Vec<Towards>,
     pub natural: Option<(Stimuli, String)>,
     pub checks: Vec<Check>,
@@ -33,9 +33,9 @@ pub struct Plan {
     pub warnings: Vec<Warning>,
 }
 
-/// One batch.
+/// What goes into one batch.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Group {
+pub struct BatchPlan {
     pub name: String,
     /// Indices into the population's units; the first is the one that is driven.
     pub units: Vec<usize>,
@@ -68,7 +68,7 @@ impl Plan {
         let mut plan = Self {
             config,
             population,
-            groups: vec![],
+            batches: vec![],
             towards,
             natural: None,
             checks: vec![],
@@ -78,7 +78,7 @@ impl Plan {
             inputs,
             warnings,
         };
-        plan.groups = plan.make_groups()?;
+        plan.batches = plan.plan_batches()?;
         plan.read_natural()?;
         plan.read_start()?;
         plan.checks =
@@ -92,7 +92,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn make_groups(&self) -> Result<Vec<Group>> {
+    fn plan_batches(&self) -> Result<Vec<BatchPlan>> {
         let layer = |member: usize| -> Result<Option<(usize, NodeId)>> {
             match &self.config.diversity_tap {
                 Some(name) => self.population.members[member].graph.tap(name).map(|node| Some((member, node))),
@@ -102,7 +102,7 @@ impl Plan {
         if let Some(path) = &self.config.population {
             let aims = read_aims(path, &self.population)?;
             let diversity = layer(self.population.units[aims.units[0]].member)?;
-            return Ok(vec![Group {
+            return Ok(vec![BatchPlan {
                 name: "population".into(),
                 units: aims.units.clone(),
                 aims: Some(aims),
@@ -114,14 +114,14 @@ impl Plan {
             let (expected, found) = (format!("1 or {} units", self.n_driven), n_against.to_string());
             return Err(Error::invalid("--against", expected, found, "name its units: --against MODEL=UNIT+UNIT"));
         }
-        let group = |u: usize| {
+        let planned = |u: usize| {
             let unit = &self.population.units[u];
             let rival = (n_against > 0).then(|| self.n_driven + u.min(n_against - 1));
             let aims = rival.map(|r| Aims::difference(u, r, &self.population));
             let units = std::iter::once(u).chain(rival).collect();
-            Ok(Group { name: unit.name.clone(), units, aims, diversity: layer(unit.member)? })
+            Ok(BatchPlan { name: unit.name.clone(), units, aims, diversity: layer(unit.member)? })
         };
-        (0..self.n_driven).map(group).collect()
+        (0..self.n_driven).map(planned).collect()
     }
 
     fn read_natural(&mut self) -> Result<()> {

@@ -1,10 +1,12 @@
 //! What `orthogonalize` can be asked for. `DIR/config.toml` of a run is this, completely resolved.
 
 use crate::error::{Error, Result};
+use crate::image::JitterOptions;
 use crate::image::resize::Resize;
-use crate::job::common::Machine;
+use crate::job::machine::Machine;
 use crate::job::model::NetworkConfig;
-use crate::objective::{Measure, Penalty};
+use crate::network::SpatialPooling;
+use crate::objective::{PatternSimilarity, Penalty};
 use crate::synthesis::OptimizerKind;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -41,9 +43,9 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct ObjectiveConfig {
     /// First-order similarity.
-    pub measure: Measure,
+    pub measure: PatternSimilarity,
     /// Patterns: every unit of a layer, or its channel means.
-    pub patterns: Patterns,
+    pub patterns: SpatialPooling,
     pub penalty: Penalty,
     /// Hinge on each RSM's standard deviation.
     pub min_sd: f64,
@@ -52,15 +54,6 @@ pub struct ObjectiveConfig {
     pub target: Option<PathBuf>,
     /// RSMs to reach per layer instead of orthogonality: npy, L x N x N, NaN where free (the pairs mode of eLife 68344).
     pub target_rsms: Option<PathBuf>,
-}
-
-/// What a pattern is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Patterns {
-    #[default]
-    Full,
-    Gap,
 }
 
 /// `[image]`
@@ -161,8 +154,8 @@ impl Default for Config {
 impl Default for ObjectiveConfig {
     fn default() -> Self {
         Self {
-            measure: Measure::Pearson,
-            patterns: Patterns::Full,
+            measure: PatternSimilarity::Pearson,
+            patterns: SpatialPooling::Full,
             penalty: Penalty::MeanSquare,
             min_sd: 0.08,
             sd_weight: 10.0,
@@ -199,7 +192,8 @@ impl Default for OptimizerConfig {
 
 impl Default for RobustConfig {
     fn default() -> Self {
-        Self { enabled: true, jitter: 2.0, blur: 1.3, scale: [0.94, 1.04] }
+        let JitterOptions { jitter_px: jitter, blur_px: blur, scale } = JitterOptions::default();
+        Self { enabled: true, jitter, blur, scale: scale.into() }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::checkpoint::{self, Checkpoint};
 use super::plan::Plan;
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::{render_array, resample_bilinear};
-use crate::job::interrupt;
-use crate::job::progress::Progress;
+use crate::progress::Progress;
 use crate::synthesis::{State, Synthesizer};
 use ndarray::Array4;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub struct Finished {
 ///
 /// # Errors
 /// [`Error::Interrupted`] after the checkpoint was written; whatever a step or a write says.
-pub fn run_item(plan: &Plan, run: &Path, item: usize, progress: &mut Progress) -> Result<Finished> {
+pub fn run_item(plan: &Plan, run: &Path, item: usize, cancel: &Cancel, progress: &mut Progress) -> Result<Finished> {
     let path = checkpoint::path(run, item);
     let start = plan.synthesizer(item as u64, 0, None)?;
     let start_images = start.images(&start.start());
@@ -35,7 +35,7 @@ pub fn run_item(plan: &Plan, run: &Path, item: usize, progress: &mut Progress) -
         octave => plan.synthesizer(item as u64, octave, None)?,
     };
     loop {
-        run_octave(plan, run, &path, &mut synthesizer, &mut current, progress)?;
+        run_octave(plan, run, &path, cancel, &mut synthesizer, &mut current, progress)?;
         if current.octave + 1 == plan.octaves.len() {
             break;
         }
@@ -50,6 +50,7 @@ fn run_octave(
     plan: &Plan,
     run: &Path,
     path: &Path,
+    cancel: &Cancel,
     synthesizer: &mut Synthesizer,
     current: &mut Checkpoint,
     progress: &mut Progress,
@@ -59,7 +60,7 @@ fn run_octave(
         current.seconds += report.seconds;
         current.executor_seconds += report.executor_seconds;
         progress.tick(|| describe(&report.metrics));
-        if interrupt::requested() {
+        if cancel.requested() {
             checkpoint::write(path, current)?;
             return Err(Error::Interrupted { dir: run.to_path_buf() });
         }

@@ -120,10 +120,10 @@ fn trace(plan: &Plan, state: &State, stem: &std::path::Path) -> Result<()> {
 }
 
 /// Achieved statistics of each image, inside the aperture when there is one.
-pub fn image_statistics(plan: &Plan, images: &Array4<f32>) -> Value {
+pub fn image_statistics(plan: &Plan, images: &Array4<f32>) -> Vec<hygiene::ImageStatistics> {
     let (_, _, height, width) = images.dim();
     let weights = plan.constraint().map_or_else(|| Array2::ones((height, width)), |c| c.weights(height, width));
-    json!(hygiene::achieved(images, &weights, Light::Encoded))
+    hygiene::achieved(images, &weights, Light::Encoded)
 }
 
 /// What a run would do: shapes, arithmetic, memory, items, and the time of all steps from one that was tried.

@@ -1,6 +1,6 @@
 //! Everything resolved and validated before the first minute of compute.
 
-use super::config::{Config, InitKind, ParamKind, Patterns};
+use super::config::{Config, InitKind, ParamKind};
 use super::score::chance_mean_abs_r;
 use crate::data::Stimuli;
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::image::{
 use crate::io::npy;
 use crate::job::manifest::hash_file;
 use crate::job::model;
-use crate::network::{Graph, NodeId, TapRequest};
+use crate::network::{Graph, NodeId, SpatialPooling, TapRequest};
 use crate::objective::{Goal, RsmTaps, flat_fingerprints, second_order_penalty, target_rsm_error};
 use crate::synthesis::{Synthesizer, Views};
 use crate::tensor::Device;
@@ -56,7 +56,7 @@ impl Plan {
             let hint = "one layer has nothing to be orthogonal to; name more, or give --target-rsms";
             return Err(Error::invalid("--taps", "at least 2 layers", "1", hint));
         }
-        if config.objective.patterns == Patterns::Gap {
+        if config.objective.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
         }
         let mut plan = Self {

@@ -4,19 +4,25 @@ use super::checkpoint::{self, Checkpoint};
 use super::config::Config;
 use super::item::{Finished, run_item};
 use super::output;
+use super::page;
 use super::plan::Plan;
+use super::results::{Restart, Results};
 use super::score::{Fingerprints, Score};
 use crate::error::Result;
 use crate::image::{PROBES, dequantize, quantize};
-use crate::job::common::{Common, peak_rss_mb};
-use crate::job::progress::Progress;
-use crate::job::run_dir::{self, RunDir};
-use crate::job::{interrupt, model};
+use crate::job::RunDir;
+use crate::job::Session;
+use crate::job::configuration::section;
+use crate::job::machine::peak_rss_mb;
+use crate::job::model;
+use crate::job::{Checked, Job, Named};
 use crate::network::Executor;
+use crate::progress::Progress;
+use crate::report::{Figures, Page};
 use crate::synthesis::{Verdict, verdict};
 use crate::warning::Warning;
 use ndarray::{Array4, Axis};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 /// An item's outcome, measured on its 8-bit images.
 pub(super) struct Outcome {
@@ -29,40 +35,70 @@ pub(super) struct Outcome {
     pub images: Array4<u8>,
 }
 
-/// Runs `orthoscope orthogonalize`; returns the `results` object, or the plan's description for a dry run.
-///
-/// # Errors
-/// Bad input before anything is written; [`crate::Error::Interrupted`] with a checkpoint; whatever writing says.
-pub fn run(config: Config, common: &Common) -> Result<Value> {
-    interrupt::install();
-    let plan = Plan::new(config)?;
-    if common.dry_run {
-        return output::describe(&plan);
+/// The job.
+pub struct Orthogonalize;
+
+impl Job for Orthogonalize {
+    const NAME: &'static str = "orthogonalize";
+    const ABOUT: &'static str = "N images whose layer RDMs are mutually uncorrelated (or follow target RDMs)";
+    const TITLE: &'static str = "Images with uncorrelated layer fingerprints";
+
+    type Config = Config;
+    type Plan = Plan;
+    type Results = Results;
+    #[cfg(feature = "cli")]
+    type Flags = super::flags::Flags;
+
+    /// Without random views nothing blurs what the network sees: the band limit goes with them unless it is given.
+    fn settle(given: &mut toml::Table) -> Result<()> {
+        let plain = given.get("robust").and_then(|r| r.get("enabled")).and_then(toml::Value::as_bool) == Some(false);
+        if plain && let Some(image) = section(given, "image") {
+            image.entry("band_limit").or_insert_with(|| 0.0.into());
+        }
+        Ok(())
     }
-    run_dir::run(common, ("orthogonalize", &plan.config, plan.config.seed), &plan.inputs, |run| {
-        execute(&plan, common, run)
-    })
+
+    fn plan(config: Config) -> Result<Plan> {
+        Plan::new(config)
+    }
+
+    fn checked(plan: &Plan) -> Checked<'_, Config> {
+        Checked { config: &plan.config, inputs: &plan.inputs, warnings: plan.warnings.clone() }
+    }
+
+    fn describe(plan: &Plan) -> Result<Value> {
+        output::describe(plan)
+    }
+
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
+        execute(plan, session, run)
+    }
+
+    fn summary(results: &Results) -> String {
+        page::summary(results)
+    }
+
+    fn page(results: &Results, page: &mut Page, figures: &mut Figures) {
+        page::page(page, results, figures);
+    }
 }
 
-fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
+fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
     let mut scorer = model::executor(&plan.graph, &plan.requests(), &plan.device)?;
-    run.manifest.device = scorer.describe();
-    plan.warnings.iter().for_each(|w| run.warn(w.clone()));
-    run.save()?;
+    run.computes_on(scorer.describe())?;
     let total = plan.config.restarts * plan.steps_per_octave() * plan.octaves.len();
     let mut done = 0;
     for item in 0..plan.config.restarts {
         done += checkpoint::read(&checkpoint::path(run.path(), item))?.map_or(0, |c| c.state.step);
     }
-    let mut progress = Progress::new(common.progress, "orthogonalize", total as u64, done as u64);
+    let mut progress = Progress::new(&session.progress, "orthogonalize", total as u64, done as u64);
     let mut best: Option<Outcome> = None;
     let mut items = Vec::new();
     for item in 0..plan.config.restarts {
-        let finished = run_item(plan, run.path(), item, &mut progress)?;
+        let finished = run_item(plan, run.path(), item, &session.cancel, &mut progress)?;
         let outcome = measure(plan, scorer.as_mut(), item, finished)?;
-        items.push(
-            json!({ "item": item, "exported": outcome.exported.score(), "steps": outcome.checkpoint.state.step }),
-        );
+        let (exported, steps) = (outcome.exported.score(), outcome.checkpoint.state.step);
+        items.push(Restart { item, exported, steps });
         let score = |o: &Outcome| o.exported.score().mean_abs_r;
         if best.as_ref().is_none_or(|b| score(&outcome) < score(b)) {
             best = Some(outcome);
@@ -70,14 +106,8 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir) -> Result<Value> {
     }
     progress.finish();
     let best = best.expect("the configuration was checked to have at least one restart");
-    let mut results = finish(plan, run, scorer.as_mut(), best)?;
-    if plan.config.restarts > 1 {
-        results.insert("restarts".into(), Value::Array(items));
-    }
-    let results = Value::Object(results);
-    run.complete(results.clone())?;
-    crate::report::write(run.path())?;
-    Ok(results)
+    let restarts = if plan.config.restarts > 1 { items } else { vec![] };
+    Ok(Results { restarts, ..finish(plan, run, scorer.as_mut(), best)? })
 }
 
 fn fingerprints(plan: &Plan, scorer: &mut dyn Executor, images: &Array4<f32>) -> Result<Fingerprints> {
@@ -97,12 +127,12 @@ fn measure(plan: &Plan, scorer: &mut dyn Executor, item: usize, finished: Finish
 }
 
 /// Writes the best item and measures again what was written.
-fn finish(plan: &Plan, run: &mut RunDir, scorer: &mut dyn Executor, best: Outcome) -> Result<Map<String, Value>> {
+fn finish(plan: &Plan, run: &mut RunDir, scorer: &mut dyn Executor, best: Outcome) -> Result<Results> {
     let written = output::images(run, &best.images)?;
     let shown = dequantize(&written);
     let exported = fingerprints(plan, scorer, &shown)?;
-    let mut probed = Map::new();
-    let mut robust: Option<(f64, Value)> = None;
+    let mut probes = Named::default();
+    let mut robust: Option<Score> = None;
     for probe in PROBES {
         let score = fingerprints(plan, scorer, &probe.transform.apply_array(&shown))?.score();
         if score.mean_abs_r > plan.chance
@@ -115,10 +145,10 @@ fn finish(plan: &Plan, run: &mut RunDir, scorer: &mut dyn Executor, best: Outcom
                 chance: plan.chance,
             });
         }
-        if robust.as_ref().is_none_or(|(worst, _)| score.mean_abs_r > *worst) {
-            robust = Some((score.mean_abs_r, json!(score)));
+        if robust.is_none_or(|worst| score.mean_abs_r > worst.mean_abs_r) {
+            robust = Some(score);
         }
-        probed.insert(probe.name.into(), json!(score));
+        probes.put(probe.name, score);
     }
     let baseline = match &plan.baseline {
         Some(stimuli) => Some(fingerprints(plan, scorer, &stimuli.images().to_owned())?),
@@ -130,30 +160,27 @@ fn finish(plan: &Plan, run: &mut RunDir, scorer: &mut dyn Executor, best: Outcom
     output::arrays(plan, run, &exported, baseline.as_ref(), state)?;
     output::figures(plan, run, &written, &exported, baseline.as_ref(), state)?;
     let steps = state.step;
-    let results = json!({
-        "taps": plan.tap_names,
-        "n_images": plan.config.n_images,
-        "steps": steps,
-        "converged": verdict.converged,
-        "seconds_per_step": best.checkpoint.seconds / steps.max(1) as f64,
-        "executor_share": best.checkpoint.executor_seconds / best.checkpoint.seconds.max(f64::MIN_POSITIVE),
-        "peak_rss_mb": peak_rss_mb(),
-        "start": best.start.score(),
-        "final": best.last.score(),
-        "exported": exported.score(),
-        "robust": robust.map(|(_, score)| score),
-        "probes": probed,
-        "baseline": baseline.as_ref().map(Fingerprints::score),
-        "chance_mean_abs_r": plan.chance,
-        "rsm_sd": exported.sd.to_vec(),
-        "best_item": best.item,
-        "objective": plan.goal().describe(),
-        "image_statistics": output::image_statistics(plan, &shown),
-    });
-    match results {
-        Value::Object(map) => Ok(map),
-        _ => Ok(Map::new()),
-    }
+    Ok(Results {
+        taps: plan.tap_names.clone(),
+        n_images: plan.config.n_images,
+        steps,
+        converged: verdict.converged,
+        seconds_per_step: best.checkpoint.seconds / steps.max(1) as f64,
+        executor_share: best.checkpoint.executor_seconds / best.checkpoint.seconds.max(f64::MIN_POSITIVE),
+        peak_rss_mb: peak_rss_mb(),
+        start: best.start.score(),
+        last: best.last.score(),
+        exported: exported.score(),
+        robust,
+        probes,
+        baseline: baseline.as_ref().map(Fingerprints::score),
+        chance_mean_abs_r: plan.chance,
+        rsm_sd: exported.sd.to_vec(),
+        best_item: best.item,
+        objective: plan.goal().describe(),
+        image_statistics: output::image_statistics(plan, &shown),
+        restarts: vec![],
+    })
 }
 
 /// A gain below this share of the range over the last tenth of the steps counts as converged.

@@ -1,9 +1,10 @@
 //! How orthogonal a set of images is, measured by running the network on it.
 
 use crate::error::Result;
+use crate::io::json::or_nan;
 use crate::network::moments::at_once;
 use crate::network::{Executor, LayerMoments};
-use crate::objective::{Measure, first_order, second_order};
+use crate::objective::{PatternSimilarity, first_order, second_order};
 use crate::rng;
 use crate::tensor::{SMALL, Var, array_f64, constant, tensor_f64};
 use ndarray::{Array1, Array2, Array3, Array4, Axis, aview1};
@@ -13,9 +14,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Mean of `|R[l,m]|` over pairs of layers.
+    #[serde(deserialize_with = "or_nan")]
     pub mean_abs_r: f64,
+    #[serde(deserialize_with = "or_nan")]
     pub max_abs_r: f64,
     /// Smallest standard deviation of a layer's condensed RSM.
+    #[serde(deserialize_with = "or_nan")]
     pub rsm_sd_min: f64,
 }
 
@@ -38,7 +42,7 @@ impl Fingerprints {
     pub fn measure(
         executor: &mut dyn Executor,
         images: &Array4<f32>,
-        measure: Measure,
+        measure: PatternSimilarity,
         device: &crate::tensor::Device,
     ) -> Result<Self> {
         let moments = at_once(executor, images, device)?;

@@ -3,7 +3,7 @@
 use super::{Dissimilarity, Patterns};
 use crate::data::Betas;
 use crate::error::Result;
-use crate::mapping::noise::{Noise, Whitening};
+use crate::mapping::noise::{NoiseCovariance, Whitening};
 use ndarray::{Array2, Axis};
 use orthoscope_kernels::gram::padded;
 
@@ -45,7 +45,11 @@ impl Patterns {
 }
 
 /// Scales and residuals, of all samples or for each held-out run of the others.
-pub(super) fn estimate(betas: &Betas, noise: Noise, held_out: bool) -> Result<(Vec<Vec<f64>>, Vec<Whitening>)> {
+pub(super) fn estimate(
+    betas: &Betas,
+    noise: NoiseCovariance,
+    held_out: bool,
+) -> Result<(Vec<Vec<f64>>, Vec<Whitening>)> {
     let runs = betas.runs();
     let found = if held_out {
         (0..betas.n_runs()).map(|run| Whitening::of(betas, noise, |s| runs[s] != run)).collect::<Result<Vec<_>>>()?

@@ -1,6 +1,6 @@
 //! What is measured between two conditions' patterns, and how.
 
-use crate::mapping::noise::{Noise, NoiseFrom};
+use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -52,7 +52,7 @@ pub enum Folds {
 pub struct Measurement {
     pub dissimilarity: Dissimilarity,
     /// Of [`Dissimilarity::Mahalanobis`] and [`Dissimilarity::Crossnobis`].
-    pub noise: Noise,
+    pub noise: NoiseCovariance,
     /// Of [`Dissimilarity::Crossnobis`] with [`Folds::Runs`]; pairs of samples take the noise of all.
     pub noise_from: NoiseFrom,
     pub folds: Folds,

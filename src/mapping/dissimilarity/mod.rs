@@ -15,7 +15,7 @@ mod measurement;
 
 pub use measurement::{Dissimilarity, Folds, Measurement};
 
-use super::noise::{Noise, NoiseFrom, Whitening};
+use super::noise::{NoiseCovariance, NoiseFrom, Whitening};
 use crate::data::Betas;
 use crate::error::{Error, Result};
 use layout::Side;
@@ -106,7 +106,7 @@ impl Patterns {
             Kernels::chosen().map_err(|e| Error::invalid("instruction set", "one of them", e.to_string(), ""))?;
         let crossed = measurement.dissimilarity == Dissimilarity::Crossnobis;
         let uses_noise = crossed || measurement.dissimilarity == Dissimilarity::Mahalanobis;
-        let noise = if uses_noise { measurement.noise } else { Noise::Identity };
+        let noise = if uses_noise { measurement.noise } else { NoiseCovariance::Identity };
         let folds = if crossed { crossnobis::folds(betas, measurement.folds)? } else { Folds::Auto };
         let held_out = folds == Folds::Runs && measurement.noise_from == NoiseFrom::Training;
         let (scales, whitening) = layout::estimate(betas, noise, held_out)?;

@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// What the cells of a fingerprint mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Measure {
+pub enum Entries {
     /// Similarities, red above and blue below zero; the diagonal (always 1) is left grey.
     #[default]
     Similarity,
@@ -25,7 +25,7 @@ pub enum Measure {
 /// |---|---|---|
 /// | `title` | above the figure | none |
 /// | `bar_label` | beside the colour bar | `Pearson r` |
-/// | `measure` | similarity or dissimilarity | similarity |
+/// | `entries` | similarity or dissimilarity | similarity |
 /// | `sd` | standard deviation of each layer's entries, shown in its title | none |
 /// | `limit` | end of the colour scale; cells beyond take its end colours, and the bar says so | covers 98 % of the cells |
 /// | `short_names` | titles by [`shorten`](crate::report::names::shorten) | yes |
@@ -33,7 +33,7 @@ pub enum Measure {
 pub struct FingerprintOptions {
     pub title: String,
     pub bar_label: String,
-    pub measure: Measure,
+    pub entries: Entries,
     pub sd: Vec<f64>,
     pub limit: Option<f64>,
     pub short_names: bool,
@@ -44,7 +44,7 @@ impl Default for FingerprintOptions {
         Self {
             title: String::new(),
             bar_label: "Pearson r".into(),
-            measure: Measure::Similarity,
+            entries: Entries::Similarity,
             sd: Vec::new(),
             limit: None,
             short_names: true,
@@ -253,7 +253,7 @@ fn scale(layers: &[(String, Array2<f64>)], options: &FingerprintOptions) -> (Map
         .iter()
         .flat_map(|(_, m)| m.indexed_iter().filter(|((i, j), v)| i != j && v.is_finite()).map(|(_, v)| *v))
         .collect();
-    let similarity = options.measure == Measure::Similarity;
+    let similarity = options.entries == Entries::Similarity;
     if similarity {
         values.iter_mut().for_each(|v| *v = v.abs());
     }

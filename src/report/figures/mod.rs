@@ -15,7 +15,7 @@ mod ranges;
 pub use brain::{BrainOptions, brain_labels, brain_slices, glass_brain};
 pub use curves::{CurveOptions, CurveSeries, curves};
 pub use filters::filters;
-pub use heat::{FingerprintOptions, Measure, SecondOrderOptions, fingerprints, second_order};
+pub use heat::{Entries, FingerprintOptions, SecondOrderOptions, fingerprints, second_order};
 pub use images::image_grid;
 pub use lines::{BarOptions, BarSeries, TraceOptions, bars, trace};
 pub use matrix::{MatrixOptions, matrix};

@@ -89,18 +89,18 @@ fn contact_sheet_keeps_the_pixels() {
 #[test]
 fn fingerprints_of_twelve_layers() {
     with_folder(|folder| {
-        for (n, measure) in [(16, Measure::Similarity), (28, Measure::Dissimilarity), (92, Measure::Similarity)] {
+        for (n, entries) in [(16, Entries::Similarity), (28, Entries::Dissimilarity), (92, Entries::Similarity)] {
             let mut layers = layers(n);
             layers[2].1[[3, 5]] = f64::NAN;
             layers[2].1[[5, 3]] = f64::NAN;
-            if measure == Measure::Dissimilarity {
+            if entries == Entries::Dissimilarity {
                 layers.iter_mut().for_each(|l| l.1.mapv_inplace(|v| 1.0 - v));
             }
             let options = FingerprintOptions {
                 title: format!("Fingerprints of {n} images"),
-                measure,
+                entries,
                 sd: (0..12).map(|k| 0.05 + 0.01 * f64::from(k)).collect(),
-                bar_label: if measure == Measure::Similarity { "Pearson r" } else { "1 − r" }.into(),
+                bar_label: if entries == Entries::Similarity { "Pearson r" } else { "1 − r" }.into(),
                 ..Default::default()
             };
             let stem = format!("fingerprints_{n}");

@@ -17,7 +17,7 @@ const DEPENDENT: f64 = 1e-10;
 /// The temporal structure of the noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Noise {
+pub enum NoiseModel {
     /// Independent: ordinary least squares.
     #[default]
     White,
@@ -57,7 +57,7 @@ pub struct Fit {
 ///
 /// # Source
 /// nilearn 0.14's `run_glm` with `noise_model` `ols` or `ar1`, whose numbers these are.
-pub fn fit(series: ArrayView2<'_, f32>, design: &Design, noise: Noise) -> Result<Fit> {
+pub fn fit(series: ArrayView2<'_, f32>, design: &Design, noise: NoiseModel) -> Result<Fit> {
     let (n_volumes, n_regressors) = design.matrix.dim();
     if series.nrows() != n_volumes || n_volumes <= n_regressors {
         let expected = format!("{n_volumes} volumes, more than regressors");
@@ -81,11 +81,11 @@ pub fn fit(series: ArrayView2<'_, f32>, design: &Design, noise: Noise) -> Result
         (voxels, y)
     };
     match noise {
-        Noise::White => {
+        NoiseModel::White => {
             let parts: Vec<_> = starts.par_iter().map(|&s| block(s)).map(|(v, y)| (v, white.solve(&y))).collect();
             parts.into_iter().for_each(|(voxels, solved)| found.put(&voxels, &solved, 0.0));
         }
-        Noise::Ar1 => {
+        NoiseModel::Ar1 => {
             let rho: Vec<f64> = starts.par_iter().flat_map_iter(|&s| white.autocorrelations(&block(s).1)).collect();
             // Keyed by the rounded coefficient in hundredths.
             let mut groups: BTreeMap<i32, Vec<usize>> = BTreeMap::new();

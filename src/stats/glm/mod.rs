@@ -8,7 +8,7 @@ pub mod fit;
 pub mod hrf;
 
 pub use design::{Condition, Design, DesignOptions, Event};
-pub use fit::{Fit, Noise, fit};
+pub use fit::{Fit, NoiseModel, fit};
 pub use hrf::Hrf;
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ fn betas_and_t_equal_nilearn() {
     let golden = golden();
     let series = golden.get::<f32>("series").unwrap().into_dimensionality::<Ix2>().unwrap();
     for (name, hrf) in MODELS {
-        for (kind, noise) in [("ols", Noise::White), ("ar1", Noise::Ar1)] {
+        for (kind, noise) in [("ols", NoiseModel::White), ("ar1", NoiseModel::Ar1)] {
             let found = fit(series.view(), &design(&golden, hrf), noise).unwrap();
             let expected = |key: &str| matrix(&golden, &format!("{name}_{kind}_{key}"));
             assert!(largest(&found.betas, &expected("betas")) < 1e-9, "{name} {kind}");
@@ -102,7 +102,7 @@ fn autocorrelated_noise_needs_the_ar_model() {
         let t: Vec<f64> = found.t.row(0).to_vec();
         (crate::math::stats::mean(&t), crate::math::stats::variance(&t, 1), crate::math::stats::mean(&found.rho))
     };
-    let (white, ar) = (moments(Noise::White), moments(Noise::Ar1));
+    let (white, ar) = (moments(NoiseModel::White), moments(NoiseModel::Ar1));
     assert!(white.0.abs() < 0.12 && ar.0.abs() < 0.09, "mean zero under the null: {white:?} {ar:?}");
     assert!((1.6..2.0).contains(&white.1) && (1.0..1.45).contains(&ar.1), "{white:?} {ar:?}");
     assert!((0.25..0.4).contains(&ar.2), "{ar:?}");
@@ -116,7 +116,7 @@ fn known_betas_come_back() {
         let signal: f64 = (0..2).map(|c| truth[c] * design.matrix[[t, design.conditions[c]]]).sum();
         (100.0 * (v as f64 + 1.0) + signal + 0.5 * (t as f64 / 15.0).cos()) as f32
     });
-    let found = fit(series.view(), &design, Noise::White).unwrap();
+    let found = fit(series.view(), &design, NoiseModel::White).unwrap();
     for v in 0..3 {
         assert!((found.betas[[0, v]] - 3.0).abs() < 0.1 && (found.betas[[1, v]] + 2.0).abs() < 0.1);
         assert!(found.r2[v] > 0.9);
@@ -124,7 +124,7 @@ fn known_betas_come_back() {
     let mut percent = series.clone();
     percent_signal_change(&mut percent);
     assert!(percent.mean_axis(Axis(0)).unwrap().iter().all(|m| m.abs() < 1e-3));
-    let scaled = fit(percent.view(), &design, Noise::White).unwrap();
+    let scaled = fit(percent.view(), &design, NoiseModel::White).unwrap();
     assert!((scaled.betas[[0, 0]] / scaled.betas[[0, 1]] - 2.0).abs() < 0.05, "percent of twice the baseline");
 }
 
@@ -133,10 +133,10 @@ fn unusable_voxels_are_nan_and_spoil_nothing() {
     let design = simple_design(100);
     let mut rng = rng::stream(2, "glm voxels", 0);
     let mut series = Array2::from_shape_simple_fn((100, 4), || 100.0 + rng.normal() as f32);
-    let clean = fit(series.view(), &design, Noise::Ar1).unwrap();
+    let clean = fit(series.view(), &design, NoiseModel::Ar1).unwrap();
     series[[5, 1]] = f32::NAN;
     series.column_mut(2).fill(7.0);
-    let found = fit(series.view(), &design, Noise::Ar1).unwrap();
+    let found = fit(series.view(), &design, NoiseModel::Ar1).unwrap();
     assert!(found.betas.column(1).iter().all(|b| b.is_nan()) && found.t[[0, 1]].is_nan());
     assert!(found.betas.column(2).iter().all(|b| b.abs() < 1e-9));
     for v in [0, 3] {
@@ -161,10 +161,12 @@ fn bad_designs_are_refused_with_names() {
     assert!(message(&[], 50, 2.0).contains("trial_type") || message(&[], 50, 2.0).contains("a condition or more"));
     assert!(message(&[("a", good)], 50, 0.0).contains("positive TR"));
     let same = make(&[("a", good), ("b", good)], 50, 2.0).unwrap();
-    let error = fit(Array2::zeros((50, 2)).view(), &same, Noise::White).unwrap_err().to_string();
+    let error = fit(Array2::zeros((50, 2)).view(), &same, NoiseModel::White).unwrap_err().to_string();
     assert!(error.contains("`b` is a combination"), "{error}");
     let short = make(&[("a", good)], 50, 2.0).unwrap();
-    assert!(fit(Array2::zeros((49, 2)).view(), &short, Noise::White).unwrap_err().to_string().contains("50 volumes"));
+    assert!(
+        fit(Array2::zeros((49, 2)).view(), &short, NoiseModel::White).unwrap_err().to_string().contains("50 volumes")
+    );
     let confounds = Array2::from_elem((50, 1), f64::NAN);
     let condition = Condition { name: "a".into(), events: vec![good] };
     let names = ["x".to_string()];

@@ -4,7 +4,7 @@ mod results;
 
 pub use results::{summary, units, warn};
 
-use super::group::Finished;
+use super::batch::Finished;
 use super::plan::Plan;
 use crate::error::Result;
 use crate::image::dequantize;
@@ -12,13 +12,14 @@ use crate::image::quantize;
 use crate::io::{npz, tsv};
 use crate::job::drive::record::{file_name, statistics, write_image, write_sidecar};
 use crate::job::drive::{Natural, Towards};
+use crate::job::maximize::results::KeptImage;
 use crate::job::run_dir::RunDir;
 use ndarray::{Array2, Array3, Array4, Axis, stack};
 use serde_json::{Value, json};
 
 /// An image that was kept.
 pub struct Kept {
-    pub group: usize,
+    pub batch: usize,
     pub towards: Towards,
     /// Number within its set, from 0.
     pub number: usize,
@@ -39,19 +40,19 @@ pub struct Measured {
     pub checks: Vec<(String, Array2<f64>, Option<Natural>)>,
 }
 
-fn kept(plan: &Plan, group: usize, towards: Towards, number: usize, item: usize, image: Array3<u8>) -> Kept {
-    let mut name = format!("{}_{}", file_name(&plan.groups[group].name), towards.name());
+fn kept(plan: &Plan, batch: usize, towards: Towards, number: usize, item: usize, image: Array3<u8>) -> Kept {
+    let mut name = format!("{}_{}", file_name(&plan.batches[batch].name), towards.name());
     if plan.config.n_images > 1 {
         name.push_str(&format!("_{:02}", number + 1));
     }
-    Kept { group, towards, number, item, image, name }
+    Kept { batch, towards, number, item, image, name }
 }
 
 /// Of each unit and direction the restart whose set has the highest mean objective.
 pub fn best(plan: &Plan, finished: &[Finished]) -> Vec<Kept> {
     let (restarts, n_images) = (plan.config.restarts, plan.config.n_images);
     let mut out = Vec::new();
-    for (group, done) in finished.iter().enumerate() {
+    for (batch, done) in finished.iter().enumerate() {
         let bytes = quantize(&done.images);
         for (d, &towards) in plan.towards.iter().enumerate() {
             let first = |restart: usize| (d * restarts + restart) * n_images;
@@ -60,7 +61,7 @@ pub fn best(plan: &Plan, finished: &[Finished]) -> Vec<Kept> {
             for k in 0..n_images {
                 let item = first(best) + k;
                 let image = bytes.index_axis(Axis(0), item).to_owned();
-                out.push(kept(plan, group, towards, k, item, image));
+                out.push(kept(plan, batch, towards, k, item, image));
             }
         }
     }
@@ -70,7 +71,7 @@ pub fn best(plan: &Plan, finished: &[Finished]) -> Vec<Kept> {
 /// The strongest (or weakest) natural images of each unit.
 pub fn natural_images(plan: &Plan, natural: &Natural) -> Vec<Kept> {
     let mut out = Vec::new();
-    for (group, own) in plan.groups.iter().enumerate() {
+    for (batch, own) in plan.batches.iter().enumerate() {
         let column = natural.responses.column(own.units[0]);
         let mut order: Vec<usize> = (0..column.len()).collect();
         order.sort_by(|&a, &b| column[b].total_cmp(&column[a]).then(a.cmp(&b)));
@@ -78,7 +79,7 @@ pub fn natural_images(plan: &Plan, natural: &Natural) -> Vec<Kept> {
             for k in 0..plan.config.n_images.min(order.len()) {
                 let item = if towards == Towards::Min { order[order.len() - 1 - k] } else { order[k] };
                 let image = natural.image(item).to_owned().insert_axis(Axis(0));
-                out.push(kept(plan, group, towards, k, item, quantize(&image).index_axis_move(Axis(0), 0)));
+                out.push(kept(plan, batch, towards, k, item, quantize(&image).index_axis_move(Axis(0), 0)));
             }
         }
     }
@@ -111,10 +112,16 @@ pub fn shown(plan: &Plan, kept: &[Kept]) -> Array4<f32> {
 ///
 /// # Errors
 /// [`crate::Error::Io`].
-pub fn sidecars(plan: &Plan, run: &RunDir, finished: &[Finished], rows: &[Value], measured: &Measured) -> Result<()> {
+pub fn sidecars(
+    plan: &Plan,
+    run: &RunDir,
+    finished: &[Finished],
+    rows: &[KeptImage],
+    measured: &Measured,
+) -> Result<()> {
     for (kept, row) in measured.kept.iter().zip(rows) {
-        let group = &plan.groups[kept.group];
-        let members: Vec<Value> = group
+        let planned = &plan.batches[kept.batch];
+        let members: Vec<Value> = planned
             .units
             .iter()
             .map(|&u| {
@@ -125,7 +132,7 @@ pub fn sidecars(plan: &Plan, run: &RunDir, finished: &[Finished], rows: &[Value]
                         "channel": unit.unit.channel, "position": unit.unit.at })
             })
             .collect();
-        let done = finished.get(kept.group);
+        let done = finished.get(kept.batch);
         let shown = dequantize(&kept.image);
         let sidecar = json!({
             "schema": 1,
@@ -190,15 +197,15 @@ pub fn arrays(
     }
     file.write(&run.file("arrays/responses.npz"))?;
     let mut traces = npz::NpzWriter::new();
-    for (group, done) in plan.groups.iter().zip(finished) {
-        traces = traces.add(&npz::key(&group.name), &trace(done));
+    for (planned, done) in plan.batches.iter().zip(finished) {
+        traces = traces.add(&npz::key(&planned.name), &trace(done));
     }
     if !finished.is_empty() {
         traces.write(&run.file("arrays/traces.npz"))?;
     }
     let mut images = tsv::Table::new(["row", "filename", "unit", "direction"]);
     for (i, kept) in measured.kept.iter().enumerate() {
-        let name = plan.groups[kept.group].name.clone();
+        let name = plan.batches[kept.batch].name.clone();
         images.push([i.to_string(), format!("images/{}.png", kept.name), name, kept.towards.name()]);
     }
     tsv::write(&run.file("arrays/images.tsv"), &images)?;
@@ -225,7 +232,7 @@ pub fn trace(done: &Finished) -> Array2<f64> {
 /// As the executor's constructor.
 pub fn describe(plan: &Plan) -> Result<Value> {
     let macs: u64 = plan
-        .groups
+        .batches
         .iter()
         .flat_map(|g| &g.units)
         .map(|&u| {
@@ -234,8 +241,8 @@ pub fn describe(plan: &Plan) -> Result<Value> {
         })
         .sum();
     let (height, width) = plan.population.size();
-    let (executor, _) = plan.population.executor(&plan.groups[0].units, &plan.device)?;
-    let images = plan.groups.len() * plan.n_items();
+    let (executor, _) = plan.population.executor(&plan.batches[0].units, &plan.device)?;
+    let images = plan.batches.len() * plan.n_items();
     Ok(json!({
         "dry_run": true,
         "models": plan.population.members.iter().map(|m| m.name.as_str()).take(8).collect::<Vec<_>>(),
@@ -243,9 +250,9 @@ pub fn describe(plan: &Plan) -> Result<Value> {
         "n_units": plan.population.units.len(),
         "executor": executor.describe(),
         "input": [plan.n_items(), 3, height, width],
-        "batches": plan.groups.len(),
+        "batches": plan.batches.len(),
         "images_optimised": images,
-        "images_kept": plan.groups.len() * plan.towards.len() * plan.config.n_images,
+        "images_kept": plan.batches.len() * plan.towards.len() * plan.config.n_images,
         "steps": plan.config.steps,
         // forward and the gradient at the pixels: one product each per weight
         "tflop": 4.0 * macs as f64 * (plan.n_items() * plan.config.steps) as f64 / 1e12,

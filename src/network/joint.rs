@@ -6,12 +6,12 @@ use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
 /// Runs its members on the same images: their taps follow each other, and gradients at the pixels are added.
-pub struct Ensemble {
+pub struct JointExecutor {
     members: Vec<Box<dyn Executor>>,
     taps: Vec<TapRequest>,
 }
 
-impl Ensemble {
+impl JointExecutor {
     /// Puts executors together.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Ensemble {
     }
 }
 
-impl Executor for Ensemble {
+impl Executor for JointExecutor {
     /// The first member's.
     fn graph(&self) -> &Graph {
         self.members[0].graph()
@@ -79,6 +79,6 @@ impl Executor for Ensemble {
                 None => pixels,
             });
         }
-        Ok(total.expect("an ensemble has members"))
+        Ok(total.expect("a joint executor has members"))
     }
 }

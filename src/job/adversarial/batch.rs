@@ -1,14 +1,14 @@
 //! One batch of perturbations, from its start or checkpoint to its end; with `minimal`, a bisection over the radius of every image.
 
 use super::config::{Aim, Method};
-use super::plan::{Group, Item, Minimal, Plan};
+use super::plan::{BatchPlan, Item, Minimal, Plan};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::{Ascent, Bounded};
 use crate::job::drive::record::{file_name, write_image};
 use crate::job::drive::{Natural, Towards, batch_file};
-use crate::job::interrupt;
-use crate::job::progress::Progress;
 use crate::objective::{Drive, Goal, UnitTap, drive, margin};
+use crate::progress::Progress;
 use crate::synthesis::{Batch, Leave, OptimizerKind, Synthesizer};
 use ndarray::{Array2, Array3, Axis};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ pub struct Shared<'a> {
     /// Responses to the base images, n_bases x n_units.
     pub base: &'a Array2<f64>,
     pub run: &'a Path,
+    pub cancel: &'a Cancel,
     pub progress: &'a Mutex<Progress>,
 }
 
@@ -48,19 +49,19 @@ const BISECTIONS: usize = 7;
 ///
 /// # Errors
 /// [`Error::Interrupted`] after a checkpoint; whatever a step or a write says.
-pub fn run_group(shared: &Shared<'_>, index: usize) -> Result<Vec<Perturbed>> {
-    let group = &shared.plan.groups[index];
+pub fn run_batch(shared: &Shared<'_>, index: usize) -> Result<Vec<Perturbed>> {
+    let planned = &shared.plan.batches[index];
     let path = batch_file::path(shared.run, index);
     let found = match shared.plan.goal {
         None => {
-            let radii: Vec<f64> = group.items.iter().map(|i| shared.plan.config.epsilon[i.epsilon]).collect();
-            let batch = shared.climb(group, &group.items, &radii, &[], Some(&path))?;
+            let radii: Vec<f64> = planned.items.iter().map(|i| shared.plan.config.epsilon[i.epsilon]).collect();
+            let batch = shared.climb(planned, &planned.items, &radii, &[], Some(&path))?;
             let whole = |(i, radius): (usize, f64)| Searched::of(&batch, i, radius, None);
             radii.into_iter().enumerate().map(whole).collect()
         }
-        Some(goal) => shared.bisect(group, goal)?,
+        Some(goal) => shared.bisect(planned, goal)?,
     };
-    group.items.iter().zip(found).map(|(item, found)| shared.export(group, *item, found)).collect()
+    planned.items.iter().zip(found).map(|(item, found)| shared.export(planned, *item, found)).collect()
 }
 
 /// An image that came out of a search.
@@ -90,27 +91,27 @@ impl Shared<'_> {
     /// Ascends all items inside their balls; `levels` are objective values at which an item is done (none: all steps).
     fn climb(
         &self,
-        group: &Group,
+        planned: &BatchPlan,
         items: &[Item],
         radii: &[f64],
         levels: &[f64],
         file: Option<&Path>,
     ) -> Result<Batch> {
-        let mut search = self.synthesizer(group, items, radii)?;
+        let mut search = self.synthesizer(planned, items, radii)?;
         let mut batch = match file.map(batch_file::read).transpose()?.flatten() {
             Some(batch) => batch,
             None => search.start_batch(),
         };
         let leave = Leave { at_value: levels.to_vec() };
         while !batch.is_done() {
-            if interrupt::requested() {
+            if self.cancel.requested() {
                 if let Some(file) = file {
                     batch_file::write(file, &batch)?;
                 }
                 return Err(Error::Interrupted { dir: self.run.to_path_buf() });
             }
             search.step_batch(&mut batch, &leave)?;
-            let name = &self.plan.population.units[group.unit].name;
+            let name = &self.plan.population.units[planned.unit].name;
             self.progress.lock().expect("no worker panics while it reports").tick(|| name.clone());
         }
         if let Some(file) = file {
@@ -120,22 +121,22 @@ impl Shared<'_> {
     }
 
     /// The smallest radius of each item at which its level is reached: the largest first, then halving.
-    fn bisect(&self, group: &Group, goal: Minimal) -> Result<Vec<Searched>> {
+    fn bisect(&self, planned: &BatchPlan, goal: Minimal) -> Result<Vec<Searched>> {
         let largest = self.plan.largest();
-        let levels: Vec<f64> = group.items.iter().map(|item| self.level(group.unit, *item, goal)).collect();
-        let all = vec![largest; group.items.len()];
-        let first = self.climb(group, &group.items, &all, &levels, None)?;
+        let levels: Vec<f64> = planned.items.iter().map(|item| self.level(planned.unit, *item, goal)).collect();
+        let all = vec![largest; planned.items.len()];
+        let first = self.climb(planned, &planned.items, &all, &levels, None)?;
         let reached: Vec<bool> = levels.iter().zip(&first.rows).map(|(level, row)| row.kept_value >= *level).collect();
         let mut found: Vec<Searched> =
             reached.iter().enumerate().map(|(i, r)| Searched::of(&first, i, largest, Some(*r))).collect();
-        let mut low = vec![0.0; group.items.len()];
+        let mut low = vec![0.0; planned.items.len()];
         let mut high = all;
-        let open: Vec<usize> = (0..group.items.len()).filter(|&i| reached[i]).collect();
+        let open: Vec<usize> = (0..planned.items.len()).filter(|&i| reached[i]).collect();
         for _ in 0..if open.is_empty() { 0 } else { BISECTIONS } {
             let middle: Vec<f64> = open.iter().map(|&i| 0.5 * (low[i] + high[i])).collect();
-            let items: Vec<Item> = open.iter().map(|&i| group.items[i]).collect();
+            let items: Vec<Item> = open.iter().map(|&i| planned.items[i]).collect();
             let wanted: Vec<f64> = open.iter().map(|&i| levels[i]).collect();
-            let batch = self.climb(group, &items, &middle, &wanted, None)?;
+            let batch = self.climb(planned, &items, &middle, &wanted, None)?;
             for (row, &i) in open.iter().enumerate() {
                 if batch.rows[row].kept_value >= levels[i] {
                     high[i] = middle[row];
@@ -161,9 +162,9 @@ impl Shared<'_> {
         }
     }
 
-    fn synthesizer(&self, group: &Group, items: &[Item], radii: &[f64]) -> Result<Synthesizer> {
+    fn synthesizer(&self, planned: &BatchPlan, items: &[Item], radii: &[f64]) -> Result<Synthesizer> {
         let (plan, config) = (self.plan, &self.plan.config);
-        let (executor, taps) = plan.population.executor(&[group.unit], &plan.device)?;
+        let (executor, taps) = plan.population.executor(&[planned.unit], &plan.device)?;
         let chosen: Vec<usize> = items.iter().map(|i| i.base).collect();
         let bases = plan.bases.images().select(Axis(0), &chosen);
         let ascent = match config.method {
@@ -184,7 +185,7 @@ impl Shared<'_> {
             steps: config.n_steps(),
             anneal: 0.0,
             tolerance: 0.0,
-            item: group.unit as u64,
+            item: planned.unit as u64,
             device: plan.device.clone(),
         })
     }
@@ -205,7 +206,7 @@ impl Shared<'_> {
     }
 
     /// Rounds a perturbed image within its budget, and writes it.
-    fn export(&self, group: &Group, item: Item, found: Searched) -> Result<Perturbed> {
+    fn export(&self, planned: &BatchPlan, item: Item, found: Searched) -> Result<Perturbed> {
         let plan = self.plan;
         let base = plan.base_bytes.index_axis(Axis(0), item.base);
         let bytes: Vec<u8> = base.iter().copied().collect();
@@ -213,11 +214,11 @@ impl Shared<'_> {
         let differences = rounded.iter().zip(&bytes).map(|(&x, &b)| f64::from(x) - f64::from(b));
         let achieved = plan.config.norm.of(differences);
         let image = Array3::from_shape_vec(base.raw_dim(), rounded).expect("as many values as the base");
-        let file = PathBuf::from("images").join(format!("{}.png", name(plan, group.unit, item)));
+        let file = PathBuf::from("images").join(format!("{}.png", name(plan, planned.unit, item)));
         write_image(&self.run.join(&file), image.view())?;
         Ok(Perturbed {
             item,
-            unit: group.unit,
+            unit: planned.unit,
             file,
             epsilon: found.radius,
             achieved,

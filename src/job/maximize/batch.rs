@@ -2,7 +2,8 @@
 
 use super::blocks::Blocks;
 use super::config::{MaskKind, Method, ParamKind};
-use super::plan::{Group, Plan};
+use super::plan::{BatchPlan, Plan};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::ball::LEVELS;
 use crate::image::{
@@ -11,10 +12,9 @@ use crate::image::{
 use crate::job::drive::population::Wired;
 use crate::job::drive::receptive::{disc, gradient_energy};
 use crate::job::drive::{Natural, Towards, batch_file};
-use crate::job::interrupt;
-use crate::job::progress::Progress;
 use crate::network::Executor;
 use crate::objective::{Drive, Goal, Similar, UnitTap, drive, similarity};
+use crate::progress::Progress;
 use crate::rng;
 use crate::synthesis::{Batch, Leave, OptimizerKind, Synthesizer, Views};
 use ndarray::{Array2, Array4, Axis};
@@ -27,6 +27,7 @@ pub struct Shared<'a> {
     pub natural: Option<&'a Natural>,
     pub amplitude: Option<&'a Amplitude>,
     pub run: &'a Path,
+    pub cancel: &'a Cancel,
     pub progress: &'a Mutex<Progress>,
 }
 
@@ -62,10 +63,10 @@ const MASK_IMAGES: usize = 16;
 ///
 /// # Errors
 /// [`Error::Interrupted`] after the checkpoint was written; whatever a step or a write says.
-pub fn run_group(shared: &Shared<'_>, index: usize) -> Result<Finished> {
-    let (plan, group) = (shared.plan, &shared.plan.groups[index]);
+pub fn run_batch(shared: &Shared<'_>, index: usize) -> Result<Finished> {
+    let (plan, planned) = (shared.plan, &shared.plan.batches[index]);
     let path = batch_file::path(shared.run, index);
-    let (mut search, mask) = shared.search(group)?;
+    let (mut search, mask) = shared.search(planned)?;
     let levels = plan.towards.iter().any(|t| matches!(t, Towards::Percentile(_)));
     let leave = Leave { at_value: if levels { vec![-NEAR * NEAR; plan.n_items()] } else { vec![] } };
     let mut batch = match batch_file::read(&path)? {
@@ -73,18 +74,18 @@ pub fn run_group(shared: &Shared<'_>, index: usize) -> Result<Finished> {
         None => search.start(),
     };
     while !batch.is_done() {
-        if interrupt::requested() {
+        if shared.cancel.requested() {
             batch_file::write(&path, &batch)?;
             return Err(Error::Interrupted { dir: shared.run.to_path_buf() });
         }
         search.step(&mut batch, &leave)?;
-        let tick = |p: &mut Progress| p.tick(|| group.name.clone());
+        let tick = |p: &mut Progress| p.tick(|| planned.name.clone());
         tick(&mut shared.progress.lock().expect("no worker panics while it reports"));
         if batch.step.is_multiple_of(plan.config.checkpoint_every) || batch.is_done() {
             batch_file::write(&path, &batch)?;
         }
     }
-    let objectives = plan.towards.iter().map(|t| shared.words(*t, group)).collect::<Result<_>>()?;
+    let objectives = plan.towards.iter().map(|t| shared.words(*t, planned)).collect::<Result<_>>()?;
     let parametrisation = search.describe();
     let start = search.settle(&mut batch)?;
     Ok(Finished { start, images: search.show(&batch.kept(), plan), objectives, parametrisation, mask, batch })
@@ -139,13 +140,13 @@ impl Search {
 }
 
 impl Shared<'_> {
-    fn search(&self, group: &Group) -> Result<(Search, Option<Aperture>)> {
+    fn search(&self, planned: &BatchPlan) -> Result<(Search, Option<Aperture>)> {
         let plan = self.plan;
-        let seed = rng::seed_of(plan.config.seed, &group.name);
+        let seed = rng::seed_of(plan.config.seed, &planned.name);
         let Wired { mut executor, units: taps, layer } =
-            plan.population.wire(&group.units, group.diversity, &plan.device)?;
+            plan.population.wire(&planned.units, planned.diversity, &plan.device)?;
         let mask = self.mask(executor.as_mut(), taps[0], seed)?;
-        let goal = self.goal(group, &taps, layer)?;
+        let goal = self.goal(planned, &taps, layer)?;
         if plan.config.method == Method::Blocks {
             return Ok((Search::Blocks(Box::new(Blocks::new(plan, executor, goal, seed))), None));
         }
@@ -246,27 +247,27 @@ impl Shared<'_> {
     }
 
     /// What each image of the batch maximises.
-    fn goal(&self, group: &Group, taps: &[UnitTap], layer: Option<usize>) -> Result<Goal> {
+    fn goal(&self, planned: &BatchPlan, taps: &[UnitTap], layer: Option<usize>) -> Result<Goal> {
         let plan = self.plan;
         let shape = (plan.n_items(), taps.len());
         let (mut linear, mut hold, mut target) = (Array2::zeros(shape), Array2::zeros(shape), Array2::zeros(shape));
         let mut words = Vec::new();
         for item in 0..plan.n_items() {
             for u in 0..taps.len() {
-                let (l, h, t) = self.aim(plan.towards[plan.place(item).0], group, u)?;
+                let (l, h, t) = self.aim(plan.towards[plan.place(item).0], planned, u)?;
                 (linear[(item, u)], hold[(item, u)], target[(item, u)]) = (l, h, t);
             }
         }
         for towards in &plan.towards {
-            words.push(self.words(*towards, group)?);
+            words.push(self.words(*towards, planned)?);
         }
         let main = drive(Drive { units: taps.to_vec(), linear, hold, target, words: words.join(" | ") });
         if plan.config.diversity <= 0.0 {
             return Ok(main);
         }
         let sets = (0..plan.n_items()).map(|item| item / plan.config.n_images).collect();
-        let scale = match (self.natural, &group.aims) {
-            (Some(natural), None) => natural.reference(group.units[0]).sd,
+        let scale = match (self.natural, &planned.aims) {
+            (Some(natural), None) => natural.reference(planned.units[0]).sd,
             _ => 1.0,
         };
         let what = layer.map_or(Similar::Images, Similar::Tap);
@@ -274,10 +275,10 @@ impl Shared<'_> {
     }
 
     /// Weight of the response, weight of the squared distance, and level of a unit.
-    fn aim(&self, towards: Towards, group: &Group, u: usize) -> Result<(f64, f64, f64)> {
-        Ok(match (towards, self.natural, &group.aims) {
+    fn aim(&self, towards: Towards, planned: &BatchPlan, u: usize) -> Result<(f64, f64, f64)> {
+        Ok(match (towards, self.natural, &planned.aims) {
             (Towards::Percentile(p), Some(natural), _) => {
-                let reference = natural.reference(group.units[u]);
+                let reference = natural.reference(planned.units[u]);
                 let sd = if reference.sd > 0.0 { reference.sd } else { 1.0 };
                 (0.0, 1.0 / (sd * sd), reference.at(p))
             }
@@ -290,14 +291,14 @@ impl Shared<'_> {
         })
     }
 
-    fn words(&self, towards: Towards, group: &Group) -> Result<String> {
-        let name = &group.name;
-        let main = match (towards, &group.aims) {
+    fn words(&self, towards: Towards, planned: &BatchPlan) -> Result<String> {
+        let name = &planned.name;
+        let main = match (towards, &planned.aims) {
             (Towards::Min, Some(aims)) => format!("- ({})", aims.words),
             (Towards::Percentile(p), _) => {
                 format!(
                     "- (response of {name} - {:.4})^2 / sd^2, the level of natural percentile {p}",
-                    self.aim(towards, group, 0)?.2
+                    self.aim(towards, planned, 0)?.2
                 )
             }
             (_, Some(aims)) => aims.words.clone(),

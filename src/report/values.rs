@@ -1,84 +1,10 @@
-//! What the report says about the results of each command.
+//! Values of any results on a page, in words.
 
 use super::html::Page;
-use super::run::Figures;
 use serde_json::{Map, Value};
 
-type Results = Map<String, Value>;
-
-/// The sets of images that `orthogonalize` scores, with the words for them.
-const SCORED: [(&str, &str); 5] = [
-    ("start", "start of the optimisation"),
-    ("final", "end of the optimisation"),
-    ("exported", "exported 8-bit images"),
-    ("robust", "exported, worst of shift, blur and rescale"),
-    ("baseline", "baseline images"),
-];
-
-pub(super) fn orthogonalize(page: &mut Page, results: &Results, figures: &mut Figures) {
-    page.section("Scores");
-    let rows: Vec<Vec<String>> = SCORED
-        .iter()
-        .filter_map(|(key, name)| {
-            let score = results.get(*key)?.as_object()?;
-            let cell = |k: &str| score.get(k).map_or_else(|| "–".into(), |v| rounded(v, 3));
-            Some(vec![(*name).to_string(), cell("mean_abs_r"), cell("max_abs_r"), cell("rsm_sd_min")])
-        })
-        .collect();
-    if rows.is_empty() {
-        page.note("The manifest holds no scores.");
-    }
-    page.table(&["images", "mean |R|", "max |R|", "smallest sd of an RSM"], &rows);
-    if let Some(chance) = results.get("chance_mean_abs_r") {
-        page.text(format!(
-            "R is the Pearson correlation between the condensed RSMs of two layers; mean and maximum go over all pairs of layers. \
-             Random RSMs of this size give a mean |R| of {}.",
-            rounded(chance, 3)
-        ));
-    }
-    let known = ["steps", "converged", "n_images", "taps", "seconds_per_step", "peak_rss_mb"];
-    page.facts(known.iter().filter_map(|k| results.get(*k).map(|v| (words(k), text_of(v)))).collect());
-    page.section("Images");
-    figures.show(page, "images", "The images as exported.");
-    page.section("Fingerprints");
-    figures.show(page, "fingerprints", FINGERPRINTS);
-    page.section("Second-order correlations");
-    figures.show(page, "second_order", SECOND_ORDER);
-    page.section("Optimisation");
-    figures.show(page, "trace", "The score over the optimisation steps.");
-    let shown = SCORED.map(|s| s.0);
-    let rest = |k: &str| !shown.contains(&k) && !known.contains(&k) && k != "chance_mean_abs_r";
-    values(page, "More results", results.iter().filter(|(k, _)| rest(k)));
-}
-
-pub(super) fn rdm(page: &mut Page, results: &Results, figures: &mut Figures) {
-    values(page, "Results", results.iter());
-    for stem in ["comparison", "comparisons", "bars"] {
-        if figures.has(stem) {
-            page.section("Comparison with the references");
-            figures.show(page, stem, "Correlation of each layer's RDM with the reference RDMs.");
-        }
-    }
-    page.section("Fingerprints");
-    figures.show(page, "fingerprints", FINGERPRINTS);
-    page.section("Second-order correlations");
-    figures.show(page, "second_order", SECOND_ORDER);
-    if figures.has("images") {
-        page.section("Images");
-        figures.show(page, "images", "The images.");
-    }
-}
-
-pub(super) fn generic(page: &mut Page, results: &Results) {
-    values(page, "Results", results.iter());
-}
-
-const FINGERPRINTS: &str = "One matrix per layer: the similarity (or dissimilarity) of the layer's responses to each pair of images, in the order of the images. All on one colour scale; the diagonal is left out.";
-const SECOND_ORDER: &str =
-    "How much the fingerprints of two layers resemble each other: the correlation of their condensed matrices.";
-
 /// Plain values in one table; tables for lists of objects and for objects of objects.
-pub(super) fn values<'a>(page: &mut Page, title: &str, entries: impl Iterator<Item = (&'a String, &'a Value)>) {
+pub fn values<'a>(page: &mut Page, title: &str, entries: impl Iterator<Item = (&'a String, &'a Value)>) {
     let (nested, plain): (Vec<_>, Vec<_>) = entries.partition(|(_, v)| is_nested(v));
     if plain.is_empty() && nested.is_empty() {
         return;
@@ -133,7 +59,7 @@ fn records<'a>(page: &mut Page, corner: &str, items: impl Iterator<Item = (Optio
 }
 
 /// A key in words; counts and units spelled out.
-pub(super) fn words(key: &str) -> String {
+pub fn words(key: &str) -> String {
     match key {
         "peak_rss_mb" => "peak memory (MB)".into(),
         "p" | "p_value" => "p".into(),
@@ -149,7 +75,7 @@ fn sentence(text: &str) -> String {
 }
 
 /// A JSON value for a reader: four significant digits, lists with commas, yes and no.
-pub(super) fn text_of(value: &Value) -> String {
+pub fn text_of(value: &Value) -> String {
     match value {
         Value::Null => "–".into(),
         Value::Bool(b) => if *b { "yes" } else { "no" }.into(),
@@ -176,6 +102,41 @@ fn significant(value: f64) -> String {
 }
 
 /// A number with fixed decimals; anything else as it is.
-fn rounded(value: &Value, decimals: usize) -> String {
+pub fn rounded(value: &Value, decimals: usize) -> String {
     value.as_f64().map_or_else(|| text_of(value), |v| format!("{v:.decimals$}"))
+}
+
+/// A table with these columns of a list of objects, those that no row has left out; rows beyond `most` stay in the manifest.
+pub fn table(page: &mut Page, rows: &[Value], columns: &[&str], most: usize) {
+    let present: Vec<&&str> = columns.iter().filter(|c| rows.iter().any(|r| !r[**c].is_null())).collect();
+    let header: Vec<String> = present.iter().map(|c| words(c)).collect();
+    let cells: Vec<Vec<String>> =
+        rows.iter().take(most).map(|r| present.iter().map(|c| text_of(&r[**c])).collect()).collect();
+    page.table(&header.iter().map(String::as_str).collect::<Vec<_>>(), &cells);
+    if rows.len() > most {
+        page.note(format!("{} more rows are in manifest.json.", rows.len() - most));
+    }
+}
+
+/// Rows of a table before the rest is left to the manifest.
+pub const ROWS: usize = 60;
+
+/// Captions of figures that more than one job draws.
+pub mod captions {
+    pub const FINGERPRINTS: &str = "One matrix per layer: the similarity (or dissimilarity) of the layer's responses to each pair of images, in the order of the images. All on one colour scale; the diagonal is left out.";
+    pub const SECOND_ORDER: &str =
+        "How much the fingerprints of two layers resemble each other: the correlation of their condensed matrices.";
+}
+
+/// Any results as keys and values.
+pub fn entries(results: &impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(results) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Rows of any type as objects, for [`table`].
+pub fn rows(rows: &[impl serde::Serialize]) -> Vec<Value> {
+    rows.iter().map(|row| Value::Object(entries(row))).collect()
 }

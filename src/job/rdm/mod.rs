@@ -1,12 +1,16 @@
 //! `rdm`: the layer RDMs (fingerprints) of any set of images, and how they compare with RDMs of brains, behaviour or models.
 
-use super::common::{Common, Machine};
-use super::interrupt;
+#[cfg(feature = "cli")]
+mod flags;
+mod page;
+mod results;
+
+pub use results::Results;
+
+use super::machine::Machine;
 use super::manifest::hash_file;
 use super::model::{self, NetworkConfig};
-use super::orthogonalize::Patterns;
-use super::progress::Progress;
-use super::run_dir::{self, RunDir};
+use super::{Checked, Job, RunDir, Session};
 use crate::data::StimulusSource;
 use crate::error::{Error, Result};
 use crate::image::Resized;
@@ -14,12 +18,14 @@ use crate::image::resize::Resize;
 use crate::io::tsv;
 use crate::math::stats;
 use crate::network::moments::{fits, moments, n_steps, scratch_bytes};
-use crate::network::{Executor, Graph, NodeId, TapRequest};
+use crate::network::{Executor, Graph, NodeId, SpatialPooling, TapRequest};
+use crate::progress::Progress;
 use crate::rdm::files::{load_rdms, rdms_npz};
 use crate::rdm::measure::from_moments;
 use crate::rdm::report::{Options, Row, table};
 use crate::rdm::{Comparison, Measure, Rdm, compare};
 use crate::report::figures::{self, BarOptions, BarSeries, FingerprintOptions, SecondOrderOptions};
+use crate::report::{Figures, Page};
 use crate::tensor::Device;
 use crate::warning::Warning;
 use ndarray::Array2;
@@ -45,7 +51,7 @@ pub struct Config {
     pub images: PathBuf,
     pub resize: Resize,
     pub measure: Measure,
-    pub patterns: Patterns,
+    pub patterns: SpatialPooling,
     /// RDMs to compare with: npy or npz, square or condensed, one or many.
     pub compare: Vec<PathBuf>,
     /// What the permutation p is of.
@@ -64,7 +70,7 @@ impl Default for Config {
             images: PathBuf::new(),
             resize: Resize::default(),
             measure: Measure::default(),
-            patterns: Patterns::default(),
+            patterns: SpatialPooling::default(),
             compare: vec![],
             statistic: Comparison::default(),
             n_permutations: 1000,
@@ -75,7 +81,7 @@ impl Default for Config {
 }
 
 /// Everything resolved and read.
-struct Plan {
+pub struct Plan {
     config: Config,
     graph: Graph,
     taps: Vec<NodeId>,
@@ -113,7 +119,7 @@ impl Plan {
             references.extend(load_rdms(path, Some(images.n_images()), Some(images.names()))?);
             inputs.insert(format!("compare {}", path.display()), hash_file(path)?);
         }
-        if config.patterns == Patterns::Gap {
+        if config.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
         }
         Ok(Self { config, graph, taps, tap_names, device, images, references, inputs, warnings })
@@ -167,35 +173,58 @@ impl Plan {
     }
 }
 
-/// Runs `orthoscope rdm`; returns the `results` object, or the plan for a dry run.
-///
-/// # Errors
-/// Bad input before anything is written; whatever writing says.
-pub fn run(config: Config, common: &Common) -> Result<Value> {
-    interrupt::install();
-    let plan = Plan::new(config)?;
-    let mut executor = plan.executor()?;
-    if common.dry_run {
-        return Ok(plan.describe(executor.as_ref()));
+/// The job.
+pub struct LayerRdms;
+
+impl Job for LayerRdms {
+    const NAME: &'static str = "rdm";
+    const ABOUT: &'static str = "Layer RDMs (fingerprints) of any set of images, compared with brain RDMs";
+    const TITLE: &'static str = "Layer fingerprints";
+
+    type Config = Config;
+    type Plan = Plan;
+    type Results = Results;
+    #[cfg(feature = "cli")]
+    type Flags = flags::Flags;
+
+    fn plan(config: Config) -> Result<Plan> {
+        Plan::new(config)
     }
-    run_dir::run(common, ("rdm", &plan.config, plan.config.seed), &plan.inputs, |run| {
-        run.manifest.device = executor.describe();
-        plan.warnings.iter().for_each(|w| run.warn(w.clone()));
-        execute(&plan, common, run, executor.as_mut())
-    })
+
+    fn checked(plan: &Plan) -> Checked<'_, Config> {
+        Checked { config: &plan.config, inputs: &plan.inputs, warnings: plan.warnings.clone() }
+    }
+
+    fn describe(plan: &Plan) -> Result<Value> {
+        Ok(plan.describe(plan.executor()?.as_ref()))
+    }
+
+    fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
+        execute(plan, session, run)
+    }
+
+    fn summary(results: &Results) -> String {
+        page::summary(results)
+    }
+
+    fn page(results: &Results, page: &mut Page, figures: &mut Figures) {
+        page::page(page, results, figures);
+    }
 }
 
-fn execute(plan: &Plan, common: &Common, run: &mut RunDir, executor: &mut dyn Executor) -> Result<Value> {
-    let n_steps = n_steps(executor, plan.images.n_images())? as u64;
-    let progress = RefCell::new(Progress::new(common.progress, "rdm", n_steps + 2, 0));
+fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
+    let mut executor = plan.executor()?;
+    run.computes_on(executor.describe())?;
+    let n_steps = n_steps(executor.as_ref(), plan.images.n_images())? as u64;
+    let progress = RefCell::new(Progress::new(&session.progress, "rdm", n_steps + 2, 0));
     let through = || format!("{} images through {} layers", plan.images.n_images(), plan.taps.len());
-    let layers = plan.fingerprints(executor, run.path(), &|n| {
+    let layers = plan.fingerprints(executor.as_mut(), run.path(), &|n| {
         (0..n).for_each(|_| progress.borrow_mut().tick(through));
-        !interrupt::requested()
+        !session.cancel.requested()
     })?;
     let mut progress = progress.into_inner();
     // Nothing of this job is worth a checkpoint: it is repeated in seconds.
-    interrupt::check()?;
+    session.cancel.check()?;
     let options = Options {
         statistic: plan.config.statistic,
         n_permutations: plan.config.n_permutations,
@@ -205,7 +234,7 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir, executor: &mut dyn Ex
     let (rows, warnings) = table(&layers, &plan.references, &options)?;
     warnings.into_iter().for_each(|w| run.warn(w));
     progress.tick(|| format!("{} comparisons", rows.len()));
-    interrupt::check()?;
+    session.cancel.check()?;
     rdms_npz(&layers)?.write(&run.file("arrays/rdms.npz"))?;
     let pairs: Vec<&Rdm> = layers.iter().map(|(_, rdm)| rdm).collect();
     let second_order = compare::second_order(&pairs, Comparison::Pearson)?;
@@ -213,25 +242,22 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir, executor: &mut dyn Ex
     draw(plan, run, &layers, &second_order, &rows)?;
     progress.tick(|| "figures".into());
     progress.finish();
-    let results = results(plan, &layers, &second_order, &rows);
-    run.complete(results.clone())?;
-    crate::report::write(run.path())?;
-    Ok(results)
+    Ok(results(plan, &layers, &second_order, rows))
 }
 
-fn results(plan: &Plan, layers: &[(String, Rdm)], second_order: &Array2<f64>, rows: &[Row]) -> Value {
+fn results(plan: &Plan, layers: &[(String, Rdm)], second_order: &Array2<f64>, rows: Vec<Row>) -> Results {
     let n = second_order.nrows();
     let off: Vec<f64> = (0..n).flat_map(|l| (l + 1..n).map(move |m| (l, m))).map(|lm| second_order[lm].abs()).collect();
-    json!({
-        "taps": plan.tap_names,
-        "n_images": plan.images.n_images(),
-        "images": plan.images.names(),
-        "measure": plan.config.measure,
-        "rdm_sd": layers.iter().map(|(_, rdm)| stats::sd(rdm.values(), 0)).collect::<Vec<_>>(),
-        "mean_abs_r": stats::mean(&off),
-        "max_abs_r": off.iter().copied().fold(0.0, f64::max),
-        "comparisons": rows,
-    })
+    Results {
+        taps: plan.tap_names.clone(),
+        n_images: plan.images.n_images(),
+        images: plan.images.names().to_vec(),
+        measure: plan.config.measure,
+        rdm_sd: layers.iter().map(|(_, rdm)| stats::sd(rdm.values(), 0)).collect(),
+        mean_abs_r: stats::mean(&off),
+        max_abs_r: off.iter().copied().fold(0.0, f64::max),
+        comparisons: rows,
+    }
 }
 
 fn write_table(run: &RunDir, rows: &[Row]) -> Result<()> {
@@ -263,7 +289,7 @@ fn draw(plan: &Plan, run: &RunDir, layers: &[(String, Rdm)], second_order: &Arra
     let squares: Vec<(String, Array2<f64>)> = layers.iter().map(|(name, rdm)| (name.clone(), rdm.square())).collect();
     let options = FingerprintOptions {
         bar_label: format!("{} distance", plan.config.measure),
-        measure: figures::Measure::Dissimilarity,
+        entries: figures::Entries::Dissimilarity,
         sd: layers.iter().map(|(_, rdm)| stats::sd(rdm.values(), 0)).collect(),
         ..FingerprintOptions::default()
     };

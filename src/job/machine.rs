@@ -1,22 +1,7 @@
-//! What every job has: where to write, how to draw random numbers, how to show progress.
+//! Where a run computes, and how much memory that took.
 
-use super::progress::ProgressStyle;
 use crate::error::{Error, Result};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
-
-/// Options that do not change a run's results, and so are not part of its configuration.
-#[derive(Debug, Clone, Default)]
-pub struct Common {
-    pub out: PathBuf,
-    pub dry_run: bool,
-    pub resume: bool,
-    pub force: bool,
-    pub progress: ProgressStyle,
-    pub quiet: bool,
-    pub json: bool,
-}
 
 /// Where a run computes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,39 +58,6 @@ fn select(index: usize) -> crate::tensor::Device {
 #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
 fn select(_: usize) -> crate::tensor::Device {
     crate::tensor::Device::default()
-}
-
-/// Sets the number of threads of the one pool: `n`, else `SLURM_CPUS_PER_TASK`, else all cores.
-pub fn set_threads(n: Option<usize>) {
-    let slurm = || std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|v| v.parse().ok());
-    if let Some(n) = n.or_else(slurm) {
-        // Fails only when the pool exists already: the first job of a process decides.
-        rayon::ThreadPoolBuilder::new().num_threads(n).build_global().ok();
-    }
-}
-
-/// Reads a TOML configuration.
-///
-/// # Errors
-/// [`Error::Io`], or [`Error::Invalid`] with TOML's own line and column.
-pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
-    parse_config(&text, &path.display().to_string())
-}
-
-/// Parses a TOML configuration; `at` names it in errors.
-///
-/// # Errors
-/// [`Error::Invalid`] with TOML's own line and column.
-pub fn parse_config<T: DeserializeOwned>(text: &str, at: &str) -> Result<T> {
-    toml::from_str(text).map_err(|e| {
-        Error::invalid(
-            at,
-            "a configuration of this program",
-            format!("{e}"),
-            "DIR/config.toml of any run is a complete example",
-        )
-    })
 }
 
 /// Peak resident memory of this process in MiB, where the system tells (Linux).

@@ -1,0 +1,47 @@
+//! What the flags of several jobs share. A job's flags are a partial configuration: a field is called as its key is, and
+//! nests as its section does; what was not given is absent.
+
+use clap::Args;
+use serde::Serialize;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::de::{Deserialize, IntoDeserializer};
+
+/// Flags that name a network.
+#[derive(Debug, Default, Args, Serialize)]
+pub struct NetworkFlags {
+    /// Network: a name, a model directory, or a file to import.
+    #[arg(long)]
+    model: Option<String>,
+    /// Architecture of a PyTorch state dict.
+    #[arg(long)]
+    arch: Option<String>,
+    /// Preprocessing of a bare file: caffe, keras-caffe, torchvision, lucid, v4 or unit.
+    #[arg(long)]
+    preprocess: Option<String>,
+}
+
+/// Flags that name a device.
+#[derive(Debug, Default, Args, Serialize)]
+pub struct MachineFlags {
+    /// cpu, or cuda[:N] in a build with that feature.
+    #[arg(long)]
+    device: Option<String>,
+}
+
+/// Reads one of an enum's names as it is written in configuration files.
+///
+/// # Errors
+/// The names that there are.
+pub fn choice<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, String> {
+    let source: StrDeserializer<'_, ValueError> = text.into_deserializer();
+    T::deserialize(source).map_err(|e| e.to_string())
+}
+
+/// Two numbers separated by a comma.
+///
+/// # Errors
+/// What was expected.
+pub fn pair(text: &str) -> Result<[f64; 2], String> {
+    let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    numbers.and_then(|n| n.try_into().ok()).ok_or_else(|| "expected two numbers, as in 0.94,1.04".into())
+}
