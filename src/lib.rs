@@ -53,7 +53,7 @@
 //! |---|---|
 //! | 6 | [`cli`]: the command line around the table of jobs |
 //! | 5 | [`job`]: flags, config, plan, run directory, checkpoint, results; [`report`]: figures and HTML |
-//! | 4 | [`synthesis`]: the one optimisation loop; [`objective`]: scalar functions to maximise; [`mapping`]: searchlight, residual method |
+//! | 4 | [`synthesis`]: the one optimisation loop; [`objective`]: scalar functions to maximise; [`mapping`]: searchlight, residual method; [`training`]: weights of a graph |
 //! | 3 | [`network`]: graph, taps, executors, importers; [`image`]: parametrisations, constraints, hygiene; [`rdm`]: dissimilarities and comparisons |
 //! | 2 | [`io`]: one file per format; atomic writes; [`stats`]: tests, intervals, linear models |
 //! | 1 | [`data`]: checked containers; [`math`]: statistics; [`tensor`]: the door to burn |
@@ -80,6 +80,7 @@ pub mod rng;
 pub mod stats;
 pub mod synthesis;
 pub mod tensor;
+pub mod training;
 pub mod warning;
 
 pub use cancel::Cancel;

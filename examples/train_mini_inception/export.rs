@@ -1,10 +1,10 @@
 //! The trained network as a model directory: batch norms folded, 16-bit weights, accuracy measured after rounding, figures.
 
 use crate::net;
+use crate::scenes;
 use crate::train::{History, Settings, accuracy, seeds};
 use anyhow::Result;
 use ndarray::{Array3, Ix4};
-use orthoscope::image::scenes;
 use orthoscope::io::png;
 use orthoscope::io::weights::Storage;
 use orthoscope::network::card::{self, About};
@@ -21,7 +21,8 @@ pub fn export(trained: &Graph, settings: &Settings, history: &History, dir: &Pat
     let about = About {
         description:
             "GoogLeNet's pattern at about a third of its width, for 96 x 96 pixels, trained on generated scenes.".into(),
-        source: "trained by examples/train_mini_inception on orthoscope's own scenes (src/image/scenes)".into(),
+        source: "trained by examples/train_mini_inception on its own scenes (examples/train_mini_inception/scenes)"
+            .into(),
         licence: "MIT OR Apache-2.0".into(),
         training: Some(training(settings, history)),
         accuracy: None,

@@ -1,4 +1,4 @@
-//! Trains the embedded network, `mini-inception`, on scenes that the library generates.
+//! Trains the embedded network, `mini-inception`, on scenes that it draws itself.
 //!
 //! ```text
 //! cargo run --release --example train_mini_inception
@@ -8,10 +8,8 @@
 #![deny(unsafe_code)]
 
 mod export;
-mod fused;
-mod kernels;
 mod net;
-mod step;
+mod scenes;
 mod train;
 
 use clap::Parser;

@@ -1,10 +1,11 @@
 //! The architecture: GoogLeNet's pattern (Szegedy et al. 2014) at about a third of its width for 96 x 96 pixels, with
 //! batch norm after each convolution while it is trained.
 
+use crate::scenes;
 use ndarray::{ArrayD, Axis, IxDyn};
+use orthoscope::Result;
 use orthoscope::network::{Graph, GraphBuilder, InputSpec, NodeId, Op, Weights};
 use orthoscope::rng::stream;
-use orthoscope::{Result, image::scenes};
 
 /// Pixels along each side of the input.
 pub const SIZE: usize = 96;

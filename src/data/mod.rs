@@ -3,6 +3,7 @@
 pub mod affine;
 pub mod background;
 pub mod betas;
+pub mod image_source;
 pub mod mask;
 pub mod names;
 pub mod responses;
@@ -12,6 +13,7 @@ pub mod volume;
 pub use affine::Affine;
 pub use background::Background;
 pub use betas::{Betas, Origin};
+pub use image_source::{ImageSource, StimulusSource};
 pub use mask::Mask;
 pub use responses::Responses;
 pub use stimuli::Stimuli;

@@ -29,10 +29,7 @@ impl Stimuli {
         if names.len() != n_images {
             return bad(&format!("{n_images} names"), names.len().to_string(), "one name an image");
         }
-        let mut seen = std::collections::HashSet::new();
-        if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
-            return bad("one image a name", format!("`{twice}` twice"), "rename one of them");
-        }
+        check_names(&names)?;
         if let Some(i) = images.axis_iter(Axis(0)).position(|image| image.iter().any(|v| !v.is_finite())) {
             return bad("finite pixels", format!("NaN or infinity in `{}`", names[i]), "");
         }
@@ -67,6 +64,20 @@ impl Stimuli {
     /// The parts: names, images.
     pub fn into_parts(self) -> (Vec<String>, Array4<f32>) {
         (self.names, self.images)
+    }
+}
+
+/// Refuses two images of one name.
+///
+/// # Errors
+/// [`Error::Invalid`] naming it.
+pub fn check_names(names: &[String]) -> Result<()> {
+    let mut seen = std::collections::HashSet::new();
+    match names.iter().find(|name| !seen.insert(name.as_str())) {
+        Some(twice) => {
+            Err(Error::invalid("stimuli", "one image a name", format!("`{twice}` twice"), "rename one of them"))
+        }
+        None => Ok(()),
     }
 }
 

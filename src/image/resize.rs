@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::io::images::ImageSet;
 use crate::warning::Warning;
 use ndarray::{Array3, Array4, ArrayView3, Axis};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -81,16 +82,46 @@ const PRECISION_BITS: u32 = 22;
 /// # Errors
 /// [`Error::Invalid`] when `size` is `None` and two images differ in size, or as for [`Stimuli::new`].
 pub fn stimuli(mut set: ImageSet, size: Option<(usize, usize)>, how: Resize) -> Result<(Stimuli, Vec<Warning>)> {
-    let sizes: Vec<_> = set.pixels.iter().map(|p| (p.dim().0, p.dim().1)).collect();
+    let sizes: Vec<_> = set.pixels.iter().map(size_of).collect();
+    let (target, resized) = target(&set.names, &sizes, size, how)?;
+    let mut warnings = std::mem::take(&mut set.warnings);
+    warnings.extend(resized);
+    let images = ready(&set.pixels, target, how);
+    Ok((Stimuli::new(set.names, images)?, warnings))
+}
+
+/// Height and width.
+pub(super) fn size_of(pixels: &Array3<u8>) -> (usize, usize) {
+    (pixels.dim().0, pixels.dim().1)
+}
+
+/// n x 3 x height x width, 0..1.
+pub(super) fn ready(pixels: &[Array3<u8>], size: (usize, usize), how: Resize) -> Array4<f32> {
+    let mut images = Array4::zeros((pixels.len(), 3, size.0, size.1));
+    let rows = images.axis_iter_mut(Axis(0)).into_par_iter().zip(pixels);
+    rows.for_each(|(mut image, pixels)| {
+        let pixels = resize(pixels.view(), size, how, Filter::default());
+        image.assign(&crate::io::png::unit(pixels.view()));
+    });
+    images
+}
+
+/// The size that images of `sizes` are brought to, and what is to be said about it.
+pub(super) fn target(
+    names: &[String],
+    sizes: &[(usize, usize)],
+    size: Option<(usize, usize)>,
+    how: Resize,
+) -> Result<((usize, usize), Vec<Warning>)> {
     let Some(&first) = sizes.first() else {
         return Err(Error::invalid("stimuli", "images", "none", ""));
     };
     let target = size.unwrap_or(first);
     let odd = sizes.iter().position(|&s| s != target);
-    let mut warnings = std::mem::take(&mut set.warnings);
+    let mut warnings = Vec::new();
     match (size, odd) {
         (None, Some(i)) => {
-            let found = format!("{} for `{}` but {} for `{}`", show(first), set.names[0], show(sizes[i]), set.names[i]);
+            let found = format!("{} for `{}` but {} for `{}`", show(first), names[0], show(sizes[i]), names[i]);
             return Err(Error::invalid("stimuli", "images of one size", found, "give the size to bring them to"));
         }
         (Some(_), Some(i)) => warnings.push(Warning::Resized {
@@ -108,15 +139,10 @@ pub fn stimuli(mut set: ImageSet, size: Option<(usize, usize)>, how: Resize) -> 
     if target.0 == 0 || target.1 == 0 {
         return Err(Error::invalid("stimuli", "a size of at least 1 x 1", show(target), ""));
     }
-    let mut images = Array4::zeros((set.pixels.len(), 3, target.0, target.1));
-    for (pixels, mut image) in set.pixels.iter().zip(images.axis_iter_mut(Axis(0))) {
-        let pixels = resize(pixels.view(), target, how, Filter::default());
-        image.assign(&crate::io::png::unit(pixels.view()));
-    }
-    Ok((Stimuli::new(set.names, images)?, warnings))
+    Ok((target, warnings))
 }
 
-fn show((height, width): (usize, usize)) -> String {
+pub(super) fn show((height, width): (usize, usize)) -> String {
     format!("{height} x {width} px")
 }
 

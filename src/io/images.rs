@@ -1,7 +1,7 @@
 //! Sets of images: a folder, a zip, an `.npy` array, a `stimuli.tsv`, or one file.
 //!
-//! Nothing is resized here: the pixels are those of the files. Every file is decoded before anything is computed, so
-//! that a damaged one is an error at once.
+//! Nothing is resized here: the pixels are those of the files. Whoever computes with them decodes every file once before,
+//! so that a damaged one is an error at once.
 
 mod array;
 mod decode;
@@ -11,9 +11,11 @@ mod png;
 
 pub use decode::decode;
 
+use super::image_source::{Files, Rows, Zipped};
+use crate::data::ImageSource;
 use crate::data::names::{natural_order, nfc, same};
 use crate::error::{Error, Result};
-use crate::io::{npz, tsv};
+use crate::io::{npy, tsv};
 use crate::warning::Warning;
 use ndarray::Array3;
 use std::path::{Path, PathBuf};
@@ -33,33 +35,46 @@ pub struct ImageSet {
 /// Columns of a `stimuli.tsv` that may hold the file names (BIDS says `stim_file`).
 pub const FILE_COLUMNS: [&str; 3] = ["filename", "stim_file", "file"];
 
-/// Loads a set of images.
+/// Loads a set of images: [`open`], and all of it read.
 ///
-/// | `path` | order |
-/// |---|---|
-/// | folder of PNG and JPEG files (not its sub-folders) | natural sort of names: `image2` before `image10` |
-/// | `.zip` of PNG and JPEG files | natural sort |
-/// | `.npy`, n_images x height x width x 3: 0..255, 0..1 as floats, or bool | the array's; names `image0001`, ... |
-/// | `.tsv` with one of the [`FILE_COLUMNS`], paths relative to the table | the rows' |
-/// | folder without images but with a `stimuli.tsv` | the rows' |
-/// | one PNG or JPEG file | |
+/// # Errors
+/// As [`open`], and as reading says.
+pub fn load(path: &Path) -> Result<ImageSet> {
+    let source = open(path)?;
+    let pixels = source.read(0..source.n_images())?;
+    Ok(ImageSet { names: source.names().to_vec(), pixels, warnings: source.warnings().to_vec() })
+}
+
+/// Opens a set of images; what it holds is listed, but no image is decoded yet.
+///
+/// | `path` | order | memory |
+/// |---|---|---|
+/// | folder of PNG and JPEG files (not its sub-folders) | natural sort of names: `image2` before `image10` | names |
+/// | `.zip` of PNG and JPEG files | natural sort | names |
+/// | `.npy`, n_images x height x width x 3: 0..255, 0..1 as floats, or bool | the array's; names `image0001`, ... | none; the whole array where it is of another type or in Fortran order |
+/// | `.tsv` with one of the [`FILE_COLUMNS`], paths relative to the table | the rows' | names |
+/// | folder without images but with a `stimuli.tsv` | the rows' | names |
+/// | one PNG or JPEG file | | |
 ///
 /// Files are read as [`decode`] says, which refuses what it cannot be sure of.
 ///
 /// # Errors
 /// [`Error::Io`] when something cannot be read; [`Error::Corrupt`] naming the file when an image is damaged or not PNG or
 /// JPEG, or when the numbers of an array are of no range that images have; [`Error::Invalid`] when there are no images.
-pub fn load(path: &Path) -> Result<ImageSet> {
+pub fn open(path: &Path) -> Result<Box<dyn ImageSource>> {
     let kind = std::fs::metadata(path).map_err(Error::io(path, "read"))?;
     let ending = ending(path);
     let files = match ending.as_str() {
-        _ if kind.is_dir() => return load_folder(path),
-        "tsv" => return load_table(path),
-        "npy" => return array::load(path),
-        "zip" => return load_zip(path),
-        _ => vec![path.to_path_buf()],
+        _ if kind.is_dir() => of_folder(path)?,
+        "tsv" => of_table(path)?,
+        "npy" => return open_array(path),
+        "zip" => return open_zip(path),
+        _ => {
+            let paths = vec![path.to_path_buf()];
+            Files { names: names(&paths), paths, warnings: vec![] }
+        }
     };
-    decode_all(&files)
+    Ok(Box::new(files))
 }
 
 fn ending(path: &Path) -> String {
@@ -85,7 +100,7 @@ fn is_image(path: &Path) -> Result<bool> {
     }
 }
 
-fn load_folder(folder: &Path) -> Result<ImageSet> {
+fn of_folder(folder: &Path) -> Result<Files> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
         let file = entry.map_err(Error::io(folder, "read"))?.path();
@@ -97,13 +112,13 @@ fn load_folder(folder: &Path) -> Result<ImageSet> {
     }
     let table = folder.join("stimuli.tsv");
     if files.is_empty() && table.is_file() {
-        return load_table(&table);
+        return of_table(&table);
     }
     if files.is_empty() {
         return Err(no_images(folder));
     }
     files.sort_by(|a, b| natural_order(&text(a), &text(b)));
-    decode_all(&files)
+    Ok(Files { names: names(&files), paths: files, warnings: vec![] })
 }
 
 /// A path in one spelling.
@@ -119,7 +134,7 @@ fn no_images(path: &Path) -> Error {
 /// Columns of a table of images that say in which place a row is.
 const ORDER_COLUMNS: [&str; 4] = ["index", "order", "row", "number"];
 
-fn load_table(path: &Path) -> Result<ImageSet> {
+fn of_table(path: &Path) -> Result<Files> {
     let table = tsv::read(path)?;
     let Some((name, column)) = FILE_COLUMNS.iter().find_map(|name| Some((*name, table.column(name)?))) else {
         let found = table.header.join(", ");
@@ -135,16 +150,16 @@ fn load_table(path: &Path) -> Result<ImageSet> {
     }
     let folder = path.parent().unwrap_or(Path::new(""));
     let files = column.iter().map(|file| locate(folder, file)).collect::<Result<Vec<_>>>()?;
-    let mut set = decode_all(&files)?;
-    set.names = names(&column.iter().map(PathBuf::from).collect::<Vec<_>>());
+    let names = names(&column.iter().map(PathBuf::from).collect::<Vec<_>>());
+    let mut warnings = Vec::new();
     if let Some(order) = table.out_of_order(&ORDER_COLUMNS) {
         let text = format!(
             "{}: the rows are not in the order of the column `{order}`; the images are in the order of the rows",
             path.display()
         );
-        set.warnings.push(Warning::Note { text });
+        warnings.push(Warning::Note { text });
     }
-    Ok(set)
+    Ok(Files { names, paths: files, warnings })
 }
 
 /// `folder`/`file`, in the spelling that the disk has: a name may be composed in the table and decomposed there.
@@ -177,31 +192,31 @@ fn at_least_here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
-fn load_zip(path: &Path) -> Result<ImageSet> {
-    let file = std::fs::File::open(path).map_err(Error::io(path, "read"))?;
-    let mut images: Vec<(PathBuf, Array3<u8>)> = Vec::new();
-    npz::for_each_file(std::io::BufReader::new(file), path, |name, bytes| {
-        let inside = PathBuf::from(name);
-        if is_image(&inside)? {
-            let pixels = decode(&bytes()?, &path.join(&inside))?;
-            images.push((inside, pixels));
+/// An array of uint8 is read image by image; any other, and one whose range must be looked at whole, is loaded.
+fn open_array(path: &Path) -> Result<Box<dyn ImageSource>> {
+    match npy::plain_bytes(path)? {
+        Some((shape, start)) if shape.len() == 4 && shape[3] == 3 && array::shows_its_range(path, start)? => {
+            Ok(Box::new(Rows {
+                path: path.to_path_buf(),
+                names: array_names(shape[0]),
+                size: (shape[1], shape[2]),
+                start,
+            }))
         }
-        Ok(())
-    })?;
-    if images.is_empty() {
-        return Err(no_images(path));
+        _ => Ok(Box::new(array::load(path)?)),
     }
-    images.sort_by(|a, b| natural_order(&text(&a.0), &text(&b.0)));
-    let (files, pixels): (Vec<_>, Vec<_>) = images.into_iter().unzip();
-    Ok(ImageSet { names: names(&files), pixels, warnings: vec![] })
 }
 
-fn decode_all(files: &[PathBuf]) -> Result<ImageSet> {
-    let pixels = files
-        .iter()
-        .map(|file| decode(&std::fs::read(file).map_err(Error::io(file, "read"))?, file))
-        .collect::<Result<_>>()?;
-    Ok(ImageSet { names: names(files), pixels, warnings: vec![] })
+fn array_names(n_images: usize) -> Vec<String> {
+    (1..=n_images).map(|i| format!("image{i:04}")).collect()
+}
+
+fn open_zip(path: &Path) -> Result<Box<dyn ImageSource>> {
+    let (zipped, files) = Zipped::open(path, is_image)?;
+    if files.is_empty() {
+        return Err(no_images(path));
+    }
+    Ok(Box::new(zipped.named(names(&files))))
 }
 
 /// File names without folder and ending; with them where that leaves two equal.

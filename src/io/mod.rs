@@ -3,6 +3,7 @@
 pub mod atomic;
 pub mod glmsingle;
 pub mod hdf5;
+mod image_source;
 pub mod images;
 pub mod json;
 pub mod labels;

@@ -9,6 +9,7 @@ use crate::io::atomic;
 use half::f16;
 use ndarray::{ArrayD, ArrayRef, Dimension, IxDyn, ShapeBuilder};
 use ndarray_npy::{WritableElement, WriteNpyExt};
+use std::io::Read;
 use std::path::Path;
 
 /// A number type that an array can be read into.
@@ -80,6 +81,29 @@ pub fn read<T: Element>(path: &Path) -> Result<ArrayD<T>> {
     let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
     decode(&bytes, path)
 }
+
+/// Shape of an array of uint8 in C order and where its bytes begin in the file, so that they can be read one by one; `None`
+/// for any other array, and for a file of another size than its header says: [`read`] converts those, or says what is wrong.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read.
+pub(crate) fn plain_bytes(path: &Path) -> Result<Option<(Vec<usize>, u64)>> {
+    let mut file = std::fs::File::open(path).map_err(Error::io(path, "read"))?;
+    let size = file.metadata().map_err(Error::io(path, "read"))?.len();
+    let mut start = Vec::new();
+    file.by_ref().take(HEADER).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
+    let Ok(header) = Header::parse(&start, path) else {
+        return Ok(None);
+    };
+    // The header's sides have a product that memory holds.
+    let n_items: usize = header.shape.iter().product();
+    let whole = n_items > 0 && n_items as u64 + header.data_start as u64 == size;
+    let plain = !header.fortran_order && whole && header.code() == "u1";
+    Ok(plain.then_some((header.shape, header.data_start as u64)))
+}
+
+/// Bytes that hold any header that NumPy writes.
+const HEADER: u64 = 1 << 16;
 
 /// Writes an array; C order unless the array itself lies in Fortran order. NumPy's header version 1.0.
 ///

@@ -139,15 +139,18 @@ pub fn read(path: &Path) -> Result<Npz> {
     Ok(Npz { path: path.to_path_buf(), entries })
 }
 
+/// What is said of an archive that cannot be read.
+pub(crate) fn damaged_zip(path: &Path, found: String) -> Error {
+    Error::corrupt(path, "a zip archive", found, "the file is truncated or damaged: copy or write it again")
+}
+
 /// Calls `visit(name, read)` for every file of a zip archive in its order; `read` unpacks the file and checks its CRC.
 pub(crate) fn for_each_file<R: Read + Seek>(
     reader: R,
     path: &Path,
     mut visit: impl FnMut(&str, &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<()>,
 ) -> Result<()> {
-    let damaged = |found: String| {
-        Error::corrupt(path, "a zip archive", found, "the file is truncated or damaged: copy or write it again")
-    };
+    let damaged = |found: String| damaged_zip(path, found);
     let mut archive = zip::ZipArchive::new(reader).map_err(|e| damaged(e.to_string()))?;
     for index in 0..archive.len() {
         let mut file = archive.by_index(index).map_err(|e| damaged(e.to_string()))?;

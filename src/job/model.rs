@@ -2,13 +2,14 @@
 
 use crate::data::Stimuli;
 use crate::error::Result;
+use crate::image::Resized;
 use crate::image::resize::{self, Resize};
 use crate::io::images;
-use crate::job::manifest::hash;
 use crate::network::zoo::{LoadOptions, Model, load_model};
 use crate::network::{BurnExecutor, CpuEngine, Executor, Graph, TapRequest};
 use crate::tensor::{Device, Precision};
 use crate::warning::Warning;
+use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -55,13 +56,30 @@ impl NetworkConfig {
 /// [`crate::Error::Corrupt`] for a damaged file, [`crate::Error::Invalid`] when there are none.
 pub fn load_images(path: &Path, graph: &Graph, how: Resize) -> Result<(Stimuli, String, Vec<Warning>)> {
     let set = images::load(path)?;
-    let mut bytes = Vec::new();
-    for (name, pixels) in set.names.iter().zip(&set.pixels) {
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.extend(pixels.iter());
-    }
+    let mut hasher = blake3::Hasher::new();
+    set.names.iter().zip(&set.pixels).for_each(|(name, pixels)| add(&mut hasher, name, pixels));
     let (stimuli, warnings) = resize::stimuli(set, Some((graph.input.height, graph.input.width)), how)?;
-    Ok((stimuli, hash(&bytes), warnings))
+    Ok((stimuli, hasher.finalize().to_hex().to_string(), warnings))
+}
+
+/// As [`load_images`], but read and resized batch by batch when they are needed; every image is decoded once here.
+///
+/// # Errors
+/// As [`load_images`].
+pub fn open_images(path: &Path, graph: &Graph, how: Resize) -> Result<(Resized, String, Vec<Warning>)> {
+    let mut hasher = blake3::Hasher::new();
+    let size = Some((graph.input.height, graph.input.width));
+    let (resized, warnings) = Resized::new(images::open(path)?, size, how, |name, pixels| {
+        add(&mut hasher, name, pixels);
+        Ok(())
+    })?;
+    Ok((resized, hasher.finalize().to_hex().to_string(), warnings))
+}
+
+/// An image's part of the hash of a set: its name, then its pixels in row-major order.
+fn add(hasher: &mut blake3::Hasher, name: &str, pixels: &Array3<u8>) {
+    hasher.update(name.as_bytes());
+    hasher.update(pixels.as_standard_layout().as_slice().expect("laid out row by row"));
 }
 
 /// The executor that this build uses for frozen networks.

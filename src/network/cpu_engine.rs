@@ -1,6 +1,6 @@
 //! The executor for the CPU: a frozen network, planned once, fused, in `orthoscope_kernels`.
 
-use super::executor::{Executor, Moments, TapGrad, TapRequest, TapValue, check_images};
+use super::executor::{COPIES, Executor, Moments, TapGrad, TapRequest, TapValue, check_images};
 use super::graph::Graph;
 use super::plan::{Plan, complaint};
 use crate::error::{Error, Result};
@@ -149,6 +149,19 @@ impl Executor for CpuEngine {
 
     fn describe(&self) -> String {
         format!("CPU engine, {}, f32", self.isa.name)
+    }
+
+    /// What the plan lays out for an image, the pixels, and the copies of activations that are handed out.
+    fn bytes_per_image(&self) -> usize {
+        let copied = |tap: &TapRequest| match tap {
+            TapRequest::Activations(id) => 2 * self.graph.node(*id).shape.len(),
+            TapRequest::Moments(_) => 0,
+        };
+        let numbers =
+            COPIES * 3 * self.graph.input.height * self.graph.input.width + self.taps.iter().map(copied).sum::<usize>();
+        // A plan that cannot be made fits nowhere; running it says why.
+        let planned = Engine::estimate(&self.plan.net, &self.plan.taps, false, self.isa);
+        planned.map_or(usize::MAX, |cost| cost.bytes_per_image + 4 * numbers)
     }
 
     fn infer(&mut self, images: &Tensor<4>) -> Result<Vec<TapValue>> {

@@ -53,6 +53,9 @@ pub enum TapGrad {
     Moments { gram: Tensor<2>, sums: Tensor<1> },
 }
 
+/// How often the pixels of a batch lie in memory: as they were read, as a tensor, and as the executor takes them.
+pub(super) const COPIES: usize = 3;
+
 /// Runs a frozen graph. Weights never get gradients.
 ///
 /// Images are N x 3 x H x W, displayed RGB in [0, 1], of the graph's input size; preprocessing is the executor's work.
@@ -93,6 +96,17 @@ pub trait Executor: Send {
 
     /// One line for the manifest: which executor, on what.
     fn describe(&self) -> String;
+
+    /// Memory that [`infer`](Self::infer) takes for each image of a batch: an upper estimate, the pixels and the outputs of
+    /// all operations that the taps depend on, in 32 bits.
+    fn bytes_per_image(&self) -> usize {
+        let graph = self.graph();
+        let taps: Vec<NodeId> = self.taps().iter().map(|t| t.node()).collect();
+        let needed = graph.needed(&taps);
+        let outputs: usize =
+            graph.nodes().iter().zip(needed).filter(|(_, n)| *n).map(|(node, _)| node.shape.len()).sum();
+        4 * (outputs + COPIES * 3 * graph.input.height * graph.input.width)
+    }
 
     /// Runs to the deepest tap without remembering anything.
     ///

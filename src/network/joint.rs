@@ -49,6 +49,10 @@ impl Executor for JointExecutor {
         }
     }
 
+    fn bytes_per_image(&self) -> usize {
+        self.members.iter().map(|m| m.bytes_per_image()).sum()
+    }
+
     fn infer(&mut self, images: &Tensor<4>) -> Result<Vec<TapValue>> {
         let parts = self.members.iter_mut().map(|m| m.infer(images)).collect::<Result<Vec<_>>>()?;
         Ok(parts.into_iter().flatten().collect())

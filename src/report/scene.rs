@@ -145,10 +145,6 @@ impl Scene {
         self.line(vec![(a.x, a.y), (r, a.y), (r, b), (a.x, b), (a.x, a.y)], width, colour);
     }
 
-    pub(super) fn circle(&mut self, x: f64, y: f64, r: f64, fill: Rgb) {
-        self.items.push(Item::Circle { x, y, r, fill });
-    }
-
     pub(super) fn text(&mut self, x: f64, y: f64, text: impl Into<String>, size: f64, colour: Rgb, align: Align) {
         self.items.push(Item::Text(Text { x, y, text: text.into(), size, colour, align, vertical: false }));
     }

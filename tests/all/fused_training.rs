@@ -1,19 +1,15 @@
-//! The training example's fused operations against the same mathematics in burn's own operations and burn's own gradients.
-
-#[path = "../../examples/train_mini_inception/fused.rs"]
-mod fused;
-#[path = "../../examples/train_mini_inception/kernels.rs"]
-mod kernels;
+//! Fused operations of training against the same mathematics in burn's own operations and burn's own gradients.
 
 use crate::support::relative_error;
 use burn_autodiff::grads::Gradients;
 use burn_tensor::DType;
-use kernels::Conv;
 use ndarray::{ArrayD, IxDyn};
 use orthoscope::network::burn_ops::{BurnWeights, apply};
 use orthoscope::network::{GraphBuilder, InputSpec, Op, Weights};
 use orthoscope::rng::stream;
 use orthoscope::tensor::{AutoBackend, Device, Var, leaf, tensor_from_vec, vec_f32};
+use orthoscope::training::fused;
+use orthoscope::training::kernels::Conv;
 
 /// Both run in 32 bits; sums of some hundred terms in another order differ by about 1e-6 of the largest.
 const TOLERANCE: f32 = 2e-5;

@@ -2,7 +2,7 @@
 
 use crate::support::data;
 use ndarray::{Array2, ArrayD, Ix2};
-use orthoscope::data::{Betas, Grid, Mask};
+use orthoscope::data::{Betas, Grid};
 use orthoscope::io::{nifti, npz, tsv};
 use orthoscope::mapping::ceiling::across_subjects;
 use orthoscope::mapping::dissimilarity::{Condensed, Folds, Scratch};

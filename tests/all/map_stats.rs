@@ -34,7 +34,7 @@ fn betas_of_the_localizer_equal_nilearn() {
     let Some(folder) = data("localizer_4regions") else { return };
     let golden = npz::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/stats_localizer.npz")).unwrap();
     let vector = |name: &str| golden.get::<f64>(name).unwrap().iter().copied().collect::<Vec<_>>();
-    let mask = Mask::from_volume(&nifti::read_volume(&folder.join("regions.nii.gz")).unwrap()).unwrap();
+    let mask = nifti::read_mask(&folder.join("regions.nii.gz")).unwrap().0;
     let series = nifti::read(&folder.join("bold.nii.gz")).unwrap().masked(&mask).unwrap();
     assert_eq!(series.dim(), (128, 6443));
     let mut order: Vec<usize> = (0..mask.n_voxels()).collect();
@@ -71,7 +71,7 @@ fn betas_of_the_localizer_equal_nilearn() {
 #[test]
 fn explained_variance_falls_with_the_wrong_timing() {
     let Some(folder) = data("localizer_4regions") else { return };
-    let mask = Mask::from_volume(&nifti::read_volume(&folder.join("regions.nii.gz")).unwrap()).unwrap();
+    let mask = nifti::read_mask(&folder.join("regions.nii.gz")).unwrap().0;
     let series = nifti::read(&folder.join("bold.nii.gz")).unwrap().masked(&mask).unwrap();
     let mut conditions = conditions(&folder.join("events_10conditions.tsv"));
     let explained = |conditions: &[Condition], t_r_s: f64| {

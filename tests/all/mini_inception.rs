@@ -1,8 +1,10 @@
 //! The embedded network as it is stored: against an independent implementation, its stated accuracy, its layers.
 
+#[path = "../../examples/train_mini_inception/scenes/mod.rs"]
+mod scenes;
+
 use crate::support::{activations, pearson, relative_error};
 use ndarray::{ArrayD, Axis};
-use orthoscope::image::scenes;
 use orthoscope::network::card;
 use orthoscope::network::probe::{probe, waves};
 use orthoscope::network::{Graph, NodeId};

@@ -6,7 +6,6 @@ use orthoscope::data::{Affine, Grid, Mask, Volume};
 use orthoscope::io::nifti::{Space, read, write_series, write_volume};
 use orthoscope::job::group::{self, Zeros};
 use orthoscope::job::map::Config;
-use orthoscope::job::{Common, ProgressStyle};
 use orthoscope::rng;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -220,8 +219,7 @@ impl Group {
     }
 
     fn run(&self, config: &group::Config, out: &str) -> Result<Value, orthoscope::Error> {
-        let common = Common { out: self.at(out), progress: ProgressStyle::None, quiet: true, ..Common::default() };
-        group::run(config.clone(), &common)
+        crate::support::results_of::<group::Group>(config.clone(), &self.at(out))
     }
 
     fn map(&self, out: &str, stat: &str) -> Vec<f32> {

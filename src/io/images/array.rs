@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 use crate::io::npy::{self, Kind};
 use crate::warning::Warning;
 use ndarray::{ArrayD, Axis, Ix4};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Reads n_images x height x width x 3.
@@ -35,9 +37,25 @@ pub(super) fn load(path: &Path) -> Result<ImageSet> {
         };
         return Err(Error::corrupt(path, "n_images x height x width x 3", format!("{shape:?}"), hint));
     };
-    let names = (1..=array.dim().0).map(|i| format!("image{i:04}")).collect();
+    let names = super::array_names(array.dim().0);
     let pixels = array.axis_iter(Axis(0)).map(|image| image.to_owned()).collect();
     Ok(ImageSet { names, pixels, warnings })
+}
+
+/// Whether some byte behind the header is above 1, which only pixels of 0..255 are.
+pub(super) fn shows_its_range(path: &Path, start: u64) -> Result<bool> {
+    let read = Error::io(path, "read");
+    let found = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(start))?;
+        let mut block = vec![0; 1 << 16];
+        loop {
+            let n = file.read(&mut block)?;
+            if n == 0 || block[..n].iter().any(|&v| v > 1) {
+                return Ok(n > 0);
+            }
+        }
+    });
+    found.map_err(read)
 }
 
 fn out_of_range(path: &Path, found: String, hint: &str) -> Error {

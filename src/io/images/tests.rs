@@ -1,4 +1,5 @@
 use super::*;
+use crate::io::npz;
 use crate::io::{npy, png};
 use half::f16;
 use image::codecs::jpeg::JpegEncoder;

@@ -2,11 +2,12 @@
 
 use crate::error::Result;
 use crate::io::json::or_nan;
-use crate::network::{Executor, TapValue};
+use crate::network::moments::at_once;
+use crate::network::{Executor, LayerMoments};
 use crate::objective::{PatternSimilarity, first_order, second_order};
 use crate::rng;
-use crate::tensor::{SMALL, Tensor, Var, array_f64, cast, constant, tensor};
-use ndarray::{Array1, Array2, Array3, Array4, Axis};
+use crate::tensor::{SMALL, Var, array_f64, constant, tensor_f64};
+use ndarray::{Array1, Array2, Array3, Array4, Axis, aview1};
 use serde::{Deserialize, Serialize};
 
 /// The three numbers that every stage of a run reports.
@@ -44,17 +45,11 @@ impl Fingerprints {
         measure: PatternSimilarity,
         device: &crate::tensor::Device,
     ) -> Result<Self> {
-        let taps = executor.infer(&tensor(images.view(), device))?;
-        let moments: Vec<_> = taps
-            .into_iter()
-            .filter_map(|t| match t {
-                TapValue::Moments(m) => Some(m),
-                TapValue::Activations(_) => None,
-            })
-            .collect();
-        let n = images.dim().0;
-        let grams: Vec<Var<3>> = moments.iter().map(|m| small(m.gram.clone().reshape([1, n, n]))).collect();
-        let sums: Vec<Var<2>> = moments.iter().map(|m| small(m.sums.clone().reshape([1, n]))).collect();
+        let moments = at_once(executor, images, device)?;
+        let gram = |m: &LayerMoments| constant(tensor_f64(m.gram.view().insert_axis(Axis(0)), SMALL, device));
+        let sum = |m: &LayerMoments| constant(tensor_f64(aview1(&m.sums).insert_axis(Axis(0)), SMALL, device));
+        let grams: Vec<Var<3>> = moments.iter().map(gram).collect();
+        let sums: Vec<Var<2>> = moments.iter().map(sum).collect();
         let n_units: Vec<usize> = moments.iter().map(|m| m.n_units).collect();
         let rsms = first_order(Var::cat(grams, 0), Var::cat(sums, 0), &n_units, measure);
         let (r, sd) = second_order(&rsms);
@@ -75,10 +70,6 @@ impl Fingerprints {
             rsm_sd_min: self.sd.iter().copied().fold(f64::INFINITY, f64::min),
         }
     }
-}
-
-fn small<const D: usize>(t: Tensor<D>) -> Var<D> {
-    constant(cast(t, SMALL))
 }
 
 fn split(matrices: &Array3<f64>) -> Vec<Array2<f64>> {

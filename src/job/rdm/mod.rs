@@ -11,12 +11,14 @@ use super::machine::Machine;
 use super::manifest::hash_file;
 use super::model::{self, NetworkConfig};
 use super::{Checked, Job, RunDir, Session};
-use crate::data::Stimuli;
+use crate::data::StimulusSource;
 use crate::error::{Error, Result};
+use crate::image::Resized;
 use crate::image::resize::Resize;
 use crate::io::tsv;
 use crate::math::stats;
-use crate::network::{Executor, Graph, NodeId, SpatialPooling, TapRequest, TapValue};
+use crate::network::moments::{fits, moments, n_steps, scratch_bytes};
+use crate::network::{Executor, Graph, NodeId, SpatialPooling, TapRequest};
 use crate::progress::Progress;
 use crate::rdm::files::{load_rdms_of, rdms_npz};
 use crate::rdm::measure::from_moments;
@@ -24,13 +26,18 @@ use crate::rdm::report::{Options, Row, table};
 use crate::rdm::{Comparison, Measure, Rdm, compare};
 use crate::report::figures::{self, BarOptions, BarSeries, FingerprintOptions, SecondOrderOptions};
 use crate::report::{Figures, Page};
-use crate::tensor::{Device, array_f64, tensor};
+use crate::tensor::Device;
 use crate::warning::Warning;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Bytes that the network may take for all images at once: more images go through it in batches. Fixed, so that results do
+/// not depend on the machine.
+const MEMORY: usize = 4 << 30;
 
 /// Configuration of `orthoscope rdm`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,7 +87,7 @@ pub struct Plan {
     taps: Vec<NodeId>,
     tap_names: Vec<String>,
     device: Device,
-    stimuli: Stimuli,
+    images: Resized,
     references: Vec<(String, Rdm)>,
     inputs: BTreeMap<String, String>,
     warnings: Vec<Warning>,
@@ -101,49 +108,56 @@ impl Plan {
         let mut graph = found.graph;
         let mut taps = graph.resolve_taps(&config.taps)?;
         let tap_names: Vec<String> = taps.iter().map(|&t| graph.node(t).name.clone()).collect();
-        let (stimuli, hash, mut warnings) = model::load_images(&config.images, &graph, config.resize)?;
+        let (images, hash, mut warnings) = model::open_images(&config.images, &graph, config.resize)?;
         warnings.splice(..0, found.warnings);
-        if stimuli.n_images() < 3 {
+        if images.n_images() < 3 {
             let hint = "an RDM of two images has a single number";
-            return Err(Error::invalid("--images", "at least 3 images", stimuli.n_images().to_string(), hint));
+            return Err(Error::invalid("--images", "at least 3 images", images.n_images().to_string(), hint));
         }
         let mut inputs = BTreeMap::from([("model".to_owned(), found.blake3), ("images".to_owned(), hash)]);
         let mut references = Vec::new();
         for path in &config.compare {
-            references.extend(load_rdms_of(path, stimuli.names())?);
+            references.extend(load_rdms_of(path, images.names())?);
             inputs.insert(format!("compare {}", path.display()), hash_file(path)?);
         }
         if config.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
         }
-        Ok(Self { config, graph, taps, tap_names, device, stimuli, references, inputs, warnings })
+        Ok(Self { config, graph, taps, tap_names, device, images, references, inputs, warnings })
     }
 
+    /// For all images at once where they fit into [`MEMORY`], else for batches.
     fn executor(&self) -> Result<Box<dyn Executor>> {
-        let requests: Vec<TapRequest> = self.taps.iter().map(|&t| TapRequest::Moments(t)).collect();
-        model::executor(&self.graph, &requests, &self.device)
+        let whole: Vec<TapRequest> = self.taps.iter().map(|&t| TapRequest::Moments(t)).collect();
+        let executor = model::executor(&self.graph, &whole, &self.device)?;
+        if fits(executor.as_ref(), self.images.n_images(), MEMORY) {
+            return Ok(executor);
+        }
+        let parts: Vec<TapRequest> = self.taps.iter().map(|&t| TapRequest::Activations(t)).collect();
+        model::executor(&self.graph, &parts, &self.device)
     }
 
-    /// One RDM per tap, from the moments of all images.
-    fn fingerprints(&self, executor: &mut dyn Executor) -> Result<Vec<(String, Rdm)>> {
-        let values = executor.infer(&tensor(self.stimuli.images(), &self.device))?;
-        let mut layers = Vec::with_capacity(values.len());
-        for (name, value) in self.tap_names.iter().zip(values) {
-            if let TapValue::Moments(m) = value {
-                let gram =
-                    array_f64(&m.gram).into_dimensionality::<ndarray::Ix2>().expect("a Gram matrix has two axes");
-                let sums: Vec<f64> = array_f64(&m.sums).into_iter().collect();
-                let labels = self.stimuli.names().to_vec();
-                layers.push((name.clone(), from_moments(gram.view(), &sums, m.n_units, self.config.measure, labels)?));
-            }
-        }
+    /// One RDM per tap, from the moments of all images; `scratch` holds what does not fit in memory meanwhile.
+    fn fingerprints(
+        &self,
+        executor: &mut dyn Executor,
+        scratch: &Path,
+        done: &dyn Fn(usize) -> bool,
+    ) -> Result<Vec<(String, Rdm)>> {
+        let mut layers = Vec::with_capacity(self.taps.len());
+        moments(executor, &self.images, &self.device, scratch, done, &mut |layer, m| {
+            let labels = self.images.names().to_vec();
+            let rdm = from_moments(m.gram.view(), &m.sums, m.n_units, self.config.measure, labels)?;
+            layers.push((self.tap_names[layer].clone(), rdm));
+            Ok(())
+        })?;
         Ok(layers)
     }
 
     fn describe(&self, executor: &dyn Executor) -> Value {
         let deepest = self.taps.iter().copied().max().unwrap_or(0);
-        let n = self.stimuli.n_images();
-        json!({
+        let n = self.images.n_images();
+        let mut plan = json!({
             "dry_run": true,
             "model": self.graph.name,
             "executor": executor.describe(),
@@ -152,7 +166,11 @@ impl Plan {
             "gflop": 2.0 * (self.graph.n_macs(deepest) * n as u64) as f64 / 1e9,
             "references": self.references.iter().map(|(name, _)| name).collect::<Vec<_>>(),
             "n_permutations": self.config.n_permutations,
-        })
+        });
+        if let Ok(bytes @ 1..) = scratch_bytes(executor, n) {
+            plan["scratch_mb"] = json!((bytes as f64 / f64::from(1 << 20)).ceil());
+        }
+        plan
     }
 }
 
@@ -198,9 +216,14 @@ impl Job for LayerRdms {
 fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
     let mut executor = plan.executor()?;
     run.computes_on(executor.describe())?;
-    let mut progress = Progress::new(&session.progress, "rdm", 3, 0);
-    let layers = plan.fingerprints(executor.as_mut())?;
-    progress.tick(|| format!("{} images through {} layers", plan.stimuli.n_images(), layers.len()));
+    let n_steps = n_steps(executor.as_ref(), plan.images.n_images())? as u64;
+    let progress = RefCell::new(Progress::new(&session.progress, "rdm", n_steps + 2, 0));
+    let through = || format!("{} images through {} layers", plan.images.n_images(), plan.taps.len());
+    let layers = plan.fingerprints(executor.as_mut(), run.path(), &|n| {
+        (0..n).for_each(|_| progress.borrow_mut().tick(through));
+        !session.cancel.requested()
+    })?;
+    let mut progress = progress.into_inner();
     // Nothing of this job is worth a checkpoint: it is repeated in seconds.
     session.cancel.check()?;
     let options = Options {
@@ -228,8 +251,8 @@ fn results(plan: &Plan, layers: &[(String, Rdm)], second_order: &Array2<f64>, ro
     let off: Vec<f64> = (0..n).flat_map(|l| (l + 1..n).map(move |m| (l, m))).map(|lm| second_order[lm].abs()).collect();
     Results {
         taps: plan.tap_names.clone(),
-        n_images: plan.stimuli.n_images(),
-        images: plan.stimuli.names().to_vec(),
+        n_images: plan.images.n_images(),
+        images: plan.images.names().to_vec(),
         measure: plan.config.measure,
         rdm_sd: layers.iter().map(|(_, rdm)| stats::sd(rdm.values(), 0)).collect(),
         mean_abs_r: stats::mean(&off),

@@ -1,8 +1,8 @@
 //! Random scalar fields: lattice noise, noise of a given spectrum, and the backgrounds made from them.
 
 use super::canvas::{Canvas, Dice, Rgb, mix, smoothstep};
-use crate::image::spectrum::inverse;
 use ndarray::Array2;
+use orthoscope::image::spectrum::inverse;
 
 /// Uniform in [0, 1), a function of a lattice point and a key.
 pub(super) fn hash(x: i32, y: i32, key: u32) -> f32 {

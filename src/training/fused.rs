@@ -1,21 +1,22 @@
-//! Fused operations registered with burn's automatic differentiation: convolution + batch norm + ReLU, LRN, 3 x 3 max pooling.
+//! Fused operations registered with burn's automatic differentiation: convolution + batch norm +
+//! ReLU, LRN, 3 x 3 max pooling. For the CPU, 32 bits.
 //!
-//! Burn's own operations give the same numbers (a test holds them together) at about a quarter of the speed on a CPU: its weight
-//! gradient is a convolution with kernels as large as the map, and batch norm is a dozen passes over memory.
-#![allow(clippy::clone_on_copy)] // the devices of other backends are not Copy
-
+//! Burn's own operations give the same numbers (a test holds them together) at about a quarter of
+//! the speed on a CPU: its weight gradient is a convolution with kernels as large as the map, and
+//! batch norm is a dozen passes over memory.
 use super::kernels::{Conv, Lrn, NormRelu, max_pool, max_pool_backward};
+use crate::tensor::{AutoBackend, Backend, Device, Var, tensor_from_vec, vec_f32};
 use burn_autodiff::checkpoint::{base::Checkpointer, strategy::NoCheckpointing};
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_tensor::ops::FloatTensorOps;
 use burn_tensor::{TensorData, TensorPrimitive};
-use orthoscope::tensor::{Backend, Device, Var, tensor_from_vec, vec_f32};
 use std::sync::Arc;
 
 type Gradient<const N: usize> = dyn Fn(Vec<f32>) -> [Option<Vec<f32>>; N] + Send + Sync;
 
-/// What the backward pass needs: a function from the output's gradient to the parents', and their shapes.
+/// What the backward pass needs: a function from the output's gradient to the parents', and their
+/// shapes.
 #[derive(Clone)]
 struct Saved<const N: usize> {
     gradient: Arc<Gradient<N>>,
@@ -52,7 +53,7 @@ impl<const N: usize> Backward<Backend, N> for Fused {
 
 /// Records `output` as a function of up to N parents.
 fn record<const N: usize>(
-    parents: [TensorPrimitive<orthoscope::tensor::AutoBackend>; N],
+    parents: [TensorPrimitive<AutoBackend>; N],
     shapes: [Vec<usize>; N],
     output: Vec<f32>,
     shape: [usize; 4],
@@ -68,13 +69,21 @@ fn record<const N: usize>(
     Var::from_primitive(TensorPrimitive::Float(result))
 }
 
-/// Mean and variance (unbiased) per channel of one batch.
+/// Mean and variance (unbiased: divided by the number of values less one) per channel of one batch.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Moments {
     pub mean: Vec<f32>,
     pub var: Vec<f32>,
 }
 
-/// Convolution (kernel `weight`, flat), batch norm with the batch's moments, ReLU. `want_input`: whether x needs a gradient.
+/// `y = max(gain (z - mean) / sqrt(var + epsilon) + shift, 0)`, z the convolution of x with
+/// `weight`, mean and var (biased) of z over the batch's images and pixels, per channel.
+///
+/// `want_input`: whether x needs a gradient.
+///
+/// # Shapes
+/// `x`: N x C x H x W as `conv` says; `weight`: C_out C k k numbers; `gain`, `shift`: C_out.
+/// Result: N x C_out x H' x W'.
 pub fn conv_norm_relu(
     x: &Var<4>,
     conv: Conv,
@@ -110,7 +119,8 @@ pub fn conv_norm_relu(
     (record(parents, shapes, y, [n, conv.channels[1], oh, ow], &device, gradient), moments)
 }
 
-/// Local response normalisation.
+/// Local response normalisation with beta = 3/4: `y[c] = x[c] / (k + alpha/size sum_{|c'-c| <=
+/// size/2} x[c']^2)^(3/4)`.
 pub fn lrn(x: &Var<4>, size: usize, alpha: f32, k: f32) -> Var<4> {
     let [n, channels, h, w] = x.dims();
     let op = Lrn { channels, pixels: h * w, size, alpha, k };
@@ -120,7 +130,7 @@ pub fn lrn(x: &Var<4>, size: usize, alpha: f32, k: f32) -> Var<4> {
     record([x.clone().into_primitive()], [x.dims().to_vec()], y, [n, channels, h, w], &x.device(), gradient)
 }
 
-/// Max pooling over 3 x 3 windows to `out` rows and columns.
+/// Max pooling over 3 x 3 windows to `out` rows and columns; `pad` (0 or 1) never wins.
 pub fn pool(x: &Var<4>, out: [usize; 2], stride: usize, pad: usize) -> Var<4> {
     let [n, c, h, w] = x.dims();
     let size = [[h, w], out];

@@ -1,14 +1,16 @@
 //! The arithmetic of the fused training operations on plain arrays, images in parallel.
 //!
-//! Work is cut into fixed groups of images and their sums are added in order: results do not depend on the number of threads.
+//! Work is cut into fixed groups of images and their sums are added in order: results do not depend
+//! on the number of threads.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
-/// A square convolution between C x H x W maps.
-#[derive(Debug, Clone, Copy)]
+/// A convolution with a square kernel, one stride and one padding, between C x H x W maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv {
+    /// In and out.
     pub channels: [usize; 2],
     /// Height and width, in and out.
     pub size: [[usize; 2]; 2],
@@ -36,7 +38,8 @@ impl Conv {
         (768 / self.pixels(1)).clamp(1, 16)
     }
 
-    /// `f(input row, output row offset, length)` for each unfolded row of one image: (row, output y, input y, x range).
+    /// `f(input row, output row offset, length)` for each unfolded row of one image: (row, output
+    /// y, input y, x range).
     fn walk(&self, mut f: impl FnMut(usize, usize, usize, std::ops::Range<usize>, usize)) {
         let ([h, w], [oh, ow]) = (self.size[0], self.size[1]);
         for row in 0..self.rows() {
@@ -344,7 +347,8 @@ fn three_quarters(s: f32) -> f32 {
     1.0 / (root * root.sqrt())
 }
 
-/// Maxima over 3 x 3 windows, and where they were (index within the plane). `pad` 1 on all sides, or 0.
+/// Maxima over 3 x 3 windows, and where they were (index within the plane). `pad` 1 on all sides,
+/// or 0.
 pub fn max_pool(x: &[f32], size: [[usize; 2]; 2], stride: usize, pad: usize) -> (Vec<f32>, Vec<u32>) {
     let ([h, w], [oh, ow]) = (size[0], size[1]);
     let planes = x.len() / (h * w);

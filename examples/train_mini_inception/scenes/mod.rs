@@ -1,9 +1,9 @@
 //! Images that the program makes itself: many classes of scenes, each drawn with random pose, size, colour, light and
 //! background.
 //!
-//! They train and test the embedded network, and serve as images with natural-like statistics (occlusion, 1/f spectra,
-//! shading) where no photographs are at hand. Every image is a function of (seed, index, size) alone; geometry is drawn
-//! in coordinates of [-1, 1] (x to the right, y down), so that one scene looks the same at any size.
+//! They train and test the embedded network; their statistics are natural-like (occlusion, 1/f spectra, shading). Every
+//! image is a function of (seed, index, size) alone; geometry is drawn in coordinates of [-1, 1] (x to the right, y down),
+//! so that one scene looks the same at any size.
 
 mod canvas;
 mod curves;
@@ -17,9 +17,9 @@ mod solids;
 mod textures;
 mod things;
 
-use crate::rng::stream;
 use canvas::{Canvas, Dice};
 use ndarray::Array3;
+use orthoscope::rng::stream;
 
 /// A class of scenes.
 pub struct Class {

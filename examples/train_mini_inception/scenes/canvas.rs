@@ -1,7 +1,7 @@
 //! What scenes are painted on and with: a square of RGB, dice, poses and fills.
 
-use crate::rng::Stream;
 use ndarray::Array3;
+use orthoscope::rng::Stream;
 
 /// Red, green, blue in [0, 1].
 pub(super) type Rgb = [f32; 3];
