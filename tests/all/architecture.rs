@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Floor of each top-level module.
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 20] = [
     ("error", 0),
     ("warning", 0),
     ("rng", 0),
+    ("cancel", 0),
+    ("progress", 0),
     ("data", 1),
     ("math", 1),
     ("tensor", 1),
