@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Floor of each top-level module.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("error", 0),
     ("warning", 0),
     ("rng", 0),
@@ -24,6 +24,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("synthesis", 4),
     ("objective", 4),
     ("mapping", 4),
+    ("training", 4),
     ("job", 5),
     ("report", 5),
     ("cli", 6),
