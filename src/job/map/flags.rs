@@ -236,7 +236,7 @@ struct TestFlags {
     /// Relabellings of the conditions; 0 for maps without a test.
     #[arg(long = "permutations", value_name = "N")]
     n_permutations: Option<usize>,
-    /// PlaceCorrection for the number of places: fdr, fwe or none.
+    /// Correction for the number of places: fdr, fwe or none.
     #[arg(long, value_parser = choice::<PlaceCorrection>)]
     correction: Option<PlaceCorrection>,
     /// What is called significant.

@@ -35,19 +35,18 @@ pub fn whole<P: Places>(plan: &Plan, places: &P, folder: &Path, session: &Sessio
     join(parts, n_places)
 }
 
-/// The places of the plan's shard, whose parts stay in `folder`; their number.
+/// The places of a shard, whose parts stay in `folder`; their number.
 ///
 /// # Errors
 /// As [`whole`].
-pub fn shard<P: Places>(plan: &Plan, places: &P, folder: &Path, session: &Session) -> Result<usize> {
-    let range = range(plan.config.shard, places.len());
+pub fn shard<P: Places>(plan: &Plan, shard: Shard, places: &P, folder: &Path, session: &Session) -> Result<usize> {
+    let range = slice(shard, places.len());
     let n = range.len();
     measured(plan, places, range, folder, session).map(|_| n)
 }
 
 /// The places of a shard: `of` ranges of about equal size, in order.
-fn range(shard: Option<Shard>, n_places: usize) -> Range<usize> {
-    let Some(Shard { index, of }) = shard else { return 0..n_places };
+fn slice(Shard { index, of }: Shard, n_places: usize) -> Range<usize> {
     let n_units = n_places.div_ceil(ALIGNED);
     let at = |k: usize| (n_units * k / of * ALIGNED).min(n_places);
     at(index - 1)..at(index)

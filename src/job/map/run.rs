@@ -136,8 +136,8 @@ fn shard(
     session: &Session,
     run: &mut RunDir,
 ) -> Result<Found> {
-    let n = parts::shard(plan, spheres, &run.file("arrays"), session)?;
-    Ok(Found::Shard(Sliced { shard, job: parts::job_hash(&plan.config), n_centres: n }))
+    let n_centres = parts::shard(plan, shard, spheres, &run.file("arrays"), session)?;
+    Ok(Found::Shard(Sliced { shard, job: parts::job_hash(&plan.config), n_centres }))
 }
 
 /// Patterns of regions.
