@@ -102,7 +102,8 @@ fn published_models_follow_step_by_step() {
             continue;
         }
         let about = json(&path);
-        let mut graph = pytorch::read(&models.join(about["model"].as_str().unwrap()), Some("cowley-compact")).unwrap();
+        let mut graph =
+            pytorch::read(&models.join(about["model"].as_str().unwrap()), Some("cowley-compact")).unwrap().graph;
         graph.input = InputSpec::preset("v4", 112, 112).unwrap();
         let from = npz::read(&path.with_extension("npz")).unwrap().get::<f32>("from").unwrap();
         let wanted = |key: &str| -> Vec<f64> {
