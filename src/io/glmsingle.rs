@@ -131,10 +131,7 @@ fn told_apart(
     Err(Error::invalid(
         format!("{}: `{name}`", path.display()),
         "axes in one order",
-        format!(
-            "{:?}, which is trials x z x y x x (MATLAB) as well as x x y x z x trials (Python); {why}",
-            stored.shape
-        ),
+        format!("{:?}, which is trial, z, y, x (MATLAB) as well as x, y, z, trial (Python); {why}", stored.shape),
         "give a mask with voxels outside it that hold no numbers, or save the estimates as NIfTI, which says its axes",
     ))
 }

@@ -52,6 +52,8 @@ struct Node {
 struct Attribute {
     #[prost(string, tag = "1")]
     name: String,
+    #[prost(float, optional, tag = "2")]
+    f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     i: Option<i64>,
     #[prost(int64, repeated, tag = "8")]
@@ -115,6 +117,7 @@ fn ints(name: &str, values: &[i64]) -> Array {
 fn node(kind: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[i64])]) -> Node {
     let attribute = |(name, values): &(&str, &[i64])| Attribute {
         name: (*name).into(),
+        f: None,
         i: (values.len() == 1).then(|| values[0]),
         ints: if values.len() == 1 { vec![] } else { values.to_vec() },
     };
@@ -268,11 +271,11 @@ fn names_used_twice_are_refused() {
 fn a_matrix_used_with_two_factors_stays_two_matrices() {
     let gemm = |input: &str, output: &str| node("Gemm", &[input, "matrix"], output, &[]);
     let mut scaled = gemm("flat", "a");
-    scaled.attribute = vec![];
+    scaled.attribute = vec![Attribute { name: "alpha".into(), f: Some(3.0), i: None, ints: vec![] }];
     let nodes = vec![node("Flatten", &["x"], "flat", &[]), scaled, gemm("a", "b")];
     let identity: Vec<f32> = (0..9).map(|i| if i % 4 == 0 { 2.0 } else { 0.0 }).collect();
     let model = read(FLOAT, [1, 3, 1, 1], nodes, vec![floats("matrix", &[3, 3], &identity)], Some("unit")).unwrap();
-    close(&run(&model, model.graph.output()), &[0.0, 0.4, 0.8]);
+    close(&run(&model, model.graph.output()), &[0.0, 1.2, 2.4]);
 }
 
 #[test]

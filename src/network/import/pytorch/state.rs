@@ -88,9 +88,10 @@ fn candidate(
             }
             continue;
         };
-        *budget = budget
-            .checked_sub(array.len())
-            .ok_or_else(|| corrupt(path, "tensors that repeat the same numbers over and over"))?;
+        *budget = budget.checked_sub(array.len()).ok_or_else(|| {
+            let found = "tensors that repeat the same numbers over and over";
+            Error::invalid(path.display().to_string(), "tensors with numbers of their own", found, SAVE)
+        })?;
         match out.weights.get(name) {
             Some(other) if *other != array => {
                 let found = format!("several, one of them `{written}`, with different numbers");
