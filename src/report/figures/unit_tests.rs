@@ -264,8 +264,8 @@ fn bars_layout() {
         );
         let drawn = scene.items.iter().filter(|i| matches!(i, Item::Rect { .. })).count();
         assert_eq!(drawn, n_series * (n - usize::from(n > 4)), "{name}: one rectangle per number");
-        let named =
-            texts(&scene).iter().filter(|t| t.text.starts_with("stage") || t.text.starts_with("module")).count();
+        let telling = |t: &&&Text| ["module", "stage", "block"].iter().any(|start| t.text.starts_with(start));
+        let named = texts(&scene).iter().filter(telling).count();
         assert_eq!(named, n, "{name}: every group has a name that says what it is");
     }
 }
