@@ -49,14 +49,17 @@ impl Axis {
         if self.log || self.low < 0.0 || self.low > 0.5 * self.high { self } else { Self { low: 0.0, ..self } }
     }
 
-    /// Widened to whole ticks.
-    pub fn rounded(self, n: usize) -> Self {
-        let ticks = round_values(self.low, self.high, n);
-        if self.log || ticks.len() < 2 {
-            return self;
+    /// Widened to whole ticks, which a wider axis may have fewer of.
+    pub fn rounded(mut self, n: usize) -> Self {
+        for _ in 0..3 {
+            let ticks = round_values(self.low, self.high, n);
+            if self.log || ticks.len() < 2 {
+                return self;
+            }
+            let step = ticks[1] - ticks[0];
+            self = Self::linear((self.low / step + 1e-9).floor() * step, (self.high / step - 1e-9).ceil() * step);
         }
-        let step = ticks[1] - ticks[0];
-        Self::linear((self.low / step + 1e-9).floor() * step, (self.high / step - 1e-9).ceil() * step)
+        self
     }
 
     /// As [`Self::at`], and beyond the ends.

@@ -75,9 +75,11 @@ impl Entry<'_> {
 
 /// A sheet with its title and its legend, in rows, and the height that they take.
 pub(super) fn sheet(width: f64, title: &str, legend: &[Entry<'_>]) -> (Scene, f64) {
-    let mut scene = Scene::new(width, 0.0);
+    // `plotters` keeps shapes within the sheet, whose height the legend decides
+    let mut scene = Scene::new(width, 1e4);
     let top = scene.title(MARGIN, title);
     if legend.is_empty() {
+        scene.height = top + 8.0;
         return (scene, top + 8.0);
     }
     let (room, names) = (scene.width - 2.0 * MARGIN, legend.iter().map(|e| e.name.clone()).collect::<Vec<_>>());
@@ -94,6 +96,7 @@ pub(super) fn sheet(width: f64, title: &str, legend: &[Entry<'_>]) -> (Scene, f6
         left += size + 18.0;
     }
     drop(root);
+    scene.height = row + 22.0;
     (scene, row + 22.0)
 }
 

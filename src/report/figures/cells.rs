@@ -58,7 +58,7 @@ impl Cells<'_> {
         let number = |v: f64| fixed(v, decimals).replacen("0.", ".", usize::from(v.abs() < 1.0 && high <= 1.0));
         let shown = self.values.indexed_iter().filter(|((i, j), v)| v.is_finite() && !(self.blank_diagonal && i == j));
         let texts: Vec<_> = shown.map(|((i, j), v)| (i, j, *v, number(*v))).collect();
-        let fits = widest(texts.iter().map(|t| &t.3), 10.0) <= w - 3.0 && h >= 12.0;
+        let fits = widest(texts.iter().map(|t| &t.3), 10.0) <= w && h >= 12.0;
         for (i, j, value, text) in texts.into_iter().filter(|_| fits && n_rows.max(n_columns) <= MAX_NUMBERED) {
             let (x, y) = (area.x + (j as f64 + 0.5) * w, area.y + (i as f64 + 0.5) * h);
             scene.text(x, y, text, 10.0, text_on(self.colour(value)), Align::Middle);

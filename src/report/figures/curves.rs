@@ -105,7 +105,8 @@ pub(super) fn scene(series: &[CurveSeries], options: &CurveOptions, max_marked: 
         chart.mesh();
         for (one, colour) in colour_of() {
             for side in [|b: (f64, f64)| b.0, |b: (f64, f64)| b.1] {
-                let edge: Vec<_> = bands(one).into_iter().map(|(x, b)| (x, side(b))).collect();
+                let edge: Vec<_> =
+                    bands(one).into_iter().map(|(x, b)| (x, side(b).clamp(frame.y.low, frame.y.high))).collect();
                 chart.line(&edge, mix(*colour, WHITE, 0.5), 0.8, 0.0);
             }
         }

@@ -254,18 +254,15 @@ fn bars_layout() {
             errors: (k != 1).then(|| vec![0.1 * scale.abs(); n]),
         };
         let series: Vec<BarSeries> = (0..n_series).map(one).collect();
-        let references = vec![("noise ceiling".into(), 1.3 * scale), ("chance".into(), 0.0)];
+        let references = vec![("ceiling".into(), 1.3 * scale), ("chance".into(), 0.0)];
         let options = BarOptions { title: "Layers".into(), y_label: "r".into(), references, short_names: false };
         let (scene, name) = (bars::scene(&layer_names(n), &series, &options).unwrap(), format!("bars_{n}_{n_series}"));
         check_chart(&scene, &name);
-        assert!(
-            shows(&scene, "noise ceiling") && shows(&scene, "subject 00") && shows(&scene, "n/a") == (n > 4),
-            "{name}"
-        );
+        assert!(shows(&scene, "ceiling") && shows(&scene, "subject 00") && shows(&scene, "n/a") == (n > 4), "{name}");
         let drawn = scene.items.iter().filter(|i| matches!(i, Item::Rect { .. })).count();
         assert_eq!(drawn, n_series * (n - usize::from(n > 4)), "{name}: one rectangle per number");
-        let named =
-            texts(&scene).iter().filter(|t| t.text.starts_with("stage") || t.text.starts_with("module")).count();
+        let telling = |t: &&&Text| ["module", "stage", "block"].iter().any(|start| t.text.starts_with(start));
+        let named = texts(&scene).iter().filter(telling).count();
         assert_eq!(named, n, "{name}: every group has a name that says what it is");
     }
 }
