@@ -58,10 +58,6 @@ fn documented(job: &str) -> BTreeMap<String, Value> {
 fn defaults(job: &job::Entry) -> BTreeMap<String, Value> {
     let mut out = BTreeMap::new();
     flatten("", &(job.defaults)(), &mut out);
-    if job.name == "map" {
-        // Absent by default, with defaults of its own once it is there.
-        flatten("simulation", &serde_json::to_value(job::map::SimulationConfig::default()).unwrap(), &mut out);
-    }
     if cfg!(any(feature = "cuda", feature = "wgpu")) && out.contains_key("machine.device") {
         out.insert("machine.device".into(), "cpu".into());
     }
