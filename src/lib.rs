@@ -7,7 +7,7 @@
 //! use orthoscope::job::orthogonalize::Fingerprints;
 //! use orthoscope::network::zoo::{LoadOptions, load_model};
 //! use orthoscope::network::{CpuEngine, TapRequest};
-//! use orthoscope::objective::{Measure, Penalty, RsmTaps, second_order_penalty};
+//! use orthoscope::objective::{PatternSimilarity, Penalty, RsmTaps, second_order_penalty};
 //! use orthoscope::synthesis::Synthesizer;
 //!
 //! fn main() -> orthoscope::Result<()> {
@@ -18,7 +18,8 @@
 //!     let start = Init::Noise { sd: 0.5, seed: 1, item: 0 };
 //!     let images = Fourier::new(canvas, FourierOptions::default(), &start)?;
 //!     // Objectives are maximised: a penalty enters with a minus.
-//!     let rsms = RsmTaps::new(0..3, Measure::Pearson);
+//!     let similarity = PatternSimilarity::Pearson;
+//!     let rsms = RsmTaps::new(0..3, similarity);
 //!     let goal = -second_order_penalty(rsms, Penalty::MeanSquare, None);
 //!     let mut synthesizer = Synthesizer::new(images, CpuEngine::new(&graph, &layers)?, goal, 30);
 //!     let mut set = synthesizer.start();
@@ -29,7 +30,7 @@
 //!     let shown = dequantize(&quantize(&synthesizer.images(&set)));
 //!     let device = synthesizer.device.clone();
 //!     let network = synthesizer.executor.as_mut();
-//!     let found = Fingerprints::measure(network, &shown, Measure::Pearson, &device)?;
+//!     let found = Fingerprints::measure(network, &shown, similarity, &device)?;
 //!     let (before, after) = (set.trace.column("mean_abs_r")[0], found.score().mean_abs_r);
 //!     println!("mean |R| between layers: {before:.2} before, {after:.2} after 30 steps");
 //!     assert!(after < before);

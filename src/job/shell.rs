@@ -99,7 +99,7 @@ pub enum Outcome<R> {
 /// let config = Config { n_images: 4, steps: 2, ..Config::default() };
 /// let session = Session { dry_run: true, ..Session::new("never-made") };
 /// let Outcome::Plan(plan) = job::run::<Orthogonalize>(config, &session)? else { panic!("a dry run") };
-/// assert_eq!(plan["n_images"], 4);
+/// assert_eq!(plan["input"][0], 4);
 /// # Ok::<(), orthoscope::Error>(())
 /// ```
 ///
