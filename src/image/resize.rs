@@ -254,7 +254,11 @@ mod tests {
     fn set(sizes: &[(usize, usize)]) -> ImageSet {
         let pixels =
             sizes.iter().map(|&(h, w)| Array3::from_shape_fn((h, w, 3), |(i, j, c)| (40 * i + 7 * j + c) as u8));
-        ImageSet { names: (0..sizes.len()).map(|i| format!("image{i}")).collect(), pixels: pixels.collect(), warnings: vec![] }
+        ImageSet {
+            names: (0..sizes.len()).map(|i| format!("image{i}")).collect(),
+            pixels: pixels.collect(),
+            warnings: vec![],
+        }
     }
 
     #[test]
