@@ -37,7 +37,7 @@ pub fn statistics(image: ArrayView3<'_, f32>) -> ImageStatistics {
 }
 
 /// A unit's name as part of a file name: letters, digits, `-`, `.` and `_`; the rest becomes `-`.
-pub fn file_name(unit: &str) -> String {
+fn file_name(unit: &str) -> String {
     unit.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect()
 }
 
