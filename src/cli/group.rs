@@ -43,7 +43,7 @@ pub struct GroupArgs {
     /// Fewest subjects with a value at a voxel [default: all].
     #[arg(long, value_name = "N")]
     min_subjects: Option<usize>,
-    /// What 0 is where other subjects have a value: missing or data [default: missing].
+    /// What 0 is where other subjects have a value: missing or data [default: missing; data for run directories].
     #[arg(long, value_parser = choice::<Zeros>)]
     zeros: Option<Zeros>,
     /// Image behind the maps in figures.

@@ -331,6 +331,14 @@ fn zeros_of_counts_are_counts() {
     let some = (0..480).filter(|&v| counts.iter().any(|m| m[v] != 0.0)).count() as u64;
     assert_eq!((results["n_subjects"].as_u64(), results["n_voxels"].as_u64()), (Some(6), Some(some)));
     assert!(warnings(&group.at("counts")).contains("c4.nii` holds one value only: counted"));
+    // Measurements beside an empty map, where the user says that 0 is one.
+    let files: Vec<PathBuf> = maps.iter().enumerate().map(|(s, m)| group.write(&format!("m{s}.nii"), m)).collect();
+    group.write("m3.nii", &[0.0; 480]);
+    let mut config = config(files);
+    config.maps.zeros = Some(Zeros::Data);
+    let results = group.run(&config, "weights").unwrap();
+    assert_eq!((results["n_subjects"].as_u64(), results["n_voxels"].as_u64()), (Some(6), Some(288)));
+    assert!(warnings(&group.at("weights")).contains("m3.nii` holds one value only: counted, since zeros are values"));
 }
 
 /// Series of noise with four conditions, the last of which is only shown just before the end of the run.
