@@ -132,7 +132,7 @@ fn series_that_cannot_be_meant_are_refused() {
     };
     with(&|c| c.bold.events.truncate(2), &["a table of events for every run, found 4 series, 2 events"]);
     with(&|c| c.betas.files = c.bold.files.clone(), &["one of them, found --betas and --bold"]);
-    with(&|c| c.bold.tr_s = Some(1.0), &["sub-1_run-0_bold.nii.gz: design matrix", "end of the run at 130 s"]);
+    with(&|c| c.bold.tr_s = Some(1.0), &["run-0_bold_events.tsv", "end of the run at 130"]);
     with(&|c| c.bold.nuisance.clear(), &["--fingerprints", "without 1 of them: `button`"]);
     with(
         &|c| c.betas.condition_column = Some("image".into()),
@@ -151,7 +151,7 @@ fn series_that_cannot_be_meant_are_refused() {
         &["a column `rot_*`, found `motion`"],
     );
     std::fs::write(&path, format!("motion\n{}\n", rows[..9].join("\n"))).unwrap();
-    with(&confounds, &["confounds of 130 volumes"]);
+    with(&confounds, &["confounds.tsv", "130 rows", "one for each volume of", "sub-1_run-0_bold.nii.gz", "found 9"]);
     // A TR that is too long is not refused, but the user is told.
     let mut late = config(&brain);
     late.bold.tr_s = Some(4.2);

@@ -417,23 +417,23 @@ fn a_regressor_of_almost_no_energy_is_said_or_left_out() {
 fn events_that_cannot_be_modelled_are_named_with_their_row() {
     let mut bold = Bold::new();
     for (last, words) in [
-        ("84\tn/a\td", ["a number in `duration`, found `n/a` in row 9", "events.tsv"]),
-        ("84\t1.5 s\td", ["a number in `duration`, found `1.5 s` in row 9", "events.tsv"]),
-        ("n/a\t1\td", ["a number in `onset`, found `n/a` in row 9", "events.tsv"]),
-        ("84\t-2\td", ["durations from 0, found `-2` in `duration`, row 9", "events.tsv"]),
-        ("120\t1\td", ["end of the run at 120 s, found `120` in `onset`, row 9", "events.tsv"]),
+        ("84\tn/a\td", ["events.tsv", "row 9", "`duration`", "`n/a`"]),
+        ("84\t1.5 s\td", ["events.tsv", "row 9", "`duration`", "`1.5 s`"]),
+        ("n/a\t1\td", ["events.tsv", "row 9", "`onset`", "`n/a`"]),
+        ("84\t-2\td", ["events.tsv", "row 9", "`duration`", "`-2`"]),
+        ("120\t1\td", ["events.tsv", "row 9", "the end of the run at 120", "`120`"]),
     ] {
         bold.events(last);
         bold.brain.refused(bold.config.clone(), &words);
-        let error = bold.brain.run(bold.config.clone(), "refused").unwrap_err();
-        assert_eq!(error.hint().unwrap().contains("BIDS allows n/a"), last.contains("84\tn/a"), "{error}");
+        let hint = bold.brain.run(bold.config.clone(), "refused").unwrap_err().hint().unwrap();
+        assert_eq!(hint.contains("BIDS"), last == "84\tn/a\td", "{hint}");
     }
     // An event without a condition is not modelled, whatever else its row says.
     bold.events("n/a\tn/a\tn/a\n84\t1\td");
     assert_eq!(bold.brain.run(bold.config.clone(), "out").unwrap()["n_conditions"].as_u64(), Some(4));
     bold.config.bold.confounds = vec![bold.brain.at("confounds.tsv")];
     std::fs::write(bold.brain.at("confounds.tsv"), format!("x\n{}", "1\n2\n".repeat(29))).unwrap();
-    bold.brain.refused(bold.config.clone(), &["confounds.tsv", "60 rows, one for each volume of", "found 58"]);
+    bold.brain.refused(bold.config.clone(), &["confounds.tsv", "60 rows", "one for each volume of", "found 58"]);
     bold.config.bold.confounds.clear();
     // A scan that was stopped: the last volumes were never filled.
     bold.series(|t, _, x| if t >= 57 { 0.0 } else { x });
