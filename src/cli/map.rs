@@ -308,7 +308,7 @@ fn apply_bold(args: BoldArgs, config: &mut Config) {
     set_list(&mut own.confounds, args.confounds);
     set(&mut own.confound_columns, args.confound_columns);
     set(&mut own.nuisance, args.nuisance_conditions);
-    own.leave_out_weak |= args.leave_out_weak;
+    own.leave_out_weak = args.leave_out_weak.then_some(true).or(own.leave_out_weak);
     own.tr_s = args.tr.or(own.tr_s);
     set(&mut own.design.hrf, args.hrf);
     set(&mut own.design.high_pass_hz, args.high_pass);

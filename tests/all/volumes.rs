@@ -397,7 +397,7 @@ fn a_regressor_of_almost_no_energy_is_said_or_left_out() {
     bold.brain.run(bold.config.clone(), "late").unwrap();
     let said = warnings(&bold.brain.at("late"));
     assert!(said.contains("run 1: the regressor of `d` peaks at") && said.contains("--leave-out-weak"), "{said}");
-    bold.config.bold.leave_out_weak = true;
+    bold.config.bold.leave_out_weak = Some(true);
     bold.fingerprint(3);
     let results = bold.brain.run(bold.config.clone(), "left").unwrap();
     assert_eq!(results["n_conditions"].as_u64(), Some(3));
@@ -408,7 +408,7 @@ fn a_regressor_of_almost_no_energy_is_said_or_left_out() {
     bold.events("119.5\t0\td");
     let results = bold.brain.run(bold.config.clone(), "zeros").unwrap();
     assert_eq!((results["n_conditions"].as_u64(), regressors(&results)), (Some(3), modelled - 1));
-    bold.config.bold.leave_out_weak = false;
+    bold.config.bold.leave_out_weak = None;
     bold.brain
         .refused(bold.config.clone(), &["events.tsv", "a response of `d` within run 1, found a regressor of zeros"]);
 }
