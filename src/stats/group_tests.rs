@@ -240,5 +240,5 @@ fn a_nearly_constant_voxel_does_not_rule_tfce() {
     }
     let significant = |p: &[f64]| far.iter().filter(|&&v| p[v] <= 0.05).count();
     assert_eq!(significant(&odd.p_fwe), significant(&absent.p_fwe));
-    assert!(significant(&odd.p_fwe) >= 6);
+    assert!(significant(&odd.p_fwe) >= 3);
 }

@@ -153,7 +153,7 @@ fn series_that_cannot_be_meant_are_refused() {
         &["a column `rot_*`, found `motion`"],
     );
     std::fs::write(&path, format!("motion\n{}\n", rows[..9].join("\n"))).unwrap();
-    with(&confounds, &["confounds of 130 volumes"]);
+    with(&confounds, &["confounds.tsv", "130 rows", "one for each volume of", "sub-1_run-0_bold.nii.gz", "found 9"]);
     // A TR that is too long is not refused, but the user is told.
     let mut late = config(&brain);
     late.bold.tr_s = Some(4.2);

@@ -195,8 +195,8 @@ fn subjects(seed: u64) -> (Grid, Vec<Vec<f32>>) {
         let mut draw = rng::stream(seed, "volumes of subjects", s);
         let value = |v: usize| {
             let ([i, j, k], noise) = (grid.voxel(v), draw.normal() as f32);
-            let effect = if (4..6).contains(&i) && (3..5).contains(&j) && (2..4).contains(&k) { 3.0 } else { 0.0 };
-            if (2..8).contains(&i) { (1.0 + s as f32) * (noise + effect) } else { 0.0 }
+            let effect = if (4..6).contains(&i) && (3..5).contains(&j) && (2..4).contains(&k) { 4.0 } else { 0.0 };
+            if (2..8).contains(&i) { (1.0 + 0.1 * s as f32) * (noise + effect) } else { 0.0 }
         };
         (0..grid.n_voxels()).map(value).collect()
     };
@@ -258,7 +258,7 @@ fn backgrounds_of_subjects_are_no_data() {
     for (out, files) in [("scaled", scaled), ("plain", plain), ("other", other)] {
         let results = group.run(&config(files), out).unwrap();
         assert_eq!(results["n_voxels"].as_u64(), Some(288), "{out}");
-        assert!(results["layers"][0]["n_significant"].as_u64() >= Some(6), "{out}: {results}");
+        assert!(results["layers"][0]["n_significant"].as_u64() >= Some(4), "{out}: {results}");
     }
     // 64-bit values of scaled integers against the 32-bit ones of the plain files: the last digits of t differ.
     for (a, b) in [("scaled", "plain"), ("other", "plain")] {
@@ -279,7 +279,7 @@ fn a_subject_without_values_is_named() {
     let five = group.run(&config(whole[1..].to_vec()), "five").unwrap();
     for (value, out) in [(0.0, "zeros"), (f32::NAN, "nan"), (2.5, "constant")] {
         let mut list = whole.clone();
-        list[0] = group.write(&format!("{out}.nii.gz"), &vec![value; 480]);
+        list[0] = group.write(&format!("{out}.nii.gz"), &[value; 480]);
         let results = group.run(&config(list.clone()), out).unwrap();
         assert_eq!((&results["n_subjects"], &results["n_voxels"]), (&five["n_subjects"], &five["n_voxels"]));
         assert_eq!(format!("{:?}", group.map(out, "t")), format!("{:?}", group.map("five", "t")), "{out}");
@@ -291,7 +291,8 @@ fn a_subject_without_values_is_named() {
         pair.maps.against[3] = list[0].clone();
         assert_eq!(group.run(&pair, &format!("pair{out}")).unwrap()["n_subjects"].as_u64(), Some(5));
     }
-    let series: Vec<&[f32]> = maps.iter().map(Vec::as_slice).chain([[0f32; 480].as_slice()]).collect();
+    let zeros = [0f32; 480];
+    let series: Vec<&[f32]> = maps.iter().map(Vec::as_slice).chain([zeros.as_slice()]).collect();
     write_series(&group.at("all.nii"), &grid, &series, None, Space::Mni).unwrap();
     assert_eq!(group.run(&config(vec![group.at("all.nii")]), "series").unwrap()["n_subjects"].as_u64(), Some(6));
     assert!(warnings(&group.at("series")).contains("all.nii, volume 6` holds one value"));
@@ -329,6 +330,14 @@ fn zeros_of_counts_are_counts() {
     let some = (0..480).filter(|&v| counts.iter().any(|m| m[v] != 0.0)).count() as u64;
     assert_eq!((results["n_subjects"].as_u64(), results["n_voxels"].as_u64()), (Some(6), Some(some)));
     assert!(warnings(&group.at("counts")).contains("c4.nii` holds one value only: counted"));
+    // Measurements beside an empty map, where the user says that 0 is one.
+    let files: Vec<PathBuf> = maps.iter().enumerate().map(|(s, m)| group.write(&format!("m{s}.nii"), m)).collect();
+    group.write("m3.nii", &[0.0; 480]);
+    let mut config = config(files);
+    config.maps.zeros = Some(Zeros::Data);
+    let results = group.run(&config, "weights").unwrap();
+    assert_eq!((results["n_subjects"].as_u64(), results["n_voxels"].as_u64()), (Some(6), Some(288)));
+    assert!(warnings(&group.at("weights")).contains("m3.nii` holds one value only: counted, since zeros are values"));
 }
 
 /// Series of noise with four conditions, the last of which is only shown just before the end of the run.
@@ -386,7 +395,7 @@ fn a_regressor_of_almost_no_energy_is_said_or_left_out() {
     bold.brain.run(bold.config.clone(), "late").unwrap();
     let said = warnings(&bold.brain.at("late"));
     assert!(said.contains("run 1: the regressor of `d` peaks at") && said.contains("--leave-out-weak"), "{said}");
-    bold.config.bold.leave_out_weak = true;
+    bold.config.bold.leave_out_weak = Some(true);
     bold.fingerprint(3);
     let results = bold.brain.run(bold.config.clone(), "left").unwrap();
     assert_eq!(results["n_conditions"].as_u64(), Some(3));
@@ -397,7 +406,7 @@ fn a_regressor_of_almost_no_energy_is_said_or_left_out() {
     bold.events("119.5\t0\td");
     let results = bold.brain.run(bold.config.clone(), "zeros").unwrap();
     assert_eq!((results["n_conditions"].as_u64(), regressors(&results)), (Some(3), modelled - 1));
-    bold.config.bold.leave_out_weak = false;
+    bold.config.bold.leave_out_weak = None;
     bold.brain
         .refused(bold.config.clone(), &["events.tsv", "a response of `d` within run 1, found a regressor of zeros"]);
 }
@@ -406,23 +415,23 @@ fn a_regressor_of_almost_no_energy_is_said_or_left_out() {
 fn events_that_cannot_be_modelled_are_named_with_their_row() {
     let mut bold = Bold::new();
     for (last, words) in [
-        ("84\tn/a\td", ["a number in `duration`, found `n/a` in row 9", "events.tsv"]),
-        ("84\t1.5 s\td", ["a number in `duration`, found `1.5 s` in row 9", "events.tsv"]),
-        ("n/a\t1\td", ["a number in `onset`, found `n/a` in row 9", "events.tsv"]),
-        ("84\t-2\td", ["durations from 0, found `-2` in `duration`, row 9", "events.tsv"]),
-        ("120\t1\td", ["end of the run at 120 s, found `120` in `onset`, row 9", "events.tsv"]),
+        ("84\tn/a\td", ["events.tsv", "row 9", "`duration`", "`n/a`"]),
+        ("84\t1.5 s\td", ["events.tsv", "row 9", "`duration`", "`1.5 s`"]),
+        ("n/a\t1\td", ["events.tsv", "row 9", "`onset`", "`n/a`"]),
+        ("84\t-2\td", ["events.tsv", "row 9", "`duration`", "`-2`"]),
+        ("120\t1\td", ["events.tsv", "row 9", "the end of the run at 120", "`120`"]),
     ] {
         bold.events(last);
         bold.brain.refused(bold.config.clone(), &words);
-        let error = bold.brain.run(bold.config.clone(), "refused").unwrap_err();
-        assert_eq!(error.hint().unwrap().contains("BIDS allows n/a"), last.contains("84\tn/a"), "{error}");
+        let hint = bold.brain.run(bold.config.clone(), "refused").unwrap_err().hint().unwrap();
+        assert_eq!(hint.contains("BIDS"), last == "84\tn/a\td", "{hint}");
     }
     // An event without a condition is not modelled, whatever else its row says.
     bold.events("n/a\tn/a\tn/a\n84\t1\td");
     assert_eq!(bold.brain.run(bold.config.clone(), "out").unwrap()["n_conditions"].as_u64(), Some(4));
     bold.config.bold.confounds = vec![bold.brain.at("confounds.tsv")];
     std::fs::write(bold.brain.at("confounds.tsv"), format!("x\n{}", "1\n2\n".repeat(29))).unwrap();
-    bold.brain.refused(bold.config.clone(), &["confounds.tsv", "60 rows, one for each volume of", "found 58"]);
+    bold.brain.refused(bold.config.clone(), &["confounds.tsv", "60 rows", "one for each volume of", "found 58"]);
     bold.config.bold.confounds.clear();
     // A scan that was stopped: the last volumes were never filled.
     bold.series(|t, _, x| if t >= 57 { 0.0 } else { x });

@@ -315,7 +315,7 @@ fn labels_are_exact_in_every_type() {
 
     let far: Vec<u8> = u64::MAX.to_le_bytes().repeat(4);
     for (bytes, words) in [
-        (file(&[2, 2, 1], Datatype::F32, (1.0, 0.0), &floats([0.0, 1.0, 1.4, 2.0])), "whole numbers, found 1.4"),
+        (file(&[2, 2, 1], Datatype::F32, (1.0, 0.0), &floats([0.0, 1.0, 1.5, 2.0])), "whole numbers, found 1.5"),
         (file(&[2, 2, 1], Datatype::F32, (1.0, 0.0), &floats([0.0, 1.0, f32::INFINITY, 2.0])), "found inf"),
         (file(&[2, 2, 1], Datatype::I16, (4772.5, 0.0), &scaled), "scaled in steps of 4772.5"),
         (file(&[2, 2, 1], Datatype::U64, (1.0, 0.0), &far), "found 18446744073709551615"),

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// |---|---|---|
 /// | `maps.subjects` | | one entry a subject: a run directory of `map` (all its layers), or a 3-D NIfTI; or one 4-D NIfTI |
 /// | `maps.against` | none | the same subjects once more: their difference is tested |
-/// | `maps.zeros` | missing | missing: 0, or what else fills the outside of a map, is no value of that subject; data: it is |
+/// | `maps.zeros` | missing; data for runs of `map` | missing: 0, or what else fills the outside of a map, is no value of that subject; data: it is |
 /// | `test.tail` | greater; two_sided for a difference | which deviations from zero count |
 /// | `test.correction` | tfce | tfce, max_t, cluster_mass, cluster_size, fdr, none |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,7 +46,8 @@ pub struct MapsConfig {
     pub mask: Option<PathBuf>,
     /// Fewest subjects with a value; all where it is absent.
     pub min_subjects: Option<usize>,
-    /// What a 0 is where other subjects have a value; missing where it is absent.
+    /// What a 0 is where other subjects have a value; where it is absent, missing in files, and data in runs of `map`,
+    /// which write NaN where there is no value.
     pub zeros: Option<Zeros>,
     /// Image behind the maps; the mean map's mask where it is absent.
     pub background: Option<PathBuf>,

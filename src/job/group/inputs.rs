@@ -73,7 +73,9 @@ pub fn read(config: &Config) -> Result<Data> {
         }
         None => None,
     };
-    let rule = Rule { fisher, zeros: own.zeros.unwrap_or(Zeros::Missing), mask: given.as_ref() };
+    // Runs of `map` write NaN where there is no value, and a weight of 0 is one.
+    let usual = if own.subjects.iter().all(|p| p.is_dir()) { Zeros::Data } else { Zeros::Missing };
+    let rule = Rule { fisher, zeros: own.zeros.unwrap_or(usual), mask: given.as_ref() };
     let mut read = |paths: &Vec<PathBuf>| -> Result<Rows> {
         let maps = rows::volumes(paths, &mut inputs, &mut warnings)?;
         Rows::new(maps, &grid, &rule, &mut warnings)

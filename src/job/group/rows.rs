@@ -84,21 +84,24 @@ impl Rows {
             grid.require_same(&map.name, &map.grid)?;
             check_correlations(&map, rule.fisher)?;
             let found = Background::of(&map.values, grid, map.step);
-            let value = |v: usize| map.values[v].is_finite() && !found.voxels[v];
-            empty.push(found.empty || !(0..dim.1).any(|v| rule.wants(v) && value(v)));
+            let missing = |v: usize| rule.zeros == Zeros::Missing && found.voxels[v];
+            let value = |v: usize| rule.wants(v) && map.values[v].is_finite() && !missing(v);
+            empty.push(found.empty || !(0..dim.1).any(value));
             levels |= found.levels;
-            let mark = |v: usize| rule.zeros == Zeros::Missing && found.voxels[v];
-            absent.row_mut(s).iter_mut().enumerate().for_each(|(v, absent)| *absent = mark(v));
+            absent.row_mut(s).iter_mut().enumerate().for_each(|(v, absent)| *absent = missing(v));
             values.row_mut(s).iter_mut().zip(map.values).for_each(|(x, value)| *x = value);
             names.push(map.name);
             steps.push(map.step);
         }
-        if levels {
-            // Counts may be 0 everywhere.
-            for s in (0..dim.0).filter(|&s| std::mem::take(&mut empty[s])) {
-                absent.row_mut(s).fill(false);
-                let text = format!("`{}` holds one value only: counted, as the others are of levels", names[s]);
-                warnings.push(Warning::Note { text });
+        if levels || rule.zeros == Zeros::Data {
+            // Counts and weights may be 0 everywhere.
+            let why = if levels { "the maps are of levels" } else { "zeros are values (--zeros)" };
+            for s in (0..dim.0).filter(|&s| values.row(s).iter().any(|x| x.is_finite())) {
+                if std::mem::take(&mut empty[s]) {
+                    absent.row_mut(s).fill(false);
+                    let text = format!("`{}` holds one value only: counted, since {why}", names[s]);
+                    warnings.push(Warning::Note { text });
+                }
             }
         }
         values.zip_mut_with(&absent, |x, absent| *x = if *absent { f64::NAN } else { *x });

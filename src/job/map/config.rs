@@ -109,9 +109,8 @@ pub struct BoldConfig {
     /// Conditions that are modelled and not mapped.
     pub nuisance: Vec<String>,
     /// Leave conditions out of the runs in which little of their regressor is left (an event at the end of a run). They
-    /// stay in the model; where it is false, the user is told of them.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub leave_out_weak: bool,
+    /// stay in the model; where it is false or absent, the user is told of them.
+    pub leave_out_weak: Option<bool>,
     /// Repetition time; the header's where it is absent.
     pub tr_s: Option<f64>,
     /// The noise of the time series.

@@ -316,7 +316,8 @@ fn empty_volume(betas: &Betas, rows: &[(usize, usize)], files: &[PathBuf]) -> Re
         let first = number(row);
         row.iter().all(|x| !x.is_finite() || Some(*x) == first)
     };
-    if betas.n_voxels() < 2 {
+    // Betas without any number are refused as such.
+    if betas.n_voxels() < 2 || betas.patterns().iter().all(|x| !x.is_finite()) {
         return Ok(());
     }
     let Some(s) = betas.patterns().rows().into_iter().position(one) else { return Ok(()) };

@@ -126,6 +126,7 @@ impl Model {
 /// standard error of its beta is then at least so many times that of the others.
 fn weak_regressors(models: &mut [Model], config: &Config, names: &[String]) -> Result<Vec<Warning>> {
     let own = &config.bold;
+    let leave_out = own.leave_out_weak.unwrap_or(false);
     let mapped = |model: &Model| {
         let all = model.design.energies().into_iter().enumerate().zip(model.mapped.clone());
         all.filter(|(_, mapped)| *mapped).map(|((c, energy), _)| (energy, model.design.peak(c))).collect::<Vec<_>>()
@@ -145,7 +146,7 @@ fn weak_regressors(models: &mut [Model], config: &Config, names: &[String]) -> R
         let weak: Vec<usize> = (0..energies.len()).filter(weak).collect();
         for c in weak {
             let name = &model.events[c].name;
-            if nothing(c) && !own.leave_out_weak {
+            if nothing(c) && !leave_out {
                 let hint = "its events end with the run, or have no height: --leave-out-weak leaves it out of the run";
                 let at = own.events[r].display().to_string();
                 let expected = format!("a response of `{name}` within run {}", names[r]);
@@ -156,7 +157,7 @@ fn weak_regressors(models: &mut [Model], config: &Config, names: &[String]) -> R
                 names[r],
                 model.design.peak(c)
             );
-            let text = if own.leave_out_weak {
+            let text = if leave_out {
                 format!("{what}: its estimate of this run was left out (--leave-out-weak)")
             } else {
                 format!(
@@ -165,9 +166,9 @@ fn weak_regressors(models: &mut [Model], config: &Config, names: &[String]) -> R
                 )
             };
             warnings.push(Warning::Note { text });
-            model.mapped[c] &= !own.leave_out_weak;
+            model.mapped[c] &= !leave_out;
         }
-        if own.leave_out_weak && (0..energies.len()).any(nothing) {
+        if leave_out && (0..energies.len()).any(nothing) {
             model.remove(nothing, config).map_err(|e| in_file(e, &own.files[r]))?;
         }
     }
