@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::image::resize::Resize;
 use crate::job::common::Common;
 use crate::job::orthogonalize::Patterns;
-use crate::job::rdm::{self as job, Config};
+use crate::job::rdm::{self as job, Bootstrap, Config};
 use crate::rdm::{Comparison, Measure};
 use clap::Args;
 use serde_json::Value;
@@ -43,6 +43,16 @@ pub struct RdmArgs {
     /// Relabellings of the images [default: 1000].
     #[arg(long, value_name = "N")]
     n_permutations: Option<usize>,
+    /// Take each --compare array of several RDMs as subjects and test the layers as models of them, for other subjects, other
+    /// images or both: none, subjects, images or both.
+    #[arg(long, value_name = "WHAT", value_parser = choice::<Bootstrap>)]
+    bootstrap: Option<Bootstrap>,
+    /// Resamples of that test [default: 1000].
+    #[arg(long, value_name = "N")]
+    n_bootstraps: Option<usize>,
+    /// Coverage of its intervals [default: 0.95].
+    #[arg(long, value_name = "SHARE")]
+    level: Option<f64>,
     /// Seed of the relabellings [default: 1].
     #[arg(long)]
     seed: Option<u64>,
@@ -93,6 +103,12 @@ fn apply(args: RdmArgs, config: &mut Config) {
     set(&mut config.n_permutations, args.n_permutations);
     set(&mut config.seed, args.seed);
     set_list(&mut config.compare, args.compare);
+    if args.bootstrap.is_some() || args.n_bootstraps.is_some() || args.level.is_some() {
+        let inference = config.inference.get_or_insert_default();
+        set(&mut inference.bootstrap, args.bootstrap);
+        set(&mut inference.n_bootstraps, args.n_bootstraps);
+        set(&mut inference.level, args.level);
+    }
 }
 
 /// The comparisons in a few lines.
@@ -124,5 +140,31 @@ fn summary(results: &Value) -> String {
             number("p_permutation")
         ));
     }
+    lines.extend(results["models"].as_array().into_iter().flatten().flat_map(model_lines));
     lines.join("\n")
+}
+
+/// The models of one reference, and what any could reach.
+fn model_lines(models: &Value) -> Vec<String> {
+    let number = |v: &Value| v.as_f64().map_or_else(|| "n/a".into(), |v| format!("{v:.3}"));
+    let ceiling = |bound: &str| number(&models["noise_ceiling"][bound]["mean"]);
+    let mut lines = vec![format!(
+        "{}, {} subjects: noise ceiling {} to {}",
+        models["reference"].as_str().unwrap_or(""),
+        models["n_subjects"],
+        ceiling("lower"),
+        ceiling("upper")
+    )];
+    for row in models["models"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "{:<28} {:>8} ({} to {}), p {}, against the ceiling {}",
+            row["model"].as_str().unwrap_or(""),
+            number(&row["mean"]),
+            number(&row["low"]),
+            number(&row["high"]),
+            number(&row["p_zero_fwe"]),
+            number(&row["p_ceiling_fwe"])
+        ));
+    }
+    lines
 }

@@ -1,5 +1,9 @@
 //! `rdm`: the layer RDMs (fingerprints) of any set of images, and how they compare with RDMs of brains, behaviour or models.
 
+mod models;
+
+pub use models::{Bootstrap, Inference};
+
 use super::common::{Common, Machine};
 use super::interrupt;
 use super::manifest::hash_file;
@@ -45,6 +49,8 @@ pub struct Config {
     pub statistic: Comparison,
     pub n_permutations: usize,
     pub seed: u64,
+    /// The layers as models of several subjects' RDMs.
+    pub inference: Option<Inference>,
     pub machine: Machine,
 }
 
@@ -62,6 +68,7 @@ impl Default for Config {
             statistic: Comparison::default(),
             n_permutations: 1000,
             seed: 1,
+            inference: None,
             machine: Machine::default(),
         }
     }
@@ -76,6 +83,7 @@ struct Plan {
     device: Device,
     stimuli: Stimuli,
     references: Vec<(String, Rdm)>,
+    subjects: models::Subjects,
     inputs: BTreeMap<String, String>,
     warnings: Vec<Warning>,
 }
@@ -106,10 +114,11 @@ impl Plan {
             references.extend(load_rdms(path, Some(stimuli.n_images()), Some(stimuli.names()))?);
             inputs.insert(format!("compare {}", path.display()), hash_file(path)?);
         }
+        let subjects = models::load(&config.compare, config.inference.as_ref(), stimuli.n_images())?;
         if config.patterns == Patterns::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
         }
-        Ok(Self { config, graph, taps, tap_names, device, stimuli, references, inputs, warnings })
+        Ok(Self { config, graph, taps, tap_names, device, stimuli, references, subjects, inputs, warnings })
     }
 
     fn executor(&self) -> Result<Box<dyn Executor>> {
@@ -190,7 +199,11 @@ fn execute(plan: &Plan, common: &Common, run: &mut RunDir, executor: &mut dyn Ex
     draw(plan, run, &layers, &second_order, &rows)?;
     progress.tick(|| "figures".into());
     progress.finish();
-    let results = results(plan, &layers, &second_order, &rows);
+    let mut results = results(plan, &layers, &second_order, &rows);
+    if let Some(inference) = &plan.config.inference {
+        let options = inference.options(plan.config.statistic, plan.config.seed);
+        results["models"] = json!(models::compare(run, &layers, &plan.subjects, inference, &options)?);
+    }
     run.complete(results.clone())?;
     crate::report::write(run.path())?;
     Ok(results)

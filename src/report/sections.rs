@@ -52,7 +52,8 @@ pub(super) fn orthogonalize(page: &mut Page, results: &Results, figures: &mut Fi
 }
 
 pub(super) fn rdm(page: &mut Page, results: &Results, figures: &mut Figures) {
-    values(page, "Results", results.iter());
+    values(page, "Results", results.iter().filter(|(key, _)| *key != "models"));
+    models(page, results, figures);
     for stem in ["comparison", "comparisons", "bars"] {
         if figures.has(stem) {
             page.section("Comparison with the references");
@@ -69,11 +70,23 @@ pub(super) fn rdm(page: &mut Page, results: &Results, figures: &mut Figures) {
     }
 }
 
+/// The layers as models of several subjects' RDMs.
+fn models(page: &mut Page, results: &Results, figures: &mut Figures) {
+    let references = results.get("models").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for (i, found) in references.iter().filter_map(Value::as_object).enumerate() {
+        let reference = found.get("reference").and_then(Value::as_str).unwrap_or("");
+        let title = format!("Layers as models of subjects: {reference}");
+        values(page, &title, found.iter().filter(|(key, _)| *key != "reference"));
+        figures.show(page, &format!("models_{}", i + 1), MODELS);
+    }
+}
+
 pub(super) fn generic(page: &mut Page, results: &Results) {
     values(page, "Results", results.iter());
 }
 
 const FINGERPRINTS: &str = "One matrix per layer: the similarity (or dissimilarity) of the layer's responses to each pair of images, in the order of the images. All on one colour scale; the diagonal is left out.";
+const MODELS: &str = "Similarity of each layer's RDM with the subjects', mean and confidence interval. Between the dashed lines lies the best that any model could reach: what the subjects share (lower) and what fits them best (upper).";
 const SECOND_ORDER: &str =
     "How much the fingerprints of two layers resemble each other: the correlation of their condensed matrices.";
 

@@ -21,6 +21,7 @@ mod mini_inception;
 mod objectives;
 mod ops;
 mod program;
+mod rdm_models;
 mod runs;
 mod squeezenet;
 mod support;

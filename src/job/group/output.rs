@@ -12,7 +12,7 @@ use crate::job::run_dir::RunDir;
 use crate::stats::clusters::peaks;
 use crate::stats::correction::extremeness;
 use crate::stats::neighbours::Neighbours;
-use crate::mapping::overlap::paired_difference;
+use crate::stats::interval::paired_difference;
 use ndarray::Array2;
 use serde_json::{Value, json};
 
