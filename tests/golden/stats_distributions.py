@@ -26,7 +26,7 @@ def main():
         for x in (1e-6, 0.01, 0.5, 1, 2, 4, 10, 50, 1e3, 1e6)
     ]
     normal = [(x, st.norm.sf(x)) for x in (-38, -10, -3, -1, 0, 0.3, 1, 1.96, 3, 5, 6, 8, 10, 20, 30, 37)]
-    gamma = [(x, special.gammaln(x)) for x in (1e-8, 0.01, 0.3, 0.5, 0.999999, 1.5, 2.5, 10, 100.5, 5e3, 5000.5, 1e6)]
+    gamma = [(x, special.gammaln(x)) for x in (1e-8, 0.01, 0.3, 0.5, 0.9, 1.5, 2.5, 10, 100.5, 5e3, 5000.5, 1e6)]
     density = [
         (x, shape, scale, st.gamma.pdf(x, shape, scale=scale))
         for shape, scale in ((6, 1), (16, 1), (6 / 1.01, 1.01), (2.5, 0.3), (100, 1))
