@@ -1,12 +1,14 @@
 //! The normal, gamma, Student's t and F distributions.
 //!
-//! ln Gamma and erfc are libm's, the rest follows from them. Against SciPy, relative errors of tail probabilities stay below
-//! 1e-12 up to 1e5 degrees of freedom and for p down to 1e-300, where the crate `statrs` 0.19 has 1e-10 (normal), 1e-7 (F) and
-//! an inverse of t that fails for p below 1e-200 or 1e6 degrees of freedom.
+//! ln Gamma and erfc are libm's, the rest follows from them. Against SciPy, relative errors of tail
+//! probabilities stay below 1e-12 up to 1e5 degrees of freedom and for p down to 1e-300, where the
+//! crate `statrs` 0.19 has 1e-10 (normal), 1e-7 (F) and an inverse of t that fails for p below
+//! 1e-200 or 1e6 degrees of freedom.
 
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
-/// Steps after which the continued fraction of the incomplete beta function has converged for 1e7 degrees of freedom.
+/// Steps after which the continued fraction of the incomplete beta function has converged for 1e7
+/// degrees of freedom.
 const MAX_STEPS: usize = 10_000;
 /// Relative change at which it has converged.
 const CONVERGED: f64 = 1e-16;
@@ -29,7 +31,8 @@ pub fn ln_gamma(x: f64) -> f64 {
     if x > 0.0 { libm::lgamma(x) } else { f64::NAN }
 }
 
-/// Density of the gamma distribution, x^(shape-1) exp(-x/scale) / (Gamma(shape) scale^shape); 0 for x <= 0.
+/// Density of the gamma distribution, x^(shape-1) exp(-x/scale) / (Gamma(shape) scale^shape); 0 for
+/// x <= 0.
 pub fn gamma_pdf(x: f64, shape: f64, scale: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
@@ -47,8 +50,8 @@ pub fn norm_isf(p: f64) -> f64 {
     exceeded_with(p, norm_sf)
 }
 
-/// P(T > t) of Student's t with `dof` degrees of freedom: I_{dof / (dof + t^2)}(dof/2, 1/2) / 2 for t >= 0. NaN for NaN and
-/// without degrees of freedom.
+/// P(T > t) of Student's t with `dof` degrees of freedom: I_{dof / (dof + t^2)}(dof/2, 1/2) / 2 for
+/// t >= 0. NaN for NaN and without degrees of freedom.
 pub fn t_sf(t: f64, dof: f64) -> f64 {
     if t.is_nan() || dof.is_nan() || dof <= 0.0 {
         return f64::NAN;
@@ -58,7 +61,8 @@ pub fn t_sf(t: f64, dof: f64) -> f64 {
     }
     let (square, half) = (t * t, 0.5 * dof);
     let upper = if square.is_infinite() {
-        // x = dof / t^2 underflows: its leading power, x^(dof/2) / (dof/2 B(dof/2, 1/2)), is exact there.
+        // x = dof / t^2 underflows: its leading power, x^(dof/2) / (dof/2 B(dof/2, 1/2)), is exact
+        // there.
         let ln_x = dof.ln() - 2.0 * t.abs().ln();
         0.5 * (half * ln_x - half.ln() - ln_gamma(half) - ln_gamma(0.5) + ln_gamma(half + 0.5)).exp()
     } else {
@@ -76,8 +80,8 @@ pub fn t_isf(p: f64, dof: f64) -> f64 {
     exceeded_with(p, |t| t_sf(t, dof))
 }
 
-/// P(F > f) of the F distribution with `dof` degrees of freedom of the numerator and the denominator; 1 for f <= 0. NaN for NaN
-/// and without degrees of freedom.
+/// P(F > f) of the F distribution with `dof` degrees of freedom of the numerator and the
+/// denominator; 1 for f <= 0. NaN for NaN and without degrees of freedom.
 pub fn f_sf(f: f64, dof: (f64, f64)) -> f64 {
     let (above, below) = dof;
     if f.is_nan() || !(above > 0.0 && below > 0.0) {
@@ -87,7 +91,8 @@ pub fn f_sf(f: f64, dof: (f64, f64)) -> f64 {
     incomplete_beta((1.0 / (1.0 + ratio), 1.0 / (1.0 + 1.0 / ratio)), 0.5 * below, 0.5 * above)
 }
 
-/// The value that a symmetric distribution exceeds with probability `p`, by bisection to the last bits.
+/// The value that a symmetric distribution exceeds with probability `p`, by bisection to the last
+/// bits.
 fn exceeded_with(p: f64, sf: impl Fn(f64) -> f64) -> f64 {
     if !(p > 0.0 && p < 1.0) {
         return f64::NAN;
@@ -111,11 +116,12 @@ fn exceeded_with(p: f64, sf: impl Fn(f64) -> f64) -> f64 {
     }
 }
 
-/// The regularised incomplete beta function I_x(a, b); x and y = 1 - x are given both, since either may be too near 1.
+/// The regularised incomplete beta function I_x(a, b); x and y = 1 - x are given both, since either
+/// may be too near 1.
 ///
 /// # Source
-/// Abramowitz and Stegun 26.5.8, evaluated by Lentz's method; the factor before it by Stirling's series, so that large a and b
-/// do not cancel.
+/// Abramowitz and Stegun 26.5.8, evaluated by Lentz's method; the factor before it by Stirling's
+/// series, so that large a and b do not cancel.
 fn incomplete_beta((x, y): (f64, f64), a: f64, b: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
@@ -124,7 +130,8 @@ fn incomplete_beta((x, y): (f64, f64), a: f64, b: f64) -> f64 {
         return 1.0;
     }
     let n = a + b;
-    // x^a y^b / B(a, b) = sqrt(ab / (2 pi n)) (xn/a)^a (yn/b)^b exp(rests), with xn/a = 1 + excess/a, yn/b = 1 - excess/b.
+    // x^a y^b / B(a, b) = sqrt(ab / (2 pi n)) (xn/a)^a (yn/b)^b exp(rests), with xn/a = 1 +
+    // excess/a, yn/b = 1 - excess/b.
     let excess = x * b - y * a;
     let log = |value: f64, change: f64| if change.abs() < 0.5 { change.ln_1p() } else { value.ln() };
     let powers = a * log(x * n / a, excess / a) + b * log(y * n / b, -excess / b);

@@ -20,7 +20,8 @@ fn close(found: f64, expected: f64, relative: f64, what: &str) {
 fn distributions_equal_scipy() {
     let golden = golden();
     for row in rows(&golden, "t").outer_iter() {
-        // SciPy's own digits: it differs from its incomplete beta function by 2e-12 at 1e5 degrees of freedom.
+        // SciPy's own digits: it differs from its incomplete beta function by 2e-12 at 1e5 degrees
+        // of freedom.
         close(t_sf(row[0], row[1]), row[2], 3e-12, &format!("t > {} with {}", row[0], row[1]));
         close(t_sf(-row[0], row[1]), 1.0 - row[2], 1e-12, &format!("t > -{} with {}", row[0], row[1]));
     }
@@ -45,7 +46,8 @@ fn distributions_equal_scipy() {
     }
 }
 
-/// Exact: t with 2 degrees of freedom is (1 - t / sqrt(2 + t^2)) / 2, with 1 degree 1/2 - atan(t) / pi; F(1, n) is the square of t.
+/// Exact: t with 2 degrees of freedom is (1 - t / sqrt(2 + t^2)) / 2, with 1 degree 1/2 - atan(t) /
+/// pi; F(1, n) is the square of t.
 #[test]
 fn closed_forms_hold() {
     for t in [1e-9, 1e-3, 0.7, 30.0, 1e8] {

@@ -31,8 +31,8 @@ impl Flips {
         self.n_flips == 0
     }
 
-    /// Some of them, n x n_subjects. Random flip k: bit s % 64 of draw s / 64 of `rng::stream(seed, "sign flip", k)` for subject
-    /// s. Exhaustive: bit s of k.
+    /// Some of them, n x n_subjects. Random flip k: bit s % 64 of draw s / 64 of `rng::stream(seed,
+    /// "sign flip", k)` for subject s. Exhaustive: bit s of k.
     pub fn block(&self, range: std::ops::Range<usize>) -> Array2<f64> {
         let mut signs = Array2::zeros((range.len(), self.n_subjects));
         for (mut row, k) in signs.axis_iter_mut(Axis(0)).zip(range) {

@@ -1,4 +1,5 @@
-//! The layers as models of several subjects' RDMs: which explains them best, and how well any model could.
+//! The layers as models of several subjects' RDMs: which explains them best, and how well any model
+//! could.
 
 use crate::error::{Error, Result};
 use crate::io::tsv::{self, Table};
@@ -37,7 +38,8 @@ impl Bootstrap {
     }
 }
 
-/// The table `[inference]` of a configuration: every array of several RDMs in `compare` is taken as those of subjects.
+/// The table `[inference]` of a configuration: every array of several RDMs in `compare` is taken as
+/// those of subjects.
 ///
 /// | name | default | purpose |
 /// |---|---|---|
@@ -72,7 +74,8 @@ pub type Subjects = Vec<(String, Array2<f64>)>;
 /// Reads the subjects' RDMs; nothing without an `[inference]`.
 ///
 /// # Errors
-/// [`Error::Invalid`] for options that cannot be, or when no file holds several RDMs; as [`load_subjects`].
+/// [`Error::Invalid`] for options that cannot be, or when no file holds several RDMs; as
+/// [`load_subjects`].
 pub fn load(compare: &[PathBuf], inference: Option<&Inference>, n_images: usize) -> Result<Subjects> {
     let Some(inference) = inference else {
         return Ok(vec![]);
@@ -105,8 +108,8 @@ pub struct Models {
     pub summary: Summary,
 }
 
-/// Compares the layers with every reference's subjects; writes `arrays/model_comparison.tsv`, `arrays/model_pairs.tsv` and
-/// `figures/models_N`, N from 1.
+/// Compares the layers with every reference's subjects; writes `arrays/model_comparison.tsv`,
+/// `arrays/model_pairs.tsv` and `figures/models_N`, N from 1.
 ///
 /// # Errors
 /// As [`summarize`]; whatever writing says.

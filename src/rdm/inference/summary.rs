@@ -1,5 +1,5 @@
-//! What is told of models that explain the RDMs of several subjects: each against zero and the noise ceiling, all against
-//! each other.
+//! What is told of models that explain the RDMs of several subjects: each against zero and the
+//! noise ceiling, all against each other.
 
 use super::variance::root;
 use super::{ModelComparison, ModelTests, Resampling};
@@ -121,11 +121,12 @@ pub struct Summary {
 /// `subjects`: condensed RDMs, n_subjects x n_pairs, of the models' images.
 ///
 /// # Errors
-/// [`Error::Invalid`] for models of different images, a level outside 0..1, or as [`ModelComparison::new`] and the tests.
+/// [`Error::Invalid`] for models of different images, a level outside 0..1, or as
+/// [`ModelComparison::new`] and the tests.
 ///
 /// # Source
-/// Schuett et al., eLife 12:e82566 (2023); rsatoolbox's `eval_fixed`, `eval_bootstrap_rdm`, `eval_bootstrap_pattern` and
-/// `eval_dual_bootstrap`, whose t tests and intervals these are.
+/// Schuett et al., eLife 12:e82566 (2023); rsatoolbox's `eval_fixed`, `eval_bootstrap_rdm`,
+/// `eval_bootstrap_pattern` and `eval_dual_bootstrap`, whose t tests and intervals these are.
 pub fn summarize(models: &[(String, Rdm)], subjects: ArrayView2<'_, f64>, options: &Options) -> Result<Summary> {
     let n_pairs = subjects.ncols();
     if let Some((name, rdm)) = models.iter().find(|(_, rdm)| rdm.values().len() != n_pairs) {
