@@ -5,7 +5,6 @@ use crate::io::json::or_nan;
 use crate::math::permutation::Tail;
 use crate::math::stats;
 use crate::stats::clusters::{Cluster, clusters};
-use crate::stats::interval::{percentile, resampled_counts};
 use crate::stats::neighbours::Neighbours;
 use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -106,44 +105,6 @@ pub fn compactness(set: &[bool], neighbours: &Neighbours, positions: ArrayView2<
     }
 }
 
-/// Difference of a number of every subject between two kinds of maps (synthesised and natural images, for example).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Difference {
-    /// Mean of a - b.
-    #[serde(deserialize_with = "or_nan")]
-    pub mean: f64,
-    /// Bootstrap confidence interval over subjects.
-    #[serde(deserialize_with = "or_nan")]
-    pub low: f64,
-    #[serde(deserialize_with = "or_nan")]
-    pub high: f64,
-    /// Cohen's d of the differences, mean / sd.
-    #[serde(deserialize_with = "or_nan")]
-    pub d: f64,
-    /// Subjects with both numbers.
-    pub n_subjects: usize,
-}
-
-/// Compares a summary of the maps (mean Dice, fraction of voxels with one layer, ...) of the same subjects under two conditions.
-///
-/// Subjects for whom either number is NaN are left out; with fewer than 2 left everything is NaN.
-///
-/// # Shapes
-/// `a`, `b`: n_subjects.
-pub fn paired_difference(a: &[f64], b: &[f64], n_bootstraps: usize, level: f64, seed: u64) -> Difference {
-    let (a, b) = stats::complete_pairs(a, b);
-    let differences: Array1<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
-    let n = differences.len();
-    if n < 2 {
-        return Difference { mean: f64::NAN, low: f64::NAN, high: f64::NAN, d: f64::NAN, n_subjects: n };
-    }
-    let means = resampled_counts(n, n_bootstraps, seed).dot(&differences) / n as f64;
-    let (low, high) = percentile(&means.to_vec(), level);
-    let values = differences.to_vec();
-    let mean = stats::mean(&values);
-    Difference { mean, low, high, d: mean / stats::sd(&values, 1), n_subjects: n }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,15 +137,5 @@ mod tests {
         assert_eq!((scattered.n_clusters, scattered.largest_fraction), (3, 0.5));
         assert!(scattered.spread > ball.spread);
         assert!(compactness(&[false; 10], &near, positions.view()).spread.is_nan());
-    }
-
-    #[test]
-    fn differences_come_with_their_uncertainty() {
-        let a = [0.5, 0.6, 0.7, 0.4, 0.9, f64::NAN];
-        let b = [0.3, 0.5, 0.5, 0.3, 0.6, 0.1];
-        let found = paired_difference(&a, &b, 2000, 0.95, 3);
-        assert!((found.mean - 0.18).abs() < 1e-12 && found.n_subjects == 5);
-        assert!(found.low > 0.0 && found.low < found.mean && found.mean < found.high && found.d > 1.0);
-        assert!(paired_difference(&a[..1], &b[..1], 10, 0.95, 3).mean.is_nan());
     }
 }

@@ -10,14 +10,15 @@ use crate::math::linalg::{eigh, qr};
 use crate::math::stats;
 use crate::rdm::{Measure, Rdm, measure};
 use crate::rng::{self, Stream};
+use crate::stats::interval::wilson;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// What of S may be lost by clipping negative eigenvalues, as the largest change of a similarity.
 const MAX_CLIPPED: f64 = 0.05;
-/// Two-sided 95 % point of the normal distribution.
-const Z_95: f64 = 1.959_963_984_540_054;
+/// Coverage of the intervals of a recovery.
+const LEVEL: f64 = 0.95;
 
 /// A simulated experiment.
 ///
@@ -233,22 +234,14 @@ impl Recovery {
             n_repeats,
             n_regions: judged.len(),
             accuracy,
-            interval: wilson(accuracy, n),
+            interval: wilson(accuracy, n, LEVEL),
             hits: hits as f64 / n,
             false_layers: n_false as f64 / n,
             exact: exact as f64 / n,
-            exact_interval: wilson(exact as f64 / n, n),
+            exact_interval: wilson(exact as f64 / n, n, LEVEL),
             confusion,
         }
     }
-}
-
-/// Wilson's interval of a proportion, J. Am. Stat. Assoc. 22:209 (1927).
-fn wilson(p: f64, n: f64) -> (f64, f64) {
-    let z2 = Z_95 * Z_95;
-    let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
-    let half = Z_95 / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-    (centre - half, centre + half)
 }
 
 /// Regions of about equal size along an axis: voxels in the order of their position, cut into `n_regions` parts, from 1.

@@ -1,4 +1,5 @@
-//! Dense linear algebra on ndarray, in 32 and 64 bits: [`orthoscope_linalg`]'s, with arrays for slices.
+//! Dense linear algebra on ndarray, in 32 and 64 bits: [`orthoscope_linalg`]'s, with arrays for
+//! slices.
 //!
 //! Names and conventions are NumPy's and SciPy's. Everything runs on the calling thread.
 
@@ -8,8 +9,8 @@ use orthoscope_linalg::{Failure, Shape};
 
 pub use orthoscope_linalg::{Real, Triangle};
 
-/// Eigenvalues (n, ascending) and eigenvectors (n x n, orthonormal columns, each of arbitrary sign) of a symmetric matrix, of
-/// which the lower triangle is read.
+/// Eigenvalues (n, ascending) and eigenvectors (n x n, orthonormal columns, each of arbitrary sign)
+/// of a symmetric matrix, of which the lower triangle is read.
 ///
 /// # Errors
 /// [`Error::Invalid`] when the matrix holds NaN or infinity.
@@ -50,8 +51,9 @@ pub fn svd<T: Real>(a: ArrayView2<'_, T>) -> Result<Svd<T>> {
     Ok(Svd { u: matrix(found.u, (m, k)), s: found.s.into(), vt: matrix(found.vt, (k, n)) })
 }
 
-/// A = Q R, thin: `q` n_rows x k with orthonormal columns, `r` k x n_cols upper triangular with a diagonal that is not negative,
-/// k = min(n_rows, n_cols). R_jj is about 0 at the first column that is a combination of those before it. NaN gives NaN.
+/// A = Q R, thin: `q` n_rows x k with orthonormal columns, `r` k x n_cols upper triangular with a
+/// diagonal that is not negative, k = min(n_rows, n_cols). R_jj is about 0 at the first column that
+/// is a combination of those before it. NaN gives NaN.
 pub fn qr<T: Real>(a: ArrayView2<'_, T>) -> (Array2<T>, Array2<T>) {
     let (m, n) = a.dim();
     let found = T::qr(&values(a), (m, n));
@@ -59,8 +61,8 @@ pub fn qr<T: Real>(a: ArrayView2<'_, T>) -> (Array2<T>, Array2<T>) {
     (matrix(found.q, (m, k)), matrix(found.r, (k, n)))
 }
 
-/// An orthonormal basis of the columns of a matrix, n_rows x rank: QR with pivoted columns, diagonal entries up to `tolerance`
-/// times the first being zero.
+/// An orthonormal basis of the columns of a matrix, n_rows x rank: QR with pivoted columns,
+/// diagonal entries up to `tolerance` times the first being zero.
 pub fn column_basis<T: Real>(a: ArrayView2<'_, T>, tolerance: T) -> Array2<T> {
     let (m, n) = a.dim();
     let found = T::qr_pivoted(&values(a), (m, n), tolerance);
@@ -70,7 +72,8 @@ pub fn column_basis<T: Real>(a: ArrayView2<'_, T>, tolerance: T) -> Array2<T> {
     basis
 }
 
-/// The X of least norm that minimises |A X - B|, and the rank of A: singular values up to `tolerance` times the largest are zero.
+/// The X of least norm that minimises |A X - B|, and the rank of A: singular values up to
+/// `tolerance` times the largest are zero.
 ///
 /// # Shapes
 /// `a`: n_rows x n_cols; `b`: n_rows x n_rhs; X: n_cols x n_rhs.

@@ -36,14 +36,8 @@ const MIN_CONDITIONS: usize = 3;
 /// symmetric, has a diagonal that is not zero, or holds NaN or infinity; [`Error::Invalid`] when the number of conditions is
 /// not the expected one.
 pub fn load_rdms(path: &Path, expected: Option<usize>, labels: Option<&[String]>) -> Result<Vec<(String, Rdm)>> {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let arrays = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
-        npz::read(path)?.all::<f64>()?.into_iter().filter(|(name, _)| is_layer(name)).collect()
-    } else {
-        vec![(stem, npy::read::<f64>(path)?)]
-    };
     let mut rdms = Vec::new();
-    for (name, array) in &arrays {
+    for (name, array) in &arrays(path)? {
         rdms.extend(from_array(name, array, path)?);
     }
     if rdms.is_empty() {
@@ -94,6 +88,46 @@ pub fn images_beside(file: &Path) -> Option<Vec<String>> {
         other => ["name", "file", "filename"].iter().find_map(|key| other[*key].as_str()).map(|n| nfc(n).into_owned()),
     };
     manifest["results"]["images"].as_array()?.iter().map(name).collect()
+}
+
+/// The RDMs of several subjects: every array of the file that holds more than one RDM, n_subjects x n_pairs, with its name.
+///
+/// `n_images`: the number of images that the RDMs must be of.
+///
+/// # Errors
+/// As [`load_rdms`]; [`Error::Invalid`] when an array has more leading sides than that of the subjects.
+pub fn load_subjects(path: &Path, n_images: usize) -> Result<Vec<(String, Array2<f64>)>> {
+    let mut found = Vec::new();
+    for (name, array) in arrays(path)? {
+        let rdms = from_array(&name, &array, path)?;
+        if rdms.len() < 2 {
+            continue;
+        }
+        let n_pairs = condensed::n_pairs(n_images);
+        let at = || format!("{}, `{name}`", path.display());
+        if let Some((_, values)) = rdms.iter().find(|(_, values)| values.len() != n_pairs) {
+            let conditions = condensed::n_conditions(values.len()).unwrap_or(0);
+            let hint = "an RDM's rows are the images, in the same order";
+            return Err(Error::invalid(at(), format!("RDMs of {n_images} images"), format!("of {conditions}"), hint));
+        }
+        if array.ndim() > 3 {
+            let hint = "average the sessions of each subject first: they are no subjects of their own";
+            let expected = "RDMs of several subjects: subjects x images x images";
+            return Err(Error::invalid(at(), expected, format!("an array of shape {:?}", array.shape()), hint));
+        }
+        let all: Vec<f64> = rdms.iter().flat_map(|(_, values)| values.iter().copied()).collect();
+        found.push((name, Array2::from_shape_vec((rdms.len(), n_pairs), all).expect("RDMs of one size")));
+    }
+    Ok(found)
+}
+
+/// The arrays of a `.npy` or `.npz` file that may be RDMs, with their names.
+fn arrays(path: &Path) -> Result<Vec<(String, ArrayD<f64>)>> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
+        return Ok(npz::read(path)?.all::<f64>()?.into_iter().filter(|(name, _)| is_layer(name)).collect());
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(vec![(stem, npy::read::<f64>(path)?)])
 }
 
 /// The condensed RDMs of one array, with their names.

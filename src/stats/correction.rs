@@ -113,6 +113,26 @@ pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
     q
 }
 
+/// Holm's adjusted p: the running maximum of (n - i) p_(i), i from 0 in ascending order, at most 1. NaN stays NaN and is not
+/// counted.
+///
+/// p_fwe <= alpha controls the family-wise error at alpha whatever the dependence of the tests; never less powerful than
+/// Bonferroni's n p.
+///
+/// # Source
+/// Holm, Scand. J. Stat. 6:65 (1979); statsmodels' `multipletests(method="holm")`.
+pub fn holm(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).filter(|&i| !p[i].is_nan()).collect();
+    order.sort_unstable_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let mut adjusted = vec![f64::NAN; p.len()];
+    let mut most: f64 = 0.0;
+    for (rank, &i) in order.iter().enumerate() {
+        most = most.max((p[i] * (order.len() - rank) as f64).min(1.0));
+        adjusted[i] = most;
+    }
+    adjusted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,12 +153,18 @@ mod tests {
 
     /// statsmodels 0.15.0, multipletests([0.01, 0.04, 0.03, 0.005, 0.2], method="fdr_bh").
     #[test]
-    fn false_discovery_rate_equals_statsmodels() {
+    fn adjusted_p_equal_statsmodels() {
         let q = benjamini_hochberg(&[0.01, 0.04, f64::NAN, 0.03, 0.005, 0.2]);
         for (found, expected) in q.iter().zip([0.025, 0.05, f64::NAN, 0.05, 0.025, 0.2]) {
             assert!((found - expected).abs() < 1e-15 || (found.is_nan() && expected.is_nan()), "{q:?}");
         }
         assert!(benjamini_hochberg(&[]).is_empty());
+        // multipletests([0.01, 0.04, 0.03, 0.005, 0.2], method="holm")
+        let p = holm(&[0.01, 0.04, f64::NAN, 0.03, 0.005, 0.2]);
+        for (found, expected) in p.iter().zip([0.04, 0.09, f64::NAN, 0.09, 0.025, 0.2]) {
+            assert!((found - expected).abs() < 1e-15 || (found.is_nan() && expected.is_nan()), "{p:?}");
+        }
+        assert_eq!((holm(&[]), holm(&[0.9, 0.9])), (vec![], vec![1.0, 1.0]));
         assert_eq!(benjamini_hochberg(&[0.9, 0.9]), [0.9, 0.9]);
     }
 }

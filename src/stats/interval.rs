@@ -1,10 +1,13 @@
-//! Bootstrap confidence intervals over subjects.
+//! Confidence intervals: bootstraps over subjects, and of proportions.
 
 use crate::error::{Error, Result};
+use crate::io::json::or_nan;
 use crate::math::stats;
 use crate::rng;
-use ndarray::{Array2, ArrayView2, Axis, Slice};
+use crate::stats::distributions::norm_isf;
+use ndarray::{Array1, Array2, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Voxels that one task takes at a time.
 const BLOCK: usize = 64;
@@ -78,6 +81,55 @@ fn block_intervals(block: ArrayView2<'_, f64>, counts: &Array2<f64>, level: f64)
     (0..block.ncols()).map(interval).collect()
 }
 
+/// Difference of a number of every subject between two conditions (synthesised and natural images, for example).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Mean of a - b.
+    #[serde(deserialize_with = "or_nan")]
+    pub mean: f64,
+    /// Bootstrap confidence interval over subjects.
+    #[serde(deserialize_with = "or_nan")]
+    pub low: f64,
+    #[serde(deserialize_with = "or_nan")]
+    pub high: f64,
+    /// Cohen's d of the differences, mean / sd.
+    #[serde(deserialize_with = "or_nan")]
+    pub d: f64,
+    /// Subjects with both numbers.
+    pub n_subjects: usize,
+}
+
+/// Compares a number (mean Dice, fraction of voxels with one layer, prediction accuracy, ...) of the same subjects under two conditions.
+///
+/// Subjects for whom either number is NaN are left out; with fewer than 2 left everything is NaN.
+///
+/// # Shapes
+/// `a`, `b`: n_subjects.
+pub fn paired_difference(a: &[f64], b: &[f64], n_bootstraps: usize, level: f64, seed: u64) -> Difference {
+    let (a, b) = stats::complete_pairs(a, b);
+    let differences: Array1<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+    let n = differences.len();
+    if n < 2 {
+        return Difference { mean: f64::NAN, low: f64::NAN, high: f64::NAN, d: f64::NAN, n_subjects: n };
+    }
+    let means = resampled_counts(n, n_bootstraps, seed).dot(&differences) / n as f64;
+    let (low, high) = percentile(&means.to_vec(), level);
+    let values = differences.to_vec();
+    let mean = stats::mean(&values);
+    Difference { mean, low, high, d: mean / stats::sd(&values, 1), n_subjects: n }
+}
+
+/// Wilson's interval of a proportion `p` of `n` cases, at coverage `level`.
+///
+/// # Source
+/// Wilson, J. Am. Stat. Assoc. 22:209 (1927).
+pub fn wilson(p: f64, n: f64, level: f64) -> (f64, f64) {
+    let z = norm_isf((1.0 - level) / 2.0);
+    let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+    let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    (centre - half, centre + half)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +165,28 @@ mod tests {
         let counts = resampled_counts(6, 40, 2);
         assert!(counts.outer_iter().all(|row| row.sum() == 6.0));
         assert_eq!(percentile(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.5), (2.0, 4.0));
+    }
+
+    #[test]
+    fn differences_come_with_their_uncertainty() {
+        let a = [0.5, 0.6, 0.7, 0.4, 0.9, f64::NAN];
+        let b = [0.3, 0.5, 0.5, 0.3, 0.6, 0.1];
+        let found = paired_difference(&a, &b, 2000, 0.95, 3);
+        assert!((found.mean - 0.18).abs() < 1e-12 && found.n_subjects == 5);
+        assert!(found.low > 0.0 && found.low < found.mean && found.mean < found.high && found.d > 1.0);
+        assert!(paired_difference(&a[..1], &b[..1], 10, 0.95, 3).mean.is_nan());
+    }
+
+    /// statsmodels 0.15.0, proportion_confint(7, 50, method="wilson"), and of 0 of 10, and 50 of 50 at alpha 0.1.
+    #[test]
+    fn proportions_equal_statsmodels() {
+        for (p, n, level, expected) in [
+            (7.0 / 50.0, 50.0, 0.95, (0.069_508_334_270_162_88, 0.261_861_937_105_857_35)),
+            (0.0, 10.0, 0.95, (0.0, 0.277_532_799_862_889_26)),
+            (1.0, 50.0, 0.9, (0.948_666_814_213_729_8, 1.0)),
+        ] {
+            let (low, high) = wilson(p, n, level);
+            assert!((low - expected.0).abs() < 1e-14 && (high - expected.1).abs() < 1e-14, "{low} {high}");
+        }
     }
 }

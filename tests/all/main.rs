@@ -31,6 +31,7 @@ mod names_and_tables;
 mod objectives;
 mod ops;
 mod program;
+mod rdm_models;
 mod runs;
 mod squeezenet;
 mod support;

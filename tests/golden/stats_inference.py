@@ -1,4 +1,4 @@
-"""Golden model comparisons for src/mapping/stats/inference: rsatoolbox's, in recorded resamples.
+"""Golden model comparisons for src/rdm/inference: rsatoolbox's, in recorded resamples.
 
 rsatoolbox==0.3.2, numpy==2.4.6, scipy==1.17.1. Run: python tests/golden/stats_inference.py
 """
@@ -10,6 +10,7 @@ import numpy as np
 import rsatoolbox.inference.evaluate as evaluate
 from rsatoolbox.model import ModelFixed
 from rsatoolbox.rdm import RDMs
+from rsatoolbox.util.inference_util import extract_variances
 
 warnings.filterwarnings("ignore")
 N_CONDITIONS, N_RDMS, N_MODELS, N = 9, 6, 3, 30
@@ -48,6 +49,11 @@ def main():
         golden[f"{key}_ceiling_variance"] = result.noise_ceil_var
         pairwise, zero, noise = result.test_all()
         golden.update({f"{key}_p_pairwise": pairwise, f"{key}_p_zero": zero, f"{key}_p_noise": noise})
+        golden[f"{key}_interval"] = np.stack(result.get_ci(0.95))
+        if result.variances.shape[-1] == N_MODELS + 2:
+            # The bounds of the ceiling as if they were models.
+            own = extract_variances(result.variances, False, result.n_rdm, result.n_pattern)[0]
+            golden[f"{key}_bound_variance"] = own[-2:]
 
     for method in ("cosine", "corr", "spearman", "tau-a"):
         for kind, function, sampler in (

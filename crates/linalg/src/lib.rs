@@ -1,11 +1,12 @@
 //! Dense linear algebra for matrices of some thousands of rows, in 32 and 64 bits.
 //!
-//! The algorithms are faer's; this crate hides its types behind functions on row-major slices. faer is generic and
-//! would be compiled in whatever crate calls it, at that crate's optimisation level; here it is compiled once, for
-//! [`f32`] and [`f64`]. Names and conventions are SciPy's (`scipy.linalg`).
+//! The algorithms are faer's; this crate hides its types behind functions on row-major slices. faer
+//! is generic and would be compiled in whatever crate calls it, at that crate's optimisation level;
+//! here it is compiled once, for [`f32`] and [`f64`]. Names and conventions are SciPy's
+//! (`scipy.linalg`).
 //!
-//! Everything runs on the calling thread: who has many problems spreads them over threads, and the bits of a result
-//! do not depend on how many there are.
+//! Everything runs on the calling thread: who has many problems spreads them over threads, and the
+//! bits of a result do not depend on how many there are.
 //!
 //! ```
 //! use orthoscope_linalg::Real;
@@ -79,9 +80,10 @@ pub struct Svd<T> {
 pub struct Qr<T> {
     /// Q, n_rows x k, orthonormal columns.
     pub q: Vec<T>,
-    /// R, k x n_cols, upper triangular, its diagonal not negative. R_jj is the length of what column j of A holds beyond
-    /// the columns before it, up to and including the first column that is their combination (where it is rounding error);
-    /// R has echelon form from there. Without such a column Q and R are those of Gram and Schmidt.
+    /// R, k x n_cols, upper triangular, its diagonal not negative. R_jj is the length of what
+    /// column j of A holds beyond the columns before it, up to and including the first column that
+    /// is their combination (where it is rounding error); R has echelon form from there. Without
+    /// such a column Q and R are those of Gram and Schmidt.
     pub r: Vec<T>,
 }
 
@@ -94,7 +96,8 @@ pub struct PivotedQr<T> {
     pub r: Vec<T>,
     /// Column j of A P is column `order[j]` of A; n_cols.
     pub order: Vec<usize>,
-    /// Diagonal entries of R above `tolerance` times the first: the rank of A, as far as pivoting tells it.
+    /// Diagonal entries of R above `tolerance` times the first: the rank of A, as far as pivoting
+    /// tells it.
     pub rank: usize,
 }
 
@@ -161,8 +164,8 @@ real! {
     /// # Errors
     /// [`Failure`].
     fn svd(a: &[Self], shape: Shape) -> Result<Svd<Self>, Failure> = singular::svd;
-    /// L of A = L L', n x n with zeros above the diagonal; `None` when A is not positive definite in this arithmetic.
-    /// Only the lower triangle is read.
+    /// L of A = L L', n x n with zeros above the diagonal; `None` when A is not positive definite
+    /// in this arithmetic. Only the lower triangle is read.
     fn cholesky(a: &[Self], n: usize) -> Option<Vec<Self>> = cholesky::factor;
     /// Replaces b by A^-1 b, A = L L'.
     ///
@@ -185,8 +188,8 @@ real! {
     /// # Shapes
     /// `a`: n x n; `b`: n x n_rhs.
     fn solve_triangular(a: &[Self], n: usize, which: Triangle, b: &mut [Self], n_rhs: usize) = triangular::solve;
-    /// Least squares by the singular value decomposition: singular values up to `tolerance` times the largest are zero
-    /// (`numpy.linalg.lstsq`'s `rcond`).
+    /// Least squares by the singular value decomposition: singular values up to `tolerance` times
+    /// the largest are zero (`numpy.linalg.lstsq`'s `rcond`).
     ///
     /// # Shapes
     /// `a`: n_rows x n_cols; `b`: n_rows x n_rhs.

@@ -1,5 +1,5 @@
-//! Properties of every decomposition, in both widths. Values of other programs: `tests/all/linalg.rs` of the package
-//! above.
+//! Properties of every decomposition, in both widths. Values of other programs:
+//! `tests/all/linalg.rs` of the package above.
 
 use crate::{Failure, Real, Triangle};
 
@@ -88,7 +88,8 @@ fn diagonal(values: &[f64]) -> Vec<f64> {
     (0..n * n).map(|at| if at.is_multiple_of(n + 1) { values[at / (n + 1)] } else { 0.0 }).collect()
 }
 
-/// Symmetric matrices with their size: full, deficient, zero, equal and graded eigenvalues, extreme scales.
+/// Symmetric matrices with their size: full, deficient, zero, equal and graded eigenvalues, extreme
+/// scales.
 fn symmetric_cases() -> Vec<(&'static str, Vec<f64>, usize)> {
     let hilbert = (0..100).map(|at| 1.0 / f64::from(at / 10 + at % 10 + 1)).collect();
     let graded: Vec<f64> = (0..12).map(|i| 10f64.powi(-2 * i)).collect();

@@ -4,8 +4,9 @@ use super::config::GroupCorrection;
 use crate::io::json::or_nan;
 use crate::job::Named;
 use crate::job::brain::results::{GradientResults, OverlapResults};
-use crate::mapping::overlap::{Compactness, Difference};
+use crate::mapping::overlap::Compactness;
 use crate::math::permutation::Tail;
+use crate::stats::interval::Difference;
 use serde::{Deserialize, Serialize};
 
 /// The group's maps in numbers.

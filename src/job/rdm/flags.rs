@@ -1,5 +1,6 @@
 //! Flags of `orthoscope rdm`.
 
+use super::Bootstrap;
 use crate::image::resize::Resize;
 use crate::job::flags::{MachineFlags, NetworkFlags, choice};
 use crate::network::SpatialPooling;
@@ -41,5 +42,22 @@ pub struct Flags {
     #[arg(long)]
     seed: Option<u64>,
     #[command(flatten)]
+    inference: InferenceFlags,
+    #[command(flatten)]
     machine: MachineFlags,
+}
+
+#[derive(Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "Subjects")]
+struct InferenceFlags {
+    /// Take each --compare array of several RDMs as subjects and test the layers as models of them, for other subjects,
+    /// other images or both: none, subjects, images or both.
+    #[arg(long, value_name = "WHAT", value_parser = choice::<Bootstrap>)]
+    bootstrap: Option<Bootstrap>,
+    /// Resamples of that test.
+    #[arg(long, value_name = "N")]
+    n_bootstraps: Option<usize>,
+    /// Coverage of its intervals.
+    #[arg(long, value_name = "SHARE")]
+    level: Option<f64>,
 }

@@ -2,9 +2,11 @@
 
 #[cfg(feature = "cli")]
 mod flags;
+mod models;
 mod page;
 mod results;
 
+pub use models::{Bootstrap, Inference, Models};
 pub use results::Results;
 
 use super::machine::Machine;
@@ -58,6 +60,8 @@ pub struct Config {
     pub statistic: Comparison,
     pub n_permutations: usize,
     pub seed: u64,
+    /// The layers as models of several subjects' RDMs.
+    pub inference: Option<Inference>,
     pub machine: Machine,
 }
 
@@ -75,6 +79,7 @@ impl Default for Config {
             statistic: Comparison::default(),
             n_permutations: 1000,
             seed: 1,
+            inference: None,
             machine: Machine::default(),
         }
     }
@@ -89,6 +94,7 @@ pub struct Plan {
     device: Device,
     images: Resized,
     references: Vec<(String, Rdm)>,
+    subjects: models::Subjects,
     inputs: BTreeMap<String, String>,
     warnings: Vec<Warning>,
 }
@@ -120,10 +126,11 @@ impl Plan {
             references.extend(load_rdms_of(path, images.names())?);
             inputs.insert(format!("compare {}", path.display()), hash_file(path)?);
         }
+        let subjects = models::load(&config.compare, config.inference.as_ref(), images.n_images())?;
         if config.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
         }
-        Ok(Self { config, graph, taps, tap_names, device, images, references, inputs, warnings })
+        Ok(Self { config, graph, taps, tap_names, device, images, references, subjects, inputs, warnings })
     }
 
     /// For all images at once where they fit into [`MEMORY`], else for batches.
@@ -188,6 +195,10 @@ impl Job for LayerRdms {
     #[cfg(feature = "cli")]
     type Flags = flags::Flags;
 
+    fn explained() -> Config {
+        Config { inference: Some(Inference::default()), ..Config::default() }
+    }
+
     fn plan(config: Config) -> Result<Plan> {
         Plan::new(config)
     }
@@ -243,7 +254,14 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
     draw(plan, run, &layers, &second_order, &rows)?;
     progress.tick(|| "figures".into());
     progress.finish();
-    Ok(results(plan, &layers, &second_order, rows))
+    let models = match &plan.config.inference {
+        Some(inference) => {
+            let options = inference.options(plan.config.statistic, plan.config.seed);
+            models::compare(run, &layers, &plan.subjects, inference, &options)?
+        }
+        None => vec![],
+    };
+    Ok(Results { models, ..results(plan, &layers, &second_order, rows) })
 }
 
 fn results(plan: &Plan, layers: &[(String, Rdm)], second_order: &Array2<f64>, rows: Vec<Row>) -> Results {
@@ -258,6 +276,7 @@ fn results(plan: &Plan, layers: &[(String, Rdm)], second_order: &Array2<f64>, ro
         mean_abs_r: stats::mean(&off),
         max_abs_r: off.iter().copied().fold(0.0, f64::max),
         comparisons: rows,
+        models: vec![],
     }
 }
 

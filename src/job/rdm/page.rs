@@ -1,6 +1,6 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
-use super::Results;
+use super::{Models, Results};
 use crate::report::values::{captions, entries, values};
 use crate::report::{Figures, Page};
 
@@ -22,12 +22,40 @@ pub fn summary(results: &Results) -> String {
         let numbers = [row.spearman, row.pearson, row.kendall_tau_a, row.p_permutation].map(number).concat();
         lines.push(format!("{:<28} {:<28}{numbers}", row.layer, row.reference));
     }
+    lines.extend(results.models.iter().flat_map(model_lines));
     lines.join("\n")
 }
 
+/// The models of one reference, and what any could reach.
+fn model_lines(models: &Models) -> Vec<String> {
+    let number = |v: f64| if v.is_nan() { "n/a".into() } else { format!("{v:.3}") };
+    let own = &models.summary;
+    let ceiling = &own.noise_ceiling;
+    let mut lines = vec![format!(
+        "{}, {} subjects: noise ceiling {} to {}",
+        models.reference,
+        own.n_subjects,
+        number(ceiling.lower.mean),
+        number(ceiling.upper.mean)
+    )];
+    lines.extend(own.models.iter().map(|row| {
+        let [mean, low, high] = [row.estimate.mean, row.estimate.low, row.estimate.high].map(number);
+        let [zero, best] = [row.p_zero_fwe, row.p_ceiling_fwe].map(number);
+        format!("{:<28} {mean:>8} ({low} to {high}), p {zero}, against the ceiling {best}", row.model)
+    }));
+    lines
+}
+
+const MODELS: &str = "Similarity of each layer's RDM with the subjects', mean and confidence interval. Between the dashed lines lies the best that any model could reach: what the subjects share (lower) and what fits them best (upper).";
+
 /// Sections of the report.
 pub fn page(page: &mut Page, results: &Results, figures: &mut Figures) {
-    values(page, "Results", entries(results).iter());
+    values(page, "Results", entries(results).iter().filter(|(key, _)| *key != "models"));
+    for (i, found) in results.models.iter().enumerate() {
+        let title = format!("Layers as models of subjects: {}", found.reference);
+        values(page, &title, entries(found).iter().filter(|(key, _)| *key != "reference"));
+        figures.show(page, &format!("models_{}", i + 1), MODELS);
+    }
     for stem in ["comparison", "comparisons", "bars"] {
         if figures.has(stem) {
             page.section("Comparison with the references");

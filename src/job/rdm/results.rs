@@ -1,5 +1,6 @@
 //! The `results` of `rdm`.
 
+use super::models::Models;
 use crate::io::json::{or_nan, or_nans};
 use crate::rdm::Measure;
 use crate::rdm::report::Row;
@@ -24,4 +25,7 @@ pub struct Results {
     pub max_abs_r: f64,
     /// Every layer with every reference.
     pub comparisons: Vec<Row>,
+    /// Every reference of several subjects with all layers, where an inference was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<Models>,
 }

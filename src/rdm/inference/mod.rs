@@ -11,9 +11,11 @@
 pub(crate) mod ranked;
 mod resample;
 mod similarity;
+mod summary;
 mod variance;
 
 pub use resample::{Resample, Resampling};
+pub use summary::{Ceilings, Estimate, ModelSummary, Options, Pair, Summary, summarize};
 pub use variance::ModelTests;
 
 use crate::error::{Error, Result};

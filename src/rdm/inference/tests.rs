@@ -48,6 +48,12 @@ fn near_tests(golden: &Npz, key: &str, found: &ModelTests, with_ceiling: bool) {
     near(condensed.map(|at| found.difference_variance[at]), &expected("difference"), &what("difference"));
     near(found.p_zero.clone(), &expected("p_zero"), &what("p against 0"));
     near(condensed.map(|at| found.p_pairwise[at]), &[1, 2, 5].map(|i| expected("p_pairwise")[i]), &what("pairwise p"));
+    let (low, high): (Vec<f64>, Vec<f64>) = found.interval(0.95).into_iter().unzip();
+    near(low.into_iter().chain(high), &expected("interval"), &what("interval"));
+    if golden.names().any(|name| name == format!("{key}_bound_variance")) {
+        let (lower, upper) = found.bound_variance;
+        near([lower, upper], &expected("bound_variance"), &what("variance of the ceiling"));
+    }
     if with_ceiling {
         near(found.noise_ceiling_variance.clone(), &expected("ceiling_variance"), &what("variance to the ceiling"));
         near(found.p_noise.clone(), &expected("p_noise"), &what("p against the ceiling"));

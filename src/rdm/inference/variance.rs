@@ -18,6 +18,8 @@ pub struct ModelTests {
     pub difference_variance: Array2<f64>,
     /// Mean (lower, upper) noise ceiling.
     pub noise_ceiling: (f64, f64),
+    /// Variance of the (lower, upper) noise ceiling itself; NaN where it is taken as it is.
+    pub bound_variance: (f64, f64),
     /// Variance of the distance to the (lower, upper) noise ceiling, n_models x 2.
     pub noise_ceiling_variance: Array2<f64>,
     /// Degrees of freedom of the tests: the number of subjects or images (the smaller of what was resampled) - 1.
@@ -35,6 +37,7 @@ struct Variances {
     model: Vec<f64>,
     difference: Array2<f64>,
     ceiling: Array2<f64>,
+    bounds: [f64; 2],
 }
 
 impl Evaluations {
@@ -52,7 +55,7 @@ impl Evaluations {
     /// fixed when only RDMs are drawn; here its covariance with the models is always taken in.
     pub fn tests(&self) -> Result<ModelTests> {
         let (n_samples, n_models, kinds) = self.models.dim();
-        let usable: Vec<usize> = (0..n_samples).filter(|&i| !self.models[[i, 0, 0]].is_nan()).collect();
+        let usable = self.usable();
         let (n_rdms, n_patterns) = (self.n_rdms as f64, self.n_conditions as f64);
         let n = match self.resampling {
             Resampling::Rdms => n_rdms,
@@ -74,6 +77,7 @@ impl Evaluations {
             model: (0..n_models).map(|m| combine(&|v| v.model[m])).collect(),
             difference: Array2::from_shape_fn((n_models, n_models), |at| combine(&|v| v.difference[at])),
             ceiling: Array2::from_shape_fn((n_models, 2), |at| combine(&|v| v.ceiling[at])),
+            bounds: [0, 1].map(|b| combine(&|v| v.bounds[b])),
         };
         let mean_of = |value: &dyn Fn(usize, usize) -> f64| {
             let all = usable.iter().flat_map(|&i| (0..kinds).map(move |kind| (i, kind)));
@@ -82,6 +86,15 @@ impl Evaluations {
         let mean = (0..n_models).map(|m| mean_of(&|i, kind| self.models[[i, m, kind]])).collect();
         let bound = |b: usize| mean_of(&|i, kind| self.noise_ceiling[[i, b, kind]]);
         Ok(test(mean, (bound(0), bound(1)), variances, n - 1.0))
+    }
+
+    /// Number of resamples that could be evaluated.
+    pub fn n_usable(&self) -> usize {
+        self.usable().len()
+    }
+
+    fn usable(&self) -> Vec<usize> {
+        (0..self.models.dim().0).filter(|&i| !self.models[[i, 0, 0]].is_nan()).collect()
     }
 
     fn variances(&self, usable: &[usize], kind: usize) -> Variances {
@@ -97,6 +110,7 @@ impl Evaluations {
             model: (0..n_models).map(|m| covariance[[m, m]]).collect(),
             difference: Array2::from_shape_fn((n_models, n_models), |(i, j)| between(i, j)),
             ceiling: Array2::from_shape_fn((n_models, 2), |(m, bound)| between(m, n_models + bound)),
+            bounds: [0, 1].map(|b| covariance[[n_models + b, n_models + b]]),
         }
     }
 
@@ -130,6 +144,7 @@ impl Fixed {
             model: covariance.diag().to_vec(),
             difference: Array2::from_shape_fn((n_models, n_models), |(i, j)| between(i, j)),
             ceiling: Array2::from_shape_fn((n_models, 2), |(m, _)| covariance[[m, m]]),
+            bounds: [f64::NAN; 2],
         };
         let mean = self.similarities.outer_iter().map(|row| stats::mean(&row.to_vec())).collect();
         Ok(test(mean, self.noise_ceiling, variances, n_rdms as f64 - 1.0))
@@ -139,14 +154,24 @@ impl Fixed {
 impl ModelTests {
     /// Standard errors.
     pub fn sem(&self) -> Vec<f64> {
-        self.variance.iter().map(|v| v.max(0.0).sqrt()).collect()
+        self.variance.iter().map(|&v| root(v)).collect()
     }
 
     /// Confidence interval of every model's similarity, mean +- t sem.
     pub fn interval(&self, level: f64) -> Vec<(f64, f64)> {
-        let t = t_isf((1.0 - level) / 2.0, self.dof);
-        self.mean.iter().zip(self.sem()).map(|(m, sem)| (m - t * sem, m + t * sem)).collect()
+        self.mean.iter().zip(self.sem()).map(|(&mean, sem)| self.around(mean, sem, level)).collect()
     }
+
+    /// Confidence interval of an estimate with this standard error, by Student's t with the tests' degrees of freedom.
+    pub fn around(&self, estimate: f64, sem: f64, level: f64) -> (f64, f64) {
+        let half = t_isf((1.0 - level) / 2.0, self.dof) * sem;
+        (estimate - half, estimate + half)
+    }
+}
+
+/// The standard error of a variance: NaN for NaN, 0 for what rounding made negative.
+pub(super) fn root(variance: f64) -> f64 {
+    if variance < 0.0 { 0.0 } else { variance.sqrt() }
 }
 
 fn dual(both: f64, rdms: f64, patterns: f64, n_rdms: f64, n_patterns: f64) -> f64 {
@@ -176,6 +201,7 @@ fn test(mean: Vec<f64>, noise_ceiling: (f64, f64), variances: Variances, dof: f6
         variance: variances.model,
         difference_variance: variances.difference,
         noise_ceiling,
+        bound_variance: variances.bounds.into(),
         noise_ceiling_variance: variances.ceiling,
         dof,
     }

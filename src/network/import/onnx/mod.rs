@@ -178,7 +178,8 @@ impl Import {
         let (id, laid) = self.any_tensor(call, i)?;
         if laid.last {
             let op = format!("{} of a tensor laid out as batch x height x width x channels", call.kind);
-            let hint = "put a Transpose (0, 3, 1, 2) before it, or export with channels first (tf2onnx --inputs-as-nchw)";
+            let hint =
+                "put a Transpose (0, 3, 1, 2) before it, or export with channels first (tf2onnx --inputs-as-nchw)";
             return Err(self.net.unsupported(&call.name, op, hint));
         }
         Ok((id, laid.rank))
