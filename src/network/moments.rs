@@ -46,10 +46,10 @@ pub fn fits(executor: &dyn Executor, n_images: usize, memory: usize) -> bool {
 
 /// Hands the moments of each tap to `visit`, in the taps' order, one at a time.
 ///
-/// The executor's taps say which way: all [`TapRequest::Moments`] for all images at once, all
-/// [`TapRequest::Activations`] for batches, whose temporary file lies in `scratch` and is gone when
-/// this returns, however it does. `done` hears of each of the [`n_steps`] with its number (1), and
-/// returns false to stop.
+/// The taps of the executor, which is of one network, say which way: all [`TapRequest::Moments`]
+/// for all images at once, all [`TapRequest::Activations`] for batches, whose temporary file lies
+/// in `scratch` and is gone when this returns, however it does. `done` hears of each of the
+/// [`n_steps`] with its number (1), and returns false to stop.
 ///
 /// # Errors
 /// [`Error::Invalid`] for taps of both kinds; [`Error::Io`] when the file cannot be written;

@@ -1,6 +1,6 @@
 //! The weights of a graph while they are trained.
 
-use super::forward::{Normalisation, Plan};
+use super::forward::{BatchMoments, Normalisation, Plan};
 use super::optimizer::{Arrays, CHECKPOINT, Method, OTHER, Rule, clip};
 use crate::error::{Error, Result};
 use crate::network::burn_ops::BurnWeights;
@@ -67,10 +67,7 @@ impl Trainer {
                 stored.extend([mean, var].map(|name| (name.clone(), flat(name))));
             }
         }
-        let mut names: Vec<String> = ops().flat_map(Op::weights).map(String::from).collect();
-        names.retain(|name| !stored.contains_key(name) && trains(name));
-        names.sort_unstable();
-        names.dedup();
+        let names = trained(ops(), |name| !stored.contains_key(name) && trains(name));
         if names.is_empty() {
             let hint = "name outputs that depend on weights, and train some of those";
             return Err(Error::invalid(&graph.name, "weights to train", "none", hint));
@@ -122,30 +119,41 @@ impl Trainer {
         let (outputs, moments) = self.plan.run(&self.graph, images, &self.weights);
         let loss = loss(&outputs)?;
         let value = scalar(&loss.clone().inner());
-        if !value.is_finite() {
+        let mut gradients = self.gradients(&leaves, &loss);
+        let gradient_norm = clip(&mut gradients, self.options.clip);
+        if !value.is_finite() || !gradient_norm.is_finite() {
+            let found = format!("a loss of {value} with a gradient of norm {gradient_norm}");
             let hint = "lower the learning rate, or clip the gradients";
-            return Err(Error::invalid("training", "a finite loss", value.to_string(), hint));
+            return Err(Error::invalid("training", "a finite loss and gradient", found, hint));
         }
+        let decays: Vec<f64> = self.names.iter().map(|name| decay(name, self.graph.weight(name).shape())).collect();
+        self.rule.step(&mut self.values, gradients, rate, &decays);
+        if let Normalisation::Batch { keep } = self.options.normalisation {
+            self.follow(moments, keep);
+        }
+        Ok(Outcome { loss: value, gradient_norm })
+    }
+
+    /// The loss's gradient at each weight, 1 x n; zeros where it does not depend on one.
+    fn gradients(&self, leaves: &[Var<1>], loss: &Var<1>) -> Vec<Array2<f32>> {
         let grads = loss.backward();
         let gradient = |(variable, value): (&Var<1>, &Array2<f32>)| {
             let values = variable.grad(&grads).map_or_else(|| vec![0.0; value.len()], |g| vec_f32(&g));
             Array2::from_shape_vec((1, value.len()), values).expect("a gradient has its variable's shape")
         };
-        let mut gradients: Vec<Array2<f32>> = leaves.iter().zip(&self.values).map(gradient).collect();
-        let gradient_norm = clip(&mut gradients, self.options.clip);
-        let decays: Vec<f64> = self.names.iter().map(|name| decay(name, self.graph.weight(name).shape())).collect();
-        self.rule.step(&mut self.values, gradients, rate, &decays);
-        if let Normalisation::Batch { keep } = self.options.normalisation {
-            for ([mean, var], batch) in moments {
-                for (name, now) in [(mean, batch.mean), (var, batch.var)] {
-                    let stored = self.stored.get_mut(&name).expect("every batch norm has stored moments");
-                    for (s, v) in stored.iter_mut().zip(now) {
-                        *s = *s * keep as f32 + v * (1.0 - keep) as f32;
-                    }
+        leaves.iter().zip(&self.values).map(gradient).collect()
+    }
+
+    /// Brings the stored moments of batch norms nearer to a batch's.
+    fn follow(&mut self, moments: Vec<BatchMoments>, keep: f64) {
+        for ([mean, var], batch) in moments {
+            for (name, now) in [(mean, batch.mean), (var, batch.var)] {
+                let stored = self.stored.get_mut(&name).expect("every batch norm has stored moments");
+                for (s, v) in stored.iter_mut().zip(now) {
+                    *s = *s * keep as f32 + v * (1.0 - keep) as f32;
                 }
             }
         }
-        Ok(Outcome { loss: value, gradient_norm })
     }
 
     /// The graph with the weights and moments as they are now.
@@ -197,4 +205,12 @@ impl Trainer {
             None => Ok(()),
         }
     }
+}
+
+/// The names of the operations' weights that `wanted` says yes to, sorted, each once.
+fn trained<'a>(ops: impl Iterator<Item = &'a Op>, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut names: Vec<String> = ops.flat_map(Op::weights).filter(|name| wanted(name)).map(String::from).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
