@@ -22,6 +22,7 @@ mod many_images;
 mod map;
 mod map_golden;
 mod map_group;
+mod map_measures;
 mod map_series;
 mod map_simulate;
 mod map_stats;
