@@ -1,6 +1,7 @@
 //! The pages in `docs/` against the code: keys and defaults, flags, links, and the keys that runs write.
 
 use crate::program::{Program, help, photographs, tiny_model};
+use orthoscope::io::npy;
 use orthoscope::job;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,8 +170,11 @@ fn the_set_of_a_run_and_its_rdms_are_as_their_pages_say() {
     has_rows("orthogonalize", &results);
     has_keys("orthogonalize", &[results]);
     let run = Program::new("rdm").arg("--model", &model).arg("--images", set.join("images")).arg("--out", &rdms);
-    let run = run.arg("--compare", set.join("arrays/rdms.npz")).arg("--n-permutations", "9").flag("--json");
-    let results = run.run().expect_code(0).json();
+    let subjects = dir.path().join("subjects.npy");
+    let values = |i: [usize; 2]| (1 + i[0] * 7 % 5 + i[1] * 5 % 7) as f64;
+    npy::write(&subjects, &ndarray::Array2::from_shape_fn((4, 6), |(s, k)| values([s, k]))).unwrap();
+    let run = run.arg("--compare", set.join("arrays/rdms.npz")).arg("--compare", subjects).arg("--bootstrap", "none");
+    let results = run.arg("--n-permutations", "9").flag("--json").run().expect_code(0).json();
     has_rows("rdm", &results);
     has_keys("rdm", &[results]);
 }
