@@ -288,7 +288,7 @@ impl<'a> Chart<'a> {
             let inside = |(x, y): &&(f64, f64)| *x >= a.x && *x <= a.x + a.w && *y >= a.y && *y <= a.y + a.h;
             let outside = a.x < plot.x || a.y < plot.y || a.x + a.w > plot.x + plot.w || a.y + a.h > plot.y + plot.h;
             let hit = self.taken.iter().enumerate().filter(|(i, t)| own != Some(*i) && t.overlaps(a)).count();
-            10_000 * (hit + usize::from(outside)) + self.inked.iter().filter(inside).count()
+            10_000 * (hit + 100 * usize::from(outside)) + self.inked.iter().filter(inside).count()
         };
         let boxes = places.iter().map(|(x, y)| Area::new(*x, *y, size.0, size.1));
         let Some(chosen) = boxes.min_by_key(cost) else { return };
