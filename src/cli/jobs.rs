@@ -1,7 +1,7 @@
 //! Every job of the table as a subcommand; `run FILE` and `resume DIR`.
 
 use super::common::CommonArgs;
-use super::keys::{in_flags, with_defaults};
+use super::keys::{in_common_flags, in_flags, with_defaults};
 use crate::error::{Error, Result};
 use crate::job::configuration::File;
 use crate::job::{self, Entry, Given};
@@ -56,7 +56,7 @@ pub fn run_file(args: RunArgs) -> Result<()> {
     let file = File::read(&args.file)?;
     let entry = job::of_command(file.command()?, file.at())?;
     let given = Given { file: Some(file), ..Given::default() };
-    args.common.run(&stem, |session| (entry.run)(given, session))
+    args.common.run(&stem, |session| (entry.run)(given, session)).map_err(|e| in_common_flags(e, &[]))
 }
 
 /// Flags of `resume`.
@@ -86,5 +86,5 @@ pub fn resume(args: ResumeArgs) -> Result<()> {
     let file = File::read(&config)?;
     let entry = job::of_command(file.command()?, file.at())?;
     let given = Given { file: Some(file), ..Given::default() };
-    common.run("resume", |session| (entry.run)(given, session))
+    common.run("resume", |session| (entry.run)(given, session)).map_err(|e| in_common_flags(e, &[]))
 }

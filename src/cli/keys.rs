@@ -68,23 +68,51 @@ fn literal(value: &Value) -> Option<String> {
     }
 }
 
-/// An error whose keys are named by the flags that set them.
+/// Flags that every run has, by what the library calls them.
+const OF_EVERY_RUN: [&str; 4] = ["out", "resume", "force", "threads"];
+
+/// An error of a job whose keys are named by the flags that set them. The layers below a job know only the last part of a
+/// key.
 pub fn in_flags(entry: &Entry, error: Error) -> Error {
     let keys = keys(entry);
-    let flag = |path: &str| keys.iter().find(|key| key.path == path).map(|key| key.flag.clone());
+    let last = |key: &Key| key.path.rsplit('.').next().unwrap_or_default().to_owned();
+    translated(error, |name| {
+        let exact = keys.iter().find(|key| key.path == name);
+        let mut ending = keys.iter().filter(|key| last(key) == name);
+        let found = exact.or_else(|| ending.next().filter(|_| ending.next().is_none()));
+        found.map(|key| key.flag.clone()).or_else(|| of_every_run(name))
+    })
+}
+
+/// An error of something else than a job from its flags: keys stay, `others` and the flags of every run are named.
+pub fn in_common_flags(error: Error, others: &[&str]) -> Error {
+    let own = |name: &str| others.contains(&name).then(|| format!("--{}", name.replace('_', "-")));
+    translated(error, |name| own(name).or_else(|| of_every_run(name)))
+}
+
+fn of_every_run(name: &str) -> Option<String> {
+    OF_EVERY_RUN.contains(&name).then(|| format!("--{name}"))
+}
+
+fn translated(error: Error, flag: impl Fn(&str) -> Option<String>) -> Error {
+    let words = |text: &str| quoted(text, &flag);
     match error {
-        Error::Invalid { at, expected, found, hint } => {
-            let at = at.split(", ").map(|one| flag(one).unwrap_or_else(|| one.into())).collect::<Vec<_>>().join(", ");
-            Error::Invalid { at, expected: quoted(&expected, flag), found, hint: quoted(&hint, flag) }
-        }
-        Error::Corrupt { path, expected, found, hint } => {
-            Error::Corrupt { path, expected, found, hint: quoted(&hint, flag) }
-        }
-        Error::UnsupportedOp { file, node, op, hint } => {
-            Error::UnsupportedOp { file, node, op, hint: quoted(&hint, flag) }
-        }
+        Error::Invalid { at, expected, found, hint } => Error::Invalid {
+            at: listed(&at, ", ", &flag),
+            expected: words(&expected),
+            found: listed(&found, " and ", &flag),
+            hint: words(&hint),
+        },
+        Error::Corrupt { path, expected, found, hint } => Error::Corrupt { path, expected, found, hint: words(&hint) },
+        Error::RunDir { path, expected, found, hint } => Error::RunDir { path, expected, found, hint: words(&hint) },
+        Error::UnsupportedOp { file, node, op, hint } => Error::UnsupportedOp { file, node, op, hint: words(&hint) },
         other => other,
     }
+}
+
+/// Those of a list that are keys become flags.
+fn listed(text: &str, separator: &str, flag: impl Fn(&str) -> Option<String>) -> String {
+    text.split(separator).map(|one| flag(one).unwrap_or_else(|| one.into())).collect::<Vec<_>>().join(separator)
 }
 
 /// Keys between backticks become flags.

@@ -9,6 +9,7 @@ mod progress;
 mod report;
 mod signals;
 
+use self::keys::in_common_flags;
 use crate::error::Result;
 use crate::job::JOBS;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
@@ -40,7 +41,7 @@ fn of<A: Args>(name: &'static str, about: &'static str) -> Command {
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let (name, own) = matches.subcommand().expect("clap requires a subcommand");
     match name {
-        "models" => models::run(read(own)),
+        "models" => models::run(read(own)).map_err(|e| in_common_flags(e, &["arch", "preprocess", "name"])),
         "report" => report::run(&read(own)),
         "run" => jobs::run_file(read(own)),
         "resume" => jobs::resume(read(own)),

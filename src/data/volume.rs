@@ -127,13 +127,13 @@ mod tests {
     fn another_grid_is_refused_with_both_printed() {
         let grid = Grid { shape: [2, 3, 4], affine: Affine::scaling([3.0; 3]) };
         let moved = Grid { affine: Affine::scaling([3.0, 3.0, 2.9]), ..grid };
-        let error = grid.require_same("--mask", &moved).unwrap_err().to_string();
+        let error = grid.require_same("mask", &moved).unwrap_err().to_string();
         assert_eq!(
             error,
             "--mask: expected the grid 2 x 3 x 4 with affine [3 0 0 0; 0 3 0 0; 0 0 3 0], \
              found 2 x 3 x 4 with affine [3 0 0 0; 0 3 0 0; 0 0 2.9 0]"
         );
         let rounded = Grid { affine: Affine::scaling([3.0, 3.0, 3.0 + 1e-4]), ..grid };
-        assert!(grid.require_same("--mask", &rounded).is_ok());
+        assert!(grid.require_same("mask", &rounded).is_ok());
     }
 }

@@ -43,7 +43,7 @@ impl Aperture {
             return Ok(());
         }
         Err(Error::invalid(
-            "--aperture",
+            "aperture",
             "a diameter in (0, 1.5] of the shorter side, an edge of at least 0 pixels and a background in [0, 1]",
             format!("diameter {}, edge {}, background {}", self.diameter, self.edge_px, self.background),
             "1.0 touches the shorter sides",

@@ -58,7 +58,7 @@ impl Norm {
             return Ok(());
         }
         Err(Error::invalid(
-            "--epsilon",
+            "epsilon",
             format!("a {self} above 0 and at most {:.0} levels of 0..255", self.largest(n)),
             epsilon.to_string(),
             "10 is the published mean absolute difference",

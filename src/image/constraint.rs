@@ -57,7 +57,7 @@ impl Constraint {
         // A two-valued image of 0 and 1 with mean m has the largest standard deviation there is.
         if !(m > 0.0 && m < 1.0 && s > 0.0 && s * s < m * (1.0 - m)) {
             return Err(Error::invalid(
-                "--luminance, --contrast",
+                "luminance, contrast",
                 "a mean in (0, 1) and a standard deviation above 0 and below sqrt(mean (1 - mean))",
                 format!("mean {m}, standard deviation {s}"),
                 "0.5 and 0.2 leave room on both sides",

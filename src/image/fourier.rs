@@ -89,14 +89,14 @@ impl Fourier {
             && !(limit > 0.0 && limit <= 0.5)
         {
             return Err(Error::invalid(
-                "--band-limit",
+                "band_limit",
                 "cycles per pixel in (0, 0.5]",
                 format!("{limit}"),
                 "0.18 keeps what a projector and an eye transmit; leave it out for no limit",
             ));
         }
         if !(options.decay.is_finite() && options.decay >= 0.0) {
-            return Err(Error::invalid("--decay", "a finite number, at least 0", format!("{}", options.decay), ""));
+            return Err(Error::invalid("decay", "a finite number, at least 0", format!("{}", options.decay), ""));
         }
         let band = Band::new(&canvas, &options);
         let initial = initial_coefficients(&canvas, &band, init);

@@ -72,7 +72,7 @@ impl Canvas {
                 at,
                 "at least one image of at least 2 x 2 pixels",
                 format!("{} images of {} x {}", self.n_images, self.height, self.width),
-                "raise --n-images or --size",
+                "raise `n_images` or the size",
             ));
         }
         Ok(())

@@ -66,12 +66,12 @@ impl JitterOptions {
                 Err(Error::invalid(at, "a finite number of pixels, at least 0", format!("{v}"), "0 turns it off"))
             }
         };
-        amount("--jitter", self.jitter_px)?;
-        amount("--blur", self.blur_px)?;
+        amount("jitter", self.jitter_px)?;
+        amount("blur", self.blur_px)?;
         let (low, high) = self.scale;
         if !(0.25 <= low && low <= high && high <= 4.0) {
             return Err(Error::invalid(
-                "--scale",
+                "scale",
                 "LOW,HIGH with 0.25 <= LOW <= HIGH <= 4",
                 format!("{low},{high}"),
                 "1,1 turns it off",

@@ -62,7 +62,7 @@ impl PoseOptions {
             return Ok(());
         }
         Err(Error::invalid(
-            "--jitter, --rotate, --blur and --scale",
+            "jitter, rotate, blur, scale",
             "0..64 px, 0..180 degrees, 0..8 px, and 0.5 <= LOW <= HIGH <= 2",
             format!("{}, {}, {} and {low},{high}", self.jitter, self.rotate, self.blur),
             "0 (and 1,1) turn them off",

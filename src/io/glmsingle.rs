@@ -65,7 +65,7 @@ pub fn read(path: &Path, mask: &Mask) -> Result<Estimates> {
     let values = numbers(if nsd(name, stored.stored) { NSD_FACTOR } else { 1.0 })?;
     let order = match orders[..] {
         [] => {
-            let hint = "give a mask of the volume that the estimates are of (--mask)";
+            let hint = "give a mask of the volume that the estimates are of (`mask`)";
             return Err(bad(format!("an array of {:?}", stored.shape), hint));
         }
         [only] => only,

@@ -56,9 +56,9 @@ pub fn read(
         Some(name) => column(name).map(Some).ok_or_else(|| missing(name, flag)),
         None => Ok(usual.iter().find_map(|name| column(name))),
     };
-    let conditions = find(condition_column, &CONDITION_COLUMNS, "--condition-column")?
-        .ok_or_else(|| missing(&CONDITION_COLUMNS.join("`, `"), "--condition-column"))?;
-    let runs = find(run_column, &RUN_COLUMNS, "--run-column")?;
+    let conditions = find(condition_column, &CONDITION_COLUMNS, "condition_column")?
+        .ok_or_else(|| missing(&CONDITION_COLUMNS.join("`, `"), "condition_column"))?;
+    let runs = find(run_column, &RUN_COLUMNS, "run_column")?;
     let mut warnings = Vec::new();
     let volumes: Vec<usize> = match VOLUME_COLUMNS.iter().find_map(|name| Some((*name, column(name)?))) {
         Some((name, volumes)) => {

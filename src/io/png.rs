@@ -59,7 +59,7 @@ pub fn quantize(image: ArrayView3<'_, f32>) -> Result<Array3<u8>> {
             "io::png",
             "finite pixels",
             bad.to_string(),
-            "the optimisation diverged: lower --lr",
+            "the optimisation diverged: lower the learning rate",
         ));
     }
     Ok(image.permuted_axes([1, 2, 0]).mapv(|v| (255.0 * v).round().clamp(0.0, 255.0) as u8))

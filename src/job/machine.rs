@@ -34,13 +34,13 @@ impl Machine {
         let (kind, index) = self.device.split_once(':').unwrap_or((&self.device, "0"));
         if kind != built_for {
             return Err(Error::invalid(
-                "--device",
+                "machine.device",
                 format!("`{built_for}`, which this program was built for"),
                 format!("`{}`", self.device),
                 "build with `cargo build --release --features cuda` for NVIDIA GPUs, without features for the CPU",
             ));
         }
-        index.parse::<usize>().map_err(|_| Error::invalid("--device", "a device number after `:`", index, ""))?;
+        index.parse::<usize>().map_err(|_| Error::invalid("machine.device", "a device number after `:`", index, ""))?;
         Ok(select(index.parse().unwrap_or(0)))
     }
 }

@@ -10,6 +10,7 @@ mod drive;
 #[cfg(feature = "cli")]
 pub mod flags;
 pub mod group;
+pub mod inputs;
 pub mod machine;
 pub mod manifest;
 pub mod map;
@@ -20,6 +21,7 @@ pub mod orthogonalize;
 pub mod rdm;
 pub mod run_dir;
 pub mod session;
+pub mod shard;
 mod shell;
 
 pub use configuration::Given;

@@ -83,7 +83,7 @@ impl RunDir {
                 path,
                 expected: format!("a run of `{command}` with this configuration"),
                 found: first_difference(&old, text, &manifest.command),
-                hint: "continue it with `orthoscope resume DIR`, or choose another --out".into(),
+                hint: "continue it with `orthoscope resume DIR`, or choose another `out`".into(),
             });
         }
         let opened = if manifest.status == Status::Complete { Opened::Complete } else { Opened::Resumed };
@@ -101,10 +101,10 @@ impl RunDir {
             })
         };
         if !manifest.exists() {
-            return refuse("files that are not a run of this program", "choose another --out");
+            return refuse("files that are not a run of this program", "choose another `out`");
         }
         if !session.force {
-            let hint = "continue it with --resume, replace it with --force, or choose another --out";
+            let hint = "continue it with `resume`, replace it with `force`, or choose another `out`";
             return refuse("an earlier run", hint);
         }
         Ok(())
@@ -172,7 +172,7 @@ impl RunDir {
                 path: self.path.clone(),
                 expected: format!("the same `{name}` as when the run began"),
                 found: "one with other contents".into(),
-                hint: "give it back its input, or start again with --force or another --out".into(),
+                hint: "give it back its input, or start again with `force` or another `out`".into(),
             }),
         }
     }
@@ -261,7 +261,7 @@ fn lock(path: &Path) -> Result<Option<File>> {
             path: path.to_path_buf(),
             expected: "a run directory that nobody is writing".into(),
             found: "another process at work in it".into(),
-            hint: "wait for it or stop it (Ctrl-C writes a checkpoint), or choose another --out".into(),
+            hint: "wait for it or stop it (Ctrl-C writes a checkpoint), or choose another `out`".into(),
         }),
         Err(TryLockError::Error(_)) => Ok(None),
     }

@@ -79,7 +79,7 @@ impl Whitening {
         let (n_samples, n) = (samples.len(), present.iter().filter(|p| **p).count());
         if n_samples <= n {
             let found = format!("{n_samples} samples of {n} conditions");
-            let hint = "without repeats there is no noise to estimate: use --noise identity, or --noise-from all";
+            let hint = "without repeats there is no noise to estimate: use `noise` identity, or `noise_from` all";
             return Err(Error::invalid("noise", "conditions with more than one sample", found, hint));
         }
         let means = betas.condition_means(&take);

@@ -73,7 +73,7 @@ pub fn permute<P: Places>(
 ) -> Result<Null> {
     check(question.patterns, question.comparator)?;
     if question.comparator.statistic() == Statistic::KendallTauA {
-        let hint = "use spearman, or --permutations 0";
+        let hint = "use spearman, or `n_permutations` 0";
         return Err(Error::invalid("permutations", "a comparison by inner products", "kendall_tau_a", hint));
     }
     let orders = relabellings(question.patterns.n_conditions(), how.n_permutations, how.seed);

@@ -129,13 +129,8 @@ fn loewdin(gram: &Array2<f64>) -> Result<Array2<f64>> {
     let (values, vectors) = eigh(correlations(gram).view())?;
     let largest = values.iter().fold(0.0f64, |m, v| m.max(*v));
     if values.iter().any(|&v| v <= RANK * largest) {
-        let hint = "leave one of the equal layers out, or use --residual semi_partial";
-        return Err(Error::invalid(
-            "--residual symmetric",
-            "independent fingerprints",
-            "layers that determine another",
-            hint,
-        ));
+        let hint = "leave one of the equal layers out, or use `residual` semi_partial";
+        return Err(Error::invalid("residual", "independent fingerprints", "layers that determine another", hint));
     }
     Ok(Array2::from_shape_fn((n, n), |(i, j)| {
         (0..n).map(|k| vectors[[i, k]] * vectors[[j, k]] / values[k].sqrt()).sum::<f64>() / norms[j]

@@ -111,11 +111,11 @@ impl Sphere {
     /// [`Error::Invalid`] when the radius is not a positive number, or a limit makes no sense.
     pub fn offsets(&self, grid: &Grid) -> Result<Vec<[i32; 3]>> {
         if !(self.radius > 0.0 && self.radius.is_finite()) {
-            return Err(Error::invalid("--radius", "a number above 0", self.radius.to_string(), ""));
+            return Err(Error::invalid("radius", "a number above 0", self.radius.to_string(), ""));
         }
         if self.min_voxels == 0 || !(0.0..=1.0).contains(&self.min_fraction) {
             let found = format!("{} and {}", self.min_voxels, self.min_fraction);
-            return Err(Error::invalid("--min-voxels, --min-fraction", "at least 1 voxel, and 0..1", found, ""));
+            return Err(Error::invalid("min_voxels, min_fraction", "at least 1 voxel, and 0..1", found, ""));
         }
         let size = match self.unit {
             RadiusUnit::Mm => grid.affine.voxel_size(),
@@ -188,7 +188,7 @@ impl<'a> Neighbourhoods<'a> {
         found.n_skipped = candidates.n_voxels() - found.centres.len();
         if found.centres.is_empty() {
             let expected = format!("a centre with at least {} voxels ({sphere})", sphere.min_voxels);
-            let hint = "raise --radius, or lower --min-voxels or --min-fraction";
+            let hint = "raise `radius`, or lower `min_voxels` or `min_fraction`";
             return Err(Error::invalid("searchlight", expected, format!("{most} at most"), hint));
         }
         Ok(found)

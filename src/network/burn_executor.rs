@@ -41,7 +41,7 @@ impl BurnExecutor {
     /// [`Error::Invalid`] without taps.
     pub fn new(graph: &Graph, taps: &[TapRequest], precision: Precision, device: &Device) -> Result<Self> {
         if taps.is_empty() {
-            return Err(Error::invalid(&graph.name, "at least one tap", "none", "name some with --taps"));
+            return Err(Error::invalid(&graph.name, "at least one tap", "none", "name some with `taps`"));
         }
         let nodes: Vec<NodeId> = taps.iter().map(|t| t.node()).collect();
         let (folded, wanted) = fold_batch_norm(graph, &nodes)?;

@@ -244,7 +244,7 @@ pub fn write(dir: &Path, graph: &Graph, about: &About, storage: Storage, force: 
             path: dir.to_path_buf(),
             expected: "a new model directory".into(),
             found: "one that exists".into(),
-            hint: "choose another --name, or overwrite it with --force".into(),
+            hint: "choose another `name`, or overwrite it with `force`".into(),
         });
     }
     let used: BTreeSet<&str> = graph.nodes().iter().flat_map(|n| n.op.weights()).collect();

@@ -141,7 +141,7 @@ pub fn check_images(graph: &Graph, images: &Tensor<4>) -> Result<()> {
         format!("images for {}", graph.name),
         format!("N x 3 x {} x {}, N at least 1", graph.input.height, graph.input.width),
         format!("{n} x {c} x {h} x {w}"),
-        "resize the images with --resize",
+        "resize the images with `resize`",
     ))
 }
 

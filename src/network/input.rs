@@ -67,7 +67,7 @@ impl InputSpec {
             "raw" => (ChannelOrder::Rgb, 255.0, [0.0; 3], [1.0; 3]),
             _ => {
                 return Err(Error::invalid(
-                    "--preprocess",
+                    "preprocess",
                     PRESETS,
                     format!("`{name}`"),
                     "choose what the network was trained with; its authors' page says so",

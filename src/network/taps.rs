@@ -70,7 +70,7 @@ impl Graph {
         ids.retain(|id| seen.insert(*id));
         if ids.is_empty() {
             return Err(Error::invalid(
-                "--taps",
+                "taps",
                 "at least one tap",
                 "none",
                 "name layers, or a preset such as all-conv",

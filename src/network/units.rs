@@ -40,7 +40,7 @@ impl Graph {
         }
         if out.is_empty() {
             return Err(Error::invalid(
-                "--unit",
+                "units",
                 "at least one unit",
                 "none",
                 "name outputs (0, 3-7, all) or TAP:CHANNEL",
@@ -58,7 +58,7 @@ impl Graph {
     fn units_named(&self, name: &str) -> Result<Vec<Unit>> {
         let wrong = |found: &str| {
             let expected = "an output (7), a range (0-8), `all`, TAP:CHANNEL or TAP:CHANNEL:ROW:COLUMN";
-            Error::invalid("--unit", expected, format!("`{found}`"), "`orthoscope models inspect MODEL` lists the taps")
+            Error::invalid("units", expected, format!("`{found}`"), "`orthoscope models inspect MODEL` lists the taps")
         };
         let Some((tap, rest)) = name.split_once(':') else {
             let node = self.scores();
@@ -79,7 +79,7 @@ impl Graph {
                 if y >= shape.height || x >= shape.width {
                     let expected = format!("a position of {} x {}", shape.height, shape.width);
                     return Err(Error::invalid(
-                        "--unit",
+                        "units",
                         expected,
                         format!("`{name}`"),
                         "rows and columns count from 0",
@@ -100,7 +100,7 @@ impl Graph {
             return Ok(channels);
         }
         let expected = format!("a channel of 0 to {} in `{}`", n - 1, self.node(node).name);
-        Err(Error::invalid("--unit", expected, format!("`{name}`"), "channels and outputs count from 0"))
+        Err(Error::invalid("units", expected, format!("`{name}`"), "channels and outputs count from 0"))
     }
 }
 

@@ -99,7 +99,7 @@ pub fn load_model(spec: &str, options: &LoadOptions) -> Result<Model> {
     let names = known_names(options);
     let names = if names.is_empty() { "none is installed".into() } else { names.join(", ") };
     Err(Error::invalid(
-        "--model",
+        "model",
         format!("a known name ({names}), a folder with {}, or a file to import", card::CARD),
         format!("`{spec}`"),
         format!("`orthoscope models import FILE --name NAME` stores a network in {}", models_dir(options).display()),

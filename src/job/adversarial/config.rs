@@ -122,17 +122,17 @@ impl Config {
             return bad("command", "`adversarial`", format!("`{}`", self.command));
         }
         if self.images.as_os_str().is_empty() {
-            return bad("--images", "the base images: folder, zip or npy", "none".into());
+            return bad("images", "the base images: folder, zip or npy", "none".into());
         }
         if self.steps == 0 || self.batch == 0 {
-            return bad("--steps and --batch", "at least 1", format!("{} and {}", self.steps, self.batch));
+            return bad("steps, batch", "at least 1", format!("{} and {}", self.steps, self.batch));
         }
         if self.epsilon.is_empty() {
-            return bad("--epsilon", "at least one radius", "none".into());
+            return bad("epsilon", "at least one radius", "none".into());
         }
         if !(self.learning_rate >= 0.0 && self.learning_rate.is_finite() && (0.0..=16.0).contains(&self.smooth)) {
             let found = format!("{} and {}", self.learning_rate, self.smooth);
-            return bad("--learning-rate and --smooth", "at least 0; smoothing at most 16 px", found);
+            return bad("learning_rate, smooth", "at least 0; smoothing at most 16 px", found);
         }
         Ok(())
     }

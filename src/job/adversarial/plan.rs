@@ -150,7 +150,7 @@ fn read_bases(config: &Config, population: &Population, warnings: &mut Vec<Warni
         if set.names.len() < config.n_images {
             let found = set.names.len().to_string();
             return Err(Error::invalid(
-                "--n-images",
+                "n_images",
                 format!("at most the {found} base images"),
                 config.n_images.to_string(),
                 "",
@@ -164,10 +164,10 @@ fn read_bases(config: &Config, population: &Population, warnings: &mut Vec<Warni
     if let (Some(i), None) = (other, config.resize) {
         let (h, w, _) = set.pixels[i].dim();
         return Err(Error::invalid(
-            "--images",
+            "images",
             format!("base images of {height} x {width} pixels, the network's input"),
             format!("`{}` of {h} x {w}", set.names[i]),
-            "--resize stretch, crop or pad brings them to size; the perturbation is then of the resized image",
+            "`resize` stretch, crop or pad brings them to size; the perturbation is then of the resized image",
         ));
     }
     let mut bytes = Vec::new();
@@ -182,7 +182,7 @@ fn read_bases(config: &Config, population: &Population, warnings: &mut Vec<Warni
 
 fn minimal(config: &Config, natural: bool) -> Result<Option<Minimal>> {
     let Some(text) = &config.minimal else { return Ok(None) };
-    let bad = |expected: &str, hint: &str| Err(Error::invalid("--minimal", expected, format!("`{text}`"), hint));
+    let bad = |expected: &str, hint: &str| Err(Error::invalid("minimal", expected, format!("`{text}`"), hint));
     let margin = config.aim == Aim::Margin;
     let found = if text == "other" {
         Minimal::OtherAnswer
@@ -198,9 +198,9 @@ fn minimal(config: &Config, natural: bool) -> Result<Option<Minimal>> {
         }
     };
     match found {
-        Minimal::OtherAnswer if !margin => bad("`other` only with --aim margin", ""),
-        Minimal::Deviations(_) if !natural => bad("--natural IMAGES with standard deviations", ""),
-        Minimal::Deviations(_) | Minimal::Response(_) if margin => bad("`other` with --aim margin", ""),
+        Minimal::OtherAnswer if !margin => bad("`other` only with `aim` margin", ""),
+        Minimal::Deviations(_) if !natural => bad("`natural` IMAGES with standard deviations", ""),
+        Minimal::Deviations(_) | Minimal::Response(_) if margin => bad("`other` with `aim` margin", ""),
         found => Ok(Some(found)),
     }
 }

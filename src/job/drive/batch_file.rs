@@ -86,7 +86,7 @@ pub fn read(path: &Path) -> Result<Option<Batch>> {
         return Ok(None);
     }
     let (arrays, metadata) = weights::read(path)?;
-    let corrupt = |found: &str| Error::corrupt(path, "a checkpoint of this program", found, "start again with --force");
+    let corrupt = |found: &str| Error::corrupt(path, "a checkpoint of this program", found, "start again with `force`");
     let text = metadata.get("batch").ok_or_else(|| corrupt("no `batch` entry"))?;
     let text: Text = serde_json::from_str(text).map_err(|e| corrupt(&e.to_string()))?;
     let kept = numbered(&arrays, "kept");

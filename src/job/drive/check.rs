@@ -46,13 +46,13 @@ pub fn read_checks(
         let (found, model) = load_beside(spec, network, names)?;
         let there = found.units.len();
         if there != n_driven && there != 1 {
-            let hint = "say which of its units go with the driven ones: --check MODEL=UNITS (joined by +)";
+            let hint = "say which of its units go with the driven ones: `check` MODEL=UNITS (joined by +)";
             let expected = format!("1 or {n_driven} units of `{model}`");
-            return Err(Error::invalid("--check", expected, there.to_string(), hint));
+            return Err(Error::invalid("check", expected, there.to_string(), hint));
         }
         if found.size() != population.size() {
             let expected = format!("a network for images of {:?} pixels", population.size());
-            return Err(Error::invalid("--check", expected, format!("{:?}", found.size()), ""));
+            return Err(Error::invalid("check", expected, format!("{:?}", found.size()), ""));
         }
         let name = Path::new(&model).file_stem().map_or_else(|| model.clone(), |s| s.to_string_lossy().into_owned());
         Ok(Check { name, population: found, units: (0..n_driven).map(|u| u.min(there - 1)).collect() })

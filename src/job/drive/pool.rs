@@ -23,7 +23,7 @@ pub fn on_all_threads<T: Send>(n_items: usize, work: impl Fn(usize) -> Result<T>
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(share)
             .build()
-            .map_err(|e| Error::invalid("threads", format!("{share} more"), e.to_string(), "lower --threads"))?;
+            .map_err(|e| Error::invalid("threads", format!("{share} more"), e.to_string(), "lower `threads`"))?;
         loop {
             let item = next.fetch_add(1, Ordering::SeqCst);
             if item >= n_items || failed.load(Ordering::SeqCst) {

@@ -115,7 +115,7 @@ impl Population {
         match self.members.iter().find(|m| size(m) != size(&self.members[0])) {
             None => Ok(()),
             Some(other) => Err(Error::invalid(
-                "--model",
+                "network.model",
                 format!("networks of one input size ({} x {})", self.size().0, self.size().1),
                 format!("`{}` of {} x {}", other.name, size(other).0, size(other).1),
                 "drive networks of another size in a run of their own",
@@ -289,7 +289,7 @@ fn select(files: &[String], names: &[String], folder: &Path) -> Result<Vec<usize
         };
         if found.is_empty() || found.iter().any(|&i| i >= files.len()) {
             return Err(Error::invalid(
-                "--unit",
+                "units",
                 format!(
                     "one of the {} models of {} (0 to {}, a name with *, or all)",
                     files.len(),

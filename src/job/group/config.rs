@@ -164,22 +164,22 @@ impl Config {
         let (maps, test) = (&self.maps, &self.test);
         if maps.subjects.is_empty() {
             let hint = "run directories of `orthoscope map`, or NIfTI files, one a subject";
-            return bad("--maps", "maps of the subjects", "none".into(), hint);
+            return bad("maps.subjects", "maps of the subjects", "none".into(), hint);
         }
         if !maps.against.is_empty() && maps.against.len() != maps.subjects.len() {
             let found = format!("{} and {}", maps.subjects.len(), maps.against.len());
-            return bad("--against", "the same subjects in the same order as --maps", found, "");
+            return bad("maps.against", "the same subjects in the same order as `maps.subjects`", found, "");
         }
-        for (at, p) in [("--alpha", test.alpha), ("--level", test.level)] {
+        for (at, p) in [("test.alpha", test.alpha), ("test.level", test.level)] {
             if !(p > 0.0 && p < 1.0) {
                 return bad(at, "a number between 0 and 1", p.to_string(), "");
             }
         }
         if test.n_permutations == 0 {
-            return bad("--permutations", "1 or more sign flips", "0".into(), "5000 are usual");
+            return bad("test.n_permutations", "1 or more sign flips", "0".into(), "5000 are usual");
         }
         if maps.prefix.contains(['/', '\\', ' ']) {
-            return bad("--prefix", "the beginning of a file name", format!("`{}`", maps.prefix), "");
+            return bad("maps.prefix", "the beginning of a file name", format!("`{}`", maps.prefix), "");
         }
         Ok(())
     }

@@ -53,8 +53,8 @@ pub fn read(config: &Config) -> Result<Data> {
         same_subjects(&own.subjects, &own.against)?;
         if other.names != set.names {
             let found = format!("`{}`", other.names.join("`, `"));
-            let hint = "choose layers that both have with --layers";
-            return Err(Error::invalid("--against", format!("maps of `{}`", set.names.join("`, `")), found, hint));
+            let hint = "choose layers that both have with `maps.layers`";
+            return Err(Error::invalid("maps.against", format!("maps of `{}`", set.names.join("`, `")), found, hint));
         }
     }
     let mut inputs = BTreeMap::new();
@@ -67,7 +67,7 @@ pub fn read(config: &Config) -> Result<Data> {
         Some(path) => {
             inputs.insert(format!("mask {}", path.display()), hash_file(path)?);
             let (mask, said) = nifti::read_mask(path)?;
-            grid.require_same("--mask", mask.grid())?;
+            grid.require_same("maps.mask", mask.grid())?;
             warnings.extend(said);
             Some(mask)
         }
@@ -86,7 +86,7 @@ pub fn read(config: &Config) -> Result<Data> {
         let second = against.as_ref().map(|other| read(&other.paths[n])).transpose()?;
         if let Some(second) = second.as_ref().filter(|second| second.names.len() != first.names.len()) {
             let found = format!("{} and {}", first.names.len(), second.names.len());
-            return Err(Error::invalid("--against", "as many subjects as in --maps", found, ""));
+            return Err(Error::invalid("maps.against", "as many subjects as in `maps.subjects`", found, ""));
         }
         pairs.push((first, second));
     }
@@ -121,7 +121,7 @@ fn find(paths: &[PathBuf], config: &Config) -> Result<Set> {
     }
     if n_directories < paths.len() {
         let found = format!("{n_directories} directories and {} files", paths.len() - n_directories);
-        return Err(Error::invalid("--maps", "run directories or files, not both", found, ""));
+        return Err(Error::invalid("maps.subjects", "run directories or files, not both", found, ""));
     }
     let mut set: Option<Set> = None;
     for path in paths {
@@ -196,7 +196,7 @@ fn layer_of_run(dir: &Path, name: &str, layers: &[String]) -> Result<String> {
         _ => {
             let expected = format!("one of the layers `{}`", layers.join("`, `"));
             let hint = "is the layer's name spelt as in the run?";
-            Err(Error::invalid(format!("--layers, {}", dir.display()), expected, format!("`{name}`"), hint))
+            Err(Error::invalid(format!("maps.layers, {}", dir.display()), expected, format!("`{name}`"), hint))
         }
     }
 }
@@ -214,7 +214,7 @@ fn map_file(dir: &Path, layer: &str, stat: &str) -> Result<PathBuf> {
     match found.len() {
         1 => Ok(found.remove(0)),
         n => {
-            let hint = "is --stat one of the run's maps?";
+            let hint = "is `maps.stat` one of the run's maps?";
             Err(Error::invalid(folder.display().to_string(), format!("one file `*{end}`"), n.to_string(), hint))
         }
     }
@@ -235,8 +235,8 @@ fn same_subjects(first: &[PathBuf], second: &[PathBuf]) -> Result<()> {
             && x != y
         {
             let found = format!("sub-{x} beside sub-{y}");
-            let hint = "give --against in the order of --maps";
-            return Err(Error::invalid("--against", "the same subjects in the same order", found, hint));
+            let hint = "give `maps.against` in the order of `maps.subjects`";
+            return Err(Error::invalid("maps.against", "the same subjects in the same order", found, hint));
         }
     }
     Ok(())
@@ -261,7 +261,7 @@ fn without_empty(pairs: &mut [(Rows, Option<Rows>)], warnings: &mut Vec<Warning>
     if left < 2 {
         let hint = "did the analysis that made them fail? a map of 0 everywhere is no data";
         return Err(Error::invalid(
-            "--maps",
+            "maps.subjects",
             "maps with values of 2 subjects or more",
             format!("nothing in `{named}`"),
             hint,
@@ -307,8 +307,8 @@ fn mask(
     }
     if keep.iter().all(|k| !k) {
         let expected = format!("voxels with a value in {least} of {n_subjects} subjects");
-        let hint = "are the maps of one space? --min-subjects allows missing values, --zeros data counts 0 as a value";
-        return Err(Error::invalid("--maps", expected, "none", hint));
+        let hint = "are the maps of one space? `maps.min_subjects` allows missing values, `maps.zeros` data counts 0 as a value";
+        return Err(Error::invalid("maps.subjects", expected, "none", hint));
     }
     let worst = (0..n_subjects).max_by_key(|&s| (lacking[s], std::cmp::Reverse(s))).unwrap_or(0);
     let text = format!(
@@ -339,6 +339,6 @@ fn background(config: &Config, grid: &Grid, inputs: &mut BTreeMap<String, String
     let Some(path) = &config.maps.background else { return Ok(None) };
     inputs.insert(format!("background {}", path.display()), hash_file(path)?);
     let volume = nifti::read_volume(path)?;
-    grid.require_same("--background", volume.grid())?;
+    grid.require_same("maps.background", volume.grid())?;
     Ok(Some(volume))
 }

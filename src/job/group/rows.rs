@@ -95,7 +95,7 @@ impl Rows {
         }
         if levels || rule.zeros == Zeros::Data {
             // Counts and weights may be 0 everywhere.
-            let why = if levels { "the maps are of levels" } else { "zeros are values (--zeros)" };
+            let why = if levels { "the maps are of levels" } else { "zeros are values (`maps.zeros`)" };
             for s in (0..dim.0).filter(|&s| values.row(s).iter().any(|x| x.is_finite())) {
                 if std::mem::take(&mut empty[s]) {
                     absent.row_mut(s).fill(false);
@@ -123,7 +123,7 @@ fn check_correlations(map: &Map, fisher: bool) -> Result<()> {
     // Rounding carries a correlation of 1 a little beyond it, scaled integers by up to their step.
     let largest = 1.0 + f64::from(f32::EPSILON) / 2.0 + map.step;
     if fisher && map.values.iter().any(|v| v.abs() > largest) {
-        let hint = "Fisher's z is of correlations: --no-fisher-z for other values";
+        let hint = "Fisher's z is of correlations: `maps.no_fisher_z` for other values";
         return Err(Error::invalid(map.name.clone(), "correlations from -1 to 1", "larger values", hint));
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! Configuration of `orthoscope map`.
 
 use crate::error::{Error, Result};
+use crate::job::inputs::{BetasConfig, BoldConfig, FingerprintConfig, Recorded, RegionConfig};
+use crate::job::shard::Shard;
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
 use crate::mapping::simulate::SimulationOptions;
 use crate::mapping::{Dissimilarity, PlaceCorrection, Residual, Sphere, Statistic};
-use crate::stats::glm::{DesignOptions, NoiseModel};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -44,118 +45,6 @@ pub struct Config {
     pub shard: Option<Shard>,
     /// Run directories of all shards, to be put together.
     pub shards: Vec<PathBuf>,
-}
-
-/// One of `of` slices of the centres, counted from 1; written `2/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Shard {
-    pub index: usize,
-    pub of: usize,
-}
-
-impl From<Shard> for String {
-    fn from(shard: Shard) -> Self {
-        format!("{}/{}", shard.index, shard.of)
-    }
-}
-
-impl TryFrom<String> for Shard {
-    type Error = String;
-
-    fn try_from(text: String) -> std::result::Result<Self, String> {
-        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.trim().parse().ok()?, n.trim().parse().ok()?)));
-        match numbers {
-            Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index, of }),
-            _ => Err(format!("expected a slice as in 2/8, found `{text}`")),
-        }
-    }
-}
-
-/// Where the betas are.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BetasConfig {
-    /// 4-D NIfTI files, GLMsingle HDF5 files, or one npy of n_samples x n_voxels.
-    pub files: Vec<PathBuf>,
-    /// Tables of labels: one a file, or one for all.
-    pub labels: Vec<PathBuf>,
-    pub condition_column: Option<String>,
-    pub run_column: Option<String>,
-    /// Voxels that take part.
-    pub mask: Option<PathBuf>,
-    /// Voxels that are centres; the mask where it is absent.
-    pub centres: Option<PathBuf>,
-    /// Image behind the maps; the betas' mean where it is absent.
-    pub background: Option<PathBuf>,
-    /// Take every voxel's mean over a run off its samples.
-    pub centre_runs: bool,
-}
-
-/// Time series instead of betas: a least-squares GLM gives one beta a condition and run.
-///
-/// Mask, centres, background, `condition_column` and `centre_runs` are those of `[betas]`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BoldConfig {
-    /// 4-D NIfTI files of preprocessed BOLD, one a run.
-    pub files: Vec<PathBuf>,
-    /// BIDS events, one table a run.
-    pub events: Vec<PathBuf>,
-    /// Confounds, one table a run with one row a volume.
-    pub confounds: Vec<PathBuf>,
-    /// Their columns (a `*` at the end stands for anything); all where it is empty.
-    pub confound_columns: Vec<String>,
-    /// Conditions that are modelled and not mapped.
-    pub nuisance: Vec<String>,
-    /// Leave conditions out of the runs in which little of their regressor is left (an event at the end of a run). They
-    /// stay in the model; where it is false or absent, the user is told of them.
-    pub leave_out_weak: Option<bool>,
-    /// Repetition time; the header's where it is absent.
-    pub tr_s: Option<f64>,
-    /// The noise of the time series.
-    pub noise: NoiseModel,
-    /// What the patterns are made of.
-    pub estimate: Estimate,
-    pub design: DesignOptions,
-}
-
-/// What a GLM hands on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Estimate {
-    /// The coefficient, in the units of the data.
-    #[default]
-    Beta,
-    /// Its t: noisy voxels count less (Misaki et al., NeuroImage 53:103, 2010).
-    T,
-}
-
-/// Where the fingerprints are.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FingerprintConfig {
-    /// `rdms.npz`, run directories of `orthogonalize` and `rdm`, or RDM files.
-    pub files: Vec<PathBuf>,
-    /// Names of the RDMs' conditions: a text file, one a line, or a table; else those of the run directory.
-    pub conditions: Option<PathBuf>,
-    /// Layers to use, in this order; all where it is empty.
-    pub layers: Vec<String>,
-    /// npz with the activations of each layer, n_images x n_units, for `residual = "activation_level"`.
-    pub activations: Option<PathBuf>,
-}
-
-/// Regions instead of searchlights.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RegionConfig {
-    /// Label image: every number but 0 is a region.
-    pub image: Option<PathBuf>,
-    /// Names of the regions of npy patterns: a table with one row a voxel and a column `region`, or names of the numbers of
-    /// the label image (columns `index` and `name`).
-    pub names: Option<PathBuf>,
-    /// RDMs of regions instead of betas: npy of n_subjects x n x n, one a region.
-    pub rdms: Vec<PathBuf>,
 }
 
 /// How the maps are tested.
@@ -209,10 +98,15 @@ impl Default for SimulationConfig {
 impl SimulationConfig {
     fn check(&self) -> Result<()> {
         if self.repeats.is_empty() || self.repeats.contains(&0) {
-            return Err(Error::invalid("--repeats", "numbers from 1", format!("{:?}", self.repeats), "as in 1,2,4,8"));
+            return Err(Error::invalid(
+                "simulation.repeats",
+                "numbers from 1",
+                format!("{:?}", self.repeats),
+                "as in 1,2,4,8",
+            ));
         }
         if self.seconds_per_presentation.is_some_and(|s| s <= 0.0 || !s.is_finite()) {
-            return Err(Error::invalid("--seconds-per-presentation", "a positive number", "another", ""));
+            return Err(Error::invalid("simulation.seconds_per_presentation", "a positive number", "another", ""));
         }
         Ok(())
     }
@@ -262,6 +156,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What was recorded, and where its regions are.
+    pub fn recorded(&self) -> Recorded<'_> {
+        Recorded { betas: &self.betas, bold: &self.bold, regions: &self.regions }
+    }
+
     /// What is compared with the brain, in words.
     pub fn residual_words(&self) -> &'static str {
         match self.residual {
@@ -284,10 +183,10 @@ impl Config {
         let bad = |at: &str, expected: &str, found: String, hint: &str| Err(Error::invalid(at, expected, found, hint));
         if self.fingerprints.files.is_empty() && self.fingerprints.activations.is_none() {
             let hint = "give arrays/rdms.npz of a run of `orthoscope rdm` or `orthogonalize`, or RDM files";
-            return bad("--fingerprints", "RDMs of layers", "none".into(), hint);
+            return bad("fingerprints.files", "RDMs of layers", "none".into(), hint);
         }
         self.check_brain()?;
-        for (at, p) in [("--alpha", self.test.alpha), ("--level", self.test.level)] {
+        for (at, p) in [("test.alpha", self.test.alpha), ("test.level", self.test.level)] {
             if !(p > 0.0 && p < 1.0) {
                 return bad(at, "a number between 0 and 1", p.to_string(), "");
             }
@@ -295,15 +194,15 @@ impl Config {
         if (self.residual == Residual::ActivationLevel) != self.fingerprints.activations.is_some() {
             let hint = "activations are what that variant of the residual method works on, and no other";
             return bad(
-                "--activations",
-                "them with --residual activation_level, and only with it",
+                "fingerprints.activations",
+                "them with `residual` activation_level, and only with it",
                 "not so".into(),
                 hint,
             );
         }
         self.check_shard()?;
         if self.maps.prefix.contains(['/', '\\', ' ']) {
-            return bad("--prefix", "the beginning of a file name", format!("`{}`", self.maps.prefix), "");
+            return bad("maps.prefix", "the beginning of a file name", format!("`{}`", self.maps.prefix), "");
         }
         Ok(())
     }
@@ -313,8 +212,8 @@ impl Config {
         let (shard, shards) = (self.shard.is_some(), !self.shards.is_empty());
         let whole = self.simulation.is_some() || self.regions != RegionConfig::default();
         if shard && shards || (shard || shards) && whole {
-            let hint = "regions and simulations are not cut; --shards puts together what --shard made";
-            return Err(Error::invalid("--shard, --shards", "one of them, for a searchlight", "not so", hint));
+            let hint = "regions and simulations are not cut; `shards` puts together what `shard` made";
+            return Err(Error::invalid("shard, shards", "one of them, for a searchlight", "not so", hint));
         }
         Ok(())
     }
@@ -322,23 +221,28 @@ impl Config {
     /// One source of the brain's data, and only one.
     fn check_brain(&self) -> Result<()> {
         let sources = [
-            ("--betas", !self.betas.files.is_empty()),
-            ("--bold", !self.bold.files.is_empty()),
-            ("--roi-rdms", !self.regions.rdms.is_empty()),
-            ("--simulate", self.simulation.is_some()),
+            ("betas.files", !self.betas.files.is_empty()),
+            ("bold.files", !self.bold.files.is_empty()),
+            ("regions.rdms", !self.regions.rdms.is_empty()),
+            ("simulation.simulate", self.simulation.is_some()),
         ];
         let given: Vec<&str> = sources.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         if given.len() != 1 {
             let found = if given.is_empty() { "none".into() } else { given.join(" and ") };
             let hint = "say where the brain's data are";
-            return Err(Error::invalid("--betas, --bold, --roi-rdms, --simulate", "one of them", found, hint));
+            return Err(Error::invalid(
+                "betas.files, bold.files, regions.rdms, simulation.simulate",
+                "one of them",
+                found,
+                hint,
+            ));
         }
         let bold = &self.bold;
         let (n_runs, n_events, n_confounds) = (bold.files.len(), bold.events.len(), bold.confounds.len());
         if n_events != n_runs || !(n_confounds == 0 || n_confounds == n_runs) {
             let found = format!("{n_runs} series, {n_events} events, {n_confounds} confounds");
-            let hint = "give --events (and --confounds) once for every --bold, in the same order";
-            return Err(Error::invalid("--bold", "a table of events for every run", found, hint));
+            let hint = "give `bold.events` (and `bold.confounds`) once for every `bold.files`, in the same order";
+            return Err(Error::invalid("bold.files", "a table of events for every run", found, hint));
         }
         if let Some(simulation) = &self.simulation {
             simulation.check()?;

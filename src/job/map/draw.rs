@@ -1,12 +1,12 @@
 //! Figures of a run.
 
-use super::inputs::Data;
 use super::plan::Plan;
 use super::regions::RegionResult;
 use crate::data::{Mask, Volume};
 use crate::error::Result;
 use crate::job::brain::figures::Picture;
 use crate::job::brain::layers::Layers;
+use crate::job::inputs::betas::Data;
 use crate::job::run_dir::RunDir;
 use crate::report::figures::{self, BarOptions, BarSeries, MatrixOptions};
 use ndarray::{Array2, Axis};

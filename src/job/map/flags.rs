@@ -1,7 +1,9 @@
 //! Flags of `orthoscope map`.
 
-use super::{Estimate, PlaceCorrection, Shard};
+use super::PlaceCorrection;
 use crate::job::flags::choice;
+use crate::job::inputs::Estimate;
+use crate::job::shard::Shard;
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
 use crate::mapping::sphere::{Preset, RadiusUnit, SphereShape};

@@ -5,29 +5,24 @@
 
 mod config;
 mod draw;
-mod fingerprints;
 #[cfg(feature = "cli")]
 mod flags;
-mod inputs;
 mod output;
 mod page;
 mod parts;
-mod places;
 mod plan;
 mod regions;
 mod results;
 mod run;
-mod series;
 mod settle;
 mod simulate;
 mod summary;
 mod tested;
 mod watched;
 
+pub use crate::job::inputs::{BetasConfig, BoldConfig, Estimate, FingerprintConfig, RegionConfig};
+pub use crate::job::shard::Shard;
 pub use crate::mapping::PlaceCorrection;
-pub use config::{
-    BetasConfig, BoldConfig, Config, Estimate, FingerprintConfig, MapsConfig, RegionConfig, Shard, SimulationConfig,
-    TestConfig,
-};
+pub use config::{Config, MapsConfig, SimulationConfig, TestConfig};
 pub use results::Results;
 pub use run::Map;

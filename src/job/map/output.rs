@@ -1,7 +1,5 @@
 //! Files of a run: NIfTI maps with their JSON in the layout of BIDS derivatives, `overlap.npz`, tables.
 
-use super::config::Estimate;
-use super::inputs::Data;
 use super::plan::Plan;
 use super::regions::RegionResult;
 use super::summary::Summary;
@@ -12,6 +10,8 @@ use crate::io::nifti::Datatype;
 use crate::io::{json, nifti, tsv};
 use crate::job::brain::layers::Layers;
 use crate::job::brain::maps::{self, MapWriter, label, narrow, number};
+use crate::job::inputs::Estimate;
+use crate::job::inputs::betas::Data;
 use crate::job::run_dir::RunDir;
 use ndarray::arr1;
 use serde_json::{Value, json};

@@ -3,13 +3,14 @@
 //!
 //! Parts begin at multiples of [`ALIGNED`] places, where the passes begin anew: their values are those of one pass, to the last bit.
 
-use super::config::{Config, Shard};
+use super::config::Config;
 use super::plan::Plan;
 use super::watched::watched;
 use crate::error::{Error, Result};
 use crate::io::{json, npz};
 use crate::job::Session;
 use crate::job::manifest::hash;
+use crate::job::shard::Shard;
 use crate::mapping::measure::ALIGNED;
 use crate::mapping::null::Null;
 use crate::mapping::searchlight::{Maps, Places};
@@ -98,13 +99,13 @@ fn join(mut parts: Vec<Part>, n_places: usize) -> Result<Part> {
         if part.start != next {
             let expected = format!("places from {next} on");
             let hint = "give the directories of all shards, each once";
-            return Err(Error::invalid("--shards", expected, format!("places from {}", part.start), hint));
+            return Err(Error::invalid("shards", expected, format!("places from {}", part.start), hint));
         }
         next += part.n_places();
     }
     if next != n_places || parts.is_empty() {
         let hint = "give the directories of all shards, each once";
-        return Err(Error::invalid("--shards", format!("all {n_places} places"), next.to_string(), hint));
+        return Err(Error::invalid("shards", format!("all {n_places} places"), next.to_string(), hint));
     }
     Ok(Part::joined(&parts))
 }
@@ -159,7 +160,7 @@ pub fn of_shards(config: &Config, inputs: &BTreeMap<String, String>, n_places: u
         let at = dir.display().to_string();
         if manifest["results"]["job"].as_str() != Some(job_hash(config).as_str()) {
             let found = format!("a run of `{}`, {}", manifest["command"].as_str().unwrap_or("?"), manifest["status"]);
-            let hint = "run it with the same configuration and --shard";
+            let hint = "run it with the same configuration and `shard`";
             return Err(Error::invalid(at, "a complete shard of this job", found, hint));
         }
         let seen: BTreeMap<String, String> = serde_json::from_value(manifest["inputs"].clone()).unwrap_or_default();

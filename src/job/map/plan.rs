@@ -1,11 +1,11 @@
 //! Everything resolved, read and checked before anything is written.
 
 use super::config::Config;
-use super::fingerprints::{self, Fingerprints};
-use super::inputs::{self, Data};
 use super::parts;
 use super::regions::{RegionRdms, read_rdms};
 use crate::error::{Error, Result};
+use crate::job::inputs::betas::{self, Data};
+use crate::job::inputs::fingerprints::{self, Fingerprints};
 use crate::mapping::image_bootstrap::{BootstrapOptions, ImageBootstrap};
 use crate::mapping::null;
 use crate::mapping::{Comparator, Measurement, Neighbourhoods, Part, Patterns, Question, Relabellings, Statistic};
@@ -44,7 +44,7 @@ impl Plan {
     /// Reads and checks everything.
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
-        let mut read = fingerprints::read(&config)?;
+        let mut read = fingerprints::read(&config.fingerprints)?;
         let mut inputs = read.hashes.clone();
         let (brain, conditions, mut warnings) = if config.regions.rdms.is_empty() {
             Self::from_betas(&config, &mut read, &mut inputs)?
@@ -84,7 +84,7 @@ impl Plan {
         read: &mut Fingerprints,
         inputs: &mut BTreeMap<String, String>,
     ) -> Result<(Brain, Vec<String>, Vec<Warning>)> {
-        let data = inputs::read(config)?;
+        let data = betas::read(config.recorded())?;
         inputs.extend(data.hashes.clone());
         let conditions = data.betas.condition_names().to_vec();
         let mut warnings = data.warnings.clone();
@@ -142,8 +142,9 @@ impl Plan {
             let expected = format!("enough relabellings for p below {}", self.config.test.alpha);
             let found =
                 format!("p of at least {smallest:.3} with {} conditions and {n} relabellings", self.conditions.len());
-            let hint = "raise --permutations, use more conditions, or --permutations 0 for maps without a test";
-            return Err(Error::invalid("--permutations", expected, found, hint));
+            let hint =
+                "raise `test.n_permutations`, use more conditions, or `test.n_permutations` 0 for maps without a test";
+            return Err(Error::invalid("test.n_permutations", expected, found, hint));
         }
         Ok(())
     }

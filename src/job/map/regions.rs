@@ -1,9 +1,9 @@
 //! Regions: given RDMs of several subjects, or patterns.
 
 use super::config::Config;
-use super::fingerprints::Fingerprints;
 use super::plan::Plan;
 use crate::error::{Error, Result};
+use crate::job::inputs::fingerprints::Fingerprints;
 use crate::job::manifest::hash_file;
 use crate::mapping::ceiling::Ceiling;
 use crate::mapping::subjects::compare_subjects;
@@ -21,7 +21,7 @@ pub struct RegionRdms {
 /// One file a region.
 pub fn read_rdms(config: &Config, fingerprints: &Fingerprints) -> Result<(Vec<RegionRdms>, BTreeMap<String, String>)> {
     let Some((_, first)) = fingerprints.layers.first() else {
-        return Err(Error::invalid("--fingerprints", "RDMs of layers", "none", ""));
+        return Err(Error::invalid("fingerprints.files", "RDMs of layers", "none", ""));
     };
     let mut hashes = BTreeMap::new();
     let mut regions = Vec::new();

@@ -1,8 +1,8 @@
 //! The `results` of `map`.
 
-use super::config::Shard;
 use crate::io::json::{or_nan, or_nans};
 use crate::job::brain::results::{GradientResults, OverlapResults};
+use crate::job::shard::Shard;
 use crate::mapping::ceiling::Ceiling;
 use crate::mapping::overlap::Compactness;
 use crate::mapping::simulate::SimulationOptions;

@@ -1,7 +1,6 @@
 //! The job from its plan to its results.
 
-use super::config::{Config, Shard, SimulationConfig};
-use super::inputs::Data;
+use super::config::{Config, SimulationConfig};
 use super::page;
 use super::plan::{Brain, Plan as Recorded};
 use super::regions::{RegionRdms, RegionResult, of_subjects};
@@ -14,7 +13,9 @@ use crate::error::Result;
 use crate::job::RunDir;
 use crate::job::Session;
 use crate::job::brain::layers::Layers;
+use crate::job::inputs::betas::Data;
 use crate::job::machine::peak_rss_mb;
+use crate::job::shard::Shard;
 use crate::job::{Checked, Job};
 use crate::mapping::Neighbourhoods;
 use crate::mapping::ceiling;

@@ -4,7 +4,6 @@
 //! the same dissimilarities, comparisons and relabellings as recorded regions do.
 
 use super::config::{Config, SimulationConfig};
-use super::fingerprints;
 use super::plan;
 use super::results::{RecoveryRow, Simulated, SimulatedSet};
 use crate::cancel::Cancel;
@@ -14,6 +13,7 @@ use crate::io::tsv;
 use crate::job::RunDir;
 use crate::job::Session;
 use crate::job::brain::maps::number;
+use crate::job::inputs::{FingerprintConfig, fingerprints};
 use crate::mapping::searchlight::{Places, Regions};
 use crate::mapping::simulate::{Judgement, Recovery, SimulationOptions, brain};
 use crate::mapping::{Comparator, Measurement, Patterns, Question, Relabellings, Residual, Statistic, measure};
@@ -99,10 +99,10 @@ fn refuse(config: &Config) -> Result<()> {
     let bad =
         |at: &str, found: String, hint: &str| Err(Error::invalid(at, "something that can be simulated", found, hint));
     if config.residual == Residual::ActivationLevel {
-        return bad("--residual", "activation_level".into(), "simulate with another variant");
+        return bad("residual", "activation_level".into(), "simulate with another variant");
     }
     if config.statistic == Statistic::KendallTauA && config.test.n_permutations > 0 {
-        return bad("--statistic", "kendall_tau_a".into(), "its maps are not tested: use spearman");
+        return bad("statistic", "kendall_tau_a".into(), "its maps are not tested: use spearman");
     }
     Ok(())
 }
@@ -111,8 +111,7 @@ fn refuse(config: &Config) -> Result<()> {
 fn sets(config: &Config, inputs: &mut BTreeMap<String, String>) -> Result<Vec<Set>> {
     let mut sets: Vec<Set> = Vec::new();
     for path in &config.fingerprints.files {
-        let mut only = config.clone();
-        only.fingerprints.files = vec![path.clone()];
+        let only = FingerprintConfig { files: vec![path.clone()], ..config.fingerprints.clone() };
         let read = fingerprints::read(&only)?;
         inputs.extend(read.hashes);
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -124,7 +123,7 @@ fn sets(config: &Config, inputs: &mut BTreeMap<String, String>) -> Result<Vec<Se
         }
         if read.layers.len() < 2 {
             let found = format!("{} in {}", read.layers.len(), path.display());
-            return Err(Error::invalid("--fingerprints", "2 layers or more to tell apart", found, ""));
+            return Err(Error::invalid("fingerprints.files", "2 layers or more to tell apart", found, ""));
         }
         sets.push(Set { name, layers: read.layers });
     }

@@ -1,6 +1,5 @@
 //! What a run's maps say in numbers: the `results` object.
 
-use super::inputs::Data;
 use super::plan::Plan;
 use super::regions::RegionResult;
 use super::results::{Glm, Layer, Mapped, Region, Reliability, Volume};
@@ -8,6 +7,7 @@ use super::tested::Tested;
 use crate::data::Mask;
 use crate::job::brain::layers::{LayerSummary, Layers, extremes};
 use crate::job::brain::results::{GradientResults, OverlapResults};
+use crate::job::inputs::betas::Data;
 use crate::mapping::Neighbourhoods;
 
 /// All of it.

@@ -59,7 +59,12 @@ pub fn read_aims(path: &Path, population: &Population) -> Result<Aims> {
             let unit = population.units.iter().position(|u| u.name == aim.unit).ok_or_else(|| {
                 let names: Vec<&str> = population.units.iter().take(4).map(|u| u.name.as_str()).collect();
                 let expected = format!("one of the run's units ({}, ...)", names.join(", "));
-                Error::invalid(&at, expected, format!("`{}`", aim.unit), "--unit names the units that the file may use")
+                Error::invalid(
+                    &at,
+                    expected,
+                    format!("`{}`", aim.unit),
+                    "`units` names the units that the file may use",
+                )
             })?;
             if aims.units.contains(&unit) || !(aim.weight > 0.0 && aim.weight.is_finite() && aim.at.is_finite()) {
                 let found = format!("`{}` with weight {} at {}", aim.unit, aim.weight, aim.at);

@@ -240,8 +240,8 @@ impl Shared<'_> {
         };
         let energy = gradient_energy(executor, unit, &probes, &plan.device)?;
         let found = disc(&energy, image.mask_edge).ok_or_else(|| {
-            let hint = "a unit that nothing moves has no receptive field; leave it out, or give --mask disc";
-            Error::invalid("--mask rf", "a gradient at the pixels", "none", hint)
+            let hint = "a unit that nothing moves has no receptive field; leave it out, or give `image.mask` disc";
+            Error::invalid("image.mask", "a gradient at the pixels", "none", hint)
         })?;
         Ok(Some(Aperture { background: image.luminance, ..found }))
     }

@@ -223,16 +223,16 @@ impl Config {
         let counts = [self.steps, self.restarts, self.n_images, self.checkpoint_every, self.search.candidates];
         if counts.contains(&0) {
             return bad(
-                "--steps, --restarts, --n-images, --checkpoint-every, --candidates",
+                "steps, restarts, n_images, checkpoint_every, search.candidates",
                 "at least 1",
                 format!("{counts:?}"),
             );
         }
         if self.init_images.is_some() && !matches!(self.method, Method::Cowley | Method::Adam) {
-            return bad("--init-images", "--method cowley or adam with it", format!("{:?}", self.method));
+            return bad("init_images", "`method` cowley or adam with it", format!("{:?}", self.method));
         }
         if self.against.is_some() && (self.population.is_some() || self.to_percentile.is_some()) {
-            return bad("--against", "no --population and no --to-percentile with it", "both".into());
+            return bad("against", "no `population` and no `to_percentile` with it", "both".into());
         }
         let needs_natural = self.to_percentile.is_some()
             || self.population.is_some()
@@ -240,18 +240,18 @@ impl Config {
             || matches!(self.method, Method::Natural | Method::PhaseOnly);
         if needs_natural && self.natural.is_none() {
             let what = "--natural IMAGES with --to-percentile, --population, --against, --method natural and --method phase-only";
-            return bad("--natural", what, "none".into());
+            return bad("natural", what, "none".into());
         }
         if self.to_percentile.is_some_and(|p| !(0.0..=100.0).contains(&p)) {
-            return bad("--to-percentile", "0 to 100", format!("{:?}", self.to_percentile));
+            return bad("to_percentile", "0 to 100", format!("{:?}", self.to_percentile));
         }
         if self.to_percentile.is_some() && (self.population.is_some() || self.method == Method::Natural) {
-            return bad("--to-percentile", "no --population and no --method natural with it", "both".into());
+            return bad("to_percentile", "no `population` and no `method` natural with it", "both".into());
         }
         if !(self.diversity >= 0.0 && self.diversity.is_finite()) || (self.diversity > 0.0 && self.n_images < 2) {
             return bad(
-                "--diversity",
-                "at least 0, and above 0 only with --n-images 2 or more",
+                "diversity",
+                "at least 0, and above 0 only with `n_images` 2 or more",
                 self.diversity.to_string(),
             );
         }
@@ -263,14 +263,18 @@ impl Config {
         let bad = |option: &str, expected: &str, found: String| Err(Error::invalid(option, expected, found, ""));
         if i.mask == MaskKind::Disc && i.mask_diameter <= 0.0 || !(i.mask_diameter >= 0.0 && i.mask_edge >= 0.0) {
             let found = format!("{} and {}", i.mask_diameter, i.mask_edge);
-            return bad("--mask-diameter and --mask-edge", "above 0 with --mask disc; an edge of at least 0", found);
+            return bad(
+                "image.mask_diameter, image.mask_edge",
+                "above 0 with `image.mask` disc; an edge of at least 0",
+                found,
+            );
         }
         if i.px_per_degree.is_some_and(|p| !(p > 0.0 && p.is_finite())) {
-            return bad("--px-per-degree", "above 0", format!("{:?}", i.px_per_degree));
+            return bad("image.px_per_degree", "above 0", format!("{:?}", i.px_per_degree));
         }
         if !(0.0..=0.5).contains(&i.band_limit) || !(0.0..=3.0).contains(&i.decay) {
             return bad(
-                "--band-limit, --decay",
+                "image.band_limit, image.decay",
                 "0..0.5 cycles per pixel, 0..3",
                 format!("{}, {}", i.band_limit, i.decay),
             );
@@ -289,7 +293,12 @@ impl Config {
             return Ok(());
         }
         let found = format!("{}, {} and {}", s.learning_rate, s.tolerance, s.smooth);
-        Err(Error::invalid("--learning-rate, --tolerance, --smooth", "at least 0; smoothing at most 16 px", found, ""))
+        Err(Error::invalid(
+            "search.learning_rate, search.tolerance, search.smooth",
+            "at least 0; smoothing at most 16 px",
+            found,
+            "",
+        ))
     }
 
     /// Step or rate in force: of pixel values in [0, 1] for `cowley`, of leaves otherwise.

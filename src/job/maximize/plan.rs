@@ -112,7 +112,7 @@ impl Plan {
         let n_against = self.population.units.len() - self.n_driven;
         if n_against > 1 && n_against != self.n_driven {
             let (expected, found) = (format!("1 or {} units", self.n_driven), n_against.to_string());
-            return Err(Error::invalid("--against", expected, found, "name its units: --against MODEL=UNIT+UNIT"));
+            return Err(Error::invalid("against", expected, found, "name its units: `against` MODEL=UNIT+UNIT"));
         }
         let planned = |u: usize| {
             let unit = &self.population.units[u];
@@ -130,7 +130,7 @@ impl Plan {
             model::load_images(&path, &self.population.members[0].graph, self.config.resize)?;
         if stimuli.n_images() < 2 {
             let hint = "a distribution needs more than one image";
-            return Err(Error::invalid("--natural", "at least 2 images", stimuli.n_images().to_string(), hint));
+            return Err(Error::invalid("natural", "at least 2 images", stimuli.n_images().to_string(), hint));
         }
         self.inputs.insert("natural".into(), hash.clone());
         self.warnings.extend(warnings);

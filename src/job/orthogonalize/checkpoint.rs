@@ -62,7 +62,7 @@ pub fn read(path: &Path) -> Result<Option<Checkpoint>> {
         return Ok(None);
     }
     let (arrays, metadata) = weights::read(path)?;
-    let corrupt = |found: &str| Error::corrupt(path, "a checkpoint of this program", found, "start again with --force");
+    let corrupt = |found: &str| Error::corrupt(path, "a checkpoint of this program", found, "start again with `force`");
     let text = metadata.get("checkpoint").ok_or_else(|| corrupt("no `checkpoint` entry"))?;
     let text: Text = serde_json::from_str(text).map_err(|e| corrupt(&e.to_string()))?;
     let columns = text.trace.into_iter().map(|(n, v)| (n, v.into_iter().map(|x| x.unwrap_or(f64::NAN)).collect()));

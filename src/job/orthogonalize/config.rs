@@ -211,19 +211,23 @@ impl Config {
         }
         if self.n_images < 3 {
             let hint = "the RSM of two images has a single number: no two layers can be told apart";
-            return Err(Error::invalid("--n-images", "at least 3", self.n_images.to_string(), hint));
+            return Err(Error::invalid("n_images", "at least 3", self.n_images.to_string(), hint));
         }
         if self.steps == 0 || self.restarts == 0 || self.checkpoint_every == 0 {
             let found = format!("{}, {} and {}", self.steps, self.restarts, self.checkpoint_every);
-            return bad("--steps, --restarts and --checkpoint-every", "at least 1", found);
+            return bad("steps, restarts, checkpoint_every", "at least 1", found);
         }
         let o = &self.objective;
         if o.target.is_some() && (o.target_rsms.is_some() || o.penalty == Penalty::LogDet) {
-            return bad("--target", "no --target-rsms and a penalty other than log-det", "both".into());
+            return bad(
+                "objective.target",
+                "no `objective.target_rsms` and a penalty other than log-det",
+                "both".into(),
+            );
         }
         if !(o.min_sd >= 0.0 && o.sd_weight >= 0.0) {
             return bad(
-                "--min-sd and --sd-weight",
+                "objective.min_sd, objective.sd_weight",
                 "numbers of at least 0",
                 format!("{} and {}", o.min_sd, o.sd_weight),
             );
@@ -236,20 +240,20 @@ impl Config {
         let bad = |option: &str, expected: &str, found: String| Err(Error::invalid(option, expected, found, ""));
         if i.equalise && !(i.luminance > 0.0 && i.luminance < 1.0 && i.contrast > 0.0 && i.contrast < 0.5) {
             let found = format!("{} and {}", i.luminance, i.contrast);
-            return bad("--luminance and --contrast", "luminance in (0, 1), RMS contrast in (0, 0.5)", found);
+            return bad("image.luminance, image.contrast", "luminance in (0, 1), RMS contrast in (0, 0.5)", found);
         }
         if i.aperture && !i.equalise {
-            return bad("--aperture", "no --no-equalise with it", "both".into());
+            return bad("image.aperture", "equal luminance and contrast with it", "both".into());
         }
         if (i.init == InitKind::Natural) != i.init_images.is_some() {
             return bad(
-                "--init natural",
-                "--init-images DIR with it, and only with it",
+                "image.init",
+                "natural with `image.init_images`, and only with it",
                 format!("{:?}", i.init_images),
             );
         }
         if i.octaves == 0 || i.octaves > 6 || (i.octaves > 1 && i.param != ParamKind::Pixels) {
-            return bad("--octaves", "1 to 6, more than 1 only with --param pixels", i.octaves.to_string());
+            return bad("image.octaves", "1 to 6, more than 1 only with `image.param` pixels", i.octaves.to_string());
         }
         if !(0.0..=0.75).contains(&i.band_limit)
             || !(0.0..=3.0).contains(&i.decay)
@@ -257,7 +261,11 @@ impl Config {
             || i.init_sd < 0.0
         {
             let found = format!("{}, {} and {}", i.band_limit, i.decay, i.init_sd);
-            return bad("--band-limit, --decay, --init-sd", "0..0.75 cycles per pixel, 0..3, at least 0", found);
+            return bad(
+                "image.band_limit, image.decay, image.init_sd",
+                "0..0.75 cycles per pixel, 0..3, at least 0",
+                found,
+            );
         }
         Ok(())
     }
@@ -271,12 +279,20 @@ impl Config {
             && o.tolerance >= 0.0)
         {
             let found = format!("{}, {} and {}", o.learning_rate, o.anneal, o.tolerance);
-            return bad("--learning-rate, --anneal, --tolerance", "at least 0; anneal at most 1", found);
+            return bad(
+                "optimizer.learning_rate, optimizer.anneal, optimizer.tolerance",
+                "at least 0; anneal at most 1",
+                found,
+            );
         }
         let scale_ok = 0.5 <= r.scale[0] && r.scale[0] <= r.scale[1] && r.scale[1] <= 2.0;
         if !(scale_ok && (0.0..=32.0).contains(&r.jitter) && (0.0..=8.0).contains(&r.blur)) {
             let found = format!("{}, {} and {:?}", r.jitter, r.blur, r.scale);
-            return bad("--jitter, --blur and --scale", "0..32 px, 0..8 px, and 0.5 <= low <= high <= 2", found);
+            return bad(
+                "robust.jitter, robust.blur, robust.scale",
+                "0..32 px, 0..8 px, and 0.5 <= low <= high <= 2",
+                found,
+            );
         }
         Ok(())
     }

@@ -53,8 +53,8 @@ impl Plan {
         let mut taps = graph.resolve_taps(&config.taps)?;
         let tap_names = taps.iter().map(|&t| graph.node(t).name.clone()).collect::<Vec<_>>();
         if taps.len() < 2 && config.objective.target_rsms.is_none() {
-            let hint = "one layer has nothing to be orthogonal to; name more, or give --target-rsms";
-            return Err(Error::invalid("--taps", "at least 2 layers", "1", hint));
+            let hint = "one layer has nothing to be orthogonal to; name more, or give `objective.target_rsms`";
+            return Err(Error::invalid("taps", "at least 2 layers", "1", hint));
         }
         if config.objective.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
@@ -93,9 +93,9 @@ impl Plan {
                 .ok()
                 .filter(|t| t.dim() == (n_layers, n_layers) && t.iter().all(|v| v.abs() <= 1.0) && *t == t.t());
             let expected = format!("a symmetric {n_layers} x {n_layers} matrix of values in [-1, 1]");
-            self.target = Some(
-                target.ok_or_else(|| Error::invalid("--target", expected, found, "one row per tap, in their order"))?,
-            );
+            self.target = Some(target.ok_or_else(|| {
+                Error::invalid("objective.target", expected, found, "one row per tap, in their order")
+            })?);
             self.inputs.insert("target".into(), hash_file(&path)?);
         }
         if let Some(path) = self.config.objective.target_rsms.clone() {
@@ -106,10 +106,9 @@ impl Plan {
                 .ok()
                 .filter(|t| t.dim() == (n_layers, n, n) && t.iter().all(|v| v.is_nan() || v.abs() <= 1.0));
             let expected = format!("a {n_layers} x {n} x {n} array of values in [-1, 1] or NaN");
-            self.target_rsms =
-                Some(target.ok_or_else(|| {
-                    Error::invalid("--target-rsms", expected, found, "one RSM per tap, in their order")
-                })?);
+            self.target_rsms = Some(target.ok_or_else(|| {
+                Error::invalid("objective.target_rsms", expected, found, "one RSM per tap, in their order")
+            })?);
             self.inputs.insert("target_rsms".into(), hash_file(&path)?);
         }
         Ok(())
@@ -121,14 +120,14 @@ impl Plan {
             let (stimuli, hash, warnings) = model::load_images(&path, &self.graph, self.config.resize)?;
             self.inputs.insert("baseline".into(), hash);
             self.warnings.extend(warnings);
-            self.baseline = Some(self.first(stimuli, "--baseline", n)?);
+            self.baseline = Some(self.first(stimuli, "baseline", n)?);
         }
         if self.config.image.init == InitKind::Natural {
             let path = self.config.image.init_images.clone().unwrap_or_default();
             let (stimuli, hash, warnings) = model::load_images(&path, &self.graph, self.config.resize)?;
             self.inputs.insert("init_images".into(), hash);
             self.warnings.extend(warnings);
-            self.init_images = Some(self.first(stimuli, "--init-images", n)?.into_parts().1);
+            self.init_images = Some(self.first(stimuli, "image.init_images", n)?.into_parts().1);
         }
         Ok(())
     }
@@ -137,7 +136,7 @@ impl Plan {
     fn first(&mut self, stimuli: Stimuli, option: &str, n: usize) -> Result<Stimuli> {
         let found = stimuli.n_images();
         if found < n {
-            let hint = "as many as --n-images are compared";
+            let hint = "as many as `n_images` are compared";
             return Err(Error::invalid(option, format!("at least {n} images"), found.to_string(), hint));
         }
         if found == n {

@@ -102,12 +102,7 @@ pub struct Plan {
 impl Plan {
     fn new(config: Config) -> Result<Self> {
         if config.measure == Measure::Given {
-            return Err(Error::invalid(
-                "--measure",
-                "correlation, cosine, euclidean or squared_euclidean",
-                "given",
-                "",
-            ));
+            return Err(Error::invalid("measure", "correlation, cosine, euclidean or squared_euclidean", "given", ""));
         }
         let device = config.machine.device()?;
         let found = config.network.load()?;
@@ -118,7 +113,7 @@ impl Plan {
         warnings.splice(..0, found.warnings);
         if images.n_images() < 3 {
             let hint = "an RDM of two images has a single number";
-            return Err(Error::invalid("--images", "at least 3 images", images.n_images().to_string(), hint));
+            return Err(Error::invalid("images", "at least 3 images", images.n_images().to_string(), hint));
         }
         let mut inputs = BTreeMap::from([("model".to_owned(), found.blake3), ("images".to_owned(), hash)]);
         let mut references = Vec::new();

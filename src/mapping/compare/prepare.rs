@@ -38,7 +38,7 @@ pub(super) fn check(fingerprints: &[(String, Rdm)], n: usize, statistic: Statist
         let expected = "a comparison that residual fingerprints have";
         let hint =
             "regressions hold the layers against each other already; tau has no residuals: use pearson or spearman";
-        return Err(Error::invalid("--residual", expected, format!("{residual} with {statistic}"), hint));
+        return Err(Error::invalid("residual", expected, format!("{residual} with {statistic}"), hint));
     }
     Ok(())
 }

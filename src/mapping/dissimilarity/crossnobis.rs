@@ -22,7 +22,7 @@ pub(super) fn folds(betas: &Betas, wanted: Folds) -> Result<Folds> {
         (Folds::Auto, Some(_)) => Ok(Folds::Pairs),
         (Folds::Runs, Some((run, c))) => {
             let found = format!("no `{}` in run {}", names[c], betas.run_names()[run]);
-            let hint = "use --folds pairs, which takes unbalanced designs";
+            let hint = "use `folds` pairs, which takes unbalanced designs";
             Err(Error::invalid("crossnobis", "every condition in every run", found, hint))
         }
         (folds, _) => Ok(folds),

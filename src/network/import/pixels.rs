@@ -126,7 +126,7 @@ pub fn choose(
         let input = said.map(|s| s.input.clone()).or(known).ok_or_else(|| {
             Error::invalid(
                 format!("{}: preprocessing", path.display()),
-                format!("--preprocess {PRESETS}"),
+                format!("`preprocess` {PRESETS}"),
                 "none, and not a network that we know",
                 "say what the network was trained with; its authors' page says so",
             )

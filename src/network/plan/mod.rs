@@ -30,7 +30,7 @@ impl Plan {
     /// [`Error::Invalid`] without taps, or for an operation that the engine cannot do.
     pub fn new(graph: &Graph, requests: &[TapRequest]) -> Result<Self> {
         if requests.is_empty() {
-            return Err(Error::invalid(&graph.name, "at least one tap", "none", "name some with --taps"));
+            return Err(Error::invalid(&graph.name, "at least one tap", "none", "name some with `taps`"));
         }
         let nodes: Vec<NodeId> = requests.iter().map(|r| r.node()).collect();
         let (folded, wanted) = fold_batch_norm(graph, &nodes)?;

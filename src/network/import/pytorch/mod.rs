@@ -34,7 +34,7 @@ pub fn read(path: &Path, arch: Option<&str>) -> Result<Imported> {
     let known = ARCHITECTURES.join(", ");
     let Some(arch) = arch.filter(|a| ARCHITECTURES.contains(a)) else {
         return Err(Error::invalid(
-            format!("{}: --arch", path.display()),
+            format!("{}: `arch`", path.display()),
             format!("one of {known}"),
             arch.map_or_else(|| "none".into(), |a| format!("`{a}`")),
             "a state dict holds no architecture: name it, or export the network to ONNX",
@@ -163,7 +163,7 @@ impl Builder {
     }
 
     fn mismatch(&self, expected: String, found: String) -> Error {
-        let hint = "is --arch the architecture that was saved, unchanged? any other network can be exported to ONNX";
+        let hint = "is `arch` the architecture that was saved, unchanged? any other network can be exported to ONNX";
         Error::invalid(self.net.file().display().to_string(), expected, found, hint)
     }
 

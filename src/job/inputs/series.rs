@@ -1,6 +1,6 @@
 //! Betas from time series: one beta a condition and run, by least squares.
 
-use super::config::{Config, Estimate};
+use super::{Estimate, Recorded};
 use crate::data::names::{natural_order, nfc, same};
 use crate::data::{Betas, Grid, Mask};
 use crate::error::{Error, Result};
@@ -38,8 +38,8 @@ pub struct FittedRun {
 /// # Errors
 /// [`Error::Invalid`] for events that do not fit the series, an unknown TR, a volume that holds nothing, or a design that
 /// cannot be fitted.
-pub fn read(config: &Config, grid: &Grid, mask: &Mask, names: &[String]) -> Result<Series> {
-    let own = &config.bold;
+pub fn read(config: Recorded<'_>, grid: &Grid, mask: &Mask, names: &[String]) -> Result<Series> {
+    let own = config.bold;
     let mut warnings = Vec::new();
     let mut models = Vec::new();
     for (r, path) in own.files.iter().enumerate() {
@@ -66,7 +66,7 @@ pub fn read(config: &Config, grid: &Grid, mask: &Mask, names: &[String]) -> Resu
     }
     if rows.is_empty() {
         let hint = "every condition is a nuisance condition";
-        return Err(Error::invalid("--events", "conditions to map", "none", hint));
+        return Err(Error::invalid("bold.events", "conditions to map", "none", hint));
     }
     let views: Vec<ArrayView2<'_, f32>> = rows.iter().map(|r: &Array2<f32>| r.view()).collect();
     let patterns = concatenate(Axis(0), &views).expect("one mask for all runs");
@@ -84,8 +84,8 @@ struct Model {
 }
 
 impl Model {
-    fn new(config: &Config, run: usize, header: &nifti::Header) -> Result<Self> {
-        let own = &config.bold;
+    fn new(config: Recorded<'_>, run: usize, header: &nifti::Header) -> Result<Self> {
+        let own = config.bold;
         let path = &own.files[run];
         let tr_s = repetition_time(config, header.tr_s, path)?;
         let events = events(&own.events[run], header.n_volumes as f64 * tr_s, config)?;
@@ -101,14 +101,14 @@ impl Model {
         confounds: &Option<(Array2<f64>, Vec<String>)>,
         n_volumes: usize,
         tr_s: f64,
-        config: &Config,
+        config: Recorded<'_>,
     ) -> Result<Design> {
         let confounds = confounds.as_ref().map(|(values, names)| (values.view(), names.as_slice()));
         Design::new(events, n_volumes, tr_s, confounds, &config.bold.design)
     }
 
     /// Takes conditions out of the model.
-    fn remove(&mut self, gone: impl Fn(usize) -> bool, config: &Config) -> Result<()> {
+    fn remove(&mut self, gone: impl Fn(usize) -> bool, config: Recorded<'_>) -> Result<()> {
         let keep: Vec<bool> = (0..self.events.len()).map(|c| !gone(c)).collect();
         let mut of = keep.iter();
         self.events.retain(|_| of.next() == Some(&true));
@@ -124,8 +124,8 @@ impl Model {
 ///
 /// A regressor is weak when its length is less than [`WEAK`] of the median over the mapped conditions of all runs: the
 /// standard error of its beta is then at least so many times that of the others.
-fn weak_regressors(models: &mut [Model], config: &Config, names: &[String]) -> Result<Vec<Warning>> {
-    let own = &config.bold;
+fn weak_regressors(models: &mut [Model], config: Recorded<'_>, names: &[String]) -> Result<Vec<Warning>> {
+    let own = config.bold;
     let leave_out = own.leave_out_weak.unwrap_or(false);
     let mapped = |model: &Model| {
         let all = model.design.energies().into_iter().enumerate().zip(model.mapped.clone());
@@ -147,7 +147,8 @@ fn weak_regressors(models: &mut [Model], config: &Config, names: &[String]) -> R
         for c in weak {
             let name = &model.events[c].name;
             if nothing(c) && !leave_out {
-                let hint = "its events end with the run, or have no height: --leave-out-weak leaves it out of the run";
+                let hint =
+                    "its events end with the run, or have no height: `bold.leave_out_weak` leaves it out of the run";
                 let at = own.events[r].display().to_string();
                 let expected = format!("a response of `{name}` within run {}", names[r]);
                 return Err(Error::invalid(at, expected, "a regressor of zeros", hint));
@@ -201,9 +202,9 @@ fn in_file(e: Error, path: &Path) -> Error {
     }
 }
 
-fn repetition_time(config: &Config, header: Option<f64>, path: &Path) -> Result<f64> {
+fn repetition_time(config: Recorded<'_>, header: Option<f64>, path: &Path) -> Result<f64> {
     config.bold.tr_s.or(header).ok_or_else(|| {
-        let hint = "the header does not say it: give --tr in seconds";
+        let hint = "the header does not say it: give `bold.tr_s` in seconds";
         Error::invalid(path.display().to_string(), "the repetition time", "none", hint)
     })
 }
@@ -217,16 +218,16 @@ fn row(found: &Fit, condition: usize, estimate: Estimate, values: ArrayView2<'_,
 
 /// A table of BIDS events: onset, duration, the condition, and modulation where there is one. Rows without a condition are
 /// left out; conditions are in natural order of their names.
-fn events(path: &Path, run_s: f64, config: &Config) -> Result<Vec<Condition>> {
+fn events(path: &Path, run_s: f64, config: Recorded<'_>) -> Result<Vec<Condition>> {
     let table = tsv::read(path)?;
     let column = |name: &str, hint: &str| {
         table.column(name).ok_or_else(|| table.without(path, &format!("a column `{name}`"), hint))
     };
     let names = match &config.betas.condition_column {
-        Some(name) => column(name, "name it with --condition-column")?,
+        Some(name) => column(name, "name it with `betas.condition_column`")?,
         None => match ["trial_type"].iter().chain(&CONDITION_COLUMNS).find_map(|name| table.column(name)) {
             Some(names) => names,
-            None => column("trial_type", "name the column of the conditions with --condition-column")?,
+            None => column("trial_type", "name the column of the conditions with `betas.condition_column`")?,
         },
     };
     let seconds = "BIDS events have onset and duration in seconds";
@@ -248,7 +249,7 @@ fn events(path: &Path, run_s: f64, config: &Config) -> Result<Vec<Condition>> {
         }
     }
     if conditions.is_empty() {
-        let hint = "the column of the conditions is empty: name another one with --condition-column";
+        let hint = "the column of the conditions is empty: name another one with `betas.condition_column`";
         return Err(Error::invalid(path.display().to_string(), "events with a condition", "none", hint));
     }
     conditions.sort_by(|a, b| natural_order(&a.name, &b.name));
@@ -302,7 +303,7 @@ fn confounds(path: &Path, of_volumes: (usize, &Path), wanted: &[String]) -> Resu
         None => same(column, pattern),
     };
     if let Some(absent) = wanted.iter().find(|w| !table.header.iter().any(|c| matches(c, w))) {
-        return Err(table.without(path, &format!("a column `{absent}`"), "see --confound-columns"));
+        return Err(table.without(path, &format!("a column `{absent}`"), "see `bold.confound_columns`"));
     }
     let (n_volumes, run) = of_volumes;
     if table.rows.len() != n_volumes {
@@ -324,7 +325,7 @@ fn confounds(path: &Path, of_volumes: (usize, &Path), wanted: &[String]) -> Resu
                     let hint = if tsv::is_missing(text) {
                         "only the first rows of a derivative may be n/a"
                     } else {
-                        "choose columns of numbers with --confound-columns"
+                        "choose columns of numbers with `bold.confound_columns`"
                     };
                     return Err(tsv::bad_field(path, name, v, "a finite number", text, hint));
                 }

@@ -1,7 +1,7 @@
 //! Betas, masks and regions from files.
 
-use super::config::Config;
-use super::places::{label_image, named_columns};
+use super::Recorded;
+use super::regions::{label_image, named_columns};
 use super::series::{self, FittedRun};
 use crate::data::{Betas, Grid, Mask, Origin, Volume};
 use crate::error::{Error, Result};
@@ -38,10 +38,10 @@ fn ending(path: &Path) -> String {
 }
 
 /// Reads everything that is about the brain.
-pub fn read(config: &Config) -> Result<Data> {
-    let own = &config.betas;
+pub fn read(config: Recorded<'_>) -> Result<Data> {
+    let own = config.betas;
     let mut hashes = BTreeMap::new();
-    let bold = &config.bold;
+    let bold = config.bold;
     let mut named: Vec<(&str, &PathBuf)> = own.files.iter().map(|p| ("betas", p)).collect();
     named.extend(bold.files.iter().map(|p| ("bold", p)));
     named.extend(bold.events.iter().map(|p| ("events", p)));
@@ -67,15 +67,15 @@ pub fn read(config: &Config) -> Result<Data> {
     Ok(data)
 }
 
-fn require_labels(config: &Config) -> Result<()> {
-    let own = &config.betas;
+fn require_labels(config: Recorded<'_>) -> Result<()> {
+    let own = config.betas;
     if !matches!(own.labels.len(), 0 | 1) && own.labels.len() != own.files.len() {
         let expected = format!("one table for all, or {}", own.files.len());
-        return Err(Error::invalid("--labels", expected, own.labels.len().to_string(), "one a file of betas"));
+        return Err(Error::invalid("betas.labels", expected, own.labels.len().to_string(), "one a file of betas"));
     }
     if own.labels.is_empty() {
         let hint = "a table with one row a volume and a column `condition` (BIDS events do)";
-        return Err(Error::invalid("--labels", "what was shown in each volume", "none", hint));
+        return Err(Error::invalid("betas.labels", "what was shown in each volume", "none", hint));
     }
     Ok(())
 }
@@ -115,8 +115,8 @@ fn run_names(files: &[PathBuf]) -> Vec<String> {
     said.into_iter().enumerate().map(name).collect()
 }
 
-fn samples(config: &Config, n_volumes: &[usize]) -> Result<Samples> {
-    let own = &config.betas;
+fn samples(config: Recorded<'_>, n_volumes: &[usize]) -> Result<Samples> {
+    let own = config.betas;
     let read =
         |path: &Path, n: &[usize]| labels::read(path, n, own.condition_column.as_deref(), own.run_column.as_deref());
     let names = run_names(&own.files);
@@ -169,7 +169,7 @@ struct Block {
 }
 
 impl Space {
-    fn of(config: &Config, first: Option<&PathBuf>) -> Result<Self> {
+    fn of(config: Recorded<'_>, first: Option<&PathBuf>) -> Result<Self> {
         let given = config.betas.mask.as_ref().map(|path| nifti::read_mask(path)).transpose()?;
         let (grid, space) = match (&given, first) {
             (_, Some(path)) => {
@@ -179,13 +179,13 @@ impl Space {
             (Some((mask, _)), None) => (*mask.grid(), nifti::Space::default()),
             (None, None) => {
                 let hint = "HDF5 betas do not say where their voxels are: give a mask of the same volume";
-                return Err(Error::invalid("--mask", "a mask for HDF5 betas", "none", hint));
+                return Err(Error::invalid("betas.mask", "a mask for HDF5 betas", "none", hint));
             }
         };
         let masked = given.is_some();
         let (mask, warnings) = match given {
             Some((mask, warnings)) => {
-                grid.require_same("--mask", mask.grid())?;
+                grid.require_same("betas.mask", mask.grid())?;
                 (mask, warnings)
             }
             None => (Mask::from_fn(grid, |_| true)?, vec![]),
@@ -194,7 +194,7 @@ impl Space {
     }
 
     /// Leaves out voxels that hold nothing, and reads what else lies on the grid.
-    fn data(self, betas: Betas, origins: &[Origin], config: &Config) -> Result<Data> {
+    fn data(self, betas: Betas, origins: &[Origin], config: Recorded<'_>) -> Result<Data> {
         let Self { grid, space, mask, masked, mut warnings } = self;
         let kept = Kept::of(&betas, origins)?;
         let (betas, mask) = (betas.keep_voxels(&kept.keep)?, mask.filtered(|v| kept.keep[v])?);
@@ -202,7 +202,7 @@ impl Space {
         let centres = match &config.betas.centres {
             Some(path) => {
                 let (centres, said) = nifti::read_mask(path)?;
-                mask.grid().require_same("--centres", centres.grid())?;
+                mask.grid().require_same("betas.centres", centres.grid())?;
                 warnings.extend(said);
                 Some(centres)
             }
@@ -211,7 +211,7 @@ impl Space {
         let background = match &config.betas.background {
             Some(path) => {
                 let volume = nifti::read_volume(path)?;
-                grid.require_same("--background", volume.grid())?;
+                grid.require_same("betas.background", volume.grid())?;
                 Some(volume)
             }
             None => None,
@@ -282,8 +282,8 @@ impl Kept {
     }
 }
 
-fn from_images(config: &Config) -> Result<Data> {
-    let own = &config.betas;
+fn from_images(config: Recorded<'_>) -> Result<Data> {
+    let own = config.betas;
     let hdf5 = |path: &Path| matches!(ending(path).as_str(), "hdf5" | "h5");
     let mut space = Space::of(config, own.files.iter().find(|p| !hdf5(p)))?;
     let mut blocks: Vec<Block> = Vec::new();
@@ -330,7 +330,7 @@ fn empty_volume(betas: &Betas, rows: &[(usize, usize)], files: &[PathBuf]) -> Re
 }
 
 /// Betas of a least-squares fit of time series.
-fn from_series(config: &Config) -> Result<Data> {
+fn from_series(config: Recorded<'_>) -> Result<Data> {
     let mut space = Space::of(config, config.bold.files.first())?;
     let names = run_names(&config.bold.files);
     let series = series::read(config, &space.grid, &space.mask, &names)?;
@@ -353,7 +353,7 @@ type Labelled = (Betas, Vec<Origin>, Vec<(usize, usize)>, Vec<Warning>);
 
 /// The samples that the tables name, with their conditions and runs; where they come from; file and volume of each; and
 /// what is to be said of the tables.
-fn labelled(config: &Config, blocks: &[Block]) -> Result<Labelled> {
+fn labelled(config: Recorded<'_>, blocks: &[Block]) -> Result<Labelled> {
     let n_volumes: Vec<usize> = blocks.iter().map(|b| b.values.nrows()).collect();
     let samples = samples(config, &n_volumes)?;
     let chosen: Vec<Array2<f32>> =
@@ -366,8 +366,8 @@ fn labelled(config: &Config, blocks: &[Block]) -> Result<Labelled> {
     Ok((Betas::new(patterns, &samples.conditions, &samples.runs)?, origins, rows, samples.warnings))
 }
 
-fn from_npy(config: &Config) -> Result<Data> {
-    let own = &config.betas;
+fn from_npy(config: Recorded<'_>) -> Result<Data> {
+    let own = config.betas;
     let mut blocks = Vec::new();
     for path in &own.files {
         let array = npy::read::<f32>(path)?;
@@ -380,7 +380,7 @@ fn from_npy(config: &Config) -> Result<Data> {
     let n_voxels = |b: &Block| b.values.ncols();
     if let Some(block) = blocks.iter().find(|b| n_voxels(b) != n_voxels(&blocks[0])) {
         let found = n_voxels(block).to_string();
-        return Err(Error::invalid("--betas", format!("{} voxels in every file", n_voxels(&blocks[0])), found, ""));
+        return Err(Error::invalid("betas.files", format!("{} voxels in every file", n_voxels(&blocks[0])), found, ""));
     }
     let (betas, origins, _, mut warnings) = labelled(config, &blocks)?;
     let kept = Kept::of(&betas, &origins)?;

@@ -1,6 +1,6 @@
 //! Regions from files: label images, and names of the columns of npy patterns.
 
-use super::config::Config;
+use super::Recorded;
 use crate::data::Mask;
 use crate::error::{Error, Result};
 use crate::io::{nifti, tsv};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Every number of a label image but 0 is a region. With what is to be said of the file and its names.
 pub fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask) -> Result<(Regions, Vec<Warning>)> {
     let (grid, labels, mut warnings) = nifti::read_labels(path)?;
-    mask.grid().require_same("--rois", &grid)?;
+    mask.grid().require_same("regions.image", &grid)?;
     let mut regions: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
     for (rank, &voxel) in mask.voxels().iter().enumerate() {
         let label = labels[voxel as usize];
@@ -22,7 +22,7 @@ pub fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask) -> Result<
     }
     if regions.is_empty() {
         let hint = "the label image and the mask do not overlap";
-        return Err(Error::invalid("--rois", "a region with voxels in the mask", "none", hint));
+        return Err(Error::invalid("regions.image", "a region with voxels in the mask", "none", hint));
     }
     let named = names.as_ref().map(|table| label_names(table)).transpose()?;
     if let (Some(named), Some(table)) = (&named, names) {
@@ -74,7 +74,7 @@ fn whole(text: &str) -> Option<i64> {
 }
 
 /// Regions of npy patterns, in the table's order; one region of all voxels without a table.
-pub fn named_columns(config: &Config, keep: &[bool]) -> Result<Regions> {
+pub fn named_columns(config: Recorded<'_>, keep: &[bool]) -> Result<Regions> {
     let numbers: Vec<Option<u32>> = keep
         .iter()
         .scan(0u32, |next, &k| {

@@ -1,6 +1,6 @@
 //! Fingerprints: read, named, and brought to the betas' order of conditions.
 
-use super::config::Config;
+use super::FingerprintConfig;
 use crate::data::names::{find_all, same};
 use crate::error::{Error, Result};
 use crate::io::{npz, tsv};
@@ -22,8 +22,7 @@ pub struct Fingerprints {
 }
 
 /// Reads all files, and keeps the layers that were asked for.
-pub fn read(config: &Config) -> Result<Fingerprints> {
-    let own = &config.fingerprints;
+pub fn read(own: &FingerprintConfig) -> Result<Fingerprints> {
     let given = own.conditions.as_ref().map(|path| condition_names(path)).transpose()?;
     let mut read = Fingerprints { layers: Vec::new(), named: given.is_some(), hashes: BTreeMap::new() };
     if let Some(path) = &own.activations {
@@ -46,8 +45,8 @@ pub fn read(config: &Config) -> Result<Fingerprints> {
     read.layers = chosen(read.layers, &own.layers)?;
     let mut seen = std::collections::HashSet::new();
     if let Some((twice, _)) = read.layers.iter().find(|(name, _)| !seen.insert(name.clone())) {
-        let hint = "maps are named by layer: rename one of the files, or choose with --layers";
-        return Err(Error::invalid("--fingerprints", "one RDM a name", format!("`{twice}` twice"), hint));
+        let hint = "maps are named by layer: rename one of the files, or choose with `fingerprints.layers`";
+        return Err(Error::invalid("fingerprints.files", "one RDM a name", format!("`{twice}` twice"), hint));
     }
     Ok(read)
 }
@@ -61,7 +60,7 @@ fn chosen(layers: Vec<(String, Rdm)>, wanted: &[String]) -> Result<Vec<(String, 
         let found = whole.or_else(|| layers.iter().find(|(layer, _)| same(layer, &npz::key(name))));
         found.cloned().ok_or_else(|| {
             let there = layers.iter().map(|(layer, _)| layer.as_str()).collect::<Vec<_>>().join("`, `");
-            Error::invalid("--layers", format!("some of `{there}`"), format!("`{name}`"), "")
+            Error::invalid("fingerprints.layers", format!("some of `{there}`"), format!("`{name}`"), "")
         })
     };
     wanted.iter().map(find).collect()
@@ -113,13 +112,18 @@ pub fn match_conditions(read: &mut Fingerprints, conditions: &[String]) -> Resul
         if !read.named {
             if rdm.n_conditions() != conditions.len() {
                 let found = format!("{} in `{name}`", rdm.n_conditions());
-                let hint = "the fingerprints are of another set of images; name their conditions with --fingerprint-conditions";
-                return Err(Error::invalid("--fingerprints", format!("{} conditions", conditions.len()), found, hint));
+                let hint = "the fingerprints are of another set of images; name their conditions with `fingerprints.conditions`";
+                return Err(Error::invalid(
+                    "fingerprints.files",
+                    format!("{} conditions", conditions.len()),
+                    found,
+                    hint,
+                ));
             }
             continue;
         }
         let words = ("betas' conditions", "fingerprints' images");
-        let found = find_all(conditions, rdm.labels(), &format!("--fingerprints, `{name}`"), words)?;
+        let found = find_all(conditions, rdm.labels(), &format!("fingerprints.files, `{name}`"), words)?;
         if warnings.is_empty() {
             warnings.extend(matched(rdm, &found.places, found.by_stem));
         }
