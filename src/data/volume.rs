@@ -130,7 +130,7 @@ mod tests {
         let error = grid.require_same("mask", &moved).unwrap_err().to_string();
         assert_eq!(
             error,
-            "--mask: expected the grid 2 x 3 x 4 with affine [3 0 0 0; 0 3 0 0; 0 0 3 0], \
+            "mask: expected the grid 2 x 3 x 4 with affine [3 0 0 0; 0 3 0 0; 0 0 3 0], \
              found 2 x 3 x 4 with affine [3 0 0 0; 0 3 0 0; 0 0 2.9 0]"
         );
         let rounded = Grid { affine: Affine::scaling([3.0, 3.0, 3.0 + 1e-4]), ..grid };

@@ -70,9 +70,15 @@ fn rdms_in_batches_are_those_of_all_images_at_once() {
         };
         for (layer, expected) in whole.iter().enumerate() {
             let expected_rdm = rdm(expected);
-            // Correlations are numbers near 1, squared distances of the size of squared patterns.
+            let n = expected.n_units as f64;
+            let squares = || expected.gram.diag().into_iter().copied().zip(&expected.sums);
+            // Cosines are numbers near 1, squared distances of the size of squared patterns; taking the mean off a
+            // pattern leaves its variance, with the rounding of its squares.
             let scale = match measure {
-                Measure::SquaredEuclidean => expected.gram.diag().iter().copied().fold(0.0, f64::max),
+                Measure::SquaredEuclidean => squares().map(|(square, _)| square).fold(0.0, f64::max),
+                Measure::Correlation => {
+                    squares().map(|(square, sum)| square / (square - sum * sum / n)).fold(1.0, f64::max)
+                }
                 _ => 1.0,
             };
             for (found, tolerance) in [(&parts[layer], 1e-6), (&on_burn[layer], 1e-5)] {

@@ -170,7 +170,8 @@ fn bad_input_is_refused_before_anything_is_written() {
     write_volume(&brain.at("moved.nii.gz"), &Volume::filled(moved, 1.0), Space::Mni).unwrap();
     let mut config = brain.config();
     config.betas.mask = Some(brain.at("moved.nii.gz"));
-    brain.refused(config, &["--mask: expected the grid 10 x 10 x 10", "-3 0 0 40", "found 10 x 10 x 10", "3 0 0 0"]);
+    brain
+        .refused(config, &["betas.mask: expected the grid 10 x 10 x 10", "-3 0 0 40", "found 10 x 10 x 10", "3 0 0 0"]);
     // A label missing in one run.
     brain.write_labels(2, &brain.names[..N - 1]);
     brain.refused(brain.config(), &["run-2_events.tsv", "12 rows, one for each volume, found 11"]);
@@ -195,7 +196,7 @@ fn bad_input_is_refused_before_anything_is_written() {
     std::fs::write(brain.at("conditions.txt"), format!("condition\n{}\n", other.join("\n"))).unwrap();
     brain.refused(
         brain.config(),
-        &["--fingerprints", "all 12 of the betas' conditions", "`photo0`", "without 12 of them: `image01`"],
+        &["fingerprints.files", "all 12 of the betas' conditions", "`photo0`", "without 12 of them: `image01`"],
     );
     std::fs::write(brain.at("conditions.txt"), format!("condition\n{}\n", brain.names.join("\n"))).unwrap();
     // A truncated file.
@@ -207,7 +208,7 @@ fn bad_input_is_refused_before_anything_is_written() {
     // Too few relabellings to be significant.
     let mut config = brain.config();
     config.test.n_permutations = 9;
-    brain.refused(config, &["--permutations", "p of at least 0.1"]);
+    brain.refused(config, &["test.n_permutations", "p of at least 0.1"]);
     // Spheres that never have enough voxels.
     let mut config = brain.config();
     config.sphere.min_voxels = 40;
@@ -215,7 +216,7 @@ fn bad_input_is_refused_before_anything_is_written() {
     // A residual method that goes with no inner product.
     let mut config = brain.config();
     (config.statistic, config.residual) = (Statistic::KendallTauA, Residual::SemiPartial);
-    brain.refused(config, &["--residual", "semi_partial with kendall_tau_a"]);
+    brain.refused(config, &["residual", "semi_partial with kendall_tau_a"]);
 }
 
 #[test]
@@ -241,7 +242,7 @@ fn holes_and_constant_patterns_are_counted() {
     assert!(manifest.contains("64 voxels of the mask hold NaN") && manifest.contains("have no RDM"), "{manifest}");
     // Nothing but holes.
     (0..RUNS).for_each(|run| brain.write_run(run, |_, _, _| f32::NAN));
-    brain.refused(brain.config(), &["volume 0", "a pattern of `image01`, found NaN in every voxel"]);
+    brain.refused(brain.config(), &["voxels with numbers, found NaN or infinity in all 900"]);
 }
 
 #[test]
@@ -334,7 +335,7 @@ fn shards_give_the_same_bytes() {
         assert_eq!(bytes("whole"), bytes("together"), "{name}");
     }
     config.shards.pop();
-    brain.refused(config.clone(), &["--shards", "all 900 places"]);
+    brain.refused(config.clone(), &["shards", "all 900 places"]);
     config.shards = vec![dirs[0].clone(), dirs[2].clone(), dirs[1].clone()];
     config.test.n_permutations = 99;
     brain.refused(config.clone(), &["shard1", "a complete shard of this job"]);

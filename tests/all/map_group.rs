@@ -193,14 +193,14 @@ fn single_maps_one_file_and_what_is_refused() {
     refused(&config, "a complete run of `map` with maps");
     config.maps.subjects = files.clone();
     config.maps.against = files[..3].to_vec();
-    refused(&config, "the same subjects in the same order as --maps, found 7 and 3");
+    refused(&config, "the same subjects in the same order as `maps.subjects`, found 7 and 3");
     config.maps.against = vec![];
     config.test.cluster_p = 0.7;
     refused(&config, "cluster-forming p between 0 and 0.5");
     config.test.cluster_p = 0.001;
     config.test.tail = Some(Tail::Less);
     config.maps.mask = Some(dir.path().join("moved.nii"));
-    refused(&config, "--mask: expected the grid");
+    refused(&config, "maps.mask: expected the grid");
     assert!(matches!(
         go(
             &{

@@ -133,9 +133,9 @@ fn series_that_cannot_be_meant_are_refused() {
         brain.refused(config, words);
     };
     with(&|c| c.bold.events.truncate(2), &["a table of events for every run, found 4 series, 2 events"]);
-    with(&|c| c.betas.files = c.bold.files.clone(), &["one of them, found --betas and --bold"]);
+    with(&|c| c.betas.files = c.bold.files.clone(), &["one of them, found betas.files and bold.files"]);
     with(&|c| c.bold.tr_s = Some(1.0), &["run-0_bold_events.tsv, row ", "column `onset`", "end of the run at 130"]);
-    with(&|c| c.bold.nuisance.clear(), &["--fingerprints", "without 1 of them: `button`"]);
+    with(&|c| c.bold.nuisance.clear(), &["fingerprints.files", "without 1 of them: `button`"]);
     with(
         &|c| c.betas.condition_column = Some("image".into()),
         &["a column `image`", "`onset`, `duration`, `trial_type`"],

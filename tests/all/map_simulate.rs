@@ -102,7 +102,7 @@ fn what_cannot_be_simulated_is_refused() {
     refused(&|c| simulation(c, &|s| s.brain.snr = -1.0), "an SNR");
     refused(&|c| simulation(c, &|s| s.seconds_per_presentation = Some(0.0)), "a positive number");
     refused(&|c| c.fingerprints.files = vec!["absent.npz".into()], "absent.npz");
-    refused(&|c| c.betas.files = vec!["betas.nii".into()], "one of them, found --betas and --simulate");
+    refused(&|c| c.betas.files = vec!["betas.nii".into()], "one of them, found betas.files and simulation.simulate");
     refused(&|c| c.fingerprints.layers = vec!["layer1".into()], "2 layers or more");
     refused(&|c| (c.statistic, c.residual) = (Statistic::KendallTauA, Residual::None), "kendall_tau_a");
     let mut given = Rdm::new(Measure::Given, vec![0.0, 2.0, 0.0], Rdm::default_labels(3)).unwrap();

@@ -52,7 +52,9 @@ def main():
         golden[f"{key}_interval"] = np.stack(result.get_ci(0.95))
         if result.variances.shape[-1] == N_MODELS + 2:
             # The bounds of the ceiling as if they were models.
-            own = extract_variances(result.variances, False, result.n_rdm, result.n_pattern)[0]
+            # Only the number of what was resampled corrects them, as rsatoolbox says.
+            n_rdm = None if key.endswith("_patterns") else result.n_rdm
+            own = extract_variances(result.variances, False, n_rdm, result.n_pattern)[0]
             golden[f"{key}_bound_variance"] = own[-2:]
 
     for method in ("cosine", "corr", "spearman", "tau-a"):
