@@ -2,8 +2,9 @@
 //!
 //!     cargo bench --bench model_comparison            # N_SAMPLES (1000), RAYON_NUM_THREADS
 //!
-//! Prints wall seconds and, where /proc tells them, CPU seconds of all threads: on a shared machine only the latter compare.
-//! The peer, on the same machine: `python benches/peers/bootstrap_rsatoolbox.py`. Both draw their own resamples.
+//! Prints wall seconds and, where /proc tells them, CPU seconds of all threads: on a shared machine
+//! only the latter compare. The peer, on the same machine:
+//! `python benches/peers/bootstrap_rsatoolbox.py`. Both draw their own resamples.
 
 use ndarray::Array2;
 use orthoscope::rdm::Comparison;
@@ -11,7 +12,8 @@ use orthoscope::rdm::inference::{ModelComparison, Resampling};
 use orthoscope::rng;
 use std::time::Instant;
 
-/// CPU seconds of this process: user and system ticks (100 a second), fields 14 and 15 of Linux' /proc/self/stat.
+/// CPU seconds of this process: user and system ticks (100 a second), fields 14 and 15 of Linux'
+/// /proc/self/stat.
 fn cpu_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let after_name = stat.rsplit_once(')')?.1;

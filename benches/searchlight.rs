@@ -1,9 +1,11 @@
-//! Time of one centre of an RSA searchlight; `benches/peers/searchlight.py` does the same with other tools.
+//! Time of one centre of an RSA searchlight; `benches/peers/searchlight.py` does the same with
+//! other tools.
 //!
 //!     RAYON_NUM_THREADS=1 cargo bench --bench searchlight -- [n_conditions=92] [n_models=1] [diameter=20] [radius=5] [statistic=spearman]
 //!
-//! A ball of voxels of random numbers, neighbours at distance < radius (as rsatoolbox), correlation RDM, one comparison with
-//! each model. Prints CPU and wall time per centre, and the peak of memory.
+//! A ball of voxels of random numbers, neighbours at distance < radius (as rsatoolbox), correlation
+//! RDM, one comparison with each model. Prints CPU and wall time per centre, and the peak of
+//! memory.
 
 use ndarray::Array2;
 use orthoscope::data::{Affine, Betas, Grid, Mask};

@@ -1,4 +1,5 @@
-//! Draws what robustness costs: mean |R| on the written images against the worst of the three disturbances, one point per run.
+//! Draws what robustness costs: mean |R| on the written images against the worst of the three
+//! disturbances, one point per run.
 //!
 //! ```text
 //! cargo run --release --example tradeoff -- STEM LABEL=RUN_DIR [LABEL=RUN_DIR ...]

@@ -1,7 +1,8 @@
 //! The library's one error type.
 //!
-//! Every message reads `where: expected X, found Y`; [`Error::hint`] says in one line what to do about it.
-//! The process's exit code is decided here too ([`Error::exit_code`]), so that scripts can depend on it.
+//! Every message reads `where: expected X, found Y`; [`Error::hint`] says in one line what to do
+//! about it. The process's exit code is decided here too ([`Error::exit_code`]), so that scripts
+//! can depend on it.
 
 use std::path::{Path, PathBuf};
 
@@ -95,7 +96,8 @@ impl Error {
         }
     }
 
-    /// 2: bad usage or bad input, nothing was written; 75: interrupted with a checkpoint; 1: anything else.
+    /// 2: bad usage or bad input, nothing was written; 75: interrupted with a checkpoint; 1:
+    /// anything else.
     pub fn exit_code(&self) -> u8 {
         use std::io::ErrorKind as K;
         match self {

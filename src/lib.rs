@@ -1,4 +1,5 @@
-//! orthoscope: from a network to a scanner-ready stimulus set, and from recordings back to the network.
+//! orthoscope: from a network to a scanner-ready stimulus set, and from recordings back to the
+//! network.
 //!
 //! A set of images whose layers are uncorrelated, made and scored:
 //!
@@ -48,7 +49,8 @@
 //! | test maps of several subjects | [`stats::group::one_sample`] |
 //! | run a job as the program does | [`job`] |
 //!
-//! The floors of the house, from the top; imports go down only (`tests/all/architecture.rs` proves it):
+//! The floors of the house, from the top; imports go down only (`tests/all/architecture.rs` proves
+//! it):
 //!
 //! | floor | modules |
 //! |---|---|

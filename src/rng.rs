@@ -1,13 +1,16 @@
-//! Every random draw of the program comes from [`stream`]: a counter-based generator keyed by seed, purpose and item.
+//! Every random draw of the program comes from [`stream`]: a counter-based generator keyed by seed,
+//! purpose and item.
 //!
-//! Results therefore do not depend on the thread count, the batch size, or on which shard an item ran.
+//! Results therefore do not depend on the thread count, the batch size, or on which shard an item
+//! ran.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// An independent, reproducible stream for (`seed`, `purpose`, `item`).
 ///
-/// The key is BLAKE3(`seed` little-endian, `purpose`); `item` selects the ChaCha stream, so items never overlap.
+/// The key is BLAKE3(`seed` little-endian, `purpose`); `item` selects the ChaCha stream, so items
+/// never overlap.
 pub fn stream(seed: u64, purpose: &str, item: u64) -> Stream {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
@@ -17,7 +20,8 @@ pub fn stream(seed: u64, purpose: &str, item: u64) -> Stream {
     Stream { inner }
 }
 
-/// A seed of its own for something that has a name, so that what it draws does not depend on what else is drawn.
+/// A seed of its own for something that has a name, so that what it draws does not depend on what
+/// else is drawn.
 pub fn seed_of(seed: u64, name: &str) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());

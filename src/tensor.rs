@@ -1,7 +1,9 @@
-//! The one door between burn and the rest: the backend alias, the device, and conversions to and from ndarray.
+//! The one door between burn and the rest: the backend alias, the device, and conversions to and
+//! from ndarray.
 //!
-//! The backend is chosen when the program is built (`flex` on the CPU by default, features `cuda` and `wgpu`), so that
-//! no type of the library carries a backend parameter. Shapes are checked before burn sees them: burn panics.
+//! The backend is chosen when the program is built (`flex` on the CPU by default, features `cuda`
+//! and `wgpu`), so that no type of the library carries a backend parameter. Shapes are checked
+//! before burn sees them: burn panics.
 
 use burn_tensor::{DType, TensorData};
 use ndarray::{ArrayD, Dimension, IxDyn};

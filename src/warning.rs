@@ -1,4 +1,5 @@
-//! Warnings are values: collected while a job runs, written to its manifest, shown at its end with advice.
+//! Warnings are values: collected while a job runs, written to its manifest, shown at its end with
+//! advice.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

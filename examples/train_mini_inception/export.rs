@@ -1,4 +1,5 @@
-//! The trained network as a model directory: batch norms folded, 16-bit weights, accuracy measured after rounding, figures.
+//! The trained network as a model directory: batch norms folded, 16-bit weights, accuracy measured
+//! after rounding, figures.
 
 use crate::net;
 use crate::scenes;
@@ -108,7 +109,8 @@ fn draw(graph: &Graph, history: &History, settings: &Settings, dir: &Path) -> Re
     Ok(())
 }
 
-/// Two held-out images of each class at half size, six classes per row, in the order of the outputs.
+/// Two held-out images of each class at half size, six classes per row, in the order of the
+/// outputs.
 fn sheet(seed: u64) -> Result<Array3<u8>> {
     let (side, gap, columns) = (48, 2, 12);
     let rows = scenes::CLASSES.len().div_ceil(columns / 2);

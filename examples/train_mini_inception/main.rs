@@ -4,7 +4,8 @@
 //! cargo run --release --example train_mini_inception
 //! ```
 //!
-//! Killed and started again, it goes on from its last checkpoint. See models/mini-inception/README.md.
+//! Killed and started again, it goes on from its last checkpoint. See
+//! models/mini-inception/README.md.
 #![deny(unsafe_code)]
 
 mod export;

@@ -1,5 +1,5 @@
-//! The architecture: GoogLeNet's pattern (Szegedy et al. 2014) at about a third of its width for 96 x 96 pixels, with
-//! batch norm after each convolution while it is trained.
+//! The architecture: GoogLeNet's pattern (Szegedy et al. 2014) at about a third of its width for 96
+//! x 96 pixels, with batch norm after each convolution while it is trained.
 
 use crate::scenes;
 use ndarray::{ArrayD, Axis, IxDyn};
@@ -178,8 +178,8 @@ impl Net {
     }
 }
 
-/// Blurs the first layer's random kernels (binomial, twice) and restores their scale: what training leaves untouched of
-/// a kernel is then no pixel noise.
+/// Blurs the first layer's random kernels (binomial, twice) and restores their scale: what training
+/// leaves untouched of a kernel is then no pixel noise.
 fn smooth(kernels: &mut ArrayD<f32>, sd: f64) {
     for axis in [2, 3, 2, 3] {
         let n = kernels.shape()[axis];

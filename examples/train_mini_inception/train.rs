@@ -18,15 +18,16 @@ pub struct Settings {
     pub seed: u64,
     pub steps: usize,
     pub batch: usize,
-    /// Peak learning rate of Adam: linear warm-up over the first 5 % of `horizon`, a cosine to zero at `horizon`.
+    /// Peak learning rate of Adam: linear warm-up over the first 5 % of `horizon`, a cosine to zero
+    /// at `horizon`.
     pub rate: f64,
     pub horizon: usize,
     /// The last steps, over which the rate also falls linearly to zero.
     pub cooldown: usize,
     /// Decoupled weight decay of kernels, per unit of learning rate.
     pub decay: f64,
-    /// The same for the first layer from step `settle` on: by then the layers above know what they want of it, and what is
-    /// left of its random start should go.
+    /// The same for the first layer from step `settle` on: by then the layers above know what they
+    /// want of it, and what is left of its random start should go.
     pub first_decay: f64,
     pub settle: usize,
 }
@@ -67,7 +68,8 @@ pub fn images(seed: u64, range: std::ops::Range<u64>, device: &Device) -> (Tenso
     (tensor_from_vec(values, [n, 3, net::SIZE, net::SIZE], device), labels)
 }
 
-/// A step's images: the sequence in which classes take turns, shuffled by blocks of one image per class.
+/// A step's images: the sequence in which classes take turns, shuffled by blocks of one image per
+/// class.
 fn batch(settings: &Settings, step: usize, device: &Device) -> (Tensor<4>, Vec<usize>) {
     let n_classes = scenes::CLASSES.len() as u64;
     let (seed, n) = (seeds(settings.seed).0, settings.batch);
@@ -144,7 +146,8 @@ pub fn train(settings: &Settings, path: &Path) -> Result<(Graph, History)> {
     Ok((trainer.graph()?, history))
 }
 
-/// Number of images recognised, per class, among the first `n` of the sequence [`scenes::sample`] of a seed.
+/// Number of images recognised, per class, among the first `n` of the sequence [`scenes::sample`]
+/// of a seed.
 pub fn accuracy(graph: &Graph, seed: u64, n: usize) -> Result<Vec<usize>> {
     let device = Device::default();
     let logits = graph.find("loss3/classifier").context("the graph has a classifier")?;

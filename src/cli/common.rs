@@ -43,11 +43,13 @@ pub struct CommonArgs {
 }
 
 impl CommonArgs {
-    /// Runs `work` in a session on as many threads as were asked for, listening to signals, and shows what came of it.
-    /// `default_out` names the directory below `outputs/` when `--out` does not.
+    /// Runs `work` in a session on as many threads as were asked for, listening to signals, and
+    /// shows what came of it. `default_out` names the directory below `outputs/` when `--out` does
+    /// not.
     ///
     /// # Errors
-    /// As `work`; [`Error::Invalid`] when the threads cannot be made; [`Error::Io`] when standard output is closed.
+    /// As `work`; [`Error::Invalid`] when the threads cannot be made; [`Error::Io`] when standard
+    /// output is closed.
     pub fn run(&self, default_out: &str, work: impl FnOnce(&Session) -> Result<Finished> + Send) -> Result<()> {
         let session = Session {
             out: self.out.clone().unwrap_or_else(|| Path::new("outputs").join(default_out)),

@@ -1,4 +1,5 @@
-//! Which flag stands for which key of the configuration: default values in help, and flags in errors.
+//! Which flag stands for which key of the configuration: default values in help, and flags in
+//! errors.
 
 use crate::error::Error;
 use crate::job::Entry;
@@ -43,7 +44,8 @@ fn leaves(at: &str, value: &Value, out: &mut Vec<String>) {
     }
 }
 
-/// Says in the help of every flag what its key is by default, where the help does not say it in words.
+/// Says in the help of every flag what its key is by default, where the help does not say it in
+/// words.
 pub fn with_defaults(command: Command, entry: &Entry) -> Command {
     let defaults = (entry.defaults)();
     keys(entry).into_iter().fold(command, |command, key| {
@@ -71,8 +73,8 @@ fn literal(value: &Value) -> Option<String> {
 /// Flags that every run has, by what the library calls them.
 const OF_EVERY_RUN: [&str; 4] = ["out", "resume", "force", "threads"];
 
-/// An error of a job whose keys are named by the flags that set them. The layers below a job know only the last part of a
-/// key.
+/// An error of a job whose keys are named by the flags that set them. The layers below a job know
+/// only the last part of a key.
 pub fn in_flags(entry: &Entry, error: Error) -> Error {
     let keys = keys(entry);
     let last = |key: &Key| key.path.rsplit('.').next().unwrap_or_default().to_owned();
@@ -84,7 +86,8 @@ pub fn in_flags(entry: &Entry, error: Error) -> Error {
     })
 }
 
-/// An error of something else than a job from its flags: keys stay, `others` and the flags of every run are named.
+/// An error of something else than a job from its flags: keys stay, `others` and the flags of every
+/// run are named.
 pub fn in_common_flags(error: Error, others: &[&str]) -> Error {
     let own = |name: &str| others.contains(&name).then(|| format!("--{}", name.replace('_', "-")));
     translated(error, |name| own(name).or_else(|| of_every_run(name)))

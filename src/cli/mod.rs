@@ -1,5 +1,5 @@
-//! The command line. A job's flags are in its own folder; here is what is done with them, and the few subcommands that are
-//! no jobs.
+//! The command line. A job's flags are in its own folder; here is what is done with them, and the
+//! few subcommands that are no jobs.
 
 mod common;
 mod jobs;

@@ -37,7 +37,8 @@ enum Command {
     },
     /// Store a network as a model directory, to be used by its name.
     Import(ImportArgs),
-    /// Run a network once: finite activations, a gradient at the pixels, the card's golden activations.
+    /// Run a network once: finite activations, a gradient at the pixels, the card's golden
+    /// activations.
     Check {
         #[command(flatten)]
         source: Source,
@@ -151,7 +152,8 @@ fn show_list(json: bool) -> Result<()> {
     print(&text)
 }
 
-/// Reads, names, records golden activations and writes; the directory appears complete or not at all.
+/// Reads, names, records golden activations and writes; the directory appears complete or not at
+/// all.
 fn import(args: ImportArgs) -> Result<Imported> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if args.name.is_empty() || args.name.starts_with('.') || !args.name.chars().all(good) {

@@ -1,8 +1,10 @@
-//! Signals ask a job to finish its step and write a checkpoint; only a second Ctrl-C ends the process at once.
+//! Signals ask a job to finish its step and write a checkpoint; only a second Ctrl-C ends the
+//! process at once.
 
 use crate::cancel::Cancel;
 
-/// SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 ask `cancel`; batch systems deliver theirs more than once.
+/// SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 ask `cancel`; batch systems deliver theirs more
+/// than once.
 ///
 /// A second SIGINT exits with 130: checkpoints are written atomically, so the last one is whole.
 #[cfg(unix)]

@@ -5,7 +5,8 @@ use std::fmt;
 /// Largest difference in mm between two affines that describe one grid: headers are 32-bit.
 const SAME_MM: f64 = 1e-3;
 
-/// x = A (i, j, k, 1): the upper three rows of a 4 x 4 affine, voxel indices (from 0, at voxel centres) to RAS+ mm.
+/// x = A (i, j, k, 1): the upper three rows of a 4 x 4 affine, voxel indices (from 0, at voxel
+/// centres) to RAS+ mm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Affine(pub [[f64; 4]; 3]);
 
@@ -24,7 +25,8 @@ impl Affine {
     pub fn from_quaternion(bcd: [f64; 3], size_mm: [f64; 3], offset: [f64; 3], qfac: f64) -> Self {
         let [b, c, d] = bcd;
         let square = b * b + c * c + d * d;
-        // Three 32-bit numbers may add up to a little more than 1: the rotation is then by 180 degrees.
+        // Three 32-bit numbers may add up to a little more than 1: the rotation is then by 180
+        // degrees.
         let (a, b, c, d) = if square > 1.0 - 1e-7 {
             let norm = square.sqrt();
             (0.0, b / norm, c / norm, d / norm)
@@ -49,7 +51,8 @@ impl Affine {
         self.0.map(|r| r[0] * ijk[0] + r[1] * ijk[1] + r[2] * ijk[2] + r[3])
     }
 
-    /// Millimetres between two voxels that are `d` indices apart: the length of A d without the offset.
+    /// Millimetres between two voxels that are `d` indices apart: the length of A d without the
+    /// offset.
     pub fn length(&self, d: [f64; 3]) -> f64 {
         self.0.iter().map(|r| (r[0] * d[0] + r[1] * d[1] + r[2] * d[2]).powi(2)).sum::<f64>().sqrt()
     }
@@ -90,8 +93,8 @@ impl Affine {
         self.0.iter().flatten().zip(other.0.iter().flatten()).all(|(a, b)| (a - b).abs() <= SAME_MM)
     }
 
-    /// The anatomical direction (0 = left-right, 1 = posterior-anterior, 2 = inferior-superior) that each voxel axis is
-    /// nearest to, and whether it runs to the right, to the front, upwards.
+    /// The anatomical direction (0 = left-right, 1 = posterior-anterior, 2 = inferior-superior)
+    /// that each voxel axis is nearest to, and whether it runs to the right, to the front, upwards.
     pub fn orientation(&self) -> [(usize, bool); 3] {
         let mut taken = [false; 3];
         let mut found = [(0, true); 3];

@@ -2,7 +2,8 @@
 
 use super::volume::{Grid, HALF_A_STEP};
 
-/// A map of fewer different values, half of them more than once, is one of levels: counts, labels, thresholds.
+/// A map of fewer different values, half of them more than once, is one of levels: counts, labels,
+/// thresholds.
 const FEW_VALUES: usize = 256;
 /// Share of the grid that holds exactly one value where this is a background other than 0.
 const SHARE: f64 = 0.05;
@@ -21,9 +22,10 @@ pub struct Background {
 }
 
 impl Background {
-    /// Programs write 0 where there is no value, or one other number. Measurements hardly ever repeat, so that what repeats
-    /// is no measurement: every 0 of floating-point numbers; of scaled integers, which are rounded to multiples of `step`,
-    /// values within half a step of 0 beside another such; and any value that fills a twentieth of the grid.
+    /// Programs write 0 where there is no value, or one other number. Measurements hardly ever
+    /// repeat, so that what repeats is no measurement: every 0 of floating-point numbers; of scaled
+    /// integers, which are rounded to multiples of `step`, values within half a step of 0 beside
+    /// another such; and any value that fills a twentieth of the grid.
     ///
     /// # Shapes
     /// `values`: `grid.n_voxels()`, i fastest; NaN where there are none.
@@ -97,7 +99,8 @@ mod tests {
         // NaN needs no help; a value that comes a few times is a measurement.
         assert_eq!(count(&found(0.0, around(f64::NAN))), 0);
         assert_eq!(count(&found(0.0, |at| if at == [4, 4, 0] || at == [8, 1, 1] { 0.5 } else { measured(at) })), 0);
-        // A single 0 of floating-point numbers is none; of integers in steps of 0.01 it happens by chance.
+        // A single 0 of floating-point numbers is none; of integers in steps of 0.01 it happens by
+        // chance.
         let single = |at: [usize; 3]| if at == [5, 5, 1] { 0.0 } else { measured(at) };
         assert_eq!(count(&found(0.0, single)), 1);
         let rounded = |x: f64| (x / 0.01).round() * 0.01 + 0.004;

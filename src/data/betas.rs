@@ -15,8 +15,8 @@ pub struct Betas {
     run_names: Vec<String>,
 }
 
-/// Where a sample comes from: values of one file are equal where their stored numbers are, those of several files where
-/// they are to within the rounding.
+/// Where a sample comes from: values of one file are equal where their stored numbers are, those of
+/// several files where they are to within the rounding.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Origin {
     /// Number of the file.
@@ -25,7 +25,8 @@ pub struct Origin {
     pub step: f64,
 }
 
-/// Fewest samples of a run that say that a voxel holds nothing there: two or three rounded numbers may be equal by chance.
+/// Fewest samples of a run that say that a voxel holds nothing there: two or three rounded numbers
+/// may be equal by chance.
 const LEAST_SAMPLES: usize = 4;
 
 /// Which voxels vary.
@@ -38,8 +39,8 @@ pub struct Variation {
 }
 
 impl Betas {
-    /// Takes patterns and the labels of their rows; conditions are numbered in natural order of their names, runs in order
-    /// of appearance.
+    /// Takes patterns and the labels of their rows; conditions are numbered in natural order of
+    /// their names, runs in order of appearance.
     ///
     /// # Shapes
     /// `patterns`: n_samples x n_voxels; `conditions`, `runs`: n_samples.
@@ -123,8 +124,9 @@ impl Betas {
         finite
     }
 
-    /// Which voxels carry something. One that does not vary over the samples of a run, to within the rounding of the files,
-    /// holds what its file has outside of the brain: 0, or whatever became of it.
+    /// Which voxels carry something. One that does not vary over the samples of a run, to within
+    /// the rounding of the files, holds what its file has outside of the brain: 0, or whatever
+    /// became of it.
     ///
     /// # Shapes
     /// `origins`: n_samples.
@@ -148,8 +150,8 @@ impl Betas {
         Variation { voxels, n_in_part }
     }
 
-    /// Which voxels are not explained by one number: a file's values must be equal, and the intervals that the rounded
-    /// values of all files stand for must have a number in common.
+    /// Which voxels are not explained by one number: a file's values must be equal, and the
+    /// intervals that the rounded values of all files stand for must have a number in common.
     fn varies(&self, rows: &[usize], origins: &[Origin]) -> Vec<bool> {
         let n = self.n_voxels();
         let mut varies = vec![false; n];
@@ -201,7 +203,8 @@ impl Betas {
         sums
     }
 
-    /// Every voxel's mean over the samples of a run taken off, so that runs of different baseline can be averaged.
+    /// Every voxel's mean over the samples of a run taken off, so that runs of different baseline
+    /// can be averaged.
     pub fn centred_within_runs(&self) -> Self {
         let mut patterns = self.patterns.clone();
         for run in 0..self.n_runs() {
@@ -244,8 +247,9 @@ mod tests {
 
     #[test]
     fn what_does_not_vary_carries_nothing() {
-        // Voxels: a signal; 0; a stored 0 of two files of another scaling (half of 0.2 and of 0.02 away); a constant of
-        // another value in each run; a signal in the first run only; one step of the first file; a signal in the second.
+        // Voxels: a signal; 0; a stored 0 of two files of another scaling (half of 0.2 and of 0.02
+        // away); a constant of another value in each run; a signal in the first run only; one step
+        // of the first file; a signal in the second.
         let a = [1.0f32, 0.0, 0.09, 5.0, 1.0, 0.2, 0.0];
         let b = [3.0f32, 0.0, -0.009, 6.0, 0.0, 0.0, 1.0];
         let run = |base: [f32; 7], moves: [f32; 7]| {
@@ -261,7 +265,8 @@ mod tests {
         let found = Betas::new(patterns.clone(), &conditions, &runs).unwrap().variation(&origins);
         assert_eq!(found.voxels, [true, false, false, false, false, true, false]);
         assert_eq!(found.n_in_part, 2);
-        // One sample a run (single images): what does not vary over all of them, to within the rounding.
+        // One sample a run (single images): what does not vary over all of them, to within the
+        // rounding.
         let single: Vec<Origin> = (0..8).map(|s| Origin { file: s, ..origins[s] }).collect();
         let each: Vec<String> = (0..8).map(|s| s.to_string()).collect();
         let found = Betas::new(patterns.clone(), &conditions, &each).unwrap().variation(&single);

@@ -67,17 +67,19 @@ impl Mask {
         Ok(Self { grid, voxels, rank })
     }
 
-    /// The voxels of an image that is a mask: 0 outside (or NaN, infinite, or within half of `step`, the distance of scaled
-    /// integers) and one other number inside, as nilearn demands.
+    /// The voxels of an image that is a mask: 0 outside (or NaN, infinite, or within half of
+    /// `step`, the distance of scaled integers) and one other number inside, as nilearn demands.
     ///
-    /// What else programs write is read by what it most likely is, and said: of several whole numbers (a label image) all
-    /// but 0 are inside; of fractions from 0 to 1 (a mask that was resampled or smoothed, probabilities) those above 0.5.
+    /// What else programs write is read by what it most likely is, and said: of several whole
+    /// numbers (a label image) all but 0 are inside; of fractions from 0 to 1 (a mask that was
+    /// resampled or smoothed, probabilities) those above 0.5.
     ///
     /// # Shapes
     /// `values`: `grid.n_voxels()`, i fastest.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for other numbers, several numbers without 0 among them, and as [`Mask::from_fn`].
+    /// [`Error::Invalid`] for other numbers, several numbers without 0 among them, and as
+    /// [`Mask::from_fn`].
     pub fn from_values(grid: Grid, values: &[f64], step: f64, at: &str) -> Result<(Self, Option<Warning>)> {
         let outside = |x: f64| !x.is_finite() || x.abs() <= HALF_A_STEP * step;
         let Some(found) = Found::new(values.iter().copied().filter(|&x| !outside(x))) else {

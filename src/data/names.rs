@@ -1,4 +1,5 @@
-//! Names of images and conditions: their order, their one spelling, and how lists of them are matched.
+//! Names of images and conditions: their order, their one spelling, and how lists of them are
+//! matched.
 
 use crate::error::{Error, Result};
 use std::borrow::Cow;
@@ -6,7 +7,8 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// Order in which runs of digits count as numbers: `image2` < `image10`. Total: equal only for equal text.
+/// Order in which runs of digits count as numbers: `image2` < `image10`. Total: equal only for
+/// equal text.
 pub fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut x, mut y) = (a.as_bytes(), b.as_bytes());
     while let (Some(p), Some(q)) = (x.first(), y.first()) {
@@ -32,8 +34,8 @@ fn take_digits<'t>(text: &mut &'t [u8]) -> &'t [u8] {
     &digits[digits.iter().position(|&c| c != b'0').unwrap_or(digits.len())..]
 }
 
-/// The composed spelling of a name (Unicode's NFC). The same name comes in two spellings: macOS writes `é` as `e` and
-/// a combining accent, keyboards write one character.
+/// The composed spelling of a name (Unicode's NFC). The same name comes in two spellings: macOS
+/// writes `é` as `e` and a combining accent, keyboards write one character.
 pub fn nfc(name: &str) -> Cow<'_, str> {
     if name.is_ascii() || is_nfc(name) { Cow::Borrowed(name) } else { Cow::Owned(name.nfc().collect()) }
 }
@@ -76,19 +78,21 @@ impl<'n> Parts<'n> {
 pub struct Found {
     /// Index of each wanted name's candidate.
     pub places: Vec<usize>,
-    /// A wanted name and its candidate that agree in the stem, but not in the folder or the ending, if there are any.
+    /// A wanted name and its candidate that agree in the stem, but not in the folder or the ending,
+    /// if there are any.
     pub by_stem: Option<(String, String)>,
 }
 
 /// Finds every wanted name among candidates, each candidate for one name at most.
 ///
-/// Identity is the whole name. In this order: the same name (in any Unicode spelling); the one candidate that agrees in
-/// everything that both say (`im1` and `faces/im1.png`); the one candidate of the same stem (`a/im1.jpg` and
-/// `b/im1.png`). Where there are two at a step, nothing is guessed.
+/// Identity is the whole name. In this order: the same name (in any Unicode spelling); the one
+/// candidate that agrees in everything that both say (`im1` and `faces/im1.png`); the one candidate
+/// of the same stem (`a/im1.jpg` and `b/im1.png`). Where there are two at a step, nothing is
+/// guessed.
 ///
 /// # Errors
-/// [`Error::Invalid`], with `at`, `wanted_as` and `there_as` in the words of the caller: names without a candidate, with
-/// several (all are named), or several names for one.
+/// [`Error::Invalid`], with `at`, `wanted_as` and `there_as` in the words of the caller: names
+/// without a candidate, with several (all are named), or several names for one.
 pub fn find_all(wanted: &[String], there: &[String], at: &str, (wanted_as, there_as): (&str, &str)) -> Result<Found> {
     let whole: Vec<Cow<'_, str>> = there.iter().map(|name| nfc(name)).collect();
     let parts: Vec<Parts<'_>> = whole.iter().map(|name| Parts::of(name)).collect();

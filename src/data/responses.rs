@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 /// Responses of every target to every stimulus, repeat by repeat.
 ///
-/// A stimulus may have fewer repeats than others: what was not measured is NaN, and every target has
-/// at least one response to every stimulus.
+/// A stimulus may have fewer repeats than others: what was not measured is NaN, and every target
+/// has at least one response to every stimulus.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Responses {
     values: Array3<f32>,
@@ -24,8 +24,8 @@ impl Responses {
     /// `targets`: n_targets; `stimuli`: n_stimuli.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when an axis is empty or its number of names is another, a name is empty or
-    /// there twice, a value is infinite, or a target has no response to a stimulus.
+    /// [`Error::Invalid`] when an axis is empty or its number of names is another, a name is empty
+    /// or there twice, a value is infinite, or a target has no response to a stimulus.
     pub fn new(values: Array3<f32>, targets: Vec<String>, stimuli: Vec<String>) -> Result<Self> {
         let (n_targets, n_stimuli, n_repeats) = values.dim();
         let bad = |expected: &str, found: String, hint: &str| Err(Error::invalid("responses", expected, found, hint));

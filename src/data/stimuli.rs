@@ -17,8 +17,9 @@ impl Stimuli {
     /// `images`: n_images x 3 x height x width, RGB, 0..1 (8-bit value / 255, no gamma).
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there are no images, their number is not that of the names, two names are equal, there are not
-    /// 3 channels, or a pixel is not finite. Values outside 0..1 are allowed: an image under optimisation may have them.
+    /// [`Error::Invalid`] when there are no images, their number is not that of the names, two
+    /// names are equal, there are not 3 channels, or a pixel is not finite. Values outside 0..1 are
+    /// allowed: an image under optimisation may have them.
     pub fn new(names: Vec<String>, images: Array4<f32>) -> Result<Self> {
         let (n_images, n_channels, height, width) = images.dim();
         let shape = format!("{n_images} x {n_channels} x {height} x {width}");

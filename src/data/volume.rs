@@ -4,8 +4,8 @@ use super::affine::Affine;
 use crate::error::{Error, Result};
 use std::fmt;
 
-/// Images of scaled integers come back rounded: as a fraction of their step, what may be left of a 0 that was stored, with
-/// some room for the 32 bits of the header's numbers.
+/// Images of scaled integers come back rounded: as a fraction of their step, what may be left of a
+/// 0 that was stored, with some room for the 32 bits of the header's numbers.
 pub const HALF_A_STEP: f64 = 0.505;
 
 /// The grid of a volume: how many voxels, and where they are.

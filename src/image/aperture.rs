@@ -7,8 +7,8 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// A disc: `w(r) = 1` inside `R - edge`, `(1 + cos(pi (r - R + edge) / edge)) / 2` up to `R`, 0 beyond, with
-/// `R = diameter min(h, w) / 2`; images become `w image + (1 - w) background`.
+/// A disc: `w(r) = 1` inside `R - edge`, `(1 + cos(pi (r - R + edge) / edge)) / 2` up to `R`, 0
+/// beyond, with `R = diameter min(h, w) / 2`; images become `w image + (1 - w) background`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Aperture {
@@ -30,7 +30,8 @@ impl Default for Aperture {
 
 impl Aperture {
     /// # Errors
-    /// [`Error::Invalid`] for a diameter outside (0, 1.5], a negative edge or a background outside [0, 1].
+    /// [`Error::Invalid`] for a diameter outside (0, 1.5], a negative edge or a background outside
+    /// [0, 1].
     pub fn check(&self) -> Result<()> {
         let good = self.diameter > 0.0
             && self.diameter <= 1.5

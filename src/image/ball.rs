@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How the size of a perturbation `d` (differences of n channel values, in levels of 0..255) is measured.
+/// How the size of a perturbation `d` (differences of n channel values, in levels of 0..255) is
+/// measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Norm {
@@ -52,7 +53,8 @@ impl Norm {
     }
 
     /// # Errors
-    /// [`Error::Invalid`] for a radius that is not above 0, or larger than any perturbation of `n` values.
+    /// [`Error::Invalid`] for a radius that is not above 0, or larger than any perturbation of `n`
+    /// values.
     pub fn check(self, epsilon: f64, n: usize) -> Result<()> {
         if epsilon > 0.0 && epsilon <= self.largest(n) {
             return Ok(());
@@ -65,11 +67,14 @@ impl Norm {
         ))
     }
 
-    /// Moves `image` to the nearest point (Euclidean) of `{x : |x - base| <= epsilon, 0 <= x <= 1}`; `base` lies in [0, 1], `epsilon` is in levels.
+    /// Moves `image` to the nearest point (Euclidean) of
+    /// `{x : |x - base| <= epsilon, 0 <= x <= 1}`; `base` lies in [0, 1], `epsilon` is in levels.
     ///
-    /// With `v = x - base` the point is `base + clip(s(v), -base, 1 - base)`, where `s` is soft thresholding `sign(v) max(|v| - t, 0)` for the mean
-    /// absolute difference, `v / (1 + t)` for the Euclidean norm, and clipping to `epsilon` for the largest difference; `t >= 0` is the root at which
-    /// the norm is `epsilon`. (Coordinate-wise optimality of the Lagrangian, whose minimiser over an interval that contains 0 is the clipped one.)
+    /// With `v = x - base` the point is `base + clip(s(v), -base, 1 - base)`, where `s` is soft
+    /// thresholding `sign(v) max(|v| - t, 0)` for the mean absolute difference, `v / (1 + t)` for
+    /// the Euclidean norm, and clipping to `epsilon` for the largest difference; `t >= 0` is the
+    /// root at which the norm is `epsilon`. (Coordinate-wise optimality of the Lagrangian, whose
+    /// minimiser over an interval that contains 0 is the clipped one.)
     pub fn project(self, image: &mut [f32], base: &[f32], epsilon: f64) {
         let epsilon = epsilon / LEVELS;
         let clipped = |v: f64, b: f32| v.clamp(-f64::from(b), 1.0 - f64::from(b));
@@ -103,10 +108,12 @@ impl Norm {
         apply(image, &|v| shrink(t, v));
     }
 
-    /// 8-bit values of `image` (in [0, 1]) that differ from the bytes of `base` by at most `epsilon` levels.
+    /// 8-bit values of `image` (in [0, 1]) that differ from the bytes of `base` by at most
+    /// `epsilon` levels.
     ///
-    /// Values are rounded to the nearest level; where that makes the perturbation too large, those differences whose rounding
-    /// away from the base was the closest call are rounded towards it instead, until the budget holds.
+    /// Values are rounded to the nearest level; where that makes the perturbation too large, those
+    /// differences whose rounding away from the base was the closest call are rounded towards it
+    /// instead, until the budget holds.
     pub fn round(self, image: &[f32], base: &[u8], epsilon: f64) -> Vec<u8> {
         let exact: Vec<f64> = image.iter().zip(base).map(|(&x, &b)| LEVELS * f64::from(x) - f64::from(b)).collect();
         let bounded = |d: f64, b: u8| d.clamp(-f64::from(b), LEVELS - f64::from(b));
@@ -145,7 +152,8 @@ impl Norm {
     }
 }
 
-/// The `t` in [0, `high`] at which the decreasing `size(t)` falls to `budget`, from the side where it holds: bisection with secant steps.
+/// The `t` in [0, `high`] at which the decreasing `size(t)` falls to `budget`, from the side where
+/// it holds: bisection with secant steps.
 fn root(size: impl Fn(f64) -> f64, budget: f64, high: f64) -> f64 {
     let (mut low, mut high) = (0.0, high);
     let (mut above, mut below) = (size(low) - budget, size(high) - budget);

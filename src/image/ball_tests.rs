@@ -17,7 +17,8 @@ fn size(norm: Norm, image: &[f32], base: &[f32]) -> f64 {
     norm.of(image.iter().zip(base).map(|(&x, &b)| LEVELS * (f64::from(x) - f64::from(b))))
 }
 
-/// The nearest point of a convex set: no feasible point, and no mixture with one, is nearer (variational inequality `<x - p, q - p> <= 0`).
+/// The nearest point of a convex set: no feasible point, and no mixture with one, is nearer
+/// (variational inequality `<x - p, q - p> <= 0`).
 #[test]
 fn no_feasible_point_is_nearer() {
     for norm in NORMS {

@@ -15,14 +15,17 @@ use serde::{Deserialize, Serialize};
 pub enum Ascent {
     /// The raw gradient: for optimizers that scale it themselves.
     Raw,
-    /// The gradient smoothed by a Gaussian of `sigma` pixels (0: not) and scaled to the ball: `epsilon g / rms(g)` for the mean absolute
-    /// difference, `epsilon g / |g|` for the Euclidean norm, `epsilon sign(g)` for the largest difference.
+    /// The gradient smoothed by a Gaussian of `sigma` pixels (0: not) and scaled to the ball:
+    /// `epsilon g / rms(g)` for the mean absolute difference, `epsilon g / |g|` for the Euclidean
+    /// norm, `epsilon sign(g)` for the largest difference.
     Scaled { sigma: f64 },
-    /// `epsilon sign(g)`, which spends the budget of the mean and of the largest difference in one step; `epsilon g / |g|` for the Euclidean norm.
+    /// `epsilon sign(g)`, which spends the budget of the mean and of the largest difference in one
+    /// step; `epsilon g / |g|` for the Euclidean norm.
     Sign,
 }
 
-/// What else a perturbation leaves as it is in the base image, to the precision of alternating projections.
+/// What else a perturbation leaves as it is in the base image, to the precision of alternating
+/// projections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Equal {
@@ -34,7 +37,8 @@ pub enum Equal {
     Contrast,
 }
 
-/// Pixels that stay in `{x : |x - base| <= epsilon, 0 <= x <= 1}` of their own base image; see [`Norm::project`].
+/// Pixels that stay in `{x : |x - base| <= epsilon, 0 <= x <= 1}` of their own base image; see
+/// [`Norm::project`].
 ///
 /// The one leaf holds, per image, 3 x height x width values in [0, 1], shown as they are.
 #[derive(Debug)]
@@ -55,7 +59,8 @@ impl Bounded {
     /// Balls of radius `epsilon[i]` around `base[i]` (n x 3 x h x w, in [0, 1]).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a radius that no perturbation can have, or another number of radii than images.
+    /// [`Error::Invalid`] for a radius that no perturbation can have, or another number of radii
+    /// than images.
     pub fn new(base: &Array4<f32>, epsilon: Vec<f64>, norm: Norm, ascent: Ascent, equal: Equal) -> Result<Self> {
         let (n, channels, height, width) = base.dim();
         let n_values = channels * height * width;

@@ -6,14 +6,16 @@ use serde::{Deserialize, Serialize};
 /// Weights of R, G and B in luminance (ITU-R BT.709): `Y = 0.2126 R + 0.7152 G + 0.0722 B`.
 pub const LUMINANCE: [f64; 3] = [0.2126, 0.7152, 0.0722];
 
-/// Square root of the covariance of RGB in natural images: rows R, G, B; columns the uncorrelated axes
-/// (achromatic, blue-yellow like, red-green like).
+/// Square root of the covariance of RGB in natural images: rows R, G, B; columns the uncorrelated
+/// axes (achromatic, blue-yellow like, red-green like).
 ///
 /// # Source
-/// Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017, as released in Lucid (`color_correlation_svd_sqrt`).
+/// Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017, as released in Lucid
+/// (`color_correlation_svd_sqrt`).
 pub const COLOUR_SQRT: [[f64; 3]; 3] = [[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]];
 
-/// [`COLOUR_SQRT`] over its largest column norm: `rgb = M axes`, so that the achromatic axis has length one.
+/// [`COLOUR_SQRT`] over its largest column norm: `rgb = M axes`, so that the achromatic axis has
+/// length one.
 pub fn decorrelation() -> [[f64; 3]; 3] {
     let norm = |c: usize| COLOUR_SQRT.iter().map(|row| row[c] * row[c]).sum::<f64>().sqrt();
     let largest = (0..3).map(norm).fold(0.0, f64::max);
@@ -32,8 +34,9 @@ pub fn correlation() -> [[f64; 3]; 3] {
     std::array::from_fn(|i| std::array::from_fn(|j| cofactor(j, i) / determinant))
 }
 
-/// How much of an achromatic value each of R, G, B gets in a grey image: the mean of the first column of [`decorrelation`],
-/// so that grey and colour images of the same coefficients have about the same contrast.
+/// How much of an achromatic value each of R, G, B gets in a grey image: the mean of the first
+/// column of [`decorrelation`], so that grey and colour images of the same coefficients have about
+/// the same contrast.
 pub fn achromatic_gain() -> f64 {
     decorrelation().iter().map(|row| row[0]).sum::<f64>() / 3.0
 }
@@ -52,7 +55,8 @@ pub fn luminance_plane(image: ArrayView3<'_, f32>) -> Array2<f64> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Light {
-    /// On the gamma-encoded pixel values, as they are in the file: what most stimulus papers call luminance.
+    /// On the gamma-encoded pixel values, as they are in the file: what most stimulus papers call
+    /// luminance.
     #[default]
     Encoded,
     /// On linear light, through the sRGB curve: proportional to cd/m2 on a calibrated sRGB display.

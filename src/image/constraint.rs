@@ -12,17 +12,20 @@ use ndarray::Array4;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Gives every image the same mean luminance and RMS contrast, by one gain and one offset for all its channels:
+/// Gives every image the same mean luminance and RMS contrast, by one gain and one offset for all
+/// its channels:
 ///
 /// ```text
 /// z = w limit(gain x + offset) + (1 - w) background,        w: the aperture's weights, 1 without an aperture
 /// mean_w(L(z)) = mean_luminance,   sd_w(L(z)) = rms_contrast,        L = 0.2126 R + 0.7152 G + 0.0722 B
 /// ```
 ///
-/// The limit to [0, 1] is smooth (`knee`), and gain and offset are solved for the image *after* it, so the targets hold exactly (to 1e-6) and not
-/// only before clipping; with an aperture mean and standard deviation are weighted by `w` and are those of the final image inside it. L is taken on
-/// the gamma-encoded pixel values unless `light` says linear. The gradient includes how gain and offset move with the image (implicit
-/// function theorem). An image whose pattern cannot reach the contrast (even, or a few bright pixels) keeps the mean and gets what contrast it can.
+/// The limit to [0, 1] is smooth (`knee`), and gain and offset are solved for the image *after* it,
+/// so the targets hold exactly (to 1e-6) and not only before clipping; with an aperture mean and
+/// standard deviation are weighted by `w` and are those of the final image inside it. L is taken on
+/// the gamma-encoded pixel values unless `light` says linear. The gradient includes how gain and
+/// offset move with the image (implicit function theorem). An image whose pattern cannot reach the
+/// contrast (even, or a few bright pixels) keeps the mean and gets what contrast it can.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Constraint {
@@ -51,7 +54,8 @@ const TIGHT_TOLERANCE: f64 = 1e-13;
 
 impl Constraint {
     /// # Errors
-    /// [`Error::Invalid`] for targets that no image in [0, 1] can have, a knee outside [0, 0.25], or a bad aperture.
+    /// [`Error::Invalid`] for targets that no image in [0, 1] can have, a knee outside [0, 0.25],
+    /// or a bad aperture.
     pub fn check(&self) -> Result<()> {
         let (m, s) = (self.mean_luminance, self.rms_contrast);
         // A two-valued image of 0 and 1 with mean m has the largest standard deviation there is.

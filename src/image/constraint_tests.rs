@@ -118,7 +118,8 @@ fn both_paths_agree() {
 proptest! {
     #[test]
     fn applying_twice_changes_little(mean in 0.3f64..0.7, contrast in 0.05f64..0.2) {
-        // The knee compresses what it has compressed before: a second application moves only those pixels.
+        // The knee compresses what it has compressed before: a second application moves only those
+        // pixels.
         let constraint = Constraint { mean_luminance: mean, rms_contrast: contrast, knee: 0.0, ..Default::default() };
         let once = constraint.apply_array(&wild_images(2, 12));
         let twice = constraint.apply_array(&once);

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex};
 
 /// `f` gives `y` for `x`, and `pullback`, which takes d(objective)/dy and returns d(objective)/dx.
 ///
-/// `f` and `pullback` are handed their tensors to keep: where nobody else holds one, its memory can be taken. `pullback` is called at most
-/// once per backward pass, and not at all when `x` is a constant.
+/// `f` and `pullback` are handed their tensors to keep: where nobody else holds one, its memory can
+/// be taken. `pullback` is called at most once per backward pass, and not at all when `x` is a
+/// constant.
 pub(super) fn with_gradient<const D: usize, const E: usize, P>(
     x: Var<D>,
     f: impl FnOnce(Tensor<D>) -> (Tensor<E>, P),

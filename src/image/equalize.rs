@@ -1,16 +1,19 @@
-//! One image's gain and offset that give it the wanted mean luminance and RMS contrast after the range limit, and their gradient.
+//! One image's gain and offset that give it the wanted mean luminance and RMS contrast after the
+//! range limit, and their gradient.
 //!
-//! With the planes `x_c`, aperture weights `w` (sum `W`), background `B`, soft limit `c`, light `l`, and a centre `x0` that only keeps the
-//! numbers small (so that 32 bits are enough for a pixel):
+//! With the planes `x_c`, aperture weights `w` (sum `W`), background `B`, soft limit `c`, light
+//! `l`, and a centre `x0` that only keeps the numbers small (so that 32 bits are enough for a
+//! pixel):
 //!
 //! ```text
 //! u_c = gain (x_c - x0) + level    z_c = w c(u_c) + (1 - w) B          L = 0.2126 l(z_R) + 0.7152 l(z_G) + 0.0722 l(z_B)
 //! m = sum w L / W                  s = sqrt( sum w (L - m)^2 / W )
 //! ```
 //!
-//! (gain, level) solve `m = m*`, `s = s*` by damped Newton steps. They depend on `x`; by the implicit function theorem
-//! `d(gain, level)/dx = -J^-1 d(m, s)/dx` at fixed (gain, level), `J = d(m, s)/d(gain, level)`, which [`Solution::pullback`] uses:
-//! the gradient is exact, with nothing to iterate.
+//! (gain, level) solve `m = m*`, `s = s*` by damped Newton steps. They depend on `x`; by the
+//! implicit function theorem `d(gain, level)/dx = -J^-1 d(m, s)/dx` at fixed (gain, level),
+//! `J = d(m, s)/d(gain, level)`, which [`Solution::pullback`] uses: the gradient is exact, with
+//! nothing to iterate.
 
 //!
 //! The passes over pixels are [`pixelwise`].
@@ -50,7 +53,8 @@ pub(super) struct Solution {
     level: f64,
     centre: f64,
     at: Moments,
-    /// False when the wanted contrast cannot be reached: the gain is then a constant and only the level is solved.
+    /// False when the wanted contrast cannot be reached: the gain is then a constant and only the
+    /// level is solved.
     contrast_met: bool,
 }
 
@@ -138,7 +142,8 @@ impl<T: Real> Target<T> {
         best
     }
 
-    /// Near the solution from any start: the contrast rises with the gain when the level holds the mean.
+    /// Near the solution from any start: the contrast rises with the gain when the level holds the
+    /// mean.
     fn bisect_gain(&self, x: &[T], centre: f64) -> Solution {
         let (mut low, mut high) = (MIN_GAIN.ln(), MAX_GAIN.ln());
         for _ in 0..GAIN_BISECTIONS {
@@ -213,7 +218,8 @@ impl Solution {
     }
 }
 
-/// The solution of two linear equations with rows `a` and `b`; none when they are (nearly) dependent.
+/// The solution of two linear equations with rows `a` and `b`; none when they are (nearly)
+/// dependent.
 fn solve2(a: [f64; 2], b: [f64; 2], right: [f64; 2]) -> Option<[f64; 2]> {
     let determinant = a[0] * b[1] - a[1] * b[0];
     let size = (a[0].abs() + a[1].abs()) * (b[0].abs() + b[1].abs());

@@ -1,4 +1,5 @@
-//! The default parametrisation: Fourier coefficients of decorrelated colour channels, through a sigmoid.
+//! The default parametrisation: Fourier coefficients of decorrelated colour channels, through a
+//! sigmoid.
 
 use super::colour::{achromatic_gain, correlation, decorrelation};
 use super::param::{Canvas, ImageParam, Init};
@@ -10,11 +11,13 @@ use crate::tensor::Var;
 use ndarray::{Array2, ArrayView3, Axis};
 use std::f64::consts::PI;
 
-/// Divisor of the rendered planes before the colour matrix (Lucid's), so that the noise of [`Fourier::NOISE_SD`] starts near grey.
+/// Divisor of the rendered planes before the colour matrix (Lucid's), so that the noise of
+/// [`Fourier::NOISE_SD`] starts near grey.
 const LUCID_DIVISOR: f64 = 4.0;
 /// The roll-off ends at this multiple of the band limit.
 const ROLL_OFF: f64 = 1.5;
-/// Given images are brought into [EDGE, 1 - EDGE] before the sigmoid is inverted: half an 8-bit step.
+/// Given images are brought into [EDGE, 1 - EDGE] before the sigmoid is inverted: half an 8-bit
+/// step.
 const EDGE: f64 = 0.5 / 255.0;
 
 /// How [`Fourier`] weighs and limits frequencies.
@@ -41,12 +44,14 @@ impl Default for FourierOptions {
 /// image    = sigmoid( M plane )                           M: colour::decorrelation
 /// ```
 ///
-/// The one leaf holds, per image, channels x (real, imaginary) x rows x columns of the coefficients inside the box |fy|, |fx| < 1.5 B;
-/// those beyond are not stored. Rendering is two matrix products with cosine and sine tables (`spectral`): exact for every size,
-/// cheap because both are banded. A grey image has one plane, weighted by [`achromatic_gain`].
+/// The one leaf holds, per image, channels x (real, imaginary) x rows x columns of the coefficients
+/// inside the box |fy|, |fx| < 1.5 B; those beyond are not stored. Rendering is two matrix products
+/// with cosine and sine tables (`spectral`): exact for every size, cheap because both are banded. A
+/// grey image has one plane, weighted by [`achromatic_gain`].
 ///
 /// # Source
-/// Olah et al., "Feature Visualization", Distill 2017; Lucid and Lucent `param.image(fft=True, decorrelate=True)`.
+/// Olah et al., "Feature Visualization", Distill 2017; Lucid and Lucent
+/// `param.image(fft=True, decorrelate=True)`.
 #[derive(Debug)]
 pub struct Fourier {
     canvas: Canvas,
@@ -73,11 +78,12 @@ impl Fourier {
     /// Standard deviation of the coefficients that Lucid starts from.
     pub const NOISE_SD: f64 = 0.01;
 
-    /// Coefficients for `canvas`, started from `init`. Given images are reproduced up to the band limit (their logits are
-    /// filtered by H), grey starts at zero coefficients.
+    /// Coefficients for `canvas`, started from `init`. Given images are reproduced up to the band
+    /// limit (their logits are filtered by H), grey starts at zero coefficients.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an empty canvas, initial images of another shape, a band limit outside (0, 0.5] or a negative decay.
+    /// [`Error::Invalid`] for an empty canvas, initial images of another shape, a band limit
+    /// outside (0, 0.5] or a negative decay.
     pub fn new(canvas: Canvas, options: FourierOptions, init: &Init<'_>) -> Result<Self> {
         let at = "fourier parametrisation";
         canvas.check(at)?;

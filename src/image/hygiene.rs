@@ -1,4 +1,5 @@
-//! What images have in common that a brain would see: luminance, contrast, clipped pixels, spectral slope.
+//! What images have in common that a brain would see: luminance, contrast, clipped pixels, spectral
+//! slope.
 
 use super::colour::{LUMINANCE, Light};
 use super::spectrum::{fft2, signed_frequency};
@@ -13,15 +14,18 @@ pub struct ImageStatistics {
     pub mean_luminance: f64,
     /// Weighted standard deviation of L over pixels.
     pub rms_contrast: f64,
-    /// Share of the channel values (where the weight is above 0) that an 8-bit file stores as 0 or 255.
+    /// Share of the channel values (where the weight is above 0) that an 8-bit file stores as 0
+    /// or 255.
     pub clipped_fraction: f64,
-    /// Slope of ln(amplitude) against ln(frequency) of the Hann-windowed L, between 2 cycles per image and 0.25 cycles per pixel, on ring
-    /// averages one bin wide; natural images have about -1. NaN when fewer than two rings are there or have any power.
+    /// Slope of ln(amplitude) against ln(frequency) of the Hann-windowed L, between 2 cycles per
+    /// image and 0.25 cycles per pixel, on ring averages one bin wide; natural images have about
+    /// -1. NaN when fewer than two rings are there or have any power.
     #[serde(deserialize_with = "crate::io::json::or_nan")]
     pub spectrum_slope: f64,
 }
 
-/// Statistics of each image (n x 3 x h x w, values in [0, 1]), weighted by `weights` (h x w; [`Constraint::weights`](super::constraint::Constraint::weights)).
+/// Statistics of each image (n x 3 x h x w, values in [0, 1]), weighted by `weights` (h x w;
+/// [`Constraint::weights`](super::constraint::Constraint::weights)).
 pub fn achieved(images: &Array4<f32>, weights: &Array2<f64>, light: Light) -> Vec<ImageStatistics> {
     let one = |image: ArrayView3<'_, f32>| {
         let luminance = luminance(image, light);

@@ -7,8 +7,9 @@ use ndarray::Array2;
 /// Linear interpolation of `n` samples at `n` positions:
 /// `out[i] = in(c + (i - shift - c) / scale)`, `c = (n - 1) / 2`, both in pixels.
 ///
-/// A positive `shift` moves the content to higher indices; `scale` > 1 magnifies about the centre. When `scale` < 1 the triangle kernel is
-/// widened by `1 / scale` (antialiasing). Exact identity for shift 0 and scale 1, an exact roll with repeated edges for whole shifts.
+/// A positive `shift` moves the content to higher indices; `scale` > 1 magnifies about the centre.
+/// When `scale` < 1 the triangle kernel is widened by `1 / scale` (antialiasing). Exact identity
+/// for shift 0 and scale 1, an exact roll with repeated edges for whole shifts.
 pub fn resample(n: usize, shift: f64, scale: f64) -> Array2<f64> {
     let centre = (n as f64 - 1.0) / 2.0;
     let mut out = Array2::zeros((n, n));
@@ -19,7 +20,8 @@ pub fn resample(n: usize, shift: f64, scale: f64) -> Array2<f64> {
     out
 }
 
-/// Weights of a triangle of half-width `reach` around `position`, normalised, in row `i`; indices beyond the ends count for the end samples.
+/// Weights of a triangle of half-width `reach` around `position`, normalised, in row `i`; indices
+/// beyond the ends count for the end samples.
 fn add_triangle(out: &mut Array2<f64>, i: usize, position: f64, reach: f64) {
     let last = out.ncols() as i64 - 1;
     let weight = |k: i64| (1.0 - (k as f64 - position).abs() / reach).max(0.0);
@@ -30,7 +32,8 @@ fn add_triangle(out: &mut Array2<f64>, i: usize, position: f64, reach: f64) {
     }
 }
 
-/// Gaussian blur with standard deviation `sigma` pixels, truncated at 4 sigma: `scipy.ndimage.gaussian_filter1d(mode="nearest")`.
+/// Gaussian blur with standard deviation `sigma` pixels, truncated at 4 sigma:
+/// `scipy.ndimage.gaussian_filter1d(mode="nearest")`.
 pub fn blur(n: usize, sigma: f64) -> Array2<f64> {
     const TRUNCATE: f64 = 4.0;
     if sigma <= 0.0 {
@@ -48,8 +51,8 @@ pub fn blur(n: usize, sigma: f64) -> Array2<f64> {
     out
 }
 
-/// From `n` to `m` samples by bilinear interpolation, antialiased when shrinking: sample centres at half integers, a triangle of half-width
-/// `max(n / m, 1)` cut at the ends and normalised.
+/// From `n` to `m` samples by bilinear interpolation, antialiased when shrinking: sample centres at
+/// half integers, a triangle of half-width `max(n / m, 1)` cut at the ends and normalised.
 ///
 /// # Source
 /// Pillow's and PyTorch's `interpolate(mode="bilinear", antialias=True, align_corners=False)`.

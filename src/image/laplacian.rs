@@ -2,15 +2,17 @@
 
 use ndarray::{Array2, Array4, ArrayView4, Axis, Zip};
 
-/// Splits a gradient into `n_levels` band-pass levels and a low-pass rest, divides each by its root mean square, and adds them up:
+/// Splits a gradient into `n_levels` band-pass levels and a low-pass rest, divides each by its root
+/// mean square, and adds them up:
 ///
 /// ```text
 /// g_0 = g,   g_{k+1} = down(g_k),   b_k = g_k - up(g_{k+1}),   k = 0..n_levels-1
 /// out = up(... up(g_n / rms(g_n)) + b_{n-1} / rms(b_{n-1}) ...) + b_0 / rms(b_0)
 /// ```
 ///
-/// `down` filters with the 5 x 5 binomial kernel ([1 4 6 4 1] / 16 each way, zeros beyond the edge) and keeps every second pixel; `up` puts
-/// zeros between and filters with 4 times the kernel. The root mean square is over all channels and pixels of one image, at least 1e-10.
+/// `down` filters with the 5 x 5 binomial kernel ([1 4 6 4 1] / 16 each way, zeros beyond the edge)
+/// and keeps every second pixel; `up` puts zeros between and filters with 4 times the kernel. The
+/// root mean square is over all channels and pixels of one image, at least 1e-10.
 ///
 /// # Source
 /// Mordvintsev, DeepDream tutorial (TensorFlow, 2015), `lap_normalize`.
@@ -30,7 +32,8 @@ const BINOMIAL: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 
 const SMALLEST_RMS: f64 = 1e-10;
 
 impl LaplacianGradient {
-    /// The normalised gradient, n_images x n_channels x height x width, same shape. Levels stop when a side would get below 2 pixels.
+    /// The normalised gradient, n_images x n_channels x height x width, same shape. Levels stop
+    /// when a side would get below 2 pixels.
     pub fn apply(&self, gradient: ArrayView4<'_, f32>) -> Array4<f32> {
         let mut out = Array4::zeros(gradient.raw_dim());
         Zip::from(out.axis_iter_mut(Axis(0))).and(gradient.axis_iter(Axis(0))).par_for_each(|mut out, image| {
@@ -106,7 +109,8 @@ mod tests {
 
     #[test]
     fn weak_levels_are_raised() {
-        // A slow wave twenty times stronger than a fast one: after normalisation the fast one counts for more.
+        // A slow wave twenty times stronger than a fast one: after normalisation the fast one
+        // counts for more.
         let g = Array4::from_shape_fn((1, 1, 64, 64), |(_, _, _, x)| {
             let t = std::f32::consts::TAU * x as f32 / 64.0;
             20.0 * t.sin() + (28.0 * t).sin()

@@ -1,7 +1,9 @@
-//! Images: what is optimised and how it is shown, what is held equal, and what disturbs them on the way to the eye.
+//! Images: what is optimised and how it is shown, what is held equal, and what disturbs them on the
+//! way to the eye.
 //!
-//! render ([`param::ImageParam`]) -> equal luminance and contrast ([`constraint::Constraint`]) -> shared disturbances
-//! ([`transform::Transform`]) -> network. Given images reach the network's input size by [`resize`].
+//! render ([`param::ImageParam`]) -> equal luminance and contrast ([`constraint::Constraint`]) ->
+//! shared disturbances ([`transform::Transform`]) -> network. Given images reach the network's
+//! input size by [`resize`].
 
 pub mod aperture;
 pub mod ball;

@@ -4,10 +4,11 @@ use crate::error::{Error, Result};
 use crate::tensor::{Precision, Var, constant, tensor};
 use ndarray::{Array2, Array4, ArrayView4};
 
-/// A parametrisation: arrays to optimise (leaves), and a differentiable function from them to images.
+/// A parametrisation: arrays to optimise (leaves), and a differentiable function from them to
+/// images.
 ///
-/// Every leaf is `n_images` x `n_values`: row `i` holds what image `i` is made of, so that optimizers, checkpoints and
-/// early exits of single images need to know nothing else.
+/// Every leaf is `n_images` x `n_values`: row `i` holds what image `i` is made of, so that
+/// optimizers, checkpoints and early exits of single images need to know nothing else.
 pub trait ImageParam: Send {
     /// `[n_images, 3, height, width]` of what [`render`](Self::render) gives.
     fn shape(&self) -> [usize; 4];
@@ -15,24 +16,29 @@ pub trait ImageParam: Send {
     /// Initial values, one array per leaf.
     fn leaves(&self) -> Vec<Array2<f32>>;
 
-    /// The images, `n_images` x 3 x `height` x `width`, displayed RGB in [0, 1], before constraint and transforms.
+    /// The images, `n_images` x 3 x `height` x `width`, displayed RGB in [0, 1], before constraint
+    /// and transforms.
     ///
-    /// Runs in the width (32 or 64 bits) of the leaves, and takes any number of rows up to `n_images`.
+    /// Runs in the width (32 or 64 bits) of the leaves, and takes any number of rows up to
+    /// `n_images`.
     fn render(&self, leaves: &[Var<2>]) -> Var<4>;
 
-    /// True when the one leaf is the image, pixel for pixel, with a gradient of 1: rendering can then be left out.
+    /// True when the one leaf is the image, pixel for pixel, with a gradient of 1: rendering can
+    /// then be left out.
     fn is_pixels(&self) -> bool {
         false
     }
 
-    /// Turns the raw gradients (same order and shapes as the leaves) into the direction to ascend; `images` as for [`project`](Self::project).
+    /// Turns the raw gradients (same order and shapes as the leaves) into the direction to ascend;
+    /// `images` as for [`project`](Self::project).
     fn condition(&self, _gradients: &mut [Array2<f32>], _images: &[usize]) {}
 
-    /// Moves the leaves back into their domain after step number `step` (from 1). `images[row]` is the image that a row makes:
-    /// images that are done have left the leaves.
+    /// Moves the leaves back into their domain after step number `step` (from 1). `images[row]` is
+    /// the image that a row makes: images that are done have left the leaves.
     fn project(&self, _leaves: &mut [Array2<f32>], _images: &[usize], _step: usize) {}
 
-    /// Changes the leaves for another reason than the objective after step number `step` (from 1) was scored; false when it did not.
+    /// Changes the leaves for another reason than the objective after step number `step` (from 1)
+    /// was scored; false when it did not.
     fn relax(&self, _leaves: &mut [Array2<f32>], _step: usize) -> bool {
         false
     }
@@ -82,20 +88,22 @@ impl Canvas {
 /// Where the optimisation starts.
 #[derive(Debug, Clone)]
 pub enum Init<'a> {
-    /// Independent normal noise of standard deviation `sd` on what is optimised; image `i` of item `item` has the random stream
-    /// (`seed`, "image-init", `item * n_images + i`).
+    /// Independent normal noise of standard deviation `sd` on what is optimised; image `i` of item
+    /// `item` has the random stream (`seed`, "image-init", `item * n_images + i`).
     Noise { sd: f64, seed: u64, item: u64 },
     /// Given images, `n_images` x 3 x `height` x `width`, RGB in [0, 1].
     Images(ArrayView4<'a, f32>),
     /// Every pixel 0.5.
     Grey,
-    /// Independent uniform noise in [low, high) on each pixel (parametrisations of pixels only); streams as for `Noise`.
+    /// Independent uniform noise in [low, high) on each pixel (parametrisations of pixels only);
+    /// streams as for `Noise`.
     Uniform { low: f64, high: f64, seed: u64, item: u64 },
 }
 
 impl Init<'_> {
     /// # Errors
-    /// [`Error::Invalid`] when given images do not fit the canvas or are not finite, or `sd` is not a finite number >= 0.
+    /// [`Error::Invalid`] when given images do not fit the canvas or are not finite, or `sd` is not
+    /// a finite number >= 0.
     pub fn check(&self, canvas: &Canvas, at: &str) -> Result<()> {
         match self {
             Self::Noise { sd, .. } if !(sd.is_finite() && *sd >= 0.0) => {

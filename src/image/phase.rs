@@ -12,7 +12,8 @@ use ndarray::{Array2, Array3, Array4, ArrayView3, Axis};
 use rayon::prelude::*;
 use std::f64::consts::{PI, TAU};
 
-/// Mean amplitude spectrum of images on the decorrelated colour axes (one luminance axis when grey), and the axes' mean values.
+/// Mean amplitude spectrum of images on the decorrelated colour axes (one luminance axis when
+/// grey), and the axes' mean values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Amplitude {
     /// channels x height x (width / 2 + 1), orthonormal DFT, 0 at zero frequency.
@@ -74,11 +75,13 @@ fn axes(image: ArrayView3<'_, f32>, grey: bool) -> Vec<Array2<f64>> {
 /// plane[k] = mean[k] + irfft2( A[k] exp(i t[k]) ),   image = clip( 1/2 + M plane ),   M: colour::decorrelation
 /// ```
 ///
-/// Conjugate bins share a phase, so the spectrum before clipping is exactly A. The gradient of the clip is taken as 1.
-/// The one leaf holds, per image, channels x height x (width / 2 + 1) phases in radians.
+/// Conjugate bins share a phase, so the spectrum before clipping is exactly A. The gradient of the
+/// clip is taken as 1. The one leaf holds, per image, channels x height x (width / 2 + 1) phases in
+/// radians.
 ///
 /// # Source
-/// Fel et al., "Unlocking feature visualization for deeper networks with magnitude constrained optimization", NeurIPS 2023.
+/// Fel et al., "Unlocking feature visualization for deeper networks with magnitude constrained
+/// optimization", NeurIPS 2023.
 #[derive(Debug)]
 pub struct PhaseOnly {
     canvas: Canvas,
@@ -170,7 +173,8 @@ fn row_table(rows: &[usize], h: usize) -> Array2<f64> {
     })
 }
 
-/// `m_v (hw)^(-1/2) (cos, -sin)(2 pi v x / w)`; `m_v` counts the conjugate bin: 1 for v = 0 and the Nyquist bin, else 2.
+/// `m_v (hw)^(-1/2) (cos, -sin)(2 pi v x / w)`; `m_v` counts the conjugate bin: 1 for v = 0 and the
+/// Nyquist bin, else 2.
 fn column_table(n_columns: usize, h: usize, w: usize) -> Array2<f64> {
     let norm = 1.0 / ((h * w) as f64).sqrt();
     Array2::from_shape_fn((2 * n_columns, w), |(into, x)| {

@@ -1,4 +1,5 @@
-//! The ancestor's parametrisation: the pixels themselves, with Laplacian-pyramid gradient normalisation and octaves.
+//! The ancestor's parametrisation: the pixels themselves, with Laplacian-pyramid gradient
+//! normalisation and octaves.
 
 use super::ball::LEVELS;
 use super::colour::luminance_plane;
@@ -19,11 +20,13 @@ use rayon::slice::ParallelSliceMut;
 /// image = min(max(p, 0), 1),   d(image)/dp taken as 1 everywhere
 /// ```
 ///
-/// so that a pixel at the edge of the range can come back; [`project`](ImageParam::project) brings the values into [0, 1] after each step.
-/// The one leaf holds, per image, channels x height x width. What is ascended is a [`GradientRule`].
+/// so that a pixel at the edge of the range can come back; [`project`](ImageParam::project) brings
+/// the values into [0, 1] after each step. The one leaf holds, per image, channels x height x
+/// width. What is ascended is a [`GradientRule`].
 ///
 /// # Source
-/// Wammes, Norman and Turk-Browne, eLife 2022, "Stimulus synthesis"; Mordvintsev's DeepDream tutorial (2015).
+/// Wammes, Norman and Turk-Browne, eLife 2022, "Stimulus synthesis"; Mordvintsev's DeepDream
+/// tutorial (2015).
 #[derive(Debug)]
 pub struct Pixels {
     canvas: Canvas,
@@ -39,8 +42,9 @@ pub enum GradientRule {
     Plain,
     /// Band by band; see [`LaplacianGradient`].
     Laplacian(LaplacianGradient),
-    /// `G_sigma( g / (rms(g) + 1e-5) )` with `g` in units of response per level of 0..255, and G a Gaussian over the pixels of
-    /// each channel ([`Gaussian`]); the root mean square is over all values of an image.
+    /// `G_sigma( g / (rms(g) + 1e-5) )` with `g` in units of response per level of 0..255, and G a
+    /// Gaussian over the pixels of each channel ([`Gaussian`]); the root mean square is over all
+    /// values of an image.
     ///
     /// # Source
     /// Cowley et al., Nature 2026, maximising synthesis.
@@ -89,7 +93,8 @@ impl GradientRule {
 /// Blurs the images now and then, so that fine noise does not pile up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Relax {
-    /// Steps between two blurs: after steps `every + 1`, `2 every + 1`, ... (counted from 1), as published.
+    /// Steps between two blurs: after steps `every + 1`, `2 every + 1`, ... (counted from 1), as
+    /// published.
     pub every: usize,
     /// Standard deviation of the Gaussian, pixels.
     pub sigma: f64,
@@ -102,7 +107,8 @@ impl Pixels {
     /// Pixels for `canvas`, started from `init`: noise is around 0.5 and brought into [0, 1].
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for an empty canvas or initial images of another shape.
+    /// [`Error::Invalid`](crate::Error::Invalid) for an empty canvas or initial images of another
+    /// shape.
     pub fn new(canvas: Canvas, rule: GradientRule, init: &Init<'_>) -> Result<Self> {
         let at = "pixel parametrisation";
         canvas.check(at)?;
@@ -198,14 +204,15 @@ fn initial_pixels(canvas: &Canvas, init: &Init<'_>) -> Array2<f32> {
     out
 }
 
-/// The sizes of the ancestor's octaves, smallest first: the last is `height` x `width`, each one 1/`factor` of the next, rounded, at least 2.
+/// The sizes of the ancestor's octaves, smallest first: the last is `height` x `width`, each one
+/// 1/`factor` of the next, rounded, at least 2.
 pub fn octave_sizes(height: usize, width: usize, n_octaves: usize, factor: f64) -> Vec<[usize; 2]> {
     let shrink = |n: usize, octave: usize| ((n as f64 / factor.powi(octave as i32)).round() as usize).max(2);
     (0..n_octaves).rev().map(|octave| [shrink(height, octave), shrink(width, octave)]).collect()
 }
 
-/// Images (n x channels x h x w) at another size by bilinear interpolation (antialiased when shrinking; pixel centres at half integers), for
-/// going from one octave to the next.
+/// Images (n x channels x h x w) at another size by bilinear interpolation (antialiased when
+/// shrinking; pixel centres at half integers), for going from one octave to the next.
 pub fn resample_bilinear(images: &Array4<f32>, height: usize, width: usize) -> Array4<f32> {
     let (_, _, h, w) = images.dim();
     super::transform::apply_matrices(images, &super::kernel::resize(h, height), &super::kernel::resize(w, width))

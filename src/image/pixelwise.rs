@@ -1,7 +1,8 @@
-//! The passes over pixels of [`equalize`](super::equalize), compiled for the machine's widest vectors.
+//! The passes over pixels of [`equalize`](super::equalize), compiled for the machine's widest
+//! vectors.
 //!
-//! Sums go over [`LANES`] pixels side by side, in the pixels' own width for [`GROUPS`] times as many, and on in 64 bits: the same order and
-//! the same bytes on every machine.
+//! Sums go over [`LANES`] pixels side by side, in the pixels' own width for [`GROUPS`] times as
+//! many, and on in 64 bits: the same order and the same bytes on every machine.
 
 use super::colour::{LUMINANCE, Light};
 use super::real::Real;
@@ -10,7 +11,8 @@ use orthoscope_kernels::simd::Body;
 
 /// Pixels that are computed side by side.
 const LANES: usize = 16;
-/// Groups of [`LANES`] pixels that are summed in the pixels' own width before the sums go on in 64 bits.
+/// Groups of [`LANES`] pixels that are summed in the pixels' own width before the sums go on in 64
+/// bits.
 const GROUPS: usize = 16;
 
 /// The affine map of one image and the limit after it.
@@ -26,8 +28,9 @@ pub(super) struct Map<T> {
 }
 
 impl<T: Real> Map<T> {
-    /// `u` of a value, limited to [0, 1], and the derivative of the limit: identity on [knee, 1 - knee], `c + d / (1 + |d| / knee)` a
-    /// distance `d` beyond the knee `c`. Then `z` under the weight `w`, and its derivative by `u`.
+    /// `u` of a value, limited to [0, 1], and the derivative of the limit: identity on [knee, 1 -
+    /// knee], `c + d / (1 + |d| / knee)` a distance `d` beyond the knee `c`. Then `z` under the
+    /// weight `w`, and its derivative by `u`.
     #[inline(always)]
     fn of(&self, x: T, w: T) -> (T, T) {
         let u = self.gain * (x - self.centre) + self.level;

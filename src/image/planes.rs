@@ -1,4 +1,5 @@
-//! Linear maps of image planes with their transposes, as one differentiable step each: cheap where the matrices are banded.
+//! Linear maps of image planes with their transposes, as one differentiable step each: cheap where
+//! the matrices are banded.
 
 use super::custom::with_gradient;
 use super::param::precision_of;
@@ -63,12 +64,14 @@ impl<T: Real> Banded<T> {
     }
 }
 
-/// A matrix in blocks of [`LANES`] rows, each stored by diagonals: `out[i] = sum_d weight[d][i] row[i + d]` reads a row in one piece.
+/// A matrix in blocks of [`LANES`] rows, each stored by diagonals:
+/// `out[i] = sum_d weight[d][i] row[i + d]` reads a row in one piece.
 #[derive(Debug, Clone)]
 struct Diagonals<T> {
     n_columns: usize,
     n_rows: usize,
-    /// First diagonal of each block, counted in a row with [`LANES`] zeros before it, and where its weights begin and end.
+    /// First diagonal of each block, counted in a row with [`LANES`] zeros before it, and where its
+    /// weights begin and end.
     blocks: Vec<(usize, usize, usize)>,
     weights: Vec<[T; LANES]>,
 }
@@ -154,7 +157,8 @@ impl<T: Real> Body for OnePlane<'_, T> {
     }
 }
 
-/// `A_h X A_w^T` of each plane of n x channels x h x w images, differentiable; the matrices may change the size.
+/// `A_h X A_w^T` of each plane of n x channels x h x w images, differentiable; the matrices may
+/// change the size.
 pub(super) fn separable(images: Var<4>, ah: &Array2<f64>, aw: &Array2<f64>) -> Var<4> {
     match precision_of(&images) {
         Precision::F32 => run::<f32>(images, ah, aw),

@@ -2,9 +2,11 @@
 
 use ndarray::{Array, Array4};
 
-/// 8-bit values of images in [0, 1]: `255 v` to the nearest, halves up, values outside brought to the ends, NaN to 0.
+/// 8-bit values of images in [0, 1]: `255 v` to the nearest, halves up, values outside brought to
+/// the ends, NaN to 0.
 ///
-/// The rule of [`io::png::quantize`](crate::io::png::quantize), on a whole set and with channels first: what a set is scored on before it is written.
+/// The rule of [`io::png::quantize`](crate::io::png::quantize), on a whole set and with channels
+/// first: what a set is scored on before it is written.
 pub fn quantize(images: &Array4<f32>) -> Array4<u8> {
     images.mapv(|v| (255.0 * v).round().clamp(0.0, 255.0) as u8)
 }

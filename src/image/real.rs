@@ -77,9 +77,11 @@ impl Real for f64 {
     }
 }
 
-/// `exp(x)` in 32 bits to within 2e-7 of itself, for loops over pixels: no branch and no call. `x` is cut to [-87, 87]; NaN stays.
+/// `exp(x)` in 32 bits to within 2e-7 of itself, for loops over pixels: no branch and no call. `x`
+/// is cut to [-87, 87]; NaN stays.
 ///
-/// `exp(x) = 2^n exp(r)`, `n = round(x / ln 2)`, `|r| <= ln(2) / 2`, and `exp(r)` by the polynomial of Cephes' `expf`.
+/// `exp(x) = 2^n exp(r)`, `n = round(x / ln 2)`, `|r| <= ln(2) / 2`, and `exp(r)` by the polynomial
+/// of Cephes' `expf`.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     /// 1.5 x 2^23: adding it rounds to a whole number, which is then in the low bits.

@@ -1,8 +1,9 @@
 //! Bringing images to a network's input size.
 //!
-//! The filters are Pillow's (`Image.resize`, antialiased, on the 8-bit values as they are, no gamma), bit for bit, because
-//! that is what torchvision's preprocessing and most published networks were trained with. (Pillow 13 may exchange its two
-//! passes when an image shrinks more in height than in width: bilinear values then differ by one level of 255 at most.)
+//! The filters are Pillow's (`Image.resize`, antialiased, on the 8-bit values as they are, no
+//! gamma), bit for bit, because that is what torchvision's preprocessing and most published
+//! networks were trained with. (Pillow 13 may exchange its two passes when an image shrinks more in
+//! height than in width: bilinear values then differ by one level of 255 at most.)
 
 use crate::data::Stimuli;
 use crate::error::{Error, Result};
@@ -20,7 +21,8 @@ pub enum Resize {
     /// Height and width independently; the aspect ratio changes.
     #[default]
     Stretch,
-    /// The smaller side is fitted, then the centre is cut out (torchvision `Resize` + `CenterCrop`).
+    /// The smaller side is fitted, then the centre is cut out (torchvision `Resize` +
+    /// `CenterCrop`).
     Crop,
     /// The larger side is fitted, then grey (128) fills the rest (Pillow `ImageOps.pad`).
     Pad,
@@ -76,11 +78,12 @@ const PRECISION_BITS: u32 = 22;
 
 /// Brings a set of images to one size and makes them ready for a network.
 ///
-/// Images that already have `size` keep their bytes: value / 255. `size` = (height, width) in pixels; `None` keeps the images'
-/// own size, which must then be the same for all.
+/// Images that already have `size` keep their bytes: value / 255. `size` = (height, width) in
+/// pixels; `None` keeps the images' own size, which must then be the same for all.
 ///
 /// # Errors
-/// [`Error::Invalid`] when `size` is `None` and two images differ in size, or as for [`Stimuli::new`].
+/// [`Error::Invalid`] when `size` is `None` and two images differ in size, or as for
+/// [`Stimuli::new`].
 pub fn stimuli(mut set: ImageSet, size: Option<(usize, usize)>, how: Resize) -> Result<(Stimuli, Vec<Warning>)> {
     let sizes: Vec<_> = set.pixels.iter().map(size_of).collect();
     let (target, resized) = target(&set.names, &sizes, size, how)?;
@@ -146,7 +149,8 @@ pub(super) fn show((height, width): (usize, usize)) -> String {
     format!("{height} x {width} px")
 }
 
-/// One image brought to `size` = (height, width), both at least 1; unchanged when it has that size already.
+/// One image brought to `size` = (height, width), both at least 1; unchanged when it has that size
+/// already.
 ///
 /// # Shapes
 /// height x width x 3, at least 1 x 1 -> `size` x 3.
@@ -168,7 +172,8 @@ pub fn resize(pixels: ArrayView3<'_, u8>, size: (usize, usize), how: Resize, fil
     }
 }
 
-/// The smallest size of the image's shape that covers `size`: torchvision truncates the longer side.
+/// The smallest size of the image's shape that covers `size`: torchvision truncates the longer
+/// side.
 fn cover((h, w): (usize, usize), (height, width): (usize, usize)) -> (usize, usize) {
     if width * h >= height * w { (h * width / w, width) } else { (height, w * height / h) }
 }
@@ -203,7 +208,8 @@ fn centre_on_grey(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)) -
     })
 }
 
-/// Pillow's two passes: across, rounded to 8 bits, then down. A pass that changes nothing is left out.
+/// Pillow's two passes: across, rounded to 8 bits, then down. A pass that changes nothing is left
+/// out.
 fn scale(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize), filter: Filter) -> Array3<u8> {
     [(Axis(1), width), (Axis(0), height)].into_iter().fold(pixels.to_owned(), |image, (axis, n_out)| {
         if image.len_of(axis) == n_out { image } else { pass(image.view(), axis, n_out, filter) }
@@ -226,7 +232,8 @@ fn pass(pixels: ArrayView3<'_, u8>, axis: Axis, n_out: usize, filter: Filter) ->
     out
 }
 
-/// For each output pixel: the first input pixel under the kernel, and the weights, which sum to 1 in floating point.
+/// For each output pixel: the first input pixel under the kernel, and the weights, which sum to 1
+/// in floating point.
 fn fixed_point_weights(n_in: usize, n_out: usize, filter: Filter) -> Vec<(usize, Vec<i64>)> {
     let scale = n_in as f64 / n_out as f64;
     let widening = scale.max(1.0);
@@ -254,7 +261,8 @@ mod tests {
     use proptest::prelude::*;
     use std::path::Path;
 
-    /// Made by tests/golden/resize.py with Pillow 11.3.0. Equal to the last bit: the algorithm is integer arithmetic.
+    /// Made by tests/golden/resize.py with Pillow 11.3.0. Equal to the last bit: the algorithm is
+    /// integer arithmetic.
     #[test]
     fn equals_pillow_bit_for_bit() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/resize.npz");

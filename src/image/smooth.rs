@@ -3,7 +3,8 @@
 /// SciPy's default: the kernel ends at this many standard deviations.
 pub const TRUNCATE: f64 = 4.0;
 
-/// A normalised Gaussian with reflected edges (`d c b a | a b c d | d c b a`); as a matrix it is symmetric, so it is its own adjoint.
+/// A normalised Gaussian with reflected edges (`d c b a | a b c d | d c b a`); as a matrix it is
+/// symmetric, so it is its own adjoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gaussian {
     /// Weights from the centre outwards.
@@ -16,7 +17,8 @@ impl Gaussian {
         Self::truncated(sigma, TRUNCATE)
     }
 
-    /// As [`new`](Self::new), cut at `truncate` standard deviations: radius `floor(truncate sigma + 1/2)`.
+    /// As [`new`](Self::new), cut at `truncate` standard deviations: radius
+    /// `floor(truncate sigma + 1/2)`.
     pub fn truncated(sigma: f64, truncate: f64) -> Self {
         if sigma <= 0.0 {
             return Self { weights: vec![1.0] };
@@ -32,7 +34,8 @@ impl Gaussian {
         self.weights.len() - 1
     }
 
-    /// Smooths a row-major plane of `height` x `width` in place, rows first, in the plane's own width of numbers.
+    /// Smooths a row-major plane of `height` x `width` in place, rows first, in the plane's own
+    /// width of numbers.
     pub fn apply<T: Pixel>(&self, plane: &mut [T], height: usize, width: usize) {
         if self.radius() == 0 {
             return;

@@ -1,12 +1,15 @@
-//! From the stored coefficients of [`Fourier`](super::Fourier) to shown planes, and back: one differentiable step.
+//! From the stored coefficients of [`Fourier`](super::Fourier) to shown planes, and back: one
+//! differentiable step.
 //!
-//! The products with cosines and sines are folded, which halves every side that they have. Rows `u` and `-u` make
+//! The products with cosines and sines are folded, which halves every side that they have. Rows `u`
+//! and `-u` make
 //!
 //! ```text
 //! c[u] e^(i t) + c[-u] e^(-i t) = (c[u] + c[-u]) cos t + i (c[u] - c[-u]) sin t
 //! ```
 //!
-//! and pixels `y` and `h - y` (`x` and `w - x`) share the cosine sum and take the sine sum with opposite signs.
+//! and pixels `y` and `h - y` (`x` and `w - x`) share the cosine sum and take the sine sum with
+//! opposite signs.
 
 use super::custom::with_gradient;
 use super::param::precision_of;
@@ -29,18 +32,21 @@ pub(super) struct Tables {
     gain: Array2<f64>,
     /// Colour axes to channels, channels x channels.
     mixing: Array2<f64>,
-    /// Each row's place and that of the opposite frequency, if it has another; those with one first.
+    /// Each row's place and that of the opposite frequency, if it has another; those with one
+    /// first.
     pairs: Vec<(usize, Option<usize>)>,
     n_opposite: usize,
     /// (height / 2 + 1) x pairs, and ((height - 1) / 2) x pairs with an opposite from y = 1.
     down: [Array2<f64>; 2],
-    /// columns x (width / 2 + 1), and (columns - 1) x ((width - 1) / 2) from the first column and x = 1: orthonormal, and weighted with
-    /// the number of bins that a stored one stands for: 1 for column 0 and the Nyquist bin, else 2.
+    /// columns x (width / 2 + 1), and (columns - 1) x ((width - 1) / 2) from the first column and
+    /// x = 1: orthonormal, and weighted with the number of bins that a stored one stands for: 1 for
+    /// column 0 and the Nyquist bin, else 2.
     across: [Array2<f64>; 2],
 }
 
 impl Tables {
-    /// `rows`: DFT row bins, with every bin its opposite; columns are the rfft bins from 0. `gain`: rows x columns, the same for opposite rows.
+    /// `rows`: DFT row bins, with every bin its opposite; columns are the rfft bins from 0. `gain`:
+    /// rows x columns, the same for opposite rows.
     pub fn new(height: usize, width: usize, rows: &[usize], gain: Array2<f64>, mixing: Array2<f64>) -> Self {
         let place = |bin: usize| rows.iter().position(|&r| r == bin).expect("a band has both signs of its frequencies");
         let own = |bin: usize| (height - bin) % height == bin;
@@ -80,10 +86,12 @@ struct Map<T> {
 
 /// Memory of one image, used again for the next.
 struct Scratch<T> {
-    /// Folded coefficients, of each axis and of one channel: sums (pairs x 2 columns), then differences.
+    /// Folded coefficients, of each axis and of one channel: sums (pairs x 2 columns), then
+    /// differences.
     axes: Vec<T>,
     channel: Vec<T>,
-    /// Cosine and sine sums over rows, height x 2 columns together, and the two parts of each image row.
+    /// Cosine and sine sums over rows, height x 2 columns together, and the two parts of each image
+    /// row.
     sums: Vec<T>,
     half: Vec<T>,
     /// Cosine and sine sums over columns, height x width together.
@@ -170,7 +178,8 @@ impl<T: Real> Map<T> {
         }
     }
 
-    /// `gain c` of a channel (real, then imaginary parts) as sums of opposite frequencies, and differences times i.
+    /// `gain c` of a channel (real, then imaginary parts) as sums of opposite frequencies, and
+    /// differences times i.
     fn fold(&self, part: &[T], folded: &mut [T]) {
         let (rows, columns) = self.gain.dim();
         let (sums, differences) = folded.split_at_mut(self.pairs.len() * 2 * columns);
@@ -278,7 +287,8 @@ impl<T: Real> Map<T> {
     }
 }
 
-/// Shown pixels of a plane from the cosine and sine sums: `sigmoid(even - odd)`, and mirrored `sigmoid(even + odd)`.
+/// Shown pixels of a plane from the cosine and sine sums: `sigmoid(even - odd)`, and mirrored
+/// `sigmoid(even + odd)`.
 struct Assemble<'a, T> {
     even: &'a [T],
     odd: &'a [T],

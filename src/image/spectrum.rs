@@ -37,8 +37,8 @@ pub fn fft2(plane: &Array2<f64>) -> Array2<Complex> {
     Zip::from(&re).and(&im).map_collect(|&re, &im| Complex { re, im })
 }
 
-/// Inverse DFT of a square complex spectrum without its factor `1 / n^2`: real and imaginary parts in, the same out.
-/// `x[y, x] = sum_uv F[u, v] exp(2 pi i (u y + v x) / n)`.
+/// Inverse DFT of a square complex spectrum without its factor `1 / n^2`: real and imaginary parts
+/// in, the same out. `x[y, x] = sum_uv F[u, v] exp(2 pi i (u y + v x) / n)`.
 pub fn inverse(re: &Array2<f32>, im: &Array2<f32>) -> (Array2<f32>, Array2<f32>) {
     let n = re.nrows();
     let scale = (n as f64).sqrt();
@@ -48,7 +48,8 @@ pub fn inverse(re: &Array2<f32>, im: &Array2<f32>) -> (Array2<f32>, Array2<f32>)
     (cos.dot(&wide_re) - sin.dot(&wide_im), sin.dot(&wide_re) + cos.dot(&wide_im))
 }
 
-/// Signed integer frequency of DFT bin `k` of `n` (numpy's `fftfreq(n) * n`): 0, 1, ..., -2, -1; the Nyquist bin of an even `n` is `-n/2`.
+/// Signed integer frequency of DFT bin `k` of `n` (numpy's `fftfreq(n) * n`): 0, 1, ..., -2, -1;
+/// the Nyquist bin of an even `n` is `-n/2`.
 pub fn signed_frequency(k: usize, n: usize) -> i64 {
     if k < n.div_ceil(2) { k as i64 } else { k as i64 - n as i64 }
 }

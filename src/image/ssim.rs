@@ -10,18 +10,19 @@ const CUT: f64 = 3.5;
 const K1: f64 = 0.01;
 const K2: f64 = 0.03;
 
-/// Mean structural similarity of two images in [0, 1] (3 x height x width), over channels and pixels at least 5 from the border:
+/// Mean structural similarity of two images in [0, 1] (3 x height x width), over channels and
+/// pixels at least 5 from the border:
 ///
 /// ```text
 /// SSIM = (2 mx my + c1) (2 sxy + c2) / ((mx^2 + my^2 + c1) (sx^2 + sy^2 + c2)),   c1 = 0.01^2, c2 = 0.03^2
 /// ```
 ///
-/// with means, variances and covariance under a Gaussian window of standard deviation 1.5. 1 for equal images; images of
-/// less than 11 pixels on a side are compared over all their pixels.
+/// with means, variances and covariance under a Gaussian window of standard deviation 1.5. 1 for
+/// equal images; images of less than 11 pixels on a side are compared over all their pixels.
 ///
 /// # Source
-/// Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Processing 13:600 (2004); the numbers of scikit-image
-/// (`gaussian_weights=True, sigma=1.5, use_sample_covariance=False`).
+/// Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Processing 13:600 (2004); the numbers of
+/// scikit-image (`gaussian_weights=True, sigma=1.5, use_sample_covariance=False`).
 pub fn ssim(a: ArrayView3<'_, f32>, b: ArrayView3<'_, f32>) -> f64 {
     let channels = a.axis_iter(Axis(0)).zip(b.axis_iter(Axis(0)));
     let (sum, n) = channels.fold((0.0, 0), |(sum, n), (x, y)| (sum + plane(x, y), n + 1));

@@ -16,7 +16,8 @@ pub fn uniform_images(name: &str, shape: (usize, usize, usize, usize)) -> Array4
     Array4::from_shape_fn(shape, |_| draws.uniform() as f32)
 }
 
-/// Compares the gradient of `sum(weights * f(x))` with central differences, 64 bits, at a spread of elements of `x`.
+/// Compares the gradient of `sum(weights * f(x))` with central differences, 64 bits, at a spread of
+/// elements of `x`.
 pub fn check_gradient(x: &Array2<f64>, step: f64, tolerance: f64, f: impl Fn(Var<2>) -> Var<4>) {
     let device = Default::default();
     let var = |x: &Array2<f64>| leaf::<2>(tensor_f64(x.view(), Precision::F64, &device));

@@ -1,4 +1,5 @@
-//! What a projector, an eye and a head do to an image, shared by all images of a set: small shifts, blur, zoom, rescaling.
+//! What a projector, an eye and a head do to an image, shared by all images of a set: small shifts,
+//! blur, zoom, rescaling.
 
 use super::kernel;
 use crate::error::{Error, Result};
@@ -13,8 +14,9 @@ use serde::{Deserialize, Serialize};
 /// A = rescale(fraction) . blur(sigma) . resample(shift, scale)
 /// ```
 ///
-/// first zoom and shift in one interpolation ([`kernel::resample`]), then Gaussian blur ([`kernel::blur`]), then down and back up
-/// ([`kernel::there_and_back`]). Edge pixels are repeated. The matrices are composed in 64 bits.
+/// first zoom and shift in one interpolation ([`kernel::resample`]), then Gaussian blur
+/// ([`kernel::blur`]), then down and back up ([`kernel::there_and_back`]). Edge pixels are
+/// repeated. The matrices are composed in 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transform {
@@ -85,7 +87,8 @@ impl Transform {
     /// Leaves every image as it is, exactly.
     pub const IDENTITY: Self = Self { shift: (0.0, 0.0), blur_sigma: 0.0, scale: 1.0, rescale: None };
 
-    /// A random transform; always takes the same number of draws, so that options do not change later ones.
+    /// A random transform; always takes the same number of draws, so that options do not change
+    /// later ones.
     pub fn draw(draws: &mut Stream, options: &JitterOptions) -> Self {
         let jitter = options.jitter_px;
         let shift = (draws.uniform_in(-jitter, jitter), draws.uniform_in(-jitter, jitter));
@@ -154,12 +157,14 @@ impl Transform {
     }
 }
 
-/// `A_h X A_w^T` of each plane of n x channels x h x w images, differentiable; the matrices may change the size.
+/// `A_h X A_w^T` of each plane of n x channels x h x w images, differentiable; the matrices may
+/// change the size.
 pub fn mix(images: Var<4>, ah: &Array2<f64>, aw: &Array2<f64>) -> Var<4> {
     super::planes::separable(images, ah, aw)
 }
 
-/// `A_h X A_w^T` of each plane of n x channels x h x w images; the matrices may change the size. In 32 bits.
+/// `A_h X A_w^T` of each plane of n x channels x h x w images; the matrices may change the size. In
+/// 32 bits.
 pub fn apply_matrices(images: &Array4<f32>, ah: &Array2<f64>, aw: &Array2<f64>) -> Array4<f32> {
     let (n, channels, h, w) = images.dim();
     assert_eq!((ah.ncols(), aw.ncols()), (h, w), "the matrices fit the images' height and width");
@@ -180,8 +185,8 @@ pub struct Probe {
     pub transform: Transform,
 }
 
-/// The disturbances that every written set is scored under: a shift by 1 px right, a Gaussian blur of 1 px, and
-/// a rescale to 95 % and back.
+/// The disturbances that every written set is scored under: a shift by 1 px right, a Gaussian blur
+/// of 1 px, and a rescale to 95 % and back.
 pub const PROBES: [Probe; 3] = [
     Probe { name: "shift-1px", transform: Transform { shift: (0.0, 1.0), ..Transform::IDENTITY } },
     Probe { name: "blur-1px", transform: Transform { blur_sigma: 1.0, ..Transform::IDENTITY } },

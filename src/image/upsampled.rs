@@ -6,7 +6,8 @@ use super::transform::mix;
 use crate::tensor::Var;
 use ndarray::Array2;
 
-/// Bilinear enlargement of another parametrisation's images: how the ancestor's octaves start small.
+/// Bilinear enlargement of another parametrisation's images: how the ancestor's octaves start
+/// small.
 pub struct Upsampled {
     inner: Box<dyn ImageParam>,
     height: usize,

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// One view: the pixel at `p` (from the centre) shows what lies at `R(-angle) (p - shift) / scale`, then a Gaussian blur.
+/// One view: the pixel at `p` (from the centre) shows what lies at `R(-angle) (p - shift) / scale`,
+/// then a Gaussian blur.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pose {
     /// Pixels down and to the right.
@@ -49,7 +50,8 @@ impl PoseOptions {
     }
 
     /// # Errors
-    /// [`Error::Invalid`] for ranges that are negative, not finite, or too large to be views of the same image.
+    /// [`Error::Invalid`] for ranges that are negative, not finite, or too large to be views of the
+    /// same image.
     pub fn check(&self) -> Result<()> {
         let [low, high] = self.scale;
         let good = (0.0..=64.0).contains(&self.jitter)
@@ -82,7 +84,8 @@ impl Pose {
         }
     }
 
-    /// For each pixel of a `height` x `width` plane the four source pixels and their weights; edges are repeated.
+    /// For each pixel of a `height` x `width` plane the four source pixels and their weights; edges
+    /// are repeated.
     fn stencil(&self, height: usize, width: usize) -> Vec<[(u32, f64); 4]> {
         let (cy, cx) = ((height as f64 - 1.0) / 2.0, (width as f64 - 1.0) / 2.0);
         let (sin, cos) = self.angle_deg.to_radians().sin_cos();
@@ -139,7 +142,8 @@ impl Prepared {
     }
 }
 
-/// Each image (n x channels x height x width) under its own pose, differentiable. One pose per image.
+/// Each image (n x channels x height x width) under its own pose, differentiable. One pose per
+/// image.
 pub fn apply(images: Var<4>, poses: Vec<Pose>) -> Var<4> {
     let [_, channels, height, width] = images.dims();
     let size = channels * height * width;

@@ -1,4 +1,5 @@
-//! Atomic writes: a temporary file in the same folder, fsync, rename. A reader sees the old file or the new one, never half.
+//! Atomic writes: a temporary file in the same folder, fsync, rename. A reader sees the old file or
+//! the new one, never half.
 
 use crate::error::{Error, Result};
 use std::io::{BufWriter, Write};
@@ -27,7 +28,8 @@ pub fn write_with(
     temporary.as_file().sync_all().map_err(Error::io(path, "write"))?;
     set_readable(temporary.as_file());
     temporary.persist(path).map_err(|e| Error::io(path, "write")(e.error))?;
-    // The rename itself reaches the disk with the folder; a file system without folder sync is still consistent.
+    // The rename itself reaches the disk with the folder; a file system without folder sync is
+    // still consistent.
     if let Ok(dir) = std::fs::File::open(folder) {
         dir.sync_all().ok();
     }

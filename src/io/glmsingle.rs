@@ -1,8 +1,9 @@
-//! Single-trial response estimates of GLMsingle (`TYPED_FITHRF_GLMDENOISE_RR.hdf5` and its sisters) and of the Natural Scenes
-//! Dataset (`betas_session01.hdf5`).
+//! Single-trial response estimates of GLMsingle (`TYPED_FITHRF_GLMDENOISE_RR.hdf5` and its sisters)
+//! and of the Natural Scenes Dataset (`betas_session01.hdf5`).
 //!
-//! MATLAB writes arrays with the axes reversed: what is x, y, z, trial there is trial, z, y, x in the file, so that x runs
-//! fastest; that is this crate's order too. The Python version writes x, y, z, trial as they are, trial fastest.
+//! MATLAB writes arrays with the axes reversed: what is x, y, z, trial there is trial, z, y, x in
+//! the file, so that x runs fastest; that is this crate's order too. The Python version writes x,
+//! y, z, trial as they are, trial fastest.
 
 use super::hdf5::{self, Class, Numbers, Stored};
 use crate::data::{Grid, Mask};

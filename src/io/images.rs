@@ -1,7 +1,7 @@
 //! Sets of images: a folder, a zip, an `.npy` array, a `stimuli.tsv`, or one file.
 //!
-//! Nothing is resized here: the pixels are those of the files. Whoever computes with them decodes every file once before,
-//! so that a damaged one is an error at once.
+//! Nothing is resized here: the pixels are those of the files. Whoever computes with them decodes
+//! every file once before, so that a damaged one is an error at once.
 
 mod array;
 mod decode;
@@ -23,8 +23,9 @@ use std::path::{Path, PathBuf};
 /// Images as they are in their files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageSet {
-    /// One name an image, in one Unicode spelling ([`nfc`]): the file's name without its ending; with it when two would
-    /// be equal; with its folder as the table or zip gives it when two still would.
+    /// One name an image, in one Unicode spelling ([`nfc`]): the file's name without its ending;
+    /// with it when two would be equal; with its folder as the table or zip gives it when two still
+    /// would.
     pub names: Vec<String>,
     /// Pixels of each image: height x width x 3, RGB, 0..255. Sizes may differ between images.
     pub pixels: Vec<Array3<u8>>,
@@ -59,8 +60,9 @@ pub fn load(path: &Path) -> Result<ImageSet> {
 /// Files are read as [`decode`] says, which refuses what it cannot be sure of.
 ///
 /// # Errors
-/// [`Error::Io`] when something cannot be read; [`Error::Corrupt`] naming the file when an image is damaged or not PNG or
-/// JPEG, or when the numbers of an array are of no range that images have; [`Error::Invalid`] when there are no images.
+/// [`Error::Io`] when something cannot be read; [`Error::Corrupt`] naming the file when an image is
+/// damaged or not PNG or JPEG, or when the numbers of an array are of no range that images have;
+/// [`Error::Invalid`] when there are no images.
 pub fn open(path: &Path) -> Result<Box<dyn ImageSource>> {
     let kind = std::fs::metadata(path).map_err(Error::io(path, "read"))?;
     let ending = ending(path);
@@ -81,7 +83,8 @@ fn ending(path: &Path) -> String {
     path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
 }
 
-/// Whether a file of a folder or zip is an image to load; an error for image formats that we do not read.
+/// Whether a file of a folder or zip is an image to load; an error for image formats that we do not
+/// read.
 fn is_image(path: &Path) -> Result<bool> {
     let hidden = path.components().any(|c| {
         let name = c.as_os_str().to_string_lossy();
@@ -162,7 +165,8 @@ fn of_table(path: &Path) -> Result<Files> {
     Ok(Files { names, paths: files, warnings })
 }
 
-/// `folder`/`file`, in the spelling that the disk has: a name may be composed in the table and decomposed there.
+/// `folder`/`file`, in the spelling that the disk has: a name may be composed in the table and
+/// decomposed there.
 fn locate(folder: &Path, file: &str) -> Result<PathBuf> {
     let mut path = folder.to_path_buf();
     for part in Path::new(file).components() {
@@ -192,7 +196,8 @@ fn at_least_here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
-/// An array of uint8 is read image by image; any other, and one whose range must be looked at whole, is loaded.
+/// An array of uint8 is read image by image; any other, and one whose range must be looked at
+/// whole, is loaded.
 fn open_array(path: &Path) -> Result<Box<dyn ImageSource>> {
     match npy::plain_bytes(path)? {
         Some((shape, start)) if shape.len() == 4 && shape[3] == 3 && array::shows_its_range(path, start)? => {

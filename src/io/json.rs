@@ -9,7 +9,8 @@ use std::path::Path;
 /// Reads a value.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] with line and column when it does not hold a `T`.
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] with line and column when it does
+/// not hold a `T`.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
     serde_json::from_slice(&bytes).map_err(|e| {
@@ -20,7 +21,8 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
 /// Writes a value. NaN and infinities become `null`: JSON has no word for them.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be written; [`Error::Invalid`] when the value has no JSON form.
+/// [`Error::Io`] when the file cannot be written; [`Error::Invalid`] when the value has no JSON
+/// form.
 pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| {
         Error::invalid(path.display().to_string(), "a value with a JSON form", e.to_string(), "map keys must be text")

@@ -1,4 +1,5 @@
-//! What was shown in each volume of a series of response estimates: tables with one row a volume, and BIDS events.
+//! What was shown in each volume of a series of response estimates: tables with one row a volume,
+//! and BIDS events.
 
 use crate::error::{Error, Result};
 use crate::io::tsv::{self, Table, is_missing};
@@ -29,17 +30,18 @@ pub struct Labels {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads the labels of the volumes of one or more files, `n_volumes` of each. Rows whose condition is missing
-/// ([`is_missing`]) are left out.
+/// Reads the labels of the volumes of one or more files, `n_volumes` of each. Rows whose condition
+/// is missing ([`is_missing`]) are left out.
 ///
-/// A table with a column of volumes says which volume each row is about; volumes that no row names are left out. A table
-/// without one has one row a volume. Volumes are in the order of time, so rows that one of the [`TIME_COLUMNS`] says to be
-/// out of order within a file or run are sorted by it, with a warning.
+/// A table with a column of volumes says which volume each row is about; volumes that no row names
+/// are left out. A table without one has one row a volume. Volumes are in the order of time, so
+/// rows that one of the [`TIME_COLUMNS`] says to be out of order within a file or run are sorted by
+/// it, with a warning.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Corrupt`] as [`tsv::read`]; [`Error::Invalid`] when a column is missing, the number of rows is not
-/// that of the volumes, a volume does not exist or comes twice, or rows are out of order and more than one order is
-/// possible.
+/// [`Error::Io`], [`Error::Corrupt`] as [`tsv::read`]; [`Error::Invalid`] when a column is missing,
+/// the number of rows is not that of the volumes, a volume does not exist or comes twice, or rows
+/// are out of order and more than one order is possible.
 pub fn read(
     path: &Path,
     n_volumes: &[usize],
@@ -94,7 +96,8 @@ fn volume(path: &Path, column: &str, (row, text): (usize, &str), n_volumes: usiz
     })
 }
 
-/// A condition that is really called `NA` would vanish: it is said which spellings were taken to be missing.
+/// A condition that is really called `NA` would vanish: it is said which spellings were taken to be
+/// missing.
 fn unusual_missing(path: &Path, conditions: &[String]) -> Option<Warning> {
     let unusual = |c: &&String| is_missing(c) && !matches!(c.as_str(), "" | "n/a");
     let first = conditions.iter().find(unusual)?;
@@ -103,8 +106,8 @@ fn unusual_missing(path: &Path, conditions: &[String]) -> Option<Warning> {
     Some(Warning::Note { text })
 }
 
-/// The volume of every row of a table with one row a volume: its place in the file, or in time where a column says that
-/// the two differ.
+/// The volume of every row of a table with one row a volume: its place in the file, or in time
+/// where a column says that the two differ.
 fn in_time(
     path: &Path,
     table: &Table,
@@ -157,7 +160,8 @@ fn in_time(
     Ok(volumes)
 }
 
-/// Rows that belong together in time: of one file, and within it of one run where the table says it.
+/// Rows that belong together in time: of one file, and within it of one run where the table says
+/// it.
 fn blocks(n_volumes: &[usize], runs: Option<&[String]>) -> Vec<std::ops::Range<usize>> {
     let mut blocks = Vec::new();
     let mut start = 0;
@@ -173,7 +177,8 @@ fn blocks(n_volumes: &[usize], runs: Option<&[String]>) -> Vec<std::ops::Range<u
     blocks
 }
 
-/// Whether times fall back between stretches that show the same conditions, two or more: runs behind one another.
+/// Whether times fall back between stretches that show the same conditions, two or more: runs
+/// behind one another.
 fn restarts(times: &[f64], conditions: &[String]) -> bool {
     let mut stretches: Vec<HashSet<&str>> = vec![HashSet::new()];
     for (row, name) in conditions.iter().enumerate() {
@@ -185,7 +190,8 @@ fn restarts(times: &[f64], conditions: &[String]) -> bool {
     stretches[0].len() > 1 && stretches.iter().all(|s| *s == stretches[0])
 }
 
-/// `ses-01_run-2` of `sub-3_ses-01_task-x_run-2_desc-betas.nii.gz`, the part of a BIDS name that tells runs apart.
+/// `ses-01_run-2` of `sub-3_ses-01_task-x_run-2_desc-betas.nii.gz`, the part of a BIDS name that
+/// tells runs apart.
 pub fn run_of_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy().into_owned();
     let parts: Vec<&str> = name.split('_').filter(|p| p.starts_with("ses-") || p.starts_with("run-")).collect();

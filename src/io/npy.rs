@@ -1,8 +1,9 @@
 //! NumPy's `.npy`: one array a file.
 //!
-//! Reading accepts bool, 8- to 64-bit integers, f2, f4 and f8 in either byte order and either memory order, and converts to
-//! the type that is asked for; a value that the asked type cannot hold is an error, never a silent change. Floats are
-//! rounded to the nearest of a narrower float type; integers must be held exactly.
+//! Reading accepts bool, 8- to 64-bit integers, f2, f4 and f8 in either byte order and either
+//! memory order, and converts to the type that is asked for; a value that the asked type cannot
+//! hold is an error, never a silent change. Floats are rounded to the nearest of a narrower float
+//! type; integers must be held exactly.
 
 use crate::error::{Error, Result};
 use crate::io::atomic;
@@ -75,15 +76,16 @@ impl Element for bool {
 /// Reads an array of any rank.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] when it is truncated, not npy, of a type without
-/// numbers (pickled objects, text, records), or holds a value that `T` cannot.
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] when it is truncated, not npy, of
+/// a type without numbers (pickled objects, text, records), or holds a value that `T` cannot.
 pub fn read<T: Element>(path: &Path) -> Result<ArrayD<T>> {
     let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
     decode(&bytes, path)
 }
 
-/// Shape of an array of uint8 in C order and where its bytes begin in the file, so that they can be read one by one; `None`
-/// for any other array, and for a file of another size than its header says: [`read`] converts those, or says what is wrong.
+/// Shape of an array of uint8 in C order and where its bytes begin in the file, so that they can be
+/// read one by one; `None` for any other array, and for a file of another size than its header
+/// says: [`read`] converts those, or says what is wrong.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read.
@@ -105,7 +107,8 @@ pub(crate) fn plain_bytes(path: &Path) -> Result<Option<(Vec<usize>, u64)>> {
 /// Bytes that hold any header that NumPy writes.
 const HEADER: u64 = 1 << 16;
 
-/// Writes an array; C order unless the array itself lies in Fortran order. NumPy's header version 1.0.
+/// Writes an array; C order unless the array itself lies in Fortran order. NumPy's header version
+/// 1.0.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
@@ -332,7 +335,8 @@ mod tests {
         bytes
     }
 
-    /// NumPy: np.array([1, -0.5, 255, 6e-8], 'f2').tobytes() and its byteswap; np.array([258], '>u2').
+    /// NumPy: np.array([1, -0.5, 255, 6e-8], 'f2').tobytes() and its byteswap; np.array([258],
+    /// '>u2').
     #[test]
     fn half_precision_and_either_byte_order_are_read() {
         let little = [0x00, 0x3c, 0x00, 0xb8, 0xf8, 0x5b, 0x01, 0x00];

@@ -1,7 +1,8 @@
 //! NumPy's `.npz`: several named arrays in a zip archive.
 //!
-//! What we write is deterministic: entries in the order given, a fixed date, stored without compression (as `numpy.savez`
-//! does), so that equal arrays make equal bytes. Reading takes compressed archives too.
+//! What we write is deterministic: entries in the order given, a fixed date, stored without
+//! compression (as `numpy.savez` does), so that equal arrays make equal bytes. Reading takes
+//! compressed archives too.
 
 use crate::error::{Error, Result};
 use crate::io::{atomic, npy};
@@ -24,7 +25,8 @@ impl NpzWriter {
         Self::default()
     }
 
-    /// Adds an array under a name (`numpy.load(FILE)[name]`). Slashes become dots: they would be folders in the archive.
+    /// Adds an array under a name (`numpy.load(FILE)[name]`). Slashes become dots: they would be
+    /// folders in the archive.
     #[must_use]
     pub fn add<A: WritableElement, D: Dimension>(mut self, name: &str, array: &ArrayRef<A, D>) -> Self {
         self.entries.push((key(name), npy::encode(array)));
@@ -34,7 +36,8 @@ impl NpzWriter {
     /// Writes the archive atomically.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when two arrays have one name; [`Error::Io`] when the file cannot be written.
+    /// [`Error::Invalid`] when two arrays have one name; [`Error::Io`] when the file cannot be
+    /// written.
     pub fn write(&self, path: &Path) -> Result<()> {
         for (i, (name, _)) in self.entries.iter().enumerate() {
             if self.entries[..i].iter().any(|(earlier, _)| earlier == name) {
@@ -90,7 +93,8 @@ impl Npz {
     /// One array, converted as by [`npy::read`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no array of that name; [`Error::Corrupt`] as for [`npy::read`].
+    /// [`Error::Invalid`] when there is no array of that name; [`Error::Corrupt`] as for
+    /// [`npy::read`].
     pub fn get<T: npy::Element>(&self, name: &str) -> Result<ArrayD<T>> {
         let wanted = key(name);
         match self.entries.iter().find(|(entry, _)| *entry == wanted) {
@@ -120,7 +124,8 @@ impl Npz {
 /// Reads an archive written by us, by `numpy.savez` or by `numpy.savez_compressed`.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] when it is damaged or holds anything but npy arrays.
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] when it is damaged or holds
+/// anything but npy arrays.
 pub fn read(path: &Path) -> Result<Npz> {
     let file = std::fs::File::open(path).map_err(Error::io(path, "read"))?;
     let mut entries = Vec::new();
@@ -144,7 +149,8 @@ pub(crate) fn damaged_zip(path: &Path, found: String) -> Error {
     Error::corrupt(path, "a zip archive", found, "the file is truncated or damaged: copy or write it again")
 }
 
-/// Calls `visit(name, read)` for every file of a zip archive in its order; `read` unpacks the file and checks its CRC.
+/// Calls `visit(name, read)` for every file of a zip archive in its order; `read` unpacks the file
+/// and checks its CRC.
 pub(crate) fn for_each_file<R: Read + Seek>(
     reader: R,
     path: &Path,

@@ -1,7 +1,7 @@
 //! 8-bit RGB PNG: what a projector shows.
 //!
-//! Pixel arrays are height x width x 3; the numbers of a PNG's 0..255 and of a rendered image's 0..1 differ by the factor
-//! 255 and nothing else (no gamma is applied anywhere).
+//! Pixel arrays are height x width x 3; the numbers of a PNG's 0..255 and of a rendered image's
+//! 0..1 differ by the factor 255 and nothing else (no gamma is applied anywhere).
 
 use crate::error::{Error, Result};
 use crate::io::atomic;
@@ -16,7 +16,8 @@ use std::path::Path;
 /// `pixels`: height x width x 3.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the shape is not height x width x 3; [`Error::Io`] when the file cannot be written.
+/// [`Error::Invalid`] when the shape is not height x width x 3; [`Error::Io`] when the file cannot
+/// be written.
 pub fn write(path: &Path, pixels: ArrayView3<'_, u8>) -> Result<()> {
     atomic::write(path, &encode(pixels)?)
 }
@@ -46,7 +47,8 @@ pub fn read(path: &Path) -> Result<Array3<u8>> {
     super::images::decode(&bytes, path)
 }
 
-/// 0..1, channels first, to 0..255, channels last: round(255 x), halves away from zero, clipped to the range.
+/// 0..1, channels first, to 0..255, channels last: round(255 x), halves away from zero, clipped to
+/// the range.
 ///
 /// # Shapes
 /// `image`: n_channels x height x width -> height x width x n_channels.

@@ -1,5 +1,6 @@
-//! Tab-separated tables with a header line, in the dialects that are in use: BIDS (`n/a`, quotes around fields that hold
-//! a tab), R's `write.table` (quotes around all text), spreadsheets (a byte-order mark, `\r\n`), padded columns.
+//! Tab-separated tables with a header line, in the dialects that are in use: BIDS (`n/a`, quotes
+//! around fields that hold a tab), R's `write.table` (quotes around all text), spreadsheets (a
+//! byte-order mark, `\r\n`), padded columns.
 
 use crate::data::names::{nfc, same};
 use crate::error::{Error, Result};
@@ -32,8 +33,8 @@ impl Table {
         Some(self.rows.iter().map(|row| row[at].as_str()).collect())
     }
 
-    /// The first of some columns that says another order of the rows than they are in: numbers, all different, that do not
-    /// rise.
+    /// The first of some columns that says another order of the rows than they are in: numbers, all
+    /// different, that do not rise.
     pub fn out_of_order<'n>(&self, columns: &[&'n str]) -> Option<&'n str> {
         columns.iter().copied().find(|name| {
             let numbers: Option<Vec<f64>> =
@@ -61,8 +62,8 @@ impl Table {
     }
 }
 
-/// Spellings of "no value": BIDS says `n/a`; R writes `NA`, Python and MATLAB `NaN`, pandas also `<NA>`, spreadsheets
-/// `#N/A`, MATLAB's text `<missing>`.
+/// Spellings of "no value": BIDS says `n/a`; R writes `NA`, Python and MATLAB `NaN`, pandas also
+/// `<NA>`, spreadsheets `#N/A`, MATLAB's text `<missing>`.
 const MISSING: [&str; 10] = ["", "n/a", "N/A", "NA", "NaN", "nan", "NAN", "<NA>", "#N/A", "<missing>"];
 
 /// Whether a field says that there is no value.
@@ -85,19 +86,22 @@ pub fn number(path: &Path, column: &str, row: usize, field: &str) -> Result<f64>
     })
 }
 
-/// The error of one field: `file, row 3, column `onset`: expected .., found `..``; rows count from 1 below the header.
+/// The error of one field: `file, row 3, column `onset`: expected .., found `..``; rows count from
+/// 1 below the header.
 pub fn bad_field(path: &Path, column: &str, row: usize, expected: &str, field: &str, hint: &str) -> Error {
     let at = format!("{}, row {}, column `{column}`", path.display(), row + 1);
     Error::invalid(at, expected, format!("`{field}`"), hint)
 }
 
-/// Reads a table: UTF-8 with or without a byte-order mark. Blanks around fields are no part of them, nor are quotes (`"`,
-/// doubled inside) around them, which may hold tabs and line breaks. Text is brought to one Unicode spelling ([`nfc`]).
+/// Reads a table: UTF-8 with or without a byte-order mark. Blanks around fields are no part of
+/// them, nor are quotes (`"`, doubled inside) around them, which may hold tabs and line breaks.
+/// Text is brought to one Unicode spelling ([`nfc`]).
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] for another encoding than UTF-8, and with the line for a
-/// row that is not as wide as the header, a quote that is not closed, an empty line in a table of one column (a missing
-/// value, or none at all?), or two columns of one name.
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] for another encoding than UTF-8,
+/// and with the line for a row that is not as wide as the header, a quote that is not closed, an
+/// empty line in a table of one column (a missing value, or none at all?), or two columns of one
+/// name.
 pub fn read(path: &Path) -> Result<Table> {
     let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
     let text = utf8(&bytes, path)?;
@@ -221,10 +225,12 @@ impl Records<'_> {
     }
 }
 
-/// Writes a table. A field that holds a tab, a line break or blanks around it, or begins with a quote, is put in quotes.
+/// Writes a table. A field that holds a tab, a line break or blanks around it, or begins with a
+/// quote, is put in quotes.
 ///
 /// # Errors
-/// [`Error::Invalid`] when a row is not as wide as the header; [`Error::Io`] when the file cannot be written.
+/// [`Error::Invalid`] when a row is not as wide as the header; [`Error::Io`] when the file cannot
+/// be written.
 pub fn write(path: &Path, table: &Table) -> Result<()> {
     let mut text = String::new();
     for row in std::iter::once(&table.header).chain(&table.rows) {

@@ -30,7 +30,8 @@ fn dialects_give_the_same_table() {
     let plain = table(b"onset\tduration\ttrial_type\n1.0\t2\tface\n3.5\t2\tn/a\n").unwrap();
     assert_eq!(plain.rows, [["1.0", "2", "face"], ["3.5", "2", "n/a"]]);
     for other in [
-        // R's write.table, a spreadsheet, padded columns, an old Macintosh, blank lines, no line break at the end.
+        // R's write.table, a spreadsheet, padded columns, an old Macintosh, blank lines, no line
+        // break at the end.
         &b"\"onset\"\t\"duration\"\t\"trial_type\"\n1.0\t2\t\"face\"\n3.5\t2\t\"n/a\"\n"[..],
         b"\xef\xbb\xbfonset\tduration\ttrial_type\r\n1.0\t2\tface\r\n3.5\t2\tn/a\r\n",
         b"onset \tduration\t trial_type\n 1.0\t2  \tface \n3.5\t2\t n/a\n",

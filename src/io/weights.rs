@@ -1,7 +1,8 @@
 //! Network weights as safetensors: names, shapes and 32-bit numbers.
 //!
-//! Files are byte for byte the same for the same weights and metadata: names and metadata keys are sorted. (The header is
-//! written here because the `safetensors` crate takes metadata from a hash map, whose order changes from run to run.)
+//! Files are byte for byte the same for the same weights and metadata: names and metadata keys are
+//! sorted. (The header is written here because the `safetensors` crate takes metadata from a hash
+//! map, whose order changes from run to run.)
 
 use crate::error::{Error, Result};
 use crate::io::atomic;
@@ -34,8 +35,9 @@ const COUNTER: &str = "num_batches_tracked";
 /// Integer entries named `...num_batches_tracked` are left out.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] when it is truncated or not safetensors, when a tensor is of
-/// another type, or when a weight is NaN, infinite or too large for 32 bits.
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] when it is truncated or not
+/// safetensors, when a tensor is of another type, or when a weight is NaN, infinite or too large
+/// for 32 bits.
 pub fn read(path: &Path) -> Result<(Weights, BTreeMap<String, String>)> {
     let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
     decode(&bytes, path)
@@ -100,7 +102,8 @@ fn numbers(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
 /// Writes weights atomically, names sorted.
 ///
 /// # Errors
-/// [`Error::Invalid`] when a weight is NaN, infinite or too large for the storage; [`Error::Io`] when writing fails.
+/// [`Error::Invalid`] when a weight is NaN, infinite or too large for the storage; [`Error::Io`]
+/// when writing fails.
 pub fn write(path: &Path, weights: &Weights, metadata: &BTreeMap<String, String>, storage: Storage) -> Result<()> {
     let bytes = encode(weights, metadata, storage)?;
     atomic::write_with(path, |file| file.write_all(&bytes))

@@ -57,8 +57,8 @@ impl Given {
     /// `settle` may write out what file or flags, each by itself, say in short.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for keys that `C` does not have, values that it does not take, or the configuration of
-    /// another job than `command`.
+    /// [`Error::Invalid`] for keys that `C` does not have, values that it does not take, or the
+    /// configuration of another job than `command`.
     pub fn resolve<C: DeserializeOwned>(self, command: &str, settle: impl Fn(&mut Table) -> Result<()>) -> Result<C> {
         let at = self.file.as_ref().map_or("configuration", |file| &file.at).to_owned();
         let mut table = self.file.as_ref().map(|file| file.table.clone()).unwrap_or_default();
@@ -104,7 +104,8 @@ pub fn merge(base: &mut Table, over: Table) {
     }
 }
 
-/// A partial configuration as a table: what is absent stays absent, and sections that say nothing with it.
+/// A partial configuration as a table: what is absent stays absent, and sections that say nothing
+/// with it.
 ///
 /// # Errors
 /// [`Error::Invalid`] for values that TOML cannot hold, such as names that are not UTF-8.

@@ -1,5 +1,5 @@
-//! What the flags of several jobs share. A job's flags are a partial configuration: a field is called as its key is, and
-//! nests as its section does; what was not given is absent.
+//! What the flags of several jobs share. A job's flags are a partial configuration: a field is
+//! called as its key is, and nests as its section does; what was not given is absent.
 
 use clap::Args;
 use serde::Serialize;

@@ -1,7 +1,8 @@
-//! Jobs: config -> checked plan -> independent items -> run directory -> results -> figures -> report.
+//! Jobs: config -> checked plan -> independent items -> run directory -> results -> figures ->
+//! report.
 //!
-//! Jobs never call each other; files are the only hand-over. A job is one folder that implements [`Job`], and one row
-//! of [`JOBS`].
+//! Jobs never call each other; files are the only hand-over. A job is one folder that implements
+//! [`Job`], and one row of [`JOBS`].
 
 pub mod adversarial;
 mod brain;
@@ -43,7 +44,7 @@ pub static JOBS: [Entry; 7] = [
     Entry::of::<adversarial::Adversarial>(),
     Entry {
         name: "controversial",
-        about: "Images that one model likes and another does not (maximize with `against`)",
+        about: "Images that one model likes and another does not (maximize with --against)",
         requires: Some(("against", "a second model", "`network.model` likes the images, `against` does not")),
         ..Entry::of::<maximize::Maximize>()
     },
@@ -64,10 +65,12 @@ pub fn of_command(command: &str, at: &str) -> Result<&'static Entry> {
     })
 }
 
-/// Writes `report.html` of a run directory again, from its manifest, configuration and figures; returns its path.
+/// Writes `report.html` of a run directory again, from its manifest, configuration and figures;
+/// returns its path.
 ///
 /// # Errors
-/// [`Error::Io`] when the manifest cannot be read or the page not written, [`Error::Corrupt`] when it is no manifest.
+/// [`Error::Io`] when the manifest cannot be read or the page not written, [`Error::Corrupt`] when
+/// it is no manifest.
 pub fn report(dir: &Path) -> Result<PathBuf> {
     let manifest = Manifest::read(&dir.join("manifest.json"))?;
     if manifest.results.is_null() {

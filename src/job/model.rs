@@ -50,7 +50,8 @@ impl NetworkConfig {
     }
 }
 
-/// Images brought to a network's input size, with the hash of their pixels as they were in the files.
+/// Images brought to a network's input size, with the hash of their pixels as they were in the
+/// files.
 ///
 /// # Errors
 /// [`crate::Error::Corrupt`] for a damaged file, [`crate::Error::Invalid`] when there are none.
@@ -62,7 +63,8 @@ pub fn load_images(path: &Path, graph: &Graph, how: Resize) -> Result<(Stimuli, 
     Ok((stimuli, hasher.finalize().to_hex().to_string(), warnings))
 }
 
-/// As [`load_images`], but read and resized batch by batch when they are needed; every image is decoded once here.
+/// As [`load_images`], but read and resized batch by batch when they are needed; every image is
+/// decoded once here.
 ///
 /// # Errors
 /// As [`load_images`].

@@ -1,4 +1,5 @@
-//! A run's directory: refuses to overwrite, knows its configuration, keeps a manifest and a checkpoint.
+//! A run's directory: refuses to overwrite, knows its configuration, keeps a manifest and a
+//! checkpoint.
 
 use super::manifest::{Manifest, Status, hash, hash_file, now};
 use super::session::Session;
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 pub struct RunDir {
     path: PathBuf,
     pub manifest: Manifest,
-    /// Held as long as this process writes; the system takes it back when the process ends, however it ends.
+    /// Held as long as this process writes; the system takes it back when the process ends, however
+    /// it ends.
     _lock: Option<File>,
 }
 
@@ -35,8 +37,8 @@ const PARTS: [&str; 4] = ["images", "arrays", "figures", "checkpoint"];
 impl RunDir {
     /// Creates DIR for a configuration, or opens it to go on.
     ///
-    /// An existing DIR is opened with `resume` if its configuration is the same, replaced with `force` if it is a run
-    /// directory (or empty), and refused otherwise.
+    /// An existing DIR is opened with `resume` if its configuration is the same, replaced with
+    /// `force` if it is a run directory (or empty), and refused otherwise.
     ///
     /// # Errors
     /// [`Error::RunDir`], or [`Error::Io`] when DIR cannot be written to. Nothing is changed then.
@@ -228,7 +230,8 @@ impl RunDir {
         }
     }
 
-    /// Notes why a run failed; the checkpoint stays. Failing to note it (a full disk) changes nothing.
+    /// Notes why a run failed; the checkpoint stays. Failing to note it (a full disk) changes
+    /// nothing.
     pub fn failed(&mut self, error: &Error) {
         self.manifest.status = Status::Failed;
         self.manifest.error = Some(error.to_string());

@@ -1,4 +1,5 @@
-//! What every job is, and what is done around each of them once: plan, dry run, run directory, warnings, report.
+//! What every job is, and what is done around each of them once: plan, dry run, run directory,
+//! warnings, report.
 
 use super::configuration::Given;
 use super::run_dir::{Opened, RunDir};
@@ -12,10 +13,11 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A job: configuration -> checked plan -> work in a run directory -> results -> a few lines and a page.
+/// A job: configuration -> checked plan -> work in a run directory -> results -> a few lines and a
+/// page.
 ///
-/// A folder under `job/` implements it, and one row of [`super::JOBS`] makes it a subcommand, a `command` of
-/// configuration files and a page of reports. CONTRIBUTING.md shows a whole one.
+/// A folder under `job/` implements it, and one row of [`super::JOBS`] makes it a subcommand, a
+/// `command` of configuration files and a page of reports. CONTRIBUTING.md shows a whole one.
 pub trait Job: 'static {
     /// The subcommand, and `command` in configurations and manifests.
     const NAME: &'static str;
@@ -92,7 +94,8 @@ pub enum Outcome<R> {
     Results(R),
 }
 
-/// Runs a job in its directory: opened or resumed, worked in unless it is complete already, its end written down.
+/// Runs a job in its directory: opened or resumed, worked in unless it is complete already, its end
+/// written down.
 ///
 /// ```
 /// use orthoscope::job::{self, Outcome, Session, orthogonalize::{Config, Orthogonalize}};
@@ -104,7 +107,8 @@ pub enum Outcome<R> {
 /// ```
 ///
 /// # Errors
-/// Bad input before anything is written; [`Error::Interrupted`] and whatever the work says, noted in the manifest.
+/// Bad input before anything is written; [`Error::Interrupted`] and whatever the work says, noted
+/// in the manifest.
 pub fn run<J: Job>(config: J::Config, session: &Session) -> Result<Outcome<J::Results>> {
     let plan = J::plan(config)?;
     if session.dry_run {
@@ -184,7 +188,8 @@ pub struct Flags {
     pub augment: fn(clap::Command) -> clap::Command,
     /// Those that were given, as a partial configuration.
     pub given: fn(&clap::ArgMatches) -> Result<toml::Table>,
-    /// All of them, as a partial configuration of nothing: its leaves are the keys, in the order of the flags.
+    /// All of them, as a partial configuration of nothing: its leaves are the keys, in the order of
+    /// the flags.
     pub keys: fn() -> Value,
 }
 

@@ -1,9 +1,9 @@
 //! Variant (e) of the residual method: what a layer's activations hold beyond the layer before.
 //!
-//! Layer l's units Y (n_images x n_units) are predicted from layer l-1's by kernel ridge regression, each image from the
-//! others: with the kernel K of layer l-1, H = K (K + lambda I)^-1, and leave-one-out residuals
-//! E = diag(1 / (1 - h_ii)) (I - H) Y. The RDM of E needs Y only through its products Y Y' and sums Y 1, so that layers of
-//! any width fit.
+//! Layer l's units Y (n_images x n_units) are predicted from layer l-1's by kernel ridge
+//! regression, each image from the others: with the kernel K of layer l-1, H = K (K + lambda I)^-1,
+//! and leave-one-out residuals E = diag(1 / (1 - h_ii)) (I - H) Y. The RDM of E needs Y only
+//! through its products Y Y' and sums Y 1, so that layers of any width fit.
 
 use crate::error::{Error, Result};
 use crate::math::linalg::eigh;

@@ -26,15 +26,16 @@ pub struct Ceiling {
 
 /// Noise ceiling of several subjects' RDMs of one region.
 ///
-/// RDMs are brought to the comparison's scale before they are averaged: centred and divided by their norm for Pearson and
-/// the whitened correlation, ranked for Spearman and Kendall's tau, divided by their norm for cosines.
+/// RDMs are brought to the comparison's scale before they are averaged: centred and divided by
+/// their norm for Pearson and the whitened correlation, ranked for Spearman and Kendall's tau,
+/// divided by their norm for cosines.
 ///
 /// # Errors
 /// [`Error::Invalid`] for fewer than 2 subjects, or a regression as the comparison.
 ///
 /// # Source
-/// Nili, Wingfield, Walther, Su, Marslen-Wilson, Kriegeskorte, PLoS Comput. Biol. 10:e1003553 (2014); rsatoolbox's
-/// `cv_noise_ceiling` (lower) and `boot_noise_ceiling` (upper), `pool_rdm`.
+/// Nili, Wingfield, Walther, Su, Marslen-Wilson, Kriegeskorte, PLoS Comput. Biol. 10:e1003553
+/// (2014); rsatoolbox's `cv_noise_ceiling` (lower) and `boot_noise_ceiling` (upper), `pool_rdm`.
 pub fn across_subjects(subjects: &[Rdm], statistic: Statistic) -> Result<Ceiling> {
     if subjects.len() < 2 {
         let found = subjects.len().to_string();
@@ -85,7 +86,8 @@ fn to_scale(values: &[f64], statistic: Statistic) -> Vec<f64> {
     }
 }
 
-/// The two halves of a subject's samples: odd and even runs; with one run, odd and even repeats of each condition.
+/// The two halves of a subject's samples: odd and even runs; with one run, odd and even repeats of
+/// each condition.
 ///
 /// # Errors
 /// [`Error::Invalid`] when a condition has no sample in one of the halves.
@@ -115,13 +117,14 @@ pub fn halves(betas: &Betas) -> Result<[Betas; 2]> {
     Ok([one(0)?, one(1)?])
 }
 
-/// Split-half reliability of the RDM of every place, and what follows for the best possible map value.
+/// Split-half reliability of the RDM of every place, and what follows for the best possible map
+/// value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reliability {
     /// r: comparison of the RDMs of the two halves.
     pub split_half: Vec<f32>,
-    /// sqrt(2 r / (1 + r)), 0 where r is negative: the correlation of the whole data's RDM with the true one (Spearman and
-    /// Brown), which no fingerprint can exceed but by chance.
+    /// sqrt(2 r / (1 + r)), 0 where r is negative: the correlation of the whole data's RDM with the
+    /// true one (Spearman and Brown), which no fingerprint can exceed but by chance.
     pub ceiling: Vec<f32>,
 }
 

@@ -10,7 +10,8 @@ pub fn dense_ranks(x: &[f64]) -> Vec<u32> {
     x.iter().map(|v| sorted.partition_point(|s| s < v) as u32).collect()
 }
 
-/// (concordant - discordant) / (n (n - 1) / 2) with each of the fingerprints; pairs tied on either side count 0.
+/// (concordant - discordant) / (n (n - 1) / 2) with each of the fingerprints; pairs tied on either
+/// side count 0.
 ///
 /// # Source
 /// Knight, J. Am. Stat. Assoc. 61:436 (1966).

@@ -16,7 +16,8 @@ fn checked(values: (usize, usize), significant: (usize, usize)) -> Result<()> {
     Err(Error::invalid("layer maps", expected, format!("{values:?} and {significant:?}"), ""))
 }
 
-/// The layer with the largest value among those that are significant, from 1; 0 where none is. Of equals the earlier layer wins.
+/// The layer with the largest value among those that are significant, from 1; 0 where none is. Of
+/// equals the earlier layer wins.
 ///
 /// # Shapes
 /// `values`, `significant`: n_layers x n_voxels.
@@ -37,8 +38,9 @@ pub fn winner(values: ArrayView2<'_, f64>, significant: ArrayView2<'_, bool>) ->
     Ok((0..values.ncols()).map(best).collect())
 }
 
-/// Selectivity of every voxel, (best - second) / (|best| + |second|) over layers: 0 when two layers tie, 1 when the second is 0,
-/// above 1 never. NaN where fewer than two layers have a value, or both are 0.
+/// Selectivity of every voxel, (best - second) / (|best| + |second|) over layers: 0 when two layers
+/// tie, 1 when the second is 0, above 1 never. NaN where fewer than two layers have a value, or
+/// both are 0.
 ///
 /// # Shapes
 /// `values`: n_layers x n_voxels (z, or the statistic itself).
@@ -54,8 +56,8 @@ pub fn selectivity(values: ArrayView2<'_, f64>) -> Vec<f64> {
     values.columns().into_iter().map(of_voxel).collect()
 }
 
-/// Entropy of softmax(values) over layers, divided by ln(n_layers): 1 when all layers are alike, near 0 when one stands out.
-/// NaN where a layer has no value, or there is only one.
+/// Entropy of softmax(values) over layers, divided by ln(n_layers): 1 when all layers are alike,
+/// near 0 when one stands out. NaN where a layer has no value, or there is only one.
 ///
 /// # Shapes
 /// `values`: n_layers x n_voxels.
@@ -111,11 +113,12 @@ pub struct Gradient {
     pub n_voxels: usize,
 }
 
-/// Correlates the index of the winning layer with a coordinate, over the voxels that have one. Along the posterior-anterior axis
-/// (y in MNI space) a visual hierarchy gives a positive gradient.
+/// Correlates the index of the winning layer with a coordinate, over the voxels that have one.
+/// Along the posterior-anterior axis (y in MNI space) a visual hierarchy gives a positive gradient.
 ///
 /// # Shapes
-/// `winner`: n_voxels, from [`winner`]; `position`: n_voxels, in mm for example. Undefined correlations are NaN.
+/// `winner`: n_voxels, from [`winner`]; `position`: n_voxels, in mm for example. Undefined
+/// correlations are NaN.
 pub fn gradient(winner: &[u32], position: &[f64]) -> Gradient {
     assert_eq!(winner.len(), position.len(), "a position for every voxel");
     let voxels = winner.iter().zip(position).filter(|(layer, _)| **layer > 0);

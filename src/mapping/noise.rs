@@ -1,4 +1,5 @@
-//! Noise of the voxels of a searchlight: its covariance from residuals, shrunk, and patterns whitened by it.
+//! Noise of the voxels of a searchlight: its covariance from residuals, shrunk, and patterns
+//! whitened by it.
 
 use crate::data::Betas;
 use crate::error::{Error, Result};
@@ -6,8 +7,9 @@ use ndarray::Array2;
 use orthoscope_kernels::dense;
 use serde::{Deserialize, Serialize};
 
-/// Estimate of the noise covariance S of n_voxels from residuals e (n_samples x n_voxels) around the conditions' means,
-/// with n_samples - n_conditions degrees of freedom (rsatoolbox's `cov_from_unbalanced`).
+/// Estimate of the noise covariance S of n_voxels from residuals e (n_samples x n_voxels) around
+/// the conditions' means, with n_samples - n_conditions degrees of freedom (rsatoolbox's
+/// `cov_from_unbalanced`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoiseCovariance {
@@ -18,7 +20,8 @@ pub enum NoiseCovariance {
     /// Covariances shrunk towards the variances.
     ///
     /// # Source
-    /// Schaefer and Strimmer, Stat. Appl. Genet. Mol. Biol. 4:32 (2005); rsatoolbox's `shrinkage_diag`.
+    /// Schaefer and Strimmer, Stat. Appl. Genet. Mol. Biol. 4:32 (2005); rsatoolbox's
+    /// `shrinkage_diag`.
     #[default]
     ShrinkageDiag,
     /// Covariances shrunk towards a multiple of the identity.
@@ -32,13 +35,14 @@ pub enum NoiseCovariance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoiseFrom {
-    /// In each fold from the runs that are not held out. The held-out patterns are then independent of everything that they
-    /// are multiplied with, and the distance has mean zero where two conditions do not differ.
+    /// In each fold from the runs that are not held out. The held-out patterns are then independent
+    /// of everything that they are multiplied with, and the distance has mean zero where two
+    /// conditions do not differ.
     #[default]
     Training,
-    /// From all samples at once, as rsatoolbox's `prec_from_unbalanced` with `calc_rdm`. The estimate follows the noise of
-    /// the held-out patterns too, and distances come out too large by about a tenth of those without cross-validation in
-    /// small designs.
+    /// From all samples at once, as rsatoolbox's `prec_from_unbalanced` with `calc_rdm`. The
+    /// estimate follows the noise of the held-out patterns too, and distances come out too large by
+    /// about a tenth of those without cross-validation in small designs.
     All,
 }
 
@@ -60,8 +64,8 @@ pub struct Scratch {
 }
 
 impl Whitening {
-    /// One scale a voxel for [`NoiseCovariance::Diagonal`], the residuals for the shrinkage estimates, neither for the
-    /// identity; of the samples that `take` accepts.
+    /// One scale a voxel for [`NoiseCovariance::Diagonal`], the residuals for the shrinkage
+    /// estimates, neither for the identity; of the samples that `take` accepts.
     ///
     /// # Errors
     /// [`Error::Invalid`] when no condition is repeated.
@@ -161,7 +165,8 @@ impl Whitening {
         }
     }
 
-    /// Replaces x by L^-1 x, S = L L', in place; false when S is not positive definite (voxels without noise).
+    /// Replaces x by L^-1 x, S = L L', in place; false when S is not positive definite (voxels
+    /// without noise).
     ///
     /// # Shapes
     /// Each of `sides`: voxels.len() x n_columns.

@@ -1,7 +1,9 @@
-//! The null distribution of a map within a subject: the images' labels are exchanged, rows and columns of every RDM together.
+//! The null distribution of a map within a subject: the images' labels are exchanged, rows and
+//! columns of every RDM together.
 //!
-//! The same relabelling is used at every place, so that the largest value of each relabelled map can serve as a family-wise
-//! threshold. A relabelled brain RDM need not be made: the fingerprints are relabelled the other way, once for many places.
+//! The same relabelling is used at every place, so that the largest value of each relabelled map
+//! can serve as a family-wise threshold. A relabelled brain RDM need not be made: the fingerprints
+//! are relabelled the other way, once for many places.
 
 use super::compare::Statistic;
 use super::dissimilarity;
@@ -18,8 +20,8 @@ use std::ops::Range;
 
 /// Places whose RDMs are held together: one relabelling of the fingerprints serves all of them.
 pub(super) const CHUNK: usize = 64;
-/// Statistics closer than this (32-bit sums, relative above 1) are one value: a relabelling may change nothing, and a model of few
-/// distinct labellings must not look significant for it.
+/// Statistics closer than this (32-bit sums, relative above 1) are one value: a relabelling may
+/// change nothing, and a model of few distinct labellings must not look significant for it.
 const SAME: f64 = 1e-6;
 
 /// How conditions are relabelled.
@@ -45,7 +47,8 @@ impl Default for Relabellings {
 /// Result of [`permute`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Null {
-    /// (1 + relabellings at least as extreme) / (1 + n_permutations), n_values x n_places; NaN where the map is.
+    /// (1 + relabellings at least as extreme) / (1 + n_permutations), n_values x n_places; NaN
+    /// where the map is.
     pub p: Array2<f64>,
     /// The most extreme value of each relabelled map over all places: n_permutations x n_values.
     pub extreme: Array2<f64>,
@@ -59,11 +62,12 @@ pub struct Null {
 /// `maps`: what [`super::searchlight::searchlight`] gave for the same question and places.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a comparison that has no inner product (Kendall's tau), or another number of conditions;
-/// [`Error::Interrupted`] when `done` returns false.
+/// [`Error::Invalid`] for a comparison that has no inner product (Kendall's tau), or another number
+/// of conditions; [`Error::Interrupted`] when `done` returns false.
 ///
 /// # Source
-/// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002), for the maximum statistic; Phipson and Smyth (2010) for p.
+/// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002), for the maximum statistic; Phipson and Smyth
+/// (2010) for p.
 pub fn permute<P: Places>(
     question: &Question<'_>,
     places: &P,
@@ -91,15 +95,15 @@ pub fn permute<P: Places>(
     pass.null(counted)
 }
 
-/// The smallest p that relabelling `n_conditions` can give: 1 / (1 + n_permutations), but never below 1 / n_conditions!, the
-/// share of relabellings that change nothing.
+/// The smallest p that relabelling `n_conditions` can give: 1 / (1 + n_permutations), but never
+/// below 1 / n_conditions!, the share of relabellings that change nothing.
 pub fn smallest_p(n_conditions: usize, n_permutations: usize) -> f64 {
     let all: f64 = (1..=n_conditions.min(30)).map(|k| k as f64).product();
     (1.0 / (1.0 + n_permutations as f64)).max(1.0 / all)
 }
 
-/// Where entry k of a relabelled RDM comes from. Made anew for every chunk: for a thousand conditions, a thousand tables would take
-/// gigabytes.
+/// Where entry k of a relabelled RDM comes from. Made anew for every chunk: for a thousand
+/// conditions, a thousand tables would take gigabytes.
 fn fill(table: &mut [u32], order: &[usize]) {
     let n = order.len();
     for (to, (i, j)) in table.iter_mut().zip(condensed::pairs(n)) {
@@ -208,8 +212,8 @@ struct Spaces {
 }
 
 impl Null {
-    /// Family-wise corrected p by the most extreme value of each relabelled map: (1 + extremes that reach the value) /
-    /// (1 + n_permutations), n_values x n_places; NaN where the map is.
+    /// Family-wise corrected p by the most extreme value of each relabelled map: (1 + extremes that
+    /// reach the value) / (1 + n_permutations), n_values x n_places; NaN where the map is.
     ///
     /// # Source
     /// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002).
@@ -223,7 +227,8 @@ impl Null {
         p
     }
 
-    /// Places one after the other, extremes over all of them; at least one, of the same relabellings.
+    /// Places one after the other, extremes over all of them; at least one, of the same
+    /// relabellings.
     pub(super) fn joined(all: &[&Self]) -> Self {
         let p: Vec<ArrayView2<'_, f64>> = all.iter().map(|n| n.p.view()).collect();
         let (mut extreme, tail) = (all[0].extreme.clone(), all[0].tail);

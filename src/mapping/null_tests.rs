@@ -13,8 +13,9 @@ fn normal(purpose: &str, item: u64, shape: (usize, usize)) -> Array2<f32> {
     Array2::from_shape_simple_fn(shape, || draw.normal() as f32)
 }
 
-/// Distances of random patterns of few voxels: entries that share a condition go together, as they do in brains. Exchanging
-/// single entries instead of conditions would not be a null distribution of such RDMs.
+/// Distances of random patterns of few voxels: entries that share a condition go together, as they
+/// do in brains. Exchanging single entries instead of conditions would not be a null distribution
+/// of such RDMs.
 fn patterns(n_conditions: usize, n_voxels: usize, item: u64) -> Patterns {
     let names = Rdm::default_labels(n_conditions);
     let runs = vec!["1".to_owned(); n_conditions];
@@ -45,14 +46,16 @@ fn how(n_permutations: usize, seed: u64, tail: Tail) -> Relabellings {
     Relabellings { n_permutations, seed, tail }
 }
 
-/// The observed labelling is one of 100 that are equally likely, so p takes each of 0.01, 0.02, ..., 1 with the same
-/// probability and the share of p <= a is a for every a of that grid. The 600 data sets are independent: their number with
-/// p <= a is binomial, and lies within 4 standard deviations, 4 sqrt(600 a (1 - a)), but for one seed in 16 000. Kolmogorov
-/// and Smirnov: sqrt(600) D exceeds 1.95 for one seed in 1000 (for fewer, as p is discrete).
+/// The observed labelling is one of 100 that are equally likely, so p takes each of 0.01, 0.02,
+/// ..., 1 with the same probability and the share of p <= a is a for every a of that grid. The 600
+/// data sets are independent: their number with p <= a is binomial, and lies within 4 standard
+/// deviations, 4 sqrt(600 a (1 - a)), but for one seed in 16 000. Kolmogorov and Smirnov: sqrt(600)
+/// D exceeds 1.95 for one seed in 1000 (for fewer, as p is discrete).
 #[test]
 fn p_is_uniform_without_an_effect() {
     const N: usize = 600;
-    // Cosines of distances are above 0: for a two-sided test to differ from a one-sided one, values must have both signs.
+    // Cosines of distances are above 0: for a two-sided test to differ from a one-sided one, values
+    // must have both signs.
     for (statistic, tail) in [Statistic::Pearson, Statistic::Cosine, Statistic::Spearman].into_iter().zip(TAILS) {
         let places = regions(std::slice::from_ref(&(0..5)));
         let mut p: Vec<f64> = (0..N as u64)
@@ -68,7 +71,8 @@ fn p_is_uniform_without_an_effect() {
             assert!((found - N as f64 * a).abs() < bound, "{statistic} {tail:?}: {found} of {N} with p <= {a}");
         }
         p.sort_by(f64::total_cmp);
-        // The distribution function of p at p is p itself: only there can the two be compared for a discrete p.
+        // The distribution function of p at p is p itself: only there can the two be compared for a
+        // discrete p.
         let share = |p_i: f64| p.partition_point(|&q| q <= p_i + 1e-9) as f64 / N as f64;
         let distance = p.iter().map(|&p_i| (share(p_i) - p_i).abs()).fold(0.0, f64::max);
         println!("{statistic} {tail:?}: D = {distance:.4}");
@@ -76,10 +80,11 @@ fn p_is_uniform_without_an_effect() {
     }
 }
 
-/// The largest of an observed map's values is one of 60 maxima that are equally likely, whatever the places share: the
-/// share of data sets in which any corrected p is at most 0.05 is 0.05. Of 400 independent data sets that is 20 on average;
-/// a binomial number is within 7..=37 but for one seed in 2900 (0.0002 below, 0.00014 above). Without correction the share is
-/// higher, by how much depends on what neighbours share; that it leaves the bounds shows that they can be left.
+/// The largest of an observed map's values is one of 60 maxima that are equally likely, whatever
+/// the places share: the share of data sets in which any corrected p is at most 0.05 is 0.05. Of
+/// 400 independent data sets that is 20 on average; a binomial number is within 7..=37 but for one
+/// seed in 2900 (0.0002 below, 0.00014 above). Without correction the share is higher, by how much
+/// depends on what neighbours share; that it leaves the bounds shows that they can be left.
 #[test]
 fn the_maximum_over_places_holds_the_family_wise_error() {
     const N: u64 = 400;

@@ -1,12 +1,13 @@
-//! Fingerprints of natural images resemble each other. The residual method takes out of each layer's fingerprint what
-//! other layers share with it.
+//! Fingerprints of natural images resemble each other. The residual method takes out of each
+//! layer's fingerprint what other layers share with it.
 //!
-//! The method's published description is one sentence ("an alternative residual method"); the variants here are
-//! reconstructions, and the default, semi-partial, is inferred: it is the analogue of fingerprints that were orthogonal
-//! from the start.
+//! The method's published description is one sentence ("an alternative residual method"); the
+//! variants here are reconstructions, and the default, semi-partial, is inferred: it is the
+//! analogue of fingerprints that were orthogonal from the start.
 //!
-//! Everything is a combination of fingerprints, so the matrix of their inner products K (n_layers x n_layers) is all that is
-//! needed, whatever the space: centred values, centred ranks, or whitened values.
+//! Everything is a combination of fingerprints, so the matrix of their inner products K (n_layers x
+//! n_layers) is all that is needed, whatever the space: centred values, centred ranks, or whitened
+//! values.
 
 use crate::error::{Error, Result};
 use crate::math::linalg::{Cholesky, eigh, eigvalsh};
@@ -32,8 +33,8 @@ pub enum Residual {
     Ordered,
     /// Only the layers next before and next after are taken out.
     Adjacent,
-    /// The RDMs of what a layer's activations hold beyond the layer before (they are computed from activations:
-    /// [`super::activation`]); compared as they are.
+    /// The RDMs of what a layer's activations hold beyond the layer before (they are computed from
+    /// activations: [`super::activation`]); compared as they are.
     ActivationLevel,
     /// E = V (V' V)^-1/2 (Loewdin): the orthonormal set nearest to all layers; needs no order.
     Symmetric,
@@ -59,11 +60,13 @@ impl fmt::Display for Residual {
 pub struct Collinearity {
     /// VIF_l = 1 / (1 - R^2_l), R^2_l of layer l on all others.
     pub vif: Vec<f64>,
-    /// sqrt(1 - R^2_l): the share of a fingerprint's standard deviation that the others do not explain.
+    /// sqrt(1 - R^2_l): the share of a fingerprint's standard deviation that the others do not
+    /// explain.
     pub residual_sd: Vec<f64>,
     /// The share of each fingerprint's standard deviation that the chosen variant leaves.
     pub kept_sd: Vec<f64>,
-    /// Largest over smallest singular value of the unit-norm fingerprints (square root of the eigenvalues' ratio).
+    /// Largest over smallest singular value of the unit-norm fingerprints (square root of the
+    /// eigenvalues' ratio).
     pub condition_number: f64,
 }
 
@@ -141,7 +144,8 @@ fn correlations(gram: &Array2<f64>) -> Array2<f64> {
     Array2::from_shape_fn(gram.dim(), |(i, j)| gram[[i, j]] / (gram[[i, i]] * gram[[j, j]]).sqrt())
 }
 
-/// An orthonormal basis of all fingerprints as combinations of them: rows of weights, as many as are independent.
+/// An orthonormal basis of all fingerprints as combinations of them: rows of weights, as many as
+/// are independent.
 ///
 /// # Errors
 /// As [`eigh`].
@@ -163,7 +167,8 @@ pub fn collinearity(gram: &Array2<f64>, residual: Residual) -> Result<Collineari
     let n = gram.nrows();
     let correlations = correlations(gram);
     let unexplained = |l: usize| -> Result<f64> {
-        // The diagonal of the inverse is the VIF; where there is none, another layer holds everything.
+        // The diagonal of the inverse is the VIF; where there is none, another layer holds
+        // everything.
         let others: Vec<usize> = (0..n).filter(|&m| m != l).collect();
         let cross: Vec<f64> = others.iter().map(|&m| correlations[[m, l]]).collect();
         let weights = project(&block(&correlations, &others), &cross)?;

@@ -1,7 +1,8 @@
 //! One pass over centres: gather, RDM, comparison with all fingerprints. RDMs are never stored.
 //!
-//! Memory is that of the betas, the maps, and one RDM a thread. Centres are taken in chunks of fixed size and results are
-//! written in the centres' order: the same bytes for any number of threads.
+//! Memory is that of the betas, the maps, and one RDM a thread. Centres are taken in chunks of
+//! fixed size and results are written in the centres' order: the same bytes for any number of
+//! threads.
 
 use super::compare::{self, Comparator};
 use super::dissimilarity::{self, Patterns};
@@ -91,11 +92,12 @@ struct Scratch {
 
 /// Compares the RDM of every place with all fingerprints.
 ///
-/// `done` hears of every finished chunk (its number of places) from whatever thread; it returns false to stop.
+/// `done` hears of every finished chunk (its number of places) from whatever thread; it returns
+/// false to stop.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the fingerprints are of another number of conditions; [`Error::Interrupted`] (without a folder)
-/// when `done` says so.
+/// [`Error::Invalid`] when the fingerprints are of another number of conditions;
+/// [`Error::Interrupted`] (without a folder) when `done` says so.
 ///
 /// ```
 /// use ndarray::Array2;

@@ -1,9 +1,10 @@
 //! A brain whose layers are known: how long to scan before a map can be believed.
 //!
-//! Every region carries the geometry of one layer: its patterns are P = S^(1/2) Z, S the layer's similarity matrix (RSM) and Z
-//! random with orthonormal, centred rows, so that the correlations of the noiseless patterns are S exactly. Each
-//! presentation adds independent noise. What comes back is told by whatever judges the regions' RDMs: raw fingerprints,
-//! residual ones, another comparison.
+//! Every region carries the geometry of one layer: its patterns are P = S^(1/2) Z, S the layer's
+//! similarity matrix (RSM) and Z random with orthonormal, centred rows, so that the correlations of
+//! the noiseless patterns are S exactly. Each presentation adds independent noise. What comes back
+//! is told by whatever judges the regions' RDMs: raw fingerprints, residual ones, another
+//! comparison.
 
 use crate::error::{Error, Result};
 use crate::math::linalg::{eigh, qr};
@@ -56,8 +57,9 @@ impl PatternSource {
     /// From a fingerprint of correlations or cosines: S = 1 - RDM.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for another measure, an undefined dissimilarity, or an S that no patterns have (eigenvalues so negative
-    /// that setting them to 0 changes a similarity by more than 0.05).
+    /// [`Error::Invalid`] for another measure, an undefined dissimilarity, or an S that no patterns
+    /// have (eigenvalues so negative that setting them to 0 changes a similarity by more than
+    /// 0.05).
     pub fn new(fingerprint: &Rdm) -> Result<Self> {
         let hint = "simulate from fingerprints of correlation or cosine distances";
         let invalid = |expected: &str, found: String| Err(Error::invalid("simulation", expected, found, hint));
@@ -88,8 +90,8 @@ impl PatternSource {
         self.root.nrows()
     }
 
-    /// Patterns of one region, n_conditions x n_voxels, unit variance over voxels. Their correlations are S exactly when there are
-    /// more voxels than images, else in expectation.
+    /// Patterns of one region, n_conditions x n_voxels, unit variance over voxels. Their
+    /// correlations are S exactly when there are more voxels than images, else in expectation.
     pub fn draw(&self, n_voxels: usize, stream: &mut Stream) -> Array2<f64> {
         let n = self.n_conditions();
         let mut z = Array2::from_shape_simple_fn((n, n_voxels), || stream.normal());
@@ -106,8 +108,8 @@ fn orthonormal_rows(mut z: Array2<f64>) -> Array2<f64> {
     qr(z.t()).0.reversed_axes()
 }
 
-/// Betas of every run: the patterns and noise of variance n_runs / (snr n_repeats), what is left of that of single presentations
-/// after averaging a run's n_repeats / n_runs.
+/// Betas of every run: the patterns and noise of variance n_runs / (snr n_repeats), what is left of
+/// that of single presentations after averaging a run's n_repeats / n_runs.
 ///
 /// # Shapes
 /// `patterns`: n_conditions x n_voxels; the result: n_runs of the same.
@@ -153,16 +155,20 @@ pub struct Recovery {
     pub confusion: Vec<Vec<usize>>,
 }
 
-/// Simulates `n_regions` regions of every layer for every number of presentations and lets a judge assign layers.
+/// Simulates `n_regions` regions of every layer for every number of presentations and lets a judge
+/// assign layers.
 ///
-/// Region r of all layers is `rng::stream(seed, "simulated region", r)`, so that two judges, two sets of fingerprints and all numbers
-/// of presentations see the same draws: differences between them are not differences of luck.
+/// Region r of all layers is `rng::stream(seed, "simulated region", r)`, so that two judges, two
+/// sets of fingerprints and all numbers of presentations see the same draws: differences between
+/// them are not differences of luck.
 ///
 /// # Shapes
-/// `judge` gets the condensed correlation RDM of a region's mean betas and gives one verdict a layer.
+/// `judge` gets the condensed correlation RDM of a region's mean betas and gives one verdict a
+/// layer.
 ///
 /// # Errors
-/// [`Error::Invalid`] for no layer, fingerprints of different images or that no patterns have, or options that are not positive.
+/// [`Error::Invalid`] for no layer, fingerprints of different images or that no patterns have, or
+/// options that are not positive.
 pub fn recovery(
     fingerprints: &[Rdm],
     n_repeats: &[usize],
@@ -244,7 +250,8 @@ impl Recovery {
     }
 }
 
-/// Regions of about equal size along an axis: voxels in the order of their position, cut into `n_regions` parts, from 1.
+/// Regions of about equal size along an axis: voxels in the order of their position, cut into
+/// `n_regions` parts, from 1.
 ///
 /// # Shapes
 /// `position`: n_voxels (posterior to anterior, say).
@@ -267,7 +274,8 @@ pub struct SimulatedBrain {
     pub layers: Vec<u32>,
 }
 
-/// Simulates a brain: region r (from 1) of `region` carries layer `layer_of_region[r - 1]` (from 1), region 0 only noise.
+/// Simulates a brain: region r (from 1) of `region` carries layer `layer_of_region[r - 1]` (from
+/// 1), region 0 only noise.
 ///
 /// # Shapes
 /// `region`: n_voxels.
@@ -309,7 +317,8 @@ pub fn brain(
     Ok(SimulatedBrain { betas, layers })
 }
 
-/// Of the voxels that carry a layer, the fraction whose winning layer is theirs; NaN when there are none.
+/// Of the voxels that carry a layer, the fraction whose winning layer is theirs; NaN when there are
+/// none.
 ///
 /// # Shapes
 /// `winner`, `truth`: n_voxels, layers from 1, 0 for none.

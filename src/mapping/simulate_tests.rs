@@ -11,14 +11,16 @@ fn fingerprint(patterns: &Array2<f64>) -> Rdm {
     measure::rdm(patterns.view(), Measure::Correlation, Rdm::default_labels(patterns.nrows())).unwrap()
 }
 
-/// Four layers whose patterns share `shared` of their variance: 0 gives nearly orthogonal fingerprints.
+/// Four layers whose patterns share `shared` of their variance: 0 gives nearly orthogonal
+/// fingerprints.
 fn layers(shared: f64) -> Vec<Rdm> {
     let common = normal(16, 12, 0);
     let layer = |l| shared.sqrt() * &common + (1.0 - shared).sqrt() * normal(16, 12, l);
     (1..=4).map(|l| fingerprint(&layer(l))).collect()
 }
 
-/// Pearson with every fingerprint; significant beyond the 95 % point of a correlation of 120 independent values.
+/// Pearson with every fingerprint; significant beyond the 95 % point of a correlation of 120
+/// independent values.
 fn raw(fingerprints: &[Rdm]) -> impl Fn(&[f64]) -> Vec<Judgement> + Sync {
     move |rdm: &[f64]| {
         let verdict = |f: &Rdm| stats::pearson(rdm, f.values());
@@ -89,9 +91,10 @@ fn layers_come_back_with_enough_presentations_and_not_from_noise() {
     assert!((chance.accuracy - 0.25).abs() < 0.11, "{}", chance.accuracy);
 }
 
-/// Few presentations of images whose layers are orthogonal tell more than as many of images whose layers are alike. With the
-/// latter, residual fingerprints mostly choose the layer that raw ones choose too; what they gain is that the other layers'
-/// maps no longer light up. 600 regions: a standard error of 2 %.
+/// Few presentations of images whose layers are orthogonal tell more than as many of images whose
+/// layers are alike. With the latter, residual fingerprints mostly choose the layer that raw ones
+/// choose too; what they gain is that the other layers' maps no longer light up. 600 regions: a
+/// standard error of 2 %.
 #[test]
 fn orthogonal_fingerprints_need_less_and_residuals_overlap_less() {
     let (orthogonal, natural) = (layers(0.0), layers(0.7));

@@ -67,12 +67,13 @@ impl Default for Sphere {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// rsatoolbox 0.3 `get_volume_searchlight(mask, radius=2, threshold=1.0)`: distance < radius in voxels, all of the
-    /// sphere's voxels in the mask.
+    /// rsatoolbox 0.3 `get_volume_searchlight(mask, radius=2, threshold=1.0)`: distance < radius in
+    /// voxels, all of the sphere's voxels in the mask.
     Rsatoolbox,
     /// nilearn 0.14 `SearchLight(radius=2.0)`: distance <= radius in mm, any number of voxels.
     Nilearn,
-    /// BrainIAK `Searchlight(sl_rad=1)`, its default shape: the cube of side 2 radius + 1, within the volume.
+    /// BrainIAK `Searchlight(sl_rad=1)`, its default shape: the cube of side 2 radius + 1, within
+    /// the volume.
     Brainiak,
 }
 
@@ -101,7 +102,8 @@ impl fmt::Display for Sphere {
     }
 }
 
-/// A ball whose radius is a multiple of the voxel size contains the voxels at that distance, whatever the last bit says.
+/// A ball whose radius is a multiple of the voxel size contains the voxels at that distance,
+/// whatever the last bit says.
 const SLACK: f64 = 1e-9;
 
 impl Sphere {
@@ -121,7 +123,8 @@ impl Sphere {
             RadiusUnit::Mm => grid.affine.voxel_size(),
             RadiusUnit::Voxels => [1.0; 3],
         };
-        // Axes that are not at right angles bring voxels closer than their sizes say: look twice as far.
+        // Axes that are not at right angles bring voxels closer than their sizes say: look twice as
+        // far.
         let reach = |axis: usize| {
             let far = (2.0 * self.radius / size[axis]).floor().min(grid.shape[axis] as f64);
             far as i32
@@ -153,7 +156,8 @@ impl Sphere {
     }
 }
 
-/// Centres and the rule that gives each its voxels; the lists themselves are made when they are needed.
+/// Centres and the rule that gives each its voxels; the lists themselves are made when they are
+/// needed.
 #[derive(Debug, Clone)]
 pub struct Neighbourhoods<'a> {
     mask: &'a Mask,
@@ -164,10 +168,12 @@ pub struct Neighbourhoods<'a> {
 }
 
 impl<'a> Neighbourhoods<'a> {
-    /// Finds the centres, voxels of `centres` (of `mask` where there is none), that have enough voxels of `mask` around.
+    /// Finds the centres, voxels of `centres` (of `mask` where there is none), that have enough
+    /// voxels of `mask` around.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the masks are on different grids, the rule makes no sense, or no centre is left.
+    /// [`Error::Invalid`] when the masks are on different grids, the rule makes no sense, or no
+    /// centre is left.
     pub fn new(mask: &'a Mask, centres: Option<&Mask>, sphere: Sphere) -> Result<Self> {
         let candidates = centres.unwrap_or(mask);
         mask.grid().require_same("mask of centres", candidates.grid())?;

@@ -98,7 +98,8 @@ mod tests {
         let both = compare_subjects(&[layer.clone(), other], &comparator, &how(0, Tail::Greater)).unwrap();
         assert!((both.values[0] - 0.4).abs() < 1e-6 && (both.errors[0] - 0.6).abs() < 1e-6, "{both:?}");
         assert!(both.p.is_empty() && both.ceiling.is_some());
-        // The pair that differs stays where it is in 4 of the 24 relabellings, and no value is above 1.
+        // The pair that differs stays where it is in 4 of the 24 relabellings, and no value is
+        // above 1.
         let one = compare_subjects(std::slice::from_ref(&layer), &comparator, &how(2000, Tail::Greater)).unwrap();
         assert!(one.errors.is_empty() && one.ceiling.is_none());
         assert!((one.p[0] - 4.0 / 24.0).abs() < 4.0 * (4.0 / 24.0 * 20.0 / 24.0 / 2000f64).sqrt(), "{one:?}");

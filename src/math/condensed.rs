@@ -1,5 +1,5 @@
-//! The order of an upper triangle without its diagonal: (0,1), (0,2), ..., (1,2), ... as in `numpy.triu_indices(n, k=1)` and
-//! `scipy.spatial.distance.squareform`.
+//! The order of an upper triangle without its diagonal: (0,1), (0,2), ..., (1,2), ... as in
+//! `numpy.triu_indices(n, k=1)` and `scipy.spatial.distance.squareform`.
 
 /// Entries of the triangle: n (n - 1) / 2.
 pub const fn n_pairs(n: usize) -> usize {

@@ -1,4 +1,5 @@
-//! Permutation tests on matrices of pairs (Mantel tests): conditions are relabelled, so rows and columns move together.
+//! Permutation tests on matrices of pairs (Mantel tests): conditions are relabelled, so rows and
+//! columns move together.
 
 use super::condensed;
 use serde::{Deserialize, Serialize};
@@ -16,10 +17,12 @@ pub enum Tail {
     TwoSided,
 }
 
-/// Two statistics closer than this are one value: a permutation that changes nothing may differ in its last bits.
+/// Two statistics closer than this are one value: a permutation that changes nothing may differ in
+/// its last bits.
 const SAME: f64 = 1e-12;
 
-/// Relabels the conditions of a condensed matrix: entry `(i, j)` of the result is entry `(order[i], order[j])` of `values`.
+/// Relabels the conditions of a condensed matrix: entry `(i, j)` of the result is entry
+/// `(order[i], order[j])` of `values`.
 ///
 /// # Shapes
 /// `values`: n (n - 1) / 2; `order`: a permutation of 0..n.
@@ -28,13 +31,14 @@ pub fn permute_condensed(values: &[f64], order: &[usize]) -> Vec<f64> {
     condensed::pairs(n).map(|(i, j)| values[condensed::index(order[i], order[j], n)]).collect()
 }
 
-/// p = (1 + number of permutations at least as extreme as the observed value) / (1 + n_permutations).
+/// p = (1 + number of permutations at least as extreme as the observed value) / (1 +
+/// n_permutations).
 ///
 /// NaN in `null` (an undefined permuted statistic) counts as extreme; NaN observed gives NaN.
 ///
 /// # Source
-/// Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9:39 (2010): the observed labelling is one of the permutations, so that
-/// p is never 0.
+/// Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9:39 (2010): the observed labelling is one of
+/// the permutations, so that p is never 0.
 pub fn p_value(observed: f64, null: &[f64], tail: Tail) -> f64 {
     if observed.is_nan() {
         return f64::NAN;
@@ -67,7 +71,8 @@ mod tests {
 
     #[test]
     fn rows_and_columns_move_together() {
-        // (0,1) (0,2) (1,2) -> labels 2, 0, 1: entry (0,1) of the result is (2,0) = (0,2) of the input.
+        // (0,1) (0,2) (1,2) -> labels 2, 0, 1: entry (0,1) of the result is (2,0) = (0,2) of the
+        // input.
         assert_eq!(permute_condensed(&[1.0, 2.0, 3.0], &[2, 0, 1]), [2.0, 3.0, 1.0]);
     }
 

@@ -1,15 +1,17 @@
 //! Statistics of vectors, all in 64 bits.
 //!
-//! NaN policy: a NaN anywhere makes the result NaN, it is never skipped in silence; [`complete_pairs`] takes them out where
-//! a caller wants that. A statistic that is undefined (no variation, too few values) is NaN too. Two vectors of different
-//! length are a mistake of the program: the functions of two vectors panic.
+//! NaN policy: a NaN anywhere makes the result NaN, it is never skipped in silence;
+//! [`complete_pairs`] takes them out where a caller wants that. A statistic that is undefined (no
+//! variation, too few values) is NaN too. Two vectors of different length are a mistake of the
+//! program: the functions of two vectors panic.
 
 /// Arithmetic mean; NaN of nothing.
 pub fn mean(x: &[f64]) -> f64 {
     x.iter().sum::<f64>() / x.len() as f64
 }
 
-/// Variance, sum((x - mean)^2) / (n - ddof), two passes; NaN when n <= ddof. numpy.var has ddof = 0.
+/// Variance, sum((x - mean)^2) / (n - ddof), two passes; NaN when n <= ddof. numpy.var has
+/// ddof = 0.
 pub fn variance(x: &[f64], ddof: usize) -> f64 {
     if x.len() <= ddof {
         return f64::NAN;
@@ -23,7 +25,8 @@ pub fn sd(x: &[f64], ddof: usize) -> f64 {
     variance(x, ddof).sqrt()
 }
 
-/// Quantile at `q` in 0..1 with linear interpolation between order statistics (NumPy's default method).
+/// Quantile at `q` in 0..1 with linear interpolation between order statistics (NumPy's default
+/// method).
 pub fn quantile(x: &[f64], q: f64) -> f64 {
     if x.is_empty() || x.iter().any(|v| v.is_nan()) || !(0.0..=1.0).contains(&q) {
         return f64::NAN;
@@ -40,8 +43,8 @@ pub fn median(x: &[f64]) -> f64 {
     quantile(x, 0.5)
 }
 
-/// x - mean, divided by its Euclidean norm; `None` when `x` does not vary, has a NaN, or fewer than two values.
-/// The dot product of two such vectors is Pearson's r.
+/// x - mean, divided by its Euclidean norm; `None` when `x` does not vary, has a NaN, or fewer than
+/// two values. The dot product of two such vectors is Pearson's r.
 pub fn standardized(x: &[f64]) -> Option<Vec<f64>> {
     let first = *x.first()?;
     if x.iter().all(|&v| v == first) || x.iter().any(|v| !v.is_finite()) {
@@ -74,7 +77,8 @@ pub fn cosine(x: &[f64], y: &[f64]) -> f64 {
     if norms > 0.0 { (dot(x, y) / norms).clamp(-1.0, 1.0) } else { f64::NAN }
 }
 
-/// Ranks from 1; equal values share the average of their ranks (scipy.stats.rankdata). All NaN when a value is NaN.
+/// Ranks from 1; equal values share the average of their ranks (scipy.stats.rankdata). All NaN when
+/// a value is NaN.
 pub fn ranks(x: &[f64]) -> Vec<f64> {
     if x.iter().any(|v| v.is_nan()) {
         return vec![f64::NAN; x.len()];
@@ -97,11 +101,12 @@ pub fn spearman(x: &[f64], y: &[f64]) -> f64 {
     pearson(&ranks(x), &ranks(y))
 }
 
-/// Kendall's tau-a, (concordant - discordant) / (n (n - 1) / 2); pairs tied in x or y count 0. O(n log n).
+/// Kendall's tau-a, (concordant - discordant) / (n (n - 1) / 2); pairs tied in x or y count 0. O(n
+/// log n).
 ///
 /// # Source
-/// Knight, J. Am. Stat. Assoc. 61:436 (1966); the variant that Nili et al., PLoS Comput. Biol. 10:e1003553 (2014) advise
-/// for comparing RDMs with models that predict ties.
+/// Knight, J. Am. Stat. Assoc. 61:436 (1966); the variant that Nili et al., PLoS Comput. Biol.
+/// 10:e1003553 (2014) advise for comparing RDMs with models that predict ties.
 pub fn kendall_tau_a(x: &[f64], y: &[f64]) -> f64 {
     assert_eq!(x.len(), y.len(), "two vectors of one length");
     if x.len() < 2 || x.iter().chain(y).any(|v| v.is_nan()) {

@@ -1,4 +1,5 @@
-//! Networks that we know: the names that lucid, torchvision and Caffe give the same tensors, and useful lists of taps.
+//! Networks that we know: the names that lucid, torchvision and Caffe give the same tensors, and
+//! useful lists of taps.
 
 use super::graph::{Graph, NodeId};
 use super::op::Op;
@@ -8,7 +9,8 @@ const BLOCKS: [&str; 9] = ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]
 
 /// One tensor of Inception-V1 as Caffe, lucid and torchvision call it.
 ///
-/// `maxpool1` and `maxpool4` are missing on purpose: lucid and torchvision mean different layers by them.
+/// `maxpool1` and `maxpool4` are missing on purpose: lucid and torchvision mean different layers by
+/// them.
 const STEM: [(&str, &str, &str); 11] = [
     ("conv1/7x7_s2", "conv2d0", "conv1"),
     ("pool1/3x3_s2", "maxpool0", ""),
@@ -23,7 +25,8 @@ const STEM: [(&str, &str, &str); 11] = [
     ("loss3/classifier", "softmax2_pre_activation", "fc"),
 ];
 
-/// The same for the parts of a block: after `inception_4a/`, after `mixed4a` and after `inception4a`.
+/// The same for the parts of a block: after `inception_4a/`, after `mixed4a` and after
+/// `inception4a`.
 const PARTS: [(&str, &str, &str); 8] = [
     ("1x1", "_1x1", ".branch1"),
     ("3x3_reduce", "_3x3_bottleneck", ".branch2.0"),
@@ -80,8 +83,8 @@ pub fn recognise(graph: &Graph) -> Option<Known> {
     }
 }
 
-/// Adds what is known about a graph's names: `.pre_relu` for what every ReLU reads, and, for networks that we know, aliases and
-/// presets. Names that the graph has already stay as they are.
+/// Adds what is known about a graph's names: `.pre_relu` for what every ReLU reads, and, for
+/// networks that we know, aliases and presets. Names that the graph has already stay as they are.
 pub fn annotate(graph: &mut Graph) {
     pre_relu(graph);
     match recognise(graph) {

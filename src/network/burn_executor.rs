@@ -1,4 +1,5 @@
-//! The reference executor: burn tensors and burn's automatic differentiation, on every device and in both widths.
+//! The reference executor: burn tensors and burn's automatic differentiation, on every device and
+//! in both widths.
 
 use super::burn_ops::{BurnWeights, apply, preprocess};
 use super::executor::{Executor, Moments, TapGrad, TapRequest, TapValue, check_images, moments, moments_of};
@@ -8,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::tensor::{self, Backend, Device, Precision, SMALL, Tensor, Var, constant, leaf};
 use burn_tensor::DType;
 
-/// Runs a graph with burn. Batch norms are folded into the convolutions before them; weights are never tracked.
+/// Runs a graph with burn. Batch norms are folded into the convolutions before them; weights are
+/// never tracked.
 pub struct BurnExecutor {
     graph: Graph,
     folded: Graph,

@@ -1,4 +1,5 @@
-//! Every operation of a graph as burn tensor operations, on any backend: frozen (plain tensors), or differentiated.
+//! Every operation of a graph as burn tensor operations, on any backend: frozen (plain tensors), or
+//! differentiated.
 
 use super::graph::Graph;
 use super::input::{ChannelOrder, InputSpec};
@@ -74,7 +75,8 @@ pub fn preprocess<B: Backend>(images: Tensor<B, 4>, spec: &InputSpec, weights: &
     planes * weights.vector(gain).reshape([1, n, 1, 1]) + weights.vector(offset).reshape([1, n, 1, 1])
 }
 
-/// One operation's output. `inputs` are N x C x H x W; shapes were checked when the graph was built.
+/// One operation's output. `inputs` are N x C x H x W; shapes were checked when the graph was
+/// built.
 pub fn apply<B: Backend>(op: &Op, inputs: &[Tensor<B, 4>], weights: &BurnWeights<B>) -> Tensor<B, 4> {
     let x = || inputs[0].clone();
     match op {
@@ -83,7 +85,8 @@ pub fn apply<B: Backend>(op: &Op, inputs: &[Tensor<B, 4>], weights: &BurnWeights
             let kernel: Tensor<B, 4> = weights.get(weight);
             let bias = bias.as_ref().map(|b| weights.get::<1>(b));
             let [t, l, b, r] = *padding;
-            // An explicit border serves both: burn's CPU backend takes symmetric padding only on its fast path.
+            // An explicit border serves both: burn's CPU backend takes symmetric padding only on
+            // its fast path.
             let (x, pad) = if (t, l) == (b, r) { (x(), [t, l]) } else { (pad_with(x(), *padding, 0.0), [0, 0]) };
             let options = ConvOptions::new(*stride, pad, *dilation, *groups);
             module::conv2d(x, kernel, bias, PaddedConvOptions::from(options))
@@ -142,7 +145,8 @@ pub fn apply<B: Backend>(op: &Op, inputs: &[Tensor<B, 4>], weights: &BurnWeights
     }
 }
 
-/// A constant border around each plane. (burn's own `pad` fills with 32-bit numbers whatever the tensor's width.)
+/// A constant border around each plane. (burn's own `pad` fills with 32-bit numbers whatever the
+/// tensor's width.)
 fn pad_with<B: Backend>(x: Tensor<B, 4>, [t, l, b, r]: Padding, value: f32) -> Tensor<B, 4> {
     if [t, l, b, r] == [0; 4] {
         return x;

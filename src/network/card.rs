@@ -275,7 +275,8 @@ fn replace(temporary: tempfile::TempDir, dir: &Path) -> Result<()> {
         std::fs::set_permissions(temporary.path(), std::fs::Permissions::from_mode(0o755)).ok();
     }
     if dir.is_dir() {
-        // A folder cannot be renamed over another: the files move one by one, weights first, each atomically.
+        // A folder cannot be renamed over another: the files move one by one, weights first, each
+        // atomically.
         for name in [WEIGHTS, CARD] {
             std::fs::rename(temporary.path().join(name), dir.join(name)).map_err(Error::io(dir, "write"))?;
         }

@@ -14,8 +14,8 @@ const INFER_IMAGES: usize = 16;
 
 /// Runs a frozen graph on the CPU, in 32 bits, moments in 64.
 ///
-/// The same bytes come out for any number of threads. The instruction set is the machine's best, or what the environment
-/// variable `ORTHOSCOPE_SIMD` names (`avx512`, `avx2`, `neon`, `portable`).
+/// The same bytes come out for any number of threads. The instruction set is the machine's best, or
+/// what the environment variable `ORTHOSCOPE_SIMD` names (`avx512`, `avx2`, `neon`, `portable`).
 pub struct CpuEngine {
     graph: Graph,
     taps: Vec<TapRequest>,
@@ -38,8 +38,8 @@ impl CpuEngine {
     /// Plans a graph for the given taps.
     ///
     /// # Errors
-    /// [`Error::Invalid`] without taps, for an operation that only burn can do, or when `ORTHOSCOPE_SIMD` names an
-    /// instruction set that this machine does not have.
+    /// [`Error::Invalid`] without taps, for an operation that only burn can do, or when
+    /// `ORTHOSCOPE_SIMD` names an instruction set that this machine does not have.
     pub fn new(graph: &Graph, taps: &[TapRequest]) -> Result<Self> {
         Self::on(graph, taps, isa::chosen().map_err(complaint(isa::VARIABLE))?)
     }
@@ -66,8 +66,8 @@ impl CpuEngine {
         })
     }
 
-    /// As [`new`](Self::new), on the calling thread alone: for many small models, each on a thread of its own. Memory is
-    /// kept from step to step.
+    /// As [`new`](Self::new), on the calling thread alone: for many small models, each on a thread
+    /// of its own. Memory is kept from step to step.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -151,7 +151,8 @@ impl Executor for CpuEngine {
         format!("CPU engine, {}, f32", self.isa.name)
     }
 
-    /// What the plan lays out for an image, the pixels, and the copies of activations that are handed out.
+    /// What the plan lays out for an image, the pixels, and the copies of activations that are
+    /// handed out.
     fn bytes_per_image(&self) -> usize {
         let copied = |tap: &TapRequest| match tap {
             TapRequest::Activations(id) => 2 * self.graph.node(*id).shape.len(),

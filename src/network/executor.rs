@@ -9,7 +9,8 @@ use crate::tensor::{self, SMALL, Tensor, Var};
 pub enum TapRequest {
     /// The activations themselves.
     Activations(NodeId),
-    /// Only their raw second moments across images: all that an RSM needs, N x N numbers instead of N x D.
+    /// Only their raw second moments across images: all that an RSM needs, N x N numbers instead of
+    /// N x D.
     Moments(NodeId),
 }
 
@@ -53,12 +54,14 @@ pub enum TapGrad {
     Moments { gram: Tensor<2>, sums: Tensor<1> },
 }
 
-/// How often the pixels of a batch lie in memory: as they were read, as a tensor, and as the executor takes them.
+/// How often the pixels of a batch lie in memory: as they were read, as a tensor, and as the
+/// executor takes them.
 pub(super) const COPIES: usize = 3;
 
 /// Runs a frozen graph. Weights never get gradients.
 ///
-/// Images are N x 3 x H x W, displayed RGB in [0, 1], of the graph's input size; preprocessing is the executor's work.
+/// Images are N x 3 x H x W, displayed RGB in [0, 1], of the graph's input size; preprocessing is
+/// the executor's work.
 ///
 /// ```
 /// use ndarray::Array4;
@@ -97,8 +100,8 @@ pub trait Executor: Send {
     /// One line for the manifest: which executor, on what.
     fn describe(&self) -> String;
 
-    /// Memory that [`infer`](Self::infer) takes for each image of a batch: an upper estimate, the pixels and the outputs of
-    /// all operations that the taps depend on, in 32 bits.
+    /// Memory that [`infer`](Self::infer) takes for each image of a batch: an upper estimate, the
+    /// pixels and the outputs of all operations that the taps depend on, in 32 bits.
     fn bytes_per_image(&self) -> usize {
         let graph = self.graph();
         let taps: Vec<NodeId> = self.taps().iter().map(|t| t.node()).collect();
@@ -120,11 +123,12 @@ pub trait Executor: Send {
     /// As [`infer`](Self::infer).
     fn forward(&mut self, images: &Tensor<4>) -> Result<Vec<TapValue>>;
 
-    /// Gradient at the pixels of the last [`forward`](Self::forward), N x 3 x H x W, for gradients at the taps.
-    /// Gradients that arrive at several taps are added on the way back.
+    /// Gradient at the pixels of the last [`forward`](Self::forward), N x 3 x H x W, for gradients
+    /// at the taps. Gradients that arrive at several taps are added on the way back.
     ///
     /// # Errors
-    /// [`Error::Invalid`] without a forward pass, or when a gradient has another shape than its tap.
+    /// [`Error::Invalid`] without a forward pass, or when a gradient has another shape than its
+    /// tap.
     fn backward(&mut self, grads: &[TapGrad]) -> Result<Tensor<4>>;
 }
 
@@ -145,7 +149,8 @@ pub fn check_images(graph: &Graph, images: &Tensor<4>) -> Result<()> {
     ))
 }
 
-/// Moments of activations by plain tensor products (differentiable): the reference for fused implementations.
+/// Moments of activations by plain tensor products (differentiable): the reference for fused
+/// implementations.
 ///
 /// # Shapes
 /// `activations` N x C x H x W; returns `gram` N x N and `sums` N.

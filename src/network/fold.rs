@@ -1,4 +1,5 @@
-//! Batch norm at test time is an affine map per channel: folded into the convolution or linear layer before it.
+//! Batch norm at test time is an affine map per channel: folded into the convolution or linear
+//! layer before it.
 
 use super::graph::{Graph, GraphBuilder, NodeId};
 use super::op::Op;
@@ -7,9 +8,10 @@ use ndarray::{ArrayD, Axis, IxDyn};
 
 /// The same function with batch norms folded, and where `taps` went.
 ///
-/// A batch norm directly after a convolution or linear layer that nobody else reads disappears into its weights:
-/// `weight' = g weight`, `bias' = g (bias - mean) + shift`, `g = scale / sqrt(var + epsilon)`, in 64 bits. Any other becomes a
-/// [`Op::ChannelAffine`]. Identities disappear as well, unless tapped.
+/// A batch norm directly after a convolution or linear layer that nobody else reads disappears into
+/// its weights: `weight' = g weight`, `bias' = g (bias - mean) + shift`,
+/// `g = scale / sqrt(var + epsilon)`, in 64 bits. Any other becomes a [`Op::ChannelAffine`].
+/// Identities disappear as well, unless tapped.
 ///
 /// # Errors
 /// Never for a graph that was built.

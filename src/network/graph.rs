@@ -1,4 +1,5 @@
-//! The typed graph: operations in execution order, each with one output tensor that can be tapped by name.
+//! The typed graph: operations in execution order, each with one output tensor that can be tapped
+//! by name.
 
 use super::input::InputSpec;
 use super::op::Op;
@@ -51,7 +52,8 @@ impl Graph {
         &self.weights
     }
 
-    /// The weight of that name. The graph was checked when built, so names in its operations are always there.
+    /// The weight of that name. The graph was checked when built, so names in its operations are
+    /// always there.
     pub fn weight(&self, name: &str) -> &ArrayD<f32> {
         &self.weights[name]
     }
@@ -74,7 +76,8 @@ impl Graph {
         used.iter().map(|name| self.weights[*name].len()).sum()
     }
 
-    /// Multiply-accumulates of one image through the nodes `0..=deepest`, counting convolutions and linear layers.
+    /// Multiply-accumulates of one image through the nodes `0..=deepest`, counting convolutions and
+    /// linear layers.
     pub fn n_macs(&self, deepest: NodeId) -> u64 {
         self.nodes[..=deepest]
             .iter()
@@ -104,7 +107,8 @@ impl Graph {
         needed
     }
 
-    /// The same graph with the mean over pixels of each node appended, and the ids of the new nodes.
+    /// The same graph with the mean over pixels of each node appended, and the ids of the new
+    /// nodes.
     ///
     /// New nodes are called `<name>.gap`: patterns of channel means are then ordinary taps.
     ///

@@ -19,8 +19,8 @@ pub enum ChannelOrder {
 
 /// The network's input: size and preprocessing.
 ///
-/// With `p` in [0, 1] the displayed RGB value, the network receives, for its plane `c` (in the network's own order),
-/// `x[c] = (range * p[order(c)] - mean[c]) / std[c]`.
+/// With `p` in [0, 1] the displayed RGB value, the network receives, for its plane `c` (in the
+/// network's own order), `x[c] = (range * p[order(c)] - mean[c]) / std[c]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputSpec {
@@ -78,7 +78,8 @@ impl InputSpec {
     }
 
     /// # Errors
-    /// [`Error::Invalid`] when sizes are zero, or mean and std do not have one finite value per plane.
+    /// [`Error::Invalid`] when sizes are zero, or mean and std do not have one finite value per
+    /// plane.
     pub fn check(&self, at: &str) -> Result<()> {
         let n = self.n_channels();
         if self.height == 0 || self.width == 0 {

@@ -5,7 +5,8 @@ use super::graph::Graph;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-/// Runs its members on the same images: their taps follow each other, and gradients at the pixels are added.
+/// Runs its members on the same images: their taps follow each other, and gradients at the pixels
+/// are added.
 pub struct JointExecutor {
     members: Vec<Box<dyn Executor>>,
     taps: Vec<TapRequest>,

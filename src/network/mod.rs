@@ -1,4 +1,5 @@
-//! Frozen image-computable networks: a typed graph, its taps, the executors that run it, and the files it comes from.
+//! Frozen image-computable networks: a typed graph, its taps, the executors that run it, and the
+//! files it comes from.
 
 pub mod architectures;
 pub mod burn_executor;

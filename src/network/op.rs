@@ -34,7 +34,8 @@ fn yes() -> bool {
 pub enum Op {
     /// The preprocessed image; see [`super::InputSpec`]. Always node 0.
     Input,
-    /// `y[o] = bias[o] + sum_{i,r,s} weight[o,i,r,s] x[i, stride*y + dilation*r - pad_top, ...]`; weight is O x I/groups x KH x KW.
+    /// `y[o] = bias[o] + sum_{i,r,s} weight[o,i,r,s] x[i, stride*y + dilation*r - pad_top, ...]`;
+    /// weight is O x I/groups x KH x KW.
     Conv2d {
         weight: String,
         #[serde(default)]
@@ -48,7 +49,8 @@ pub enum Op {
         #[serde(default = "one")]
         groups: usize,
     },
-    /// `y[c] = scale[c] (x[c] - mean[c]) / sqrt(var[c] + epsilon) + shift[c]`; scale and shift default to 1 and 0.
+    /// `y[c] = scale[c] (x[c] - mean[c]) / sqrt(var[c] + epsilon) + shift[c]`; scale and shift
+    /// default to 1 and 0.
     BatchNorm {
         #[serde(default)]
         scale: Option<String>,
@@ -72,8 +74,8 @@ pub enum Op {
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
     Tanh,
-    /// Maximum over windows; padding never wins. With `ceil`, the output size is rounded up, and a last window that
-    /// would start beyond the image and its leading padding is left out.
+    /// Maximum over windows; padding never wins. With `ceil`, the output size is rounded up, and a
+    /// last window that would start beyond the image and its leading padding is left out.
     MaxPool {
         kernel: [usize; 2],
         stride: [usize; 2],
@@ -82,7 +84,8 @@ pub enum Op {
         #[serde(default)]
         ceil: bool,
     },
-    /// Mean over windows. With `count_include_pad` the divisor counts padding (but never what `ceil` adds beyond it).
+    /// Mean over windows. With `count_include_pad` the divisor counts padding (but never what
+    /// `ceil` adds beyond it).
     AvgPool {
         kernel: [usize; 2],
         stride: [usize; 2],
@@ -95,7 +98,8 @@ pub enum Op {
     },
     /// Mean over all pixels of a channel: C x 1 x 1.
     GlobalAvgPool,
-    /// `y[c] = x[c] / (k + alpha/size * sum_{|c'-c| <= size/2} x[c']^2)^beta` (Krizhevsky et al. 2012; alpha divided by size).
+    /// `y[c] = x[c] / (k + alpha/size * sum_{|c'-c| <= size/2} x[c']^2)^beta` (Krizhevsky et al.
+    /// 2012; alpha divided by size).
     Lrn {
         size: usize,
         alpha: f32,

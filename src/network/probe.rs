@@ -1,4 +1,5 @@
-//! Does a network run? Finite activations, a gradient that reaches the pixels, and the activations that its card promises.
+//! Does a network run? Finite activations, a gradient that reaches the pixels, and the activations
+//! that its card promises.
 
 use super::burn_executor::BurnExecutor;
 use super::executor::{Executor, TapGrad, TapRequest, TapValue};
@@ -104,8 +105,8 @@ fn probed(graph: &Graph, golden: Option<&Golden>) -> Result<Vec<NodeId>> {
 
 /// Probes a network on the reference executor.
 ///
-/// A tap passes when its activations are finite, the gradient of half its summed squares at the pixels is finite and not zero
-/// everywhere, and it agrees with the card's golden activations.
+/// A tap passes when its activations are finite, the gradient of half its summed squares at the
+/// pixels is finite and not zero everywhere, and it agrees with the card's golden activations.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a golden recipe that this version does not know.
@@ -177,10 +178,12 @@ pub fn record_presets(graph: &Graph, device: &Device) -> Result<Golden> {
     record(graph, &probed(graph, None)?, TOLERANCE, device)
 }
 
-/// Largest difference between executors and machines, relative to a tap's maximum: 100 times what two of them showed on GoogLeNet.
+/// Largest difference between executors and machines, relative to a tap's maximum: 100 times what
+/// two of them showed on GoogLeNet.
 const TOLERANCE: f32 = 1e-4;
 
-/// Records activations of the given nodes for a card: 12 units each, evenly spread, and the largest.
+/// Records activations of the given nodes for a card: 12 units each, evenly spread, and the
+/// largest.
 ///
 /// # Errors
 /// As the executor's.

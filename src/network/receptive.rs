@@ -1,9 +1,10 @@
 //! Receptive fields: which pixels of the input a unit sees.
 //!
-//! Pixel centres lie at whole numbers: the top left pixel is at (0, 0). The unit in row `i` of a layer sees the rows
-//! `start + stride i` to `start + stride i + size - 1`, so its centre is at `centre + stride i` with
-//! `centre = start + (size - 1) / 2`. Fields may reach into the padding, beyond the image. Through a concatenation or sum, the
-//! field is the union of the parts' fields. Source: Araujo, Norris and Sim, Distill 2019, equations 1 to 4.
+//! Pixel centres lie at whole numbers: the top left pixel is at (0, 0). The unit in row `i` of a
+//! layer sees the rows `start + stride i` to `start + stride i + size - 1`, so its centre is at
+//! `centre + stride i` with `centre = start + (size - 1) / 2`. Fields may reach into the padding,
+//! beyond the image. Through a concatenation or sum, the field is the union of the parts' fields.
+//! Source: Araujo, Norris and Sim, Distill 2019, equations 1 to 4.
 
 use super::graph::Graph;
 use super::op::Op;
@@ -82,7 +83,8 @@ fn through(graph: &Graph, op: &Op, f: ReceptiveField, input: Shape) -> Receptive
             windows(*kernel, *stride, [padding[0], padding[1]])
         }
         Op::Pad { padding } => windows([1, 1], [1, 1], [padding[0], padding[1]]),
-        // Features of a flattened layer see different pixels: what all of them together see is given.
+        // Features of a flattened layer see different pixels: what all of them together see is
+        // given.
         Op::GlobalAvgPool | Op::Flatten { .. } => {
             ReceptiveField { rows: f.rows.whole(input.height), columns: f.columns.whole(input.width) }
         }
@@ -124,7 +126,8 @@ mod tests {
         let graph = b.finish().unwrap();
         let rows: Vec<(usize, usize, f64)> =
             receptive_fields(&graph).iter().map(|f| (f.rows.size, f.rows.stride, f.rows.centre)).collect();
-        // 7; 7 + 2*2 = 11; 11 + 4*4 = 27. The first unit of p sees rows -3..=7; the first of `five` -11..=15.
+        // 7; 7 + 2*2 = 11; 11 + 4*4 = 27. The first unit of p sees rows -3..=7; the first of `five`
+        // -11..=15.
         assert_eq!(rows[1..6], [(7, 2, 0.0), (11, 4, 2.0), (11, 4, 2.0), (27, 4, 2.0), (27, 4, 2.0)]);
         let n = graph.node(both).shape.height;
         assert_eq!(rows[6].0, 27 + (n - 1) * 4);

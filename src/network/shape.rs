@@ -41,8 +41,9 @@ impl fmt::Display for Shape {
 
 /// Output length of a sliding window along one axis, or `None` when the window does not fit.
 ///
-/// Rounded down: `(size + before + after - extent) / stride + 1`. Rounded up (`ceil`), with the last window left out
-/// when it would start beyond `size + before` (PyTorch, Caffe and ONNX agree on this).
+/// Rounded down: `(size + before + after - extent) / stride + 1`. Rounded up (`ceil`), with the
+/// last window left out when it would start beyond `size + before` (PyTorch, Caffe and ONNX agree
+/// on this).
 pub fn window_len(size: usize, extent: usize, stride: usize, before: usize, after: usize, ceil: bool) -> Option<usize> {
     let room = (size + before + after).checked_sub(extent)?;
     if !ceil {

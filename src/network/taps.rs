@@ -1,4 +1,5 @@
-//! Names of taps: exact names, aliases, presets, and what to suggest when there is no such tap; what is read there.
+//! Names of taps: exact names, aliases, presets, and what to suggest when there is no such tap;
+//! what is read there.
 
 use super::graph::{Graph, NodeId};
 use super::op::Op;
@@ -19,8 +20,8 @@ pub enum SpatialPooling {
 impl Graph {
     /// The node that a name or an alias stands for.
     ///
-    /// Case and the separators `/ . _ -` and space make no difference when nothing matches exactly, so that
-    /// `mixed4a`, `inception_4a/output` and `inception4a` can be one tap.
+    /// Case and the separators `/ . _ -` and space make no difference when nothing matches exactly,
+    /// so that `mixed4a`, `inception_4a/output` and `inception4a` can be one tap.
     ///
     /// # Errors
     /// [`Error::UnknownTap`] with the nearest names.
@@ -49,10 +50,11 @@ impl Graph {
         }
     }
 
-    /// The taps that a list of names, aliases and presets stands for, in the order given, each once.
+    /// The taps that a list of names, aliases and presets stands for, in the order given, each
+    /// once.
     ///
-    /// Presets that every network has: `all-conv` (each convolution, after its activation when it has one of its own)
-    /// and `default` (the card's own list, else `all-conv`).
+    /// Presets that every network has: `all-conv` (each convolution, after its activation when it
+    /// has one of its own) and `default` (the card's own list, else `all-conv`).
     ///
     /// # Errors
     /// [`Error::UnknownTap`]; [`Error::Invalid`] for an empty list.
@@ -79,7 +81,8 @@ impl Graph {
         Ok(ids)
     }
 
-    /// Each convolution's output, after batch norm and activation when nothing else reads what lies between.
+    /// Each convolution's output, after batch norm and activation when nothing else reads what lies
+    /// between.
     fn all_conv(&self) -> Vec<NodeId> {
         let readers = |id: NodeId| -> Vec<NodeId> {
             (0..self.nodes().len()).filter(|&n| self.node(n).inputs.contains(&id)).collect()

@@ -28,7 +28,8 @@ impl Graph {
     /// | `TAP:5:3:4` | channel 5 at row 3, column 4 |
     ///
     /// # Errors
-    /// [`Error::UnknownTap`]; [`Error::Invalid`] for a channel or position that the layer does not have, or a name of no such form.
+    /// [`Error::UnknownTap`]; [`Error::Invalid`] for a channel or position that the layer does not
+    /// have, or a name of no such form.
     pub fn units(&self, names: &[String]) -> Result<Vec<Unit>> {
         let mut out: Vec<Unit> = Vec::new();
         for name in names {

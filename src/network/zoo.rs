@@ -76,7 +76,8 @@ pub fn known_names(options: &LoadOptions) -> Vec<String> {
 
 /// Finds and reads a network.
 ///
-/// `spec` is a name (embedded, or a folder of the models directory, which wins), a model directory, or a file.
+/// `spec` is a name (embedded, or a folder of the models directory, which wins), a model directory,
+/// or a file.
 ///
 /// # Errors
 /// [`Error::Invalid`] listing the known names; whatever the readers say.

@@ -1,4 +1,5 @@
-//! Objectives of single images: a unit's response, a response held at a level, a classifier's margin, and likeness between images.
+//! Objectives of single images: a unit's response, a response held at a level, a classifier's
+//! margin, and likeness between images.
 
 use super::{Goal, Metrics, Objective, Scene, TapVar};
 use crate::error::{Error, Result};
@@ -94,7 +95,8 @@ impl Objective for Drive {
     }
 }
 
-/// `max_{j != label} z_j - z_label`, one value per image: above 0 the classifier says something else. `labels` has one entry per image.
+/// `max_{j != label} z_j - z_label`, one value per image: above 0 the classifier says something
+/// else. `labels` has one entry per image.
 ///
 /// # Source
 /// Carlini and Wagner, IEEE S&P 2017, objective f6.
@@ -145,7 +147,8 @@ pub enum Similar {
     Tap(usize),
 }
 
-/// Mean correlation of an image with the others of its set, one value per image, to be **subtracted** for diversity. `sets` has one entry per image.
+/// Mean correlation of an image with the others of its set, one value per image, to be
+/// **subtracted** for diversity. `sets` has one entry per image.
 pub fn similarity(what: Similar, sets: Vec<usize>) -> Goal {
     Goal::new(Similarity { what, sets })
 }

@@ -1,7 +1,8 @@
 //! Objectives: scalars to **maximise**, given rendered images and activations.
 //!
-//! An objective is a value: `a + b`, `a - b` and `0.5 * a` are objectives that describe themselves in words. Penalties are
-//! written as what they are, positive numbers, and enter with a minus sign that the reader sees:
+//! An objective is a value: `a + b`, `a - b` and `0.5 * a` are objectives that describe themselves
+//! in words. Penalties are written as what they are, positive numbers, and enter with a minus sign
+//! that the reader sees:
 //!
 //! ```
 //! use orthoscope::objective::{PatternSimilarity, Penalty, RsmTaps, flat_fingerprints, second_order_penalty, target_rsm_error};
@@ -51,8 +52,8 @@ pub type Metrics = BTreeMap<String, Vec<f64>>;
 
 /// A scalar function of a [`Scene`].
 pub trait Objective: Send + Sync {
-    /// The value, larger is better: one number for a set of images, or one per row when every image is for itself. What is
-    /// differentiated is the sum. May note numbers for the trace.
+    /// The value, larger is better: one number for a set of images, or one per row when every image
+    /// is for itself. What is differentiated is the sum. May note numbers for the trace.
     ///
     /// # Errors
     /// [`Error::Invalid`] when a tap is missing or of the wrong kind.

@@ -16,7 +16,8 @@ pub enum Penalty {
     MeanAbs,
     /// Smooth maximum of `|R - T|`: `log(mean exp(s |R - T|)) / s`, s = 30.
     LogSumExp,
-    /// `-log det(R + e I) / L`, e = 1e-3: zero only when the layers are orthogonal. Takes no target.
+    /// `-log det(R + e I) / L`, e = 1e-3: zero only when the layers are orthogonal. Takes no
+    /// target.
     LogDet,
 }
 
@@ -70,8 +71,9 @@ pub fn second_order_value(r: Var<2>, penalty: Penalty, target: Option<&Array2<f6
 
 /// `-log det(R + e I) / L`, with the gradient `-(R + e I)^-1 / L`.
 ///
-/// Burn has no factorisation: the value and the inverse come from a Cholesky factor outside the recorded expression, and
-/// enter as `<R, inverse> + constant`, which has the right value and gradient at this R (and only there).
+/// Burn has no factorisation: the value and the inverse come from a Cholesky factor outside the
+/// recorded expression, and enter as `<R, inverse> + constant`, which has the right value and
+/// gradient at this R (and only there).
 fn log_det_penalty(r: Var<2>) -> Var<1> {
     let width = tensor::precision(&r.clone().inner());
     let device = r.device();
@@ -79,7 +81,8 @@ fn log_det_penalty(r: Var<2>) -> Var<1> {
     let values = array_f64(&r.clone().inner()).into_dimensionality::<ndarray::Ix2>().expect("R has two axes");
     let ridged = values.clone() + Array2::<f64>::eye(n_layers) * RIDGE;
     let Some(factor) = Cholesky::new(ridged.view()) else {
-        // Rounding made R indefinite: fall back to the convex part of the same goal, the mean square.
+        // Rounding made R indefinite: fall back to the convex part of the same goal, the mean
+        // square.
         return second_order_value(r, Penalty::MeanSquare, None);
     };
     let (log_det, inverse) = (factor.log_det(), factor.inverse());

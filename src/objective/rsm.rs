@@ -39,13 +39,15 @@ pub struct Rsms {
     pub n_pairs: usize,
 }
 
-/// Keeps a dead pattern's RSM finite; relative to the layer's mean variance, so that it has no unit.
+/// Keeps a dead pattern's RSM finite; relative to the layer's mean variance, so that it has no
+/// unit.
 const DEAD: f64 = 1e-12;
 
 /// RSMs from raw moments, all layers in one batch.
 ///
-/// With `c[i,j] = gram[i,j] / D - (sums[i] / D) (sums[j] / D)`: Pearson `c[i,j] / sqrt(c[i,i] c[j,j])`; cosine the same with `gram`;
-/// Euclidean kernel from `d^2[i,j] = gram[i,i] + gram[j,j] - 2 gram[i,j]`.
+/// With `c[i,j] = gram[i,j] / D - (sums[i] / D) (sums[j] / D)`: Pearson
+/// `c[i,j] / sqrt(c[i,i] c[j,j])`; cosine the same with `gram`; Euclidean kernel from
+/// `d^2[i,j] = gram[i,i] + gram[j,j] - 2 gram[i,j]`.
 ///
 /// # Shapes
 /// `grams` L x N x N, `sums` L x N, `n_units` L.
@@ -99,7 +101,8 @@ fn upper(n: usize, width: Precision, device: &crate::tensor::Device) -> Tensor<3
     tensor_f64(mask.view(), width, device)
 }
 
-/// Second-order Pearson correlations between the layers' condensed RSMs, and each RSM's standard deviation.
+/// Second-order Pearson correlations between the layers' condensed RSMs, and each RSM's standard
+/// deviation.
 ///
 /// # Shapes
 /// Returns L x L (ones on the diagonal up to rounding) and L.

@@ -41,13 +41,15 @@ impl RsmTaps {
     }
 }
 
-/// Similarity between the layers' RSMs, to be **subtracted**: see [`Penalty`]. `target` (L x L) is what R should be; zero by default.
+/// Similarity between the layers' RSMs, to be **subtracted**: see [`Penalty`]. `target` (L x L) is
+/// what R should be; zero by default.
 ///
 /// Notes `mean_abs_r`, `max_abs_r` and `rsm_sd_min` for the trace.
 ///
 /// # Source
-/// Reconstruction of "minimizes the similarity of image representational similarity matrices across model layers"
-/// (bioRxiv 2025.11.25.689428, abstract); even in R, because orthogonal is not the same as anticorrelated.
+/// Reconstruction of "minimizes the similarity of image representational similarity matrices across
+/// model layers" (bioRxiv 2025.11.25.689428, abstract); even in R, because orthogonal is not the
+/// same as anticorrelated.
 pub fn second_order_penalty(taps: RsmTaps, penalty: Penalty, target: Option<Array2<f64>>) -> Goal {
     Goal::new(SecondOrder { taps, penalty, target })
 }
@@ -84,7 +86,8 @@ fn note(r: &Var<2>, sd: &Var<1>, metrics: &mut Metrics) {
 
 /// `sum_l max(0, floor - sd(v_l))^2` over the layers' condensed RSMs v_l, to be **subtracted**.
 ///
-/// R has no scale: without this guard the optimiser may flatten a layer's fingerprint until noise decides R.
+/// R has no scale: without this guard the optimiser may flatten a layer's fingerprint until noise
+/// decides R.
 pub fn flat_fingerprints(taps: RsmTaps, floor: f64) -> Goal {
     Goal::new(FlatFingerprints { taps, floor })
 }
@@ -105,12 +108,14 @@ impl Objective for FlatFingerprints {
     }
 }
 
-/// `sum over layers and chosen pairs of (RSM_l[i,j] - target[l,i,j])^2 / number of chosen pairs`, to be **subtracted**.
+/// `sum over layers and chosen pairs of (RSM_l[i,j] - target[l,i,j])^2 / number of chosen pairs`,
+/// to be **subtracted**.
 ///
 /// `target` is L x N x N; NaN marks pairs that are free, and only the upper triangle is read.
 ///
 /// # Source
-/// Wammes, Norman and Turk-Browne (2022), eLife 68344, "Stimulus synthesis": squared deviation from an intended r.
+/// Wammes, Norman and Turk-Browne (2022), eLife 68344, "Stimulus synthesis": squared deviation from
+/// an intended r.
 pub fn target_rsm_error(taps: RsmTaps, target: Array3<f64>) -> Goal {
     Goal::new(TargetRsm { taps, target })
 }

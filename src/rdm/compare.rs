@@ -1,7 +1,7 @@
 //! How alike two RDMs are, and whether that is more than chance.
 //!
-//! NaN policy: pairs of conditions that are undefined in either RDM are left out of that comparison (and announced by
-//! [`Rdm::warning`]); a comparison without variation is NaN.
+//! NaN policy: pairs of conditions that are undefined in either RDM are left out of that comparison
+//! (and announced by [`Rdm::warning`]); a comparison without variation is NaN.
 
 use super::Rdm;
 use crate::error::{Error, Result};
@@ -21,7 +21,8 @@ pub enum Comparison {
     /// Pearson's r of ranks, ties averaged.
     #[default]
     Spearman,
-    /// (concordant - discordant) / all pairs of entries: the fair choice when a model predicts ties.
+    /// (concordant - discordant) / all pairs of entries: the fair choice when a model predicts
+    /// ties.
     KendallTauA,
     /// x.y / (|x| |y|), without centring.
     Cosine,
@@ -52,7 +53,8 @@ impl Comparison {
 /// Compares two RDMs of the same conditions.
 ///
 /// # Errors
-/// [`Error::Invalid`] when they differ in the number of conditions. Labels are not compared: recordings seldom have them.
+/// [`Error::Invalid`] when they differ in the number of conditions. Labels are not compared:
+/// recordings seldom have them.
 pub fn compare(a: &Rdm, b: &Rdm, how: Comparison) -> Result<f64> {
     check_sizes(a, b)?;
     Ok(complete(a.values(), b.values(), how))
@@ -77,9 +79,11 @@ fn complete(x: &[f64], y: &[f64], how: Comparison) -> f64 {
     how.of(&x, &y)
 }
 
-/// The matrix of all comparisons between RDMs, n x n, ones on the diagonal (NaN where an RDM has no variation).
+/// The matrix of all comparisons between RDMs, n x n, ones on the diagonal (NaN where an RDM has no
+/// variation).
 ///
-/// With [`Comparison::Pearson`] and no undefined entries this is numpy.corrcoef of the condensed RDMs.
+/// With [`Comparison::Pearson`] and no undefined entries this is numpy.corrcoef of the condensed
+/// RDMs.
 ///
 /// # Errors
 /// As [`compare`].
@@ -107,12 +111,14 @@ pub struct PermutationTest {
     pub n_permutations: usize,
 }
 
-/// Random relabellings of n conditions: permutation k comes from `rng::stream(seed, "permutation", k)`.
+/// Random relabellings of n conditions: permutation k comes from
+/// `rng::stream(seed, "permutation", k)`.
 pub fn relabellings(n_conditions: usize, n_permutations: usize, seed: u64) -> Vec<Vec<usize>> {
     (0..n_permutations as u64).map(|k| rng::stream(seed, "permutation", k).permutation(n_conditions)).collect()
 }
 
-/// Tests a comparison against relabelled conditions: rows and columns of `b` move together (Mantel test).
+/// Tests a comparison against relabelled conditions: rows and columns of `b` move together (Mantel
+/// test).
 ///
 /// `orders` are [`relabellings`] of the conditions; the same orders may serve many tests.
 ///
@@ -146,8 +152,9 @@ pub fn permutation_test(
     Ok(PermutationTest { statistic, p: p_value(statistic, &null, tail), n_permutations: orders.len() })
 }
 
-/// Vectors whose dot product is the statistic under every relabelling: a permutation changes neither ranks nor norms.
-/// `None` where entries are missing (what is left out then depends on the permutation) or for Kendall's tau.
+/// Vectors whose dot product is the statistic under every relabelling: a permutation changes
+/// neither ranks nor norms. `None` where entries are missing (what is left out then depends on the
+/// permutation) or for Kendall's tau.
 fn prepared(a: &Rdm, b: &Rdm, how: Comparison) -> Option<(Vec<f64>, Vec<f64>)> {
     if a.n_undefined() + b.n_undefined() > 0 {
         return None;

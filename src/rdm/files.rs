@@ -12,7 +12,8 @@ use std::path::Path;
 
 /// Key of the second-order matrix beside the layers' RDMs in `rdms.npz`.
 pub const SECOND_ORDER: &str = "second_order";
-/// In front of the keys of other images' RDMs in the `rdms.npz` of a set: they are not of the set's conditions.
+/// In front of the keys of other images' RDMs in the `rdms.npz` of a set: they are not of the set's
+/// conditions.
 pub const BASELINE: &str = "baseline.";
 /// Relative difference of (i, j) and (j, i) that is still symmetric: what 32-bit arithmetic leaves.
 const SYMMETRIC: f64 = 1e-5;
@@ -29,12 +30,13 @@ const MIN_CONDITIONS: usize = 3;
 /// | `.npy`, k x n (n - 1) / 2 | k, condensed | `file[i]` |
 /// | `.npz` | those of its arrays, each as above; `second_order` and `baseline.*` are left out | the arrays' |
 ///
-/// `labels`: the conditions' names, where they are known; `expected`: the number of images that the RDMs must be of.
+/// `labels`: the conditions' names, where they are known; `expected`: the number of images that the
+/// RDMs must be of.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::Corrupt`] as [`npy::read`]; [`Error::Corrupt`] when an array is of no such shape, not
-/// symmetric, has a diagonal that is not zero, or holds NaN or infinity; [`Error::Invalid`] when the number of conditions is
-/// not the expected one.
+/// [`Error::Io`] and [`Error::Corrupt`] as [`npy::read`]; [`Error::Corrupt`] when an array is of no
+/// such shape, not symmetric, has a diagonal that is not zero, or holds NaN or infinity;
+/// [`Error::Invalid`] when the number of conditions is not the expected one.
 pub fn load_rdms(path: &Path, expected: Option<usize>, labels: Option<&[String]>) -> Result<Vec<(String, Rdm)>> {
     let mut rdms = Vec::new();
     for (name, array) in &arrays(path)? {
@@ -68,8 +70,9 @@ fn is_layer(key: &str) -> bool {
     key != SECOND_ORDER && !key.starts_with(BASELINE)
 }
 
-/// Loads RDMs and brings them to `images`: by name where the file is `arrays/rdms.npz` of a run directory, whose manifest
-/// names the images (see [`find_all`]); others are taken to be of these images in this order.
+/// Loads RDMs and brings them to `images`: by name where the file is `arrays/rdms.npz` of a run
+/// directory, whose manifest names the images (see [`find_all`]); others are taken to be of these
+/// images in this order.
 ///
 /// # Errors
 /// As [`load_rdms`]; [`Error::Invalid`] when an image is not among those of the run directory.
@@ -90,12 +93,14 @@ pub fn images_beside(file: &Path) -> Option<Vec<String>> {
     manifest["results"]["images"].as_array()?.iter().map(name).collect()
 }
 
-/// The RDMs of several subjects: every array of the file that holds more than one RDM, n_subjects x n_pairs, with its name.
+/// The RDMs of several subjects: every array of the file that holds more than one RDM, n_subjects x
+/// n_pairs, with its name.
 ///
 /// `n_images`: the number of images that the RDMs must be of.
 ///
 /// # Errors
-/// As [`load_rdms`]; [`Error::Invalid`] when an array has more leading sides than that of the subjects.
+/// As [`load_rdms`]; [`Error::Invalid`] when an array has more leading sides than that of the
+/// subjects.
 pub fn load_subjects(path: &Path, n_images: usize) -> Result<Vec<(String, Array2<f64>)>> {
     let mut found = Vec::new();
     for (name, array) in arrays(path)? {
@@ -202,8 +207,8 @@ fn check_square(name: &str, square: ArrayView2<'_, f64>, path: &Path) -> Result<
     }
 }
 
-/// The content of `rdms.npz`: one condensed RDM a layer (float64, key = tap with `/` as `.`), and `second_order`, the
-/// n_layers x n_layers Pearson correlations between them.
+/// The content of `rdms.npz`: one condensed RDM a layer (float64, key = tap with `/` as `.`), and
+/// `second_order`, the n_layers x n_layers Pearson correlations between them.
 ///
 /// # Errors
 /// [`Error::Invalid`] when the RDMs differ in the number of conditions.
@@ -226,7 +231,8 @@ pub struct LayerRdms {
 /// Reads what [`rdms_npz`] wrote.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Corrupt`] as [`npz::read`]; [`Error::Corrupt`] when an array has another rank.
+/// [`Error::Io`], [`Error::Corrupt`] as [`npz::read`]; [`Error::Corrupt`] when an array has another
+/// rank.
 pub fn read_rdms_npz(path: &Path) -> Result<LayerRdms> {
     let file = npz::read(path)?;
     let rank = |name: &str| {

@@ -1,7 +1,7 @@
 //! Dissimilarities between patterns.
 //!
-//! Patterns are 32-bit, all sums are 64-bit. Units are taken in blocks of fixed size whose partial sums are added in
-//! order, so that the result is the same, bit for bit, for any number of threads.
+//! Patterns are 32-bit, all sums are 64-bit. Units are taken in blocks of fixed size whose partial
+//! sums are added in order, so that the result is the same, bit for bit, for any number of threads.
 
 use super::Rdm;
 use crate::error::{Error, Result};
@@ -53,8 +53,9 @@ const CONSTANT: f64 = 1e-12;
 /// `patterns`: n_conditions x n_units; `labels`: n_conditions.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the lengths do not fit, there are fewer than 2 conditions or no units, a pattern holds NaN or
-/// infinity, or the measure is [`Measure::Given`]. Undefined dissimilarities are NaN, no error: see [`Rdm::warning`].
+/// [`Error::Invalid`] when the lengths do not fit, there are fewer than 2 conditions or no units, a
+/// pattern holds NaN or infinity, or the measure is [`Measure::Given`]. Undefined dissimilarities
+/// are NaN, no error: see [`Rdm::warning`].
 pub fn rdm(patterns: ArrayView2<'_, f32>, measure: Measure, labels: Vec<String>) -> Result<Rdm> {
     let (n_conditions, n_units) = patterns.dim();
     if n_units == 0 || labels.len() != n_conditions {
@@ -114,7 +115,8 @@ fn one_minus_r(patterns: ArrayView2<'_, f32>, offsets: &[Offset]) -> Vec<f64> {
         .collect()
 }
 
-/// By differences, not from a Gram matrix: two patterns that are nearly equal keep all their digits.
+/// By differences, not from a Gram matrix: two patterns that are nearly equal keep all their
+/// digits.
 fn squared_distances(patterns: ArrayView2<'_, f32>) -> Vec<f64> {
     let n = patterns.nrows();
     let square = sum_of_blocks(patterns, |block| {
@@ -130,7 +132,8 @@ fn squared_distances(patterns: ArrayView2<'_, f32>) -> Vec<f64> {
     condensed::pairs(n).map(|(i, j)| square[[i, j]]).collect()
 }
 
-/// Eight running sums: the compiler may then use its vector registers, and the order of additions is fixed.
+/// Eight running sums: the compiler may then use its vector registers, and the order of additions
+/// is fixed.
 fn squared_distance(x: &[f32], y: &[f32]) -> f64 {
     let mut lanes = [0.0; 8];
     let (xs, x_rest) = x.as_chunks::<8>();
@@ -165,13 +168,15 @@ fn sum_of_blocks(
 /// The RDM from moments: what the fast engine keeps of the patterns instead of themselves.
 ///
 /// With G = X X^T and s = X 1: correlation from G - s s^T / n_units, cosine from G, Euclidean from
-/// G_ii + G_jj - 2 G_ij (not below 0). Less exact than [`rdm`] where the mean is large against the variation.
+/// G_ii + G_jj - 2 G_ij (not below 0). Less exact than [`rdm`] where the mean is large against the
+/// variation.
 ///
 /// # Shapes
 /// `gram`: n_conditions x n_conditions; `sums`, `labels`: n_conditions.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the lengths do not fit, a moment is not finite, or the measure is [`Measure::Given`].
+/// [`Error::Invalid`] when the lengths do not fit, a moment is not finite, or the measure is
+/// [`Measure::Given`].
 pub fn from_moments(
     gram: ArrayView2<'_, f64>,
     sums: &[f64],

@@ -1,4 +1,5 @@
-//! Representational dissimilarity matrices: how they are measured, stored, and compared (the array side, in 64 bits).
+//! Representational dissimilarity matrices: how they are measured, stored, and compared (the array
+//! side, in 64 bits).
 
 pub mod compare;
 pub mod files;
@@ -14,9 +15,11 @@ use crate::math::condensed;
 use crate::warning::Warning;
 use ndarray::{Array2, ArrayView2};
 
-/// Dissimilarities of all pairs of conditions: the condensed upper triangle, the measure, and the conditions' labels.
+/// Dissimilarities of all pairs of conditions: the condensed upper triangle, the measure, and the
+/// conditions' labels.
 ///
-/// The order is numpy.triu_indices(n, k=1)'s; an undefined dissimilarity (a constant pattern) is NaN.
+/// The order is numpy.triu_indices(n, k=1)'s; an undefined dissimilarity (a constant pattern) is
+/// NaN.
 ///
 /// ```
 /// use ndarray::arr2;
@@ -66,7 +69,8 @@ impl Rdm {
         Ok(Self { measure, values, labels })
     }
 
-    /// Takes the upper triangle of a square matrix; symmetry is the caller's claim ([`files::load_rdms`] checks it).
+    /// Takes the upper triangle of a square matrix; symmetry is the caller's claim
+    /// ([`files::load_rdms`] checks it).
     ///
     /// # Errors
     /// As [`Rdm::new`]; also when the matrix is not square.

@@ -50,8 +50,8 @@ pub struct Row {
 
 /// Compares every layer with every reference; rows by reference, then by layer, in the order given.
 ///
-/// All tests share the same relabellings, drawn from `rng::stream(seed, "permutation", k)`: the numbers depend neither on
-/// the thread count nor on which other layers are in the table.
+/// All tests share the same relabellings, drawn from `rng::stream(seed, "permutation", k)`: the
+/// numbers depend neither on the thread count nor on which other layers are in the table.
 ///
 /// # Errors
 /// [`crate::Error::Invalid`] when two RDMs differ in the number of conditions.

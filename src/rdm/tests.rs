@@ -30,8 +30,8 @@ fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max)
 }
 
-/// Made by tests/golden/rdm.py with numpy 2.4.6 and scipy 1.17.1 in 64 bits from the same 32-bit patterns; 1e-12 leaves room
-/// for another order of additions over 20000 units.
+/// Made by tests/golden/rdm.py with numpy 2.4.6 and scipy 1.17.1 in 64 bits from the same 32-bit
+/// patterns; 1e-12 leaves room for another order of additions over 20000 units.
 #[test]
 fn measures_and_comparisons_equal_scipy() {
     let golden = npz::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rdm.npz")).unwrap();

@@ -1,4 +1,5 @@
-//! A self-contained HTML page: pictures inside, no scripts, nothing loaded from elsewhere, all text escaped.
+//! A self-contained HTML page: pictures inside, no scripts, nothing loaded from elsewhere, all text
+//! escaped.
 
 use crate::error::{Error, Result};
 use crate::io::atomic;
@@ -87,7 +88,8 @@ impl Page {
     /// Embeds a PNG file with its text for readers who cannot see it.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, [`Error::Corrupt`] when it is not a PNG file; the page stays as it was.
+    /// [`Error::Io`] when the file cannot be read, [`Error::Corrupt`] when it is not a PNG file;
+    /// the page stays as it was.
     pub fn figure(&mut self, png: &Path, alt: impl Into<String>, caption: impl Into<String>) -> Result<&mut Self> {
         let bytes = std::fs::read(png).map_err(Error::io(png, "read"))?;
         if !bytes.starts_with(b"\x89PNG\r\n\x1a\n") {

@@ -1,8 +1,9 @@
-//! Figures and the one-page report of a run directory. Reads plain values and files; computes no statistics.
+//! Figures and the one-page report of a run directory. Reads plain values and files; computes no
+//! statistics.
 //!
-//! [`figures`] draws: each function takes data and an output path without extension, and writes PNG (and SVG where
-//! lines and cells make sense). [`html::Page`] builds a self-contained page; [`write()`] makes `report.html` of a run directory,
-//! with what a job says about its results.
+//! [`figures`] draws: each function takes data and an output path without extension, and writes PNG
+//! (and SVG where lines and cells make sense). [`html::Page`] builds a self-contained page;
+//! [`write()`] makes `report.html` of a run directory, with what a job says about its results.
 
 mod chart;
 pub mod figures;

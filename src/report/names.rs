@@ -3,7 +3,8 @@
 /// Components that say nothing when they come last: the output of a block is the block.
 const NOISE: [&str; 6] = ["output", "out", "activation", "relu", "act", "concat"];
 
-/// Shortens tap names for labels, keeping them unique: `inception_4a/output` and `mixed4a` become `4a`, `conv1/7x7_s2` becomes `conv1`.
+/// Shortens tap names for labels, keeping them unique: `inception_4a/output` and `mixed4a` become
+/// `4a`, `conv1/7x7_s2` becomes `conv1`.
 ///
 /// A name is shortened only as far as no two results are equal; equal inputs get a running number.
 ///
@@ -89,9 +90,9 @@ pub(crate) fn ellipsis(text: &str, max: usize) -> String {
     format!("{}…{}", chars[..head].iter().collect::<String>(), chars[chars.len() - tail..].iter().collect::<String>())
 }
 
-/// Labels for which `fits` holds: without what all names begin with when that is enough, else cut in the middle, and if that makes
-/// two of them equal, only after dropping what all names begin and end with; failing that, their ends, then their beginnings.
-/// Equal names get equal labels.
+/// Labels for which `fits` holds: without what all names begin with when that is enough, else cut
+/// in the middle, and if that makes two of them equal, only after dropping what all names begin and
+/// end with; failing that, their ends, then their beginnings. Equal names get equal labels.
 pub(crate) fn cut_labels(names: &[String], fits: impl Fn(&str) -> bool) -> Vec<String> {
     if names.iter().all(|n| fits(n)) {
         return names.to_vec();
@@ -124,7 +125,8 @@ pub(super) fn distinct<'n>(names: impl IntoIterator<Item = &'n String>) -> Vec<S
     names.into_iter().filter(|n| seen.insert(n.as_str())).cloned().collect()
 }
 
-/// How many bytes of whole components (up to a `.`, `/` or `_`) all names begin and end with; none where nothing would be left.
+/// How many bytes of whole components (up to a `.`, `/` or `_`) all names begin and end with; none
+/// where nothing would be left.
 fn common_ends(names: &[String]) -> (usize, usize) {
     let first = names.first().map_or("", String::as_str);
     let ends = || first.match_indices(['.', '/', '_']).map(|(i, _)| i);
@@ -135,8 +137,8 @@ fn common_ends(names: &[String]) -> (usize, usize) {
     if names.iter().any(|n| n.len() <= prefix + suffix) { (0, 0) } else { (prefix, suffix) }
 }
 
-/// Names without the whole components (up to a `.`, `/` or `_`) that all of them begin or end with; as they are where nothing would
-/// be left.
+/// Names without the whole components (up to a `.`, `/` or `_`) that all of them begin or end with;
+/// as they are where nothing would be left.
 pub fn without_common(names: &[String]) -> Vec<String> {
     let (prefix, suffix) = common_ends(names);
     names.iter().map(|n| n[prefix..n.len() - suffix].to_string()).collect()

@@ -1,8 +1,9 @@
 //! Colour maps and line colours.
 //!
-//! The two maps were constructed in OKLab (B. Ottosson, 2020): lightness falls linearly from the middle to both ends of
-//! [`DIVERGING`] (0.97 to 0.40, blue hue 256 degrees and red hue 28 degrees, equal lightness on both sides), and rises linearly
-//! along [`SEQUENTIAL`] (0.20 to 0.95, hue 290 to 100 degrees), with chroma cut to what sRGB can show.
+//! The two maps were constructed in OKLab (B. Ottosson, 2020): lightness falls linearly from the
+//! middle to both ends of [`DIVERGING`] (0.97 to 0.40, blue hue 256 degrees and red hue 28 degrees,
+//! equal lightness on both sides), and rises linearly along [`SEQUENTIAL`] (0.20 to 0.95, hue 290
+//! to 100 degrees), with chroma cut to what sRGB can show.
 
 /// 8-bit sRGB.
 pub type Rgb = [u8; 3];
@@ -24,7 +25,8 @@ pub const DIVERGING: [u32; 11] =
 pub const SEQUENTIAL: [u32; 11] =
     [0x16102f, 0x172157, 0x003b6e, 0x015676, 0x047081, 0x018a8b, 0x03a78c, 0x45c181, 0x95d180, 0xcee095, 0xf7f0c2];
 
-/// Colours that stay apart for colour-blind readers (Okabe and Ito, 2008), the yellow left out because it is too light for lines.
+/// Colours that stay apart for colour-blind readers (Okabe and Ito, 2008), the yellow left out
+/// because it is too light for lines.
 pub const LINES: [Rgb; 7] = [
     [0x00, 0x72, 0xb2],
     [0xd5, 0x5e, 0x00],

@@ -15,11 +15,12 @@ const MAX_ROWS: usize = 8;
 
 /// Writes `report.html` from `manifest.json`, `config.toml` and `figures/*.png`; returns its path.
 ///
-/// `fill` says what there is to say about the results. Figures and configuration that are not there are left out, with
-/// a note.
+/// `fill` says what there is to say about the results. Figures and configuration that are not there
+/// are left out, with a note.
 ///
 /// # Errors
-/// [`Error::Io`] when the manifest cannot be read or the page not written, [`Error::Corrupt`] when the manifest is not a JSON object.
+/// [`Error::Io`] when the manifest cannot be read or the page not written, [`Error::Corrupt`] when
+/// the manifest is not a JSON object.
 pub fn write(run_dir: &Path, title: &str, fill: impl FnOnce(&mut Page, &mut Figures)) -> Result<PathBuf> {
     let manifest = read_manifest(&run_dir.join("manifest.json"))?;
     let mut page = Page::new(title, subtitle(&manifest, run_dir));

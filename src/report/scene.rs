@@ -1,4 +1,5 @@
-//! A figure as a list of shapes in logical pixels, drawn by [`super::raster`] and written by [`super::svg`].
+//! A figure as a list of shapes in logical pixels, drawn by [`super::raster`] and written by
+//! [`super::svg`].
 
 use super::names::ellipsis;
 use super::palette::{INK, Rgb};
@@ -17,7 +18,8 @@ static FONT_BYTES: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans-subset.
 pub(super) static FONT: LazyLock<FontRef<'static>> =
     LazyLock::new(|| FontRef::try_from_slice(FONT_BYTES).expect("the embedded font is a valid TrueType file"));
 
-/// Half the height of the capitals of DejaVu Sans, in em: what lies between a text's middle and its baseline.
+/// Half the height of the capitals of DejaVu Sans, in em: what lies between a text's middle and its
+/// baseline.
 pub(super) const HALF_CAPITAL: f64 = 0.365;
 
 /// The scale at which `ab_glyph` draws a font of `size` (in px per em).

@@ -6,7 +6,8 @@ use image::RgbImage;
 use ndarray::Array2;
 use std::fmt::Write;
 
-/// Above this many cells a matrix is written as one embedded bitmap, its pixels repeated [`REPEAT`] times.
+/// Above this many cells a matrix is written as one embedded bitmap, its pixels repeated [`REPEAT`]
+/// times.
 const MAX_CELLS: usize = 2500;
 const REPEAT: u32 = 4;
 

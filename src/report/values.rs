@@ -106,7 +106,8 @@ pub fn rounded(value: &Value, decimals: usize) -> String {
     value.as_f64().map_or_else(|| text_of(value), |v| format!("{v:.decimals$}"))
 }
 
-/// A table with these columns of a list of objects, those that no row has left out; rows beyond `most` stay in the manifest.
+/// A table with these columns of a list of objects, those that no row has left out; rows beyond
+/// `most` stay in the manifest.
 pub fn table(page: &mut Page, rows: &[Value], columns: &[&str], most: usize) {
     let present: Vec<&&str> = columns.iter().filter(|c| rows.iter().any(|r| !r[**c].is_null())).collect();
     let header: Vec<String> = present.iter().map(|c| words(c)).collect();

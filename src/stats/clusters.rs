@@ -58,9 +58,11 @@ pub struct Cluster {
     pub peak: f64,
 }
 
-/// Connected voxels with statistic > threshold, < -threshold, or both (never in one cluster), largest cluster first.
+/// Connected voxels with statistic > threshold, < -threshold, or both (never in one cluster),
+/// largest cluster first.
 ///
-/// The first vector says for every voxel to which cluster it belongs, counted from 1, and is 0 elsewhere. NaN belongs nowhere.
+/// The first vector says for every voxel to which cluster it belongs, counted from 1, and is 0
+/// elsewhere. NaN belongs nowhere.
 ///
 /// # Shapes
 /// `map`: n_voxels, the number that `neighbours` was made for.
@@ -118,12 +120,15 @@ fn measure(map: &[f64], sides: &[i8], threshold: f64, forest: &mut Forest) -> (V
     (labels, order.into_iter().map(|c| found[c]).collect())
 }
 
-/// The voxels of a cluster that no neighbour exceeds, furthest from zero first: what a table lists below the main peak.
+/// The voxels of a cluster that no neighbour exceeds, furthest from zero first: what a table lists
+/// below the main peak.
 ///
-/// `min_distance` is asked for every pair of peaks: a peak that is nearer than that to one already listed is left out.
+/// `min_distance` is asked for every pair of peaks: a peak that is nearer than that to one already
+/// listed is left out.
 ///
 /// # Shapes
-/// `map`, `labels`: n_voxels; `label` counts from 1; `distance(u, v)` of two voxels in the unit of `min_distance`.
+/// `map`, `labels`: n_voxels; `label` counts from 1; `distance(u, v)` of two voxels in the unit of
+/// `min_distance`.
 pub fn peaks(
     map: &[f64],
     labels: &[u32],

@@ -2,10 +2,12 @@
 
 use crate::math::permutation::Tail;
 
-/// Two statistics closer than this, relative to their size, are one value: equal sums may differ in their last bits.
+/// Two statistics closer than this, relative to their size, are one value: equal sums may differ in
+/// their last bits.
 const SAME: f64 = 1e-9;
 
-/// How far a statistic is out, the larger the further: the value, its negative, or its absolute value.
+/// How far a statistic is out, the larger the further: the value, its negative, or its absolute
+/// value.
 pub fn extremeness(value: f64, tail: Tail) -> f64 {
     match tail {
         Tail::Greater => value,
@@ -14,7 +16,8 @@ pub fn extremeness(value: f64, tail: Tail) -> f64 {
     }
 }
 
-/// Whether a permuted statistic is at least as far out as the observed one; undefined permuted statistics count.
+/// Whether a permuted statistic is at least as far out as the observed one; undefined permuted
+/// statistics count.
 pub fn reaches(permuted: f64, observed: f64) -> bool {
     reaches_within(permuted, observed, SAME)
 }
@@ -24,7 +27,8 @@ pub fn reaches_within(permuted: f64, observed: f64, same: f64) -> bool {
     permuted.is_nan() || permuted >= observed - same * observed.abs().max(1.0)
 }
 
-/// The largest [`extremeness`] over all tests, one value a permutation: corrects for the family-wise error.
+/// The largest [`extremeness`] over all tests, one value a permutation: corrects for the
+/// family-wise error.
 ///
 /// # Source
 /// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002); Westfall and Young (1993).
@@ -47,7 +51,8 @@ impl MaxNull {
         Self::new(maxima, true)
     }
 
-    /// From the most extreme statistic of every random permutation, with its sign: minima for [`Tail::Less`].
+    /// From the most extreme statistic of every random permutation, with its sign: minima for
+    /// [`Tail::Less`].
     pub fn of_extremes(extremes: impl IntoIterator<Item = f64>, tail: Tail) -> Self {
         Self::random(extremes.into_iter().map(|e| extremeness(e, tail)).collect())
     }
@@ -59,7 +64,8 @@ impl MaxNull {
         Self { sorted: maxima, includes_observed, same: SAME }
     }
 
-    /// For statistics of lower precision: those closer than `same` (relative above 1) are one value.
+    /// For statistics of lower precision: those closer than `same` (relative above 1) are one
+    /// value.
     pub fn within(self, same: f64) -> Self {
         Self { same, ..self }
     }
@@ -69,8 +75,8 @@ impl MaxNull {
         &self.sorted
     }
 
-    /// Family-wise corrected p of an observed [`extremeness`]: (1 + maxima that reach it) / (1 + n), without the ones when the
-    /// observed labelling is among the permutations. NaN for NaN.
+    /// Family-wise corrected p of an observed [`extremeness`]: (1 + maxima that reach it) / (1 +
+    /// n), without the ones when the observed labelling is among the permutations. NaN for NaN.
     pub fn p(&self, observed: f64) -> f64 {
         if observed.is_nan() {
             return f64::NAN;
@@ -86,20 +92,23 @@ impl MaxNull {
         map.iter().map(|&v| self.p(extremeness(v, tail))).collect()
     }
 
-    /// The smallest of the maxima whose corrected p is at most `alpha`: what an observed extremeness must reach to be significant.
-    /// Infinite when no value could be.
+    /// The smallest of the maxima whose corrected p is at most `alpha`: what an observed
+    /// extremeness must reach to be significant. Infinite when no value could be.
     pub fn critical(&self, alpha: f64) -> f64 {
         let at = self.sorted.partition_point(|&m| self.p(m) > alpha);
         self.sorted.get(at).copied().unwrap_or(f64::INFINITY)
     }
 }
 
-/// Benjamini and Hochberg's adjusted p: q_(i) = min over j >= i of p_(j) n / j, at most 1. NaN stays NaN and is not counted.
+/// Benjamini and Hochberg's adjusted p: q_(i) = min over j >= i of p_(j) n / j, at most 1. NaN
+/// stays NaN and is not counted.
 ///
-/// q <= alpha controls the false discovery rate at alpha for independent and positively dependent tests.
+/// q <= alpha controls the false discovery rate at alpha for independent and positively dependent
+/// tests.
 ///
 /// # Source
-/// Benjamini and Hochberg, J. R. Stat. Soc. B 57:289 (1995); statsmodels' `multipletests(method="fdr_bh")`.
+/// Benjamini and Hochberg, J. R. Stat. Soc. B 57:289 (1995); statsmodels'
+/// `multipletests(method="fdr_bh")`.
 pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).filter(|&i| !p[i].is_nan()).collect();
     order.sort_unstable_by(|&a, &b| p[a].total_cmp(&p[b]));
@@ -113,11 +122,11 @@ pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
     q
 }
 
-/// Holm's adjusted p: the running maximum of (n - i) p_(i), i from 0 in ascending order, at most 1. NaN stays NaN and is not
-/// counted.
+/// Holm's adjusted p: the running maximum of (n - i) p_(i), i from 0 in ascending order, at most 1.
+/// NaN stays NaN and is not counted.
 ///
-/// p_fwe <= alpha controls the family-wise error at alpha whatever the dependence of the tests; never less powerful than
-/// Bonferroni's n p.
+/// p_fwe <= alpha controls the family-wise error at alpha whatever the dependence of the tests;
+/// never less powerful than Bonferroni's n p.
 ///
 /// # Source
 /// Holm, Scand. J. Stat. 6:65 (1979); statsmodels' `multipletests(method="holm")`.

@@ -1,7 +1,8 @@
 //! Group statistics of maps by sign-flip permutation.
 //!
-//! Under the null hypothesis a subject's map is as likely as its negative, so the one-sample t of randomly flipped maps is
-//! the null distribution; the largest value of a map corrects for all voxels.
+//! Under the null hypothesis a subject's map is as likely as its negative, so the one-sample t of
+//! randomly flipped maps is the null distribution; the largest value of a map corrects for all
+//! voxels.
 
 use super::clusters::{self, Cluster};
 use super::correction::{self, MaxNull, extremeness};
@@ -16,7 +17,8 @@ use rayon::prelude::*;
 
 /// Permutations computed together: one matrix product, then one task each.
 const BLOCK: usize = 32;
-/// A squared deviation below this fraction of the sum of squares is rounding error: the subjects agree to the last digit.
+/// A squared deviation below this fraction of the sum of squares is rounding error: the subjects
+/// agree to the last digit.
 const CONSTANT: f64 = 1e-14;
 /// A voxel whose subjects agree so closely that chance would bring one such in a hundred maps ...
 const CHANCE: f64 = 0.01;
@@ -99,7 +101,8 @@ pub struct GroupTest {
     pub exhaustive: bool,
     /// Voxels left out: too few finite values, or no variation.
     pub n_left_out: usize,
-    /// Voxels whose subjects agree so closely that their t is without measure; they set no heights of TFCE.
+    /// Voxels whose subjects agree so closely that their t is without measure; they set no heights
+    /// of TFCE.
     pub outlying: Vec<usize>,
 }
 
@@ -135,16 +138,19 @@ pub struct TfceTest {
 /// Tests whether the mean map differs from zero.
 ///
 /// # Shapes
-/// `maps`: n_subjects x n_voxels, NaN where a subject has no data; `neighbours`: of the n_voxels, needed for clusters and TFCE.
-/// `on_block` is told the number of permutations done, after each block; its error stops the test.
+/// `maps`: n_subjects x n_voxels, NaN where a subject has no data; `neighbours`: of the n_voxels,
+/// needed for clusters and TFCE. `on_block` is told the number of permutations done, after each
+/// block; its error stops the test.
 ///
 /// # Errors
-/// [`Error::Invalid`] for fewer than 2 subjects, no voxel with enough finite values, an infinite value, clusters or TFCE without
-/// neighbours, neighbours of another mask, or a `cluster_p` outside 0..0.5; and what `on_block` returns.
+/// [`Error::Invalid`] for fewer than 2 subjects, no voxel with enough finite values, an infinite
+/// value, clusters or TFCE without neighbours, neighbours of another mask, or a `cluster_p` outside
+/// 0..0.5; and what `on_block` returns.
 ///
 /// # Source
-/// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002); Winkler et al., NeuroImage 92:381 (2014). t, TFCE (see [`Tfce`]), cluster
-/// size and mass are those of nilearn's `permuted_ols` on an intercept.
+/// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002); Winkler et al., NeuroImage 92:381 (2014). t,
+/// TFCE (see [`Tfce`]), cluster size and mass are those of nilearn's `permuted_ols` on an
+/// intercept.
 ///
 /// ```
 /// use ndarray::Array2;
@@ -195,7 +201,8 @@ pub fn one_sample(
     Ok(null.finish(&sample, observed, threshold, neighbours, options, &flips))
 }
 
-/// Tests whether two sets of maps of the same subjects differ: [`one_sample`] of the differences `a - b`.
+/// Tests whether two sets of maps of the same subjects differ: [`one_sample`] of the differences
+/// `a - b`.
 ///
 /// # Errors
 /// As [`one_sample`]; also when the two sets differ in shape.
@@ -312,12 +319,13 @@ impl Sample {
     }
 }
 
-/// Voxels whose subjects agree so closely that their t, at the signs that make it largest, is without measure:
+/// Voxels whose subjects agree so closely that their t, at the signs that make it largest, is
+/// without measure:
 ///
-/// t* = sum |x| / sqrt(n (sum x^2 - (sum |x|)^2 / n) / (n - 1)) exceeds both what chance reaches anywhere in one of a
-/// hundred maps of normal noise (there P(t* > r) = 2^n P(T > r) for large r, since one sign pattern of 2^n makes the values
-/// agree) and ten times the median of t* over voxels. t* does not depend on the signs: the voxels are the same in every
-/// flipped map.
+/// t* = sum |x| / sqrt(n (sum x^2 - (sum |x|)^2 / n) / (n - 1)) exceeds both what chance reaches
+/// anywhere in one of a hundred maps of normal noise (there P(t* > r) = 2^n P(T > r) for large r,
+/// since one sign pattern of 2^n makes the values agree) and ten times the median of t* over
+/// voxels. t* does not depend on the signs: the voxels are the same in every flipped map.
 fn outlying(values: &Array2<f64>, sum_of_squares: &[f64], n: &[f64]) -> Vec<usize> {
     let largest = |v: usize| {
         let sum: f64 = values.column(v).iter().map(|x| x.abs()).sum();

@@ -22,8 +22,8 @@ fn run(maps: &Array2<f64>, near: &Neighbours, options: &GroupOptions) -> GroupTe
     one_sample(maps.view(), Some(near), options, |_| Ok(())).unwrap()
 }
 
-/// Made by tests/golden/stats_group.py with nilearn 0.14.1 and scipy 1.17.1, all in 64 bits. 1e-9 because nilearn normalises
-/// the maps before it multiplies; p counts flips and is equal.
+/// Made by tests/golden/stats_group.py with nilearn 0.14.1 and scipy 1.17.1, all in 64 bits. 1e-9
+/// because nilearn normalises the maps before it multiplies; p counts flips and is equal.
 #[test]
 fn statistics_equal_nilearn_over_all_flips() {
     let golden = npz::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/stats_group.npz")).unwrap();
@@ -76,8 +76,9 @@ fn line(n: usize) -> Neighbours {
     Neighbours::from_pairs(n, &(1..n).map(|i| (i - 1, i)).collect::<Vec<_>>()).unwrap()
 }
 
-/// 300 groups without effect: every corrected test may be wrong in 5 % of them, and must be in some. 300 x 0.05 has a standard
-/// deviation of 3.8; the bounds are 15 +- 3 of those. Cluster statistics are discrete and may stay lower.
+/// 300 groups without effect: every corrected test may be wrong in 5 % of them, and must be in
+/// some. 300 x 0.05 has a standard deviation of 3.8; the bounds are 15 +- 3 of those. Cluster
+/// statistics are discrete and may stay lower.
 #[test]
 fn family_wise_errors_are_as_many_as_announced() {
     let (n_groups, n_voxels) = (300, 60);
@@ -106,7 +107,8 @@ fn family_wise_errors_are_as_many_as_announced() {
     }
     assert!(wrong[..2].iter().all(|n| (4..=26).contains(n)), "{wrong:?}");
     assert!(wrong[2..].iter().all(|n| (2..=26).contains(n)), "{wrong:?}");
-    // Kolmogorov's distance of 300 uniform values exceeds 1.63 / sqrt(300) = 0.094 in 1 % of cases; p is in steps of 0.01.
+    // Kolmogorov's distance of 300 uniform values exceeds 1.63 / sqrt(300) = 0.094 in 1 % of cases;
+    // p is in steps of 0.01.
     p_of_one.sort_by(f64::total_cmp);
     let distance = p_of_one.iter().enumerate().map(|(i, p)| (p - (i + 1) as f64 / 300.0).abs()).fold(0.0, f64::max);
     assert!(distance < 0.104, "p of one voxel is uniform: {distance}");
@@ -213,7 +215,8 @@ fn fisher_z_is_artanh() {
     assert!(fisher_z(1.0).is_finite() && fisher_z(-1.0) == -fisher_z(1.0) && fisher_z(f64::NAN).is_nan());
 }
 
-/// One voxel in which the subjects agree to a millionth must not take the heights of TFCE from all others.
+/// One voxel in which the subjects agree to a millionth must not take the heights of TFCE from all
+/// others.
 #[test]
 fn a_nearly_constant_voxel_does_not_rule_tfce() {
     let near = Neighbours::of_mask(&mask([8, 6, 4], |v| v != 1), Connectivity::Faces);
@@ -221,7 +224,8 @@ fn a_nearly_constant_voxel_does_not_rule_tfce() {
     let block = |v: usize| (60..64).contains(&v) || (68..72).contains(&v);
     let usual = Array2::from_shape_fn((7, 191), |(_, v)| rng.normal() + if block(v) { 3.0 } else { 0.0 });
     let (mut odd, mut absent) = (usual.clone(), usual.clone());
-    // Voxel 0 has no neighbour along its row; it touches others along the other axes, as any voxel does.
+    // Voxel 0 has no neighbour along its row; it touches others along the other axes, as any voxel
+    // does.
     for s in 0..7 {
         odd[[s, 0]] = 1.0 + 1e-6 * s as f64;
         absent[[s, 0]] = f64::NAN;

@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 /// Voxels that one task takes at a time.
 const BLOCK: usize = 64;
 
-/// Percentile interval of resampled statistics: their quantiles at (1 - level) / 2 and 1 - (1 - level) / 2.
+/// Percentile interval of resampled statistics: their quantiles at (1 - level) / 2 and 1 - (1 -
+/// level) / 2.
 pub fn percentile(resampled: &[f64], level: f64) -> (f64, f64) {
     let cut = (1.0 - level) / 2.0;
     (stats::quantile(resampled, cut), stats::quantile(resampled, 1.0 - cut))
 }
 
-/// How often every subject comes in bootstrap sample b, n_bootstraps x n_subjects: n_subjects draws with replacement from
-/// `rng::stream(seed, "bootstrap subjects", b)`.
+/// How often every subject comes in bootstrap sample b, n_bootstraps x n_subjects: n_subjects draws
+/// with replacement from `rng::stream(seed, "bootstrap subjects", b)`.
 pub fn resampled_counts(n_subjects: usize, n_bootstraps: usize, seed: u64) -> Array2<f64> {
     let mut counts = Array2::zeros((n_bootstraps, n_subjects));
     for (b, mut row) in counts.outer_iter_mut().enumerate() {
@@ -29,9 +30,11 @@ pub fn resampled_counts(n_subjects: usize, n_bootstraps: usize, seed: u64) -> Ar
     counts
 }
 
-/// Confidence interval of the mean map over subjects: percentiles of the mean of resampled subjects.
+/// Confidence interval of the mean map over subjects: percentiles of the mean of resampled
+/// subjects.
 ///
-/// A subject without a value (NaN) is left out of that voxel's means; a voxel that fewer than 2 subjects have is NaN.
+/// A subject without a value (NaN) is left out of that voxel's means; a voxel that fewer than 2
+/// subjects have is NaN.
 ///
 /// # Shapes
 /// `maps`: n_subjects x n_voxels; the result: (low, high), each n_voxels.
@@ -81,7 +84,8 @@ fn block_intervals(block: ArrayView2<'_, f64>, counts: &Array2<f64>, level: f64)
     (0..block.ncols()).map(interval).collect()
 }
 
-/// Difference of a number of every subject between two conditions (synthesised and natural images, for example).
+/// Difference of a number of every subject between two conditions (synthesised and natural images,
+/// for example).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Mean of a - b.
@@ -99,7 +103,8 @@ pub struct Difference {
     pub n_subjects: usize,
 }
 
-/// Compares a number (mean Dice, fraction of voxels with one layer, prediction accuracy, ...) of the same subjects under two conditions.
+/// Compares a number (mean Dice, fraction of voxels with one layer, prediction accuracy, ...) of
+/// the same subjects under two conditions.
 ///
 /// Subjects for whom either number is NaN are left out; with fewer than 2 left everything is NaN.
 ///
@@ -134,8 +139,9 @@ pub fn wilson(p: f64, n: f64, level: f64) -> (f64, f64) {
 mod tests {
     use super::*;
 
-    /// 400 voxels of 25 subjects whose true mean is 1: a 90 % percentile interval holds it in somewhat fewer than 90 % of cases
-    /// (it is too narrow by about sqrt(24/25) and by the normal in place of t: 88 %; standard deviation 1.6 %).
+    /// 400 voxels of 25 subjects whose true mean is 1: a 90 % percentile interval holds it in
+    /// somewhat fewer than 90 % of cases (it is too narrow by about sqrt(24/25) and by the normal
+    /// in place of t: 88 %; standard deviation 1.6 %).
     #[test]
     fn intervals_cover_the_truth_as_often_as_announced() {
         let mut rng = rng::stream(4, "interval test", 0);
@@ -177,7 +183,8 @@ mod tests {
         assert!(paired_difference(&a[..1], &b[..1], 10, 0.95, 3).mean.is_nan());
     }
 
-    /// statsmodels 0.15.0, proportion_confint(7, 50, method="wilson"), and of 0 of 10, and 50 of 50 at alpha 0.1.
+    /// statsmodels 0.15.0, proportion_confint(7, 50, method="wilson"), and of 0 of 10, and 50 of 50
+    /// at alpha 0.1.
     #[test]
     fn proportions_equal_statsmodels() {
         for (p, n, level, expected) in [

@@ -1,8 +1,8 @@
 //! Statistics of maps, time series and subjects: pure functions on arrays, no files.
 //!
-//! A map is one number a voxel of a mask, in the mask's order; several maps are the rows of a matrix (n_subjects x
-//! n_voxels). What a voxel's neighbours are is said by [`neighbours::Neighbours`], so that the same functions serve
-//! volumes and surfaces.
+//! A map is one number a voxel of a mask, in the mask's order; several maps are the rows of a
+//! matrix (n_subjects x n_voxels). What a voxel's neighbours are is said by
+//! [`neighbours::Neighbours`], so that the same functions serve volumes and surfaces.
 //!
 //! | question | module |
 //! |---|---|

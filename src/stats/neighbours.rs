@@ -28,7 +28,8 @@ impl Connectivity {
     }
 }
 
-/// The neighbours of every voxel of a mask, or of every vertex of a surface, by their numbers in the maps.
+/// The neighbours of every voxel of a mask, or of every vertex of a surface, by their numbers in
+/// the maps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbours {
     starts: Vec<usize>,
@@ -59,7 +60,8 @@ impl Neighbours {
         neighbours
     }
 
-    /// From pairs of neighbours, each given once or twice: the edges of a surface's mesh, for example.
+    /// From pairs of neighbours, each given once or twice: the edges of a surface's mesh, for
+    /// example.
     ///
     /// # Errors
     /// [`Error::Invalid`] when a pair names a vertex that does not exist, or one vertex twice.

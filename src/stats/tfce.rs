@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 /// More steps than this change no digit that matters; levels are 16-bit.
 const MAX_STEPS: usize = 10_000;
 
-/// At which heights the integral is sampled. The largest sample is the map's maximum (of |value| when two-sided).
+/// At which heights the integral is sampled. The largest sample is the map's maximum (of |value|
+/// when two-sided).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Heights {
     /// So many equal steps from 0 to the maximum: dh = maximum / n (fslmaths and nilearn: 100).
     Steps(usize),
-    /// Steps of about this height: n = round(maximum / dh), from 10 to 1000 (nilearn with `dh` given).
+    /// Steps of about this height: n = round(maximum / dh), from 10 to 1000 (nilearn with `dh`
+    /// given).
     Dh(f64),
 }
 
@@ -27,9 +29,10 @@ pub enum Heights {
 /// | `heights` | 100 steps | where the integral is sampled |
 /// | `times_dh` | true | multiply by dh: Smith and Nichols' integral |
 ///
-/// Without `times_dh` the numbers are those of nilearn 0.14 and fslmaths, which leave dh out. dh depends on the map's
-/// maximum, so that a map with a high peak is then divided by more than the permuted maps that it is tested against, and
-/// power is lost exactly where the effect is strong; hence the default.
+/// Without `times_dh` the numbers are those of nilearn 0.14 and fslmaths, which leave dh out. dh
+/// depends on the map's maximum, so that a map with a high peak is then divided by more than the
+/// permuted maps that it is tested against, and power is lost exactly where the effect is strong;
+/// hence the default.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tfce {
@@ -65,11 +68,12 @@ impl Tfce {
 
 /// Enhances maps of one mask; keeps its working memory between maps.
 ///
-/// TFCE(v) = sum over heights h_k <= |map(v)| of e_k(v)^E h_k^H dh, e_k(v) the size of the cluster of voxels with
+/// TFCE(v) = sum over heights h_k <= |map(v)| of e_k(v)^E h_k^H dh, e_k(v) the size of the cluster
+/// of voxels with
 /// |map| >= h_k (of one sign) that v is in. Negative values give negative TFCE.
 ///
-/// Voxels are added from the highest to the lowest and clusters joined as they meet: O(n_voxels), where labelling the map
-/// at every height is O(n_heights n_voxels). The sums are the same.
+/// Voxels are added from the highest to the lowest and clusters joined as they meet: O(n_voxels),
+/// where labelling the map at every height is O(n_heights n_voxels). The sums are the same.
 ///
 /// # Source
 /// Smith and Nichols, NeuroImage 44:83 (2009), equation 1.
@@ -109,9 +113,9 @@ impl<'a> Enhancer<'a> {
         }
     }
 
-    /// The largest sample is the maximum of the map without these voxels, which count as being that high where they are
-    /// higher: one value without measure would else lift every height beyond all others. They are the same for a map and
-    /// the permuted maps that it is tested against.
+    /// The largest sample is the maximum of the map without these voxels, which count as being that
+    /// high where they are higher: one value without measure would else lift every height beyond
+    /// all others. They are the same for a map and the permuted maps that it is tested against.
     #[must_use]
     pub fn without_heights_of(mut self, outlying: &'a [usize]) -> Self {
         self.outlying = outlying;
@@ -149,8 +153,8 @@ impl<'a> Enhancer<'a> {
 
     fn one_side(&mut self, map: &[f64], sign: f64, heights: &[f64], enhanced: &mut [f64]) {
         self.sort(map, sign, heights);
-        // weight[k]: sum of h_j^H dh for j <= k, so that a cluster that lives from level a down to b + 1 gathers
-        // e^E (weight[a] - weight[b]).
+        // weight[k]: sum of h_j^H dh for j <= k, so that a cluster that lives from level a down to
+        // b + 1 gathers e^E (weight[a] - weight[b]).
         let dh = if self.options.times_dh { heights[0] } else { 1.0 };
         let mut weight = vec![0.0; heights.len() + 1];
         for (k, h) in heights.iter().enumerate() {
@@ -164,7 +168,8 @@ impl<'a> Enhancer<'a> {
             let level = self.level[v as usize];
             self.settled[v as usize] = level;
             for &u in self.neighbours.of(v as usize) {
-                // A neighbour is in when it is higher, or as high and earlier in the order (the order is stable).
+                // A neighbour is in when it is higher, or as high and earlier in the order (the
+                // order is stable).
                 if self.level[u as usize] > level || (self.level[u as usize] == level && u < v) {
                     self.meet(u, v, level, &weight);
                 }
@@ -183,7 +188,8 @@ impl<'a> Enhancer<'a> {
         }
     }
 
-    /// Fills `level` and `order`: voxels that reach the first height, highest level first, else by index.
+    /// Fills `level` and `order`: voxels that reach the first height, highest level first, else by
+    /// index.
     fn sort(&mut self, map: &[f64], sign: f64, heights: &[f64]) {
         let scale = 1.0 / heights[0];
         let mut starts = vec![0usize; heights.len() + 2];
@@ -301,7 +307,8 @@ mod tests {
         let bounded =
             Enhancer::new(&neighbours, Tfce::default()).without_heights_of(&[8]).enhance(&map, Tail::TwoSided);
         assert_eq!(bounded[..8], usual[..8]);
-        // As if it were as high as the highest of the others: a cluster of one voxel, 100 steps of 0.04.
+        // As if it were as high as the highest of the others: a cluster of one voxel, 100 steps of
+        // 0.04.
         let expected: f64 = (1..=100).map(|k| (0.04 * f64::from(k)).powi(2) * 0.04).sum();
         assert!((bounded[8] - expected).abs() < 1e-12 * expected, "{} against {expected}", bounded[8]);
         // Where nothing else reaches anything, it is the map.

@@ -1,4 +1,5 @@
-//! Many images in one batch, each with an objective of its own: it converges, is kept and leaves the batch for itself.
+//! Many images in one batch, each with an objective of its own: it converges, is kept and leaves
+//! the batch for itself.
 
 use super::converge::verdict;
 use super::synthesizer::{Evaluation, Synthesizer};
@@ -13,7 +14,8 @@ pub struct Row {
     pub values: Vec<f64>,
     /// The driven unit's response at the same moments.
     pub responses: Vec<f64>,
-    /// What is kept: the leaves with the highest value so far or, where values are noisy, the latest.
+    /// What is kept: the leaves with the highest value so far or, where values are noisy, the
+    /// latest.
     pub kept: Vec<Array1<f32>>,
     pub kept_value: f64,
     pub kept_response: f64,
@@ -87,7 +89,8 @@ impl Synthesizer {
         Batch::new(self.param.leaves())
     }
 
-    /// One step of every image in the batch; the last step's images are evaluated once more, and all leave.
+    /// One step of every image in the batch; the last step's images are evaluated once more, and
+    /// all leave.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -126,7 +129,8 @@ impl Synthesizer {
         Ok(())
     }
 
-    /// Values and responses of leaves as they are shown, without any random view; one row per image of the objective.
+    /// Values and responses of leaves as they are shown, without any random view; one row per image
+    /// of the objective.
     ///
     /// # Errors
     /// As [`step`](Self::step).

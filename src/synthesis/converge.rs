@@ -4,14 +4,16 @@
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verdict {
     pub converged: bool,
-    /// Gain of the last window over the one before, relative to the range seen so far; 1 when there are too few values.
+    /// Gain of the last window over the one before, relative to the range seen so far; 1 when there
+    /// are too few values.
     pub gain: f64,
 }
 
 /// Compares the mean of the last tenth of `values` (to be maximised) with the tenth before it.
 ///
-/// Converged when the gain is below `tolerance` times the range between the first tenth and the best tenth. Shorter than
-/// 20 values: never converged. Means over windows, because random views make single values noisy.
+/// Converged when the gain is below `tolerance` times the range between the first tenth and the
+/// best tenth. Shorter than 20 values: never converged. Means over windows, because random views
+/// make single values noisy.
 pub fn verdict(values: &[f64], tolerance: f64) -> Verdict {
     let window = values.len() / 10;
     if window < 2 {

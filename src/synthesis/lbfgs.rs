@@ -1,4 +1,5 @@
-//! Limited-memory BFGS with a backtracking search, one evaluation per step so that it can be interrupted anywhere.
+//! Limited-memory BFGS with a backtracking search, one evaluation per step so that it can be
+//! interrupted anywhere.
 
 use super::optimizer::{Optimizer, exact, from_exact};
 use ndarray::Array2;
@@ -12,7 +13,8 @@ const BACKTRACK: f64 = 0.3;
 /// After so many cuts the search starts again from the plain gradient.
 const MAX_CUTS: u32 = 12;
 
-/// L-BFGS ascent (Nocedal and Wright 2006, algorithm 7.4). Each call judges the point tried last and proposes the next.
+/// L-BFGS ascent (Nocedal and Wright 2006, algorithm 7.4). Each call judges the point tried last
+/// and proposes the next.
 #[derive(Debug, Clone, Default)]
 pub struct Lbfgs {
     /// The last accepted point, its gradient and its value.
@@ -35,7 +37,8 @@ impl Lbfgs {
     fn accept(&mut self, x: &[f32], value: f64, gradient: &[f32], rate: f64) {
         if !self.point.is_empty() {
             let s: Vec<f32> = x.iter().zip(&self.point).map(|(a, b)| a - b).collect();
-            // Ascent on f is descent on -f: the change of -gradient keeps the curvature s.y positive.
+            // Ascent on f is descent on -f: the change of -gradient keeps the curvature s.y
+            // positive.
             let y: Vec<f32> = self.gradient.iter().zip(gradient).map(|(old, new)| old - new).collect();
             if dot(&s, &y) > 1e-10 * dot(&y, &y).sqrt() * dot(&s, &s).sqrt() {
                 self.s.push(s);

@@ -1,4 +1,5 @@
-//! The one optimisation loop: render -> view -> executor -> objective -> gradient -> optimizer -> trace.
+//! The one optimisation loop: render -> view -> executor -> objective -> gradient -> optimizer ->
+//! trace.
 
 mod batch;
 mod converge;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Moves leaves uphill.
 pub trait Optimizer: Send {
-    /// One update of all leaves (n_images rows each) for the objective's `value` and `gradients` there (same shapes as the leaves).
+    /// One update of all leaves (n_images rows each) for the objective's `value` and `gradients`
+    /// there (same shapes as the leaves).
     fn step(&mut self, leaves: &mut [Array2<f32>], value: f64, gradients: &[Array2<f32>], learning_rate: f64);
 
     /// Everything that the next step depends on, as named arrays: moved out, not copied.
@@ -34,7 +35,8 @@ fn retain_rows(values: &mut Vec<f32>, keep: &[bool]) {
     });
 }
 
-/// A 64-bit number as four 16-bit pieces, each exact in 32 bits: checkpoints hold 32-bit arrays of finite numbers only.
+/// A 64-bit number as four 16-bit pieces, each exact in 32 bits: checkpoints hold 32-bit arrays of
+/// finite numbers only.
 pub(super) fn exact(value: f64) -> [f32; 4] {
     let bits = value.to_bits();
     [48, 32, 16, 0].map(|shift| f32::from((bits >> shift) as u16))
@@ -84,7 +86,8 @@ impl OptimizerKind {
 
 /// Adam (Kingma and Ba 2015) with PyTorch's defaults: betas 0.9 and 0.999, epsilon 1e-8.
 ///
-/// `m = b1 m + (1-b1) g`, `v = b2 v + (1-b2) g^2`, `x += rate (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)`.
+/// `m = b1 m + (1-b1) g`, `v = b2 v + (1-b2) g^2`,
+/// `x += rate (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)`.
 #[derive(Debug, Clone)]
 pub struct Adam {
     pub beta1: f64,

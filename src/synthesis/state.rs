@@ -29,7 +29,8 @@ impl State {
         self.step >= self.horizon
     }
 
-    /// As named arrays for a checkpoint file. Numbers other than f32 travel as bit patterns, so that nothing is rounded.
+    /// As named arrays for a checkpoint file. Numbers other than f32 travel as bit patterns, so
+    /// that nothing is rounded.
     pub fn to_arrays(&self) -> BTreeMap<String, ArrayD<f32>> {
         let mut out = BTreeMap::new();
         for (i, leaf) in self.leaves.iter().enumerate() {
@@ -41,7 +42,8 @@ impl State {
         out
     }
 
-    /// The reverse of [`to_arrays`](Self::to_arrays); the rest comes from the checkpoint's text part.
+    /// The reverse of [`to_arrays`](Self::to_arrays); the rest comes from the checkpoint's text
+    /// part.
     pub fn from_arrays(
         step: usize,
         horizon: usize,

@@ -1,4 +1,5 @@
-//! The only loop. One [`Synthesizer`] moves one item (a set of images that share an objective); items are independent.
+//! The only loop. One [`Synthesizer`] moves one item (a set of images that share an objective);
+//! items are independent.
 
 use super::converge::verdict;
 use super::optimizer::OptimizerKind;
@@ -30,8 +31,8 @@ pub struct StepReport {
 
 /// Everything that stays fixed during an optimisation.
 ///
-/// Images that share an objective go through [`start`](Self::start) and [`step`](Self::step); images
-/// that are each for themselves through [`start_batch`](Self::start_batch) and
+/// Images that share an objective go through [`start`](Self::start) and [`step`](Self::step);
+/// images that are each for themselves through [`start_batch`](Self::start_batch) and
 /// [`step_batch`](Self::step_batch), where each converges, is kept and leaves on its own.
 ///
 /// ```
@@ -82,7 +83,8 @@ pub struct Synthesizer {
     /// The learning rate falls to 0 along a quarter cosine over the last `anneal` share of `steps`.
     pub steps: usize,
     pub anneal: f64,
-    /// An item that has converged by this much (see [`verdict`]) before the learning rate falls goes on to the fall at once; 0: never.
+    /// An item that has converged by this much (see [`verdict`]) before the learning rate falls
+    /// goes on to the fall at once; 0: never.
     pub tolerance: f64,
     /// Number of this item, for its random streams.
     pub item: u64,
@@ -93,8 +95,8 @@ pub struct Synthesizer {
 const ANNEAL: f64 = 0.3;
 
 impl Synthesizer {
-    /// Adam at its own rate, which falls over the last 30 % of the steps; no constraint, mask or views,
-    /// on the default device. The fields are public: set what should differ.
+    /// Adam at its own rate, which falls over the last 30 % of the steps; no constraint, mask or
+    /// views, on the default device. The fields are public: set what should differ.
     pub fn new(param: impl ImageParam + 'static, executor: impl Executor + 'static, goal: Goal, steps: usize) -> Self {
         let optimizer = OptimizerKind::default();
         Self {
@@ -119,7 +121,8 @@ impl Synthesizer {
         State::new(self.param.leaves(), self.steps)
     }
 
-    /// The images as they would be shown: rendered and constrained, before any view. N x 3 x H x W, RGB in [0, 1].
+    /// The images as they would be shown: rendered and constrained, before any view. N x 3 x H x W,
+    /// RGB in [0, 1].
     pub fn images(&self, state: &State) -> Array4<f32> {
         self.show(&state.leaves)
     }
@@ -172,10 +175,12 @@ impl Synthesizer {
         }
     }
 
-    /// One step: evaluates the objective at the state's leaves, moves them uphill, and notes the numbers in the trace.
+    /// One step: evaluates the objective at the state's leaves, moves them uphill, and notes the
+    /// numbers in the trace.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the objective is not finite (the state is then unchanged), or taps and objective do not fit.
+    /// [`Error::Invalid`] when the objective is not finite (the state is then unchanged), or taps
+    /// and objective do not fit.
     pub fn step(&mut self, state: &mut State) -> Result<StepReport> {
         let began = Instant::now();
         let items: Vec<usize> = (0..state.leaves[0].nrows()).collect();
@@ -196,7 +201,8 @@ impl Synthesizer {
         Ok(StepReport { value, metrics, executor_seconds, seconds: began.elapsed().as_secs_f64() })
     }
 
-    /// The objective and its gradient at the leaves; row `r` of the leaves is image `items[r]` of the objective.
+    /// The objective and its gradient at the leaves; row `r` of the leaves is image `items[r]` of
+    /// the objective.
     ///
     /// # Errors
     /// [`Error::Invalid`] when a value is not finite, or taps and objective do not fit.
@@ -278,7 +284,8 @@ pub(super) struct Evaluation {
     pub executor_seconds: f64,
 }
 
-/// The objective's values, the gradient of their sum at each tap, and at the images when it looks at them.
+/// The objective's values, the gradient of their sum at each tap, and at the images when it looks
+/// at them.
 fn differentiate(
     goal: &Goal,
     images: Tensor<4>,

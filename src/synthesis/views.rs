@@ -15,7 +15,8 @@ pub enum Views {
 }
 
 impl Views {
-    /// The images as seen at `step`; row `r` is image `items[r]` of item number `item`. Draws depend on these numbers only.
+    /// The images as seen at `step`; row `r` is image `items[r]` of item number `item`. Draws
+    /// depend on these numbers only.
     pub(super) fn apply(&self, images: Var<4>, item: u64, items: &[usize], step: usize) -> Var<4> {
         match self {
             Self::Shared { jitter, seed } => {

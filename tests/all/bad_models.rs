@@ -1,4 +1,5 @@
-//! Networks that cannot be read: each is refused with what was expected, what was found, and what to do.
+//! Networks that cannot be read: each is refused with what was expected, what was found, and what
+//! to do.
 
 use orthoscope::Error;
 use orthoscope::network::zoo::{LoadOptions, load_model};
@@ -139,7 +140,7 @@ fn unknown_names_and_extensions_list_what_there_is() {
     let path = dir.path().join("bare.onnx");
     std::fs::write(&path, one_node("Relu", 13)).unwrap();
     let error = load_model(path.to_str().unwrap(), &options).unwrap_err();
-    assert!(error.to_string().contains("--preprocess"), "a bare file of an unknown network needs it: {error}");
+    assert!(error.to_string().contains("`preprocess`"), "a bare file of an unknown network needs it: {error}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Compact models of macaque V4 neurons (Cowley et al. 2023) from PyTorch, Keras and legacy Keras files.
+//! Compact models of macaque V4 neurons (Cowley et al. 2023) from PyTorch, Keras and legacy Keras
+//! files.
 
 use crate::support::{activations, data, json, pearson, relative_error};
 use ndarray::{Array2, ArrayD, Axis, IxDyn};
@@ -15,7 +16,8 @@ fn load(path: &Path) -> Graph {
     load_model(path.to_str().unwrap(), &LoadOptions { arch, ..LoadOptions::default() }).unwrap().graph
 }
 
-/// Some images of a recording, by number from 0, in order of their names: N x 3 x 112 x 112 in [0, 1].
+/// Some images of a recording, by number from 0, in order of their names: N x 3 x 112 x 112 in [0,
+/// 1].
 fn images(id: &str, numbers: &[usize]) -> Option<Tensor<4>> {
     let file = std::fs::File::open(data(&format!("v4/data_V4_responses/images/images_{id}.zip"))?).unwrap();
     let mut archive = zip::ZipArchive::new(file).unwrap();
@@ -73,7 +75,8 @@ fn predictions_are_the_references() {
         let (_, images) = recordings.iter().find(|(id, _)| name.starts_with(id)).unwrap();
         let found = predictions(&graph, images);
         for (f, e) in found.iter().zip(expected.as_array().unwrap()) {
-            // Five decimals are given; JPEG decoders differ by one level of 255 here and there, which moves an output by less than 0.02.
+            // Five decimals are given; JPEG decoders differ by one level of 255 here and there,
+            // which moves an output by less than 0.02.
             worst = worst.max((f64::from(*f) - e.as_f64().unwrap()).abs());
             assert!((f64::from(*f) - e.as_f64().unwrap()).abs() < 0.02, "{name}: {found:?} against {expected}");
         }
@@ -102,7 +105,8 @@ fn three_formats_are_one_network() {
             })
             .collect();
         for (a, b) in layers[0].iter().zip(&layers[1]).chain(layers[0].iter().zip(&layers[2])) {
-            // The same numbers, but the .pt files hold variance + epsilon, rounded once: a few units in the last of 24 bits, through five layers.
+            // The same numbers, but the .pt files hold variance + epsilon, rounded once: a few
+            // units in the last of 24 bits, through five layers.
             let error = relative_error(a.as_slice().unwrap(), b.as_slice().unwrap());
             assert!(error <= 2e-5, "{name}: {error}");
         }
@@ -125,7 +129,8 @@ fn all_compact_models_load_and_are_finite() {
     }
 }
 
-/// How many of a recording's models the fits are checked for, evenly spread: all of them with `ORTHOSCOPE_ALL=1` (minutes).
+/// How many of a recording's models the fits are checked for, evenly spread: all of them with
+/// `ORTHOSCOPE_ALL=1` (minutes).
 const SOME: usize = 4;
 
 /// Pearson r of models of a recording with its neuron over images 1, 7, 13, ... against `fit.tsv`.

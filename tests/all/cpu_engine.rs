@@ -17,14 +17,15 @@ pub fn random(seed: u64, purpose: &str, shape: &[usize], low: f32, high: f32) ->
     ArrayD::from_shape_simple_fn(IxDyn(shape), || stream.uniform_in(low.into(), high.into()) as f32)
 }
 
-/// How close the engine has to come: activations relative to their maximum, the gradient in relative L2.
+/// How close the engine has to come: activations relative to their maximum, the gradient in
+/// relative L2.
 pub struct Bound {
     pub activations: f32,
     pub gradient: f64,
 }
 
-/// Runs burn, and the engine on every instruction set of this machine, on the same images and gradients, and compares
-/// everything that they return.
+/// Runs burn, and the engine on every instruction set of this machine, on the same images and
+/// gradients, and compares everything that they return.
 pub fn compare(graph: &Graph, taps: &[TapRequest], n: usize, bound: &Bound) {
     let device = Device::default();
     let images = tensor(random(1, "images", &[n, 3, graph.input.height, graph.input.width], 0.0, 1.0).view(), &device);
@@ -224,7 +225,8 @@ fn compare_real(graph: &Graph, names: &[&str]) {
     compare(graph, &taps.iter().map(|&t| TapRequest::Activations(t)).collect::<Vec<_>>(), 1, &bound);
 }
 
-/// Real networks, where decisions of ReLU and max pools that flip in 32 bits set the bound of the gradient.
+/// Real networks, where decisions of ReLU and max pools that flip in 32 bits set the bound of the
+/// gradient.
 #[test]
 fn googlenet_agrees() {
     let Some(path) = data("googlenet_bvlc/googlenet_bvlc.onnx") else { return };

@@ -1,4 +1,5 @@
-//! What we write is opened by NumPy and Pillow (where a Python with both is found: `$PYTHON`, else `python3`).
+//! What we write is opened by NumPy and Pillow (where a Python with both is found: `$PYTHON`, else
+//! `python3`).
 
 use ndarray::{Array2, Array3};
 use orthoscope::io::npz::NpzWriter;

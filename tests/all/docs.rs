@@ -1,4 +1,5 @@
-//! The pages in `docs/` against the code: keys and defaults, flags, links, and the keys that runs write.
+//! The pages in `docs/` against the code: keys and defaults, flags, links, and the keys that runs
+//! write.
 
 use crate::program::{Program, help, photographs, tiny_model};
 use orthoscope::io::npy;
@@ -133,7 +134,8 @@ fn stands_for(row: &str, path: &str) -> bool {
     row.len() >= path.len() && row.iter().zip(&path).enumerate().all(|(i, pair)| same((at_end(i), pair)))
 }
 
-/// Every key of a job's results has a row in its page. Tests of the jobs call this with what they ran.
+/// Every key of a job's results has a row in its page. Tests of the jobs call this with what they
+/// ran.
 #[track_caller]
 pub fn has_rows(job: &str, results: &Value) {
     let rows: Vec<String> = table(&page(job), "Results").iter().map(|row| quoted(&row[0])).collect();

@@ -1,4 +1,5 @@
-//! What drives single units, against independent implementations: the published loop step by step, projections, SSIM.
+//! What drives single units, against independent implementations: the published loop step by step,
+//! projections, SSIM.
 
 use crate::support::{data, json};
 use ndarray::{Array2, Array3, Array4, Axis, Ix3};
@@ -85,9 +86,11 @@ fn the_published_loop_is_followed_step_by_step() {
     }
 }
 
-/// Published models, one step at a time from the reference's own images: free runs part when a rectifier flips within rounding.
+/// Published models, one step at a time from the reference's own images: free runs part when a
+/// rectifier flips within rounding.
 ///
-/// `ORTHOSCOPE_TRAJECTORIES` names a folder of what `tests/golden/synthesis_cowley.py --model FILE.pt --out NAME.json` wrote.
+/// `ORTHOSCOPE_TRAJECTORIES` names a folder of what `tests/golden/synthesis_cowley.py --model
+/// FILE.pt --out NAME.json` wrote.
 #[test]
 fn published_models_follow_step_by_step() {
     let (Some(folder), Some(models)) =

@@ -1,7 +1,9 @@
-//! Random small graphs: the CPU engine against burn, in 64 bits to ten digits, and in 32 bits on every instruction set.
+//! Random small graphs: the CPU engine against burn, in 64 bits to ten digits, and in 32 bits on
+//! every instruction set.
 //!
-//! Kinks (ReLU, max pools) are in the 64-bit comparison, where no decision flips; gradients in 32 bits are compared
-//! on graphs without kinks, where each path has to come as close as its arithmetic allows.
+//! Kinks (ReLU, max pools) are in the 64-bit comparison, where no decision flips; gradients in 32
+//! bits are compared on graphs without kinks, where each path has to come as close as its
+//! arithmetic allows.
 
 use crate::cpu_engine::{Bound, compare, random};
 use ndarray::ArrayD;

@@ -1,4 +1,5 @@
-//! Fused operations of training against the same mathematics in burn's own operations and burn's own gradients.
+//! Fused operations of training against the same mathematics in burn's own operations and burn's
+//! own gradients.
 
 use crate::support::relative_error;
 use burn_autodiff::grads::Gradients;
@@ -11,7 +12,8 @@ use orthoscope::tensor::{AutoBackend, Device, Var, leaf, tensor_from_vec, vec_f3
 use orthoscope::training::fused;
 use orthoscope::training::kernels::Conv;
 
-/// Both run in 32 bits; sums of some hundred terms in another order differ by about 1e-6 of the largest.
+/// Both run in 32 bits; sums of some hundred terms in another order differ by about 1e-6 of the
+/// largest.
 const TOLERANCE: f32 = 2e-5;
 
 fn random<const D: usize>(purpose: &str, shape: [usize; D]) -> Var<D> {

@@ -1,4 +1,5 @@
-//! The real GoogLeNet from ONNX, and from safetensors with a card, against activations of independent implementations.
+//! The real GoogLeNet from ONNX, and from safetensors with a card, against activations of
+//! independent implementations.
 
 use crate::support::{activations, data, displayed, json, npy, photograph, relative_error, synthetic, top5};
 use orthoscope::io::weights::Storage;
@@ -87,7 +88,8 @@ fn from_safetensors_and_card() {
     assert_eq!(read.nodes(), graph.nodes());
     assert_eq!(read.weights(), graph.weights());
     assert_eq!((&read.aliases, &read.presets, &read.input), (&graph.aliases, &graph.presets, &graph.input));
-    // The published safetensors file holds the same numbers under the same names: the card goes with either.
+    // The published safetensors file holds the same numbers under the same names: the card goes
+    // with either.
     let published = data("googlenet_bvlc/googlenet_bvlc.safetensors").unwrap();
     let bytes = std::fs::read(&published).unwrap();
     let text = std::fs::read_to_string(at.join("card.toml")).unwrap();

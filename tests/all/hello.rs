@@ -1,5 +1,5 @@
-//! A whole job, as CONTRIBUTING.md describes it: this file would be `src/job/hello/`, and `Entry::of::<Hello>()` its row
-//! of `JOBS`.
+//! A whole job, as CONTRIBUTING.md describes it: this file would be `src/job/hello/`, and
+//! `Entry::of::<Hello>()` its row of `JOBS`.
 
 use orthoscope::error::{Error, Result};
 use orthoscope::job::{Checked, Entry, Given, Job, RunDir, Session};

@@ -72,8 +72,8 @@ fn rdms_in_batches_are_those_of_all_images_at_once() {
             let expected_rdm = rdm(expected);
             let n = expected.n_units as f64;
             let squares = || expected.gram.diag().into_iter().copied().zip(&expected.sums);
-            // Cosines are numbers near 1, squared distances of the size of squared patterns; taking the mean off a
-            // pattern leaves its variance, with the rounding of its squares.
+            // Cosines are numbers near 1, squared distances of the size of squared patterns; taking
+            // the mean off a pattern leaves its variance, with the rounding of its squares.
             let scale = match measure {
                 Measure::SquaredEuclidean => squares().map(|(square, _)| square).fold(0.0, f64::max),
                 Measure::Correlation => {

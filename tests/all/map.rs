@@ -64,7 +64,8 @@ impl Brain {
         self.dir.path().join(name)
     }
 
-    /// Every voxel mixes the units of its half's layer, with noise; `change` may alter (condition, voxel, value).
+    /// Every voxel mixes the units of its half's layer, with noise; `change` may alter (condition,
+    /// voxel, value).
     pub fn write_run(&self, run: usize, change: impl Fn(usize, usize, f32) -> f32) {
         let mut draw = rng::stream(13, "map test mixing", 0);
         let mixing = Array2::from_shape_simple_fn((40, 1000), || draw.normal() as f32 / 40f32.sqrt());
@@ -283,7 +284,8 @@ fn regions_of_patterns_and_of_rdms() {
     assert!(Path::new(&brain.at("rdms/figures/region_01.png")).exists());
 }
 
-/// Intervals over images hold the value nearly everywhere, of searchlights and of a region; noise has 0 in them.
+/// Intervals over images hold the value nearly everywhere, of searchlights and of a region; noise
+/// has 0 in them.
 #[test]
 fn images_are_resampled() {
     let brain = Brain::new();

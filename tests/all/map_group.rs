@@ -214,8 +214,9 @@ fn single_maps_one_file_and_what_is_refused() {
     ));
 }
 
-/// Faces against scrambled faces in 12 subjects, all 4096 sign flips: the left fusiform peak of the data's README is the peak of a
-/// cluster, t as scipy's; with as few subjects it takes clusters to be significant.
+/// Faces against scrambled faces in 12 subjects, all 4096 sign flips: the left fusiform peak of the
+/// data's README is the peak of a cluster, t as scipy's; with as few subjects it takes clusters to
+/// be significant.
 #[test]
 fn faces_of_twelve_subjects() {
     let Some(folder) = data("faces_words_maps") else { return };

@@ -1,4 +1,5 @@
-//! What `map` measures: every dissimilarity, comparison and residual method, in 32 bits as in 64, and what is never significant.
+//! What `map` measures: every dissimilarity, comparison and residual method, in 32 bits as in 64,
+//! and what is never significant.
 
 use crate::map::{Brain, N, RUNS, map_file, names};
 use ndarray::{Array2, Axis};
@@ -39,8 +40,8 @@ fn every_measure_and_residual_runs() {
     }
 }
 
-/// A model that sets one of 12 images apart has 12 labellings: no p is below 1/12, corrected or not, however well it fits. 32-bit
-/// sums of the same numbers in another order must count as equal.
+/// A model that sets one of 12 images apart has 12 labellings: no p is below 1/12, corrected or
+/// not, however well it fits. 32-bit sums of the same numbers in another order must count as equal.
 #[test]
 fn a_model_of_few_labellings_is_never_significant() {
     let brain = Brain::new();
@@ -99,7 +100,8 @@ fn many_conditions_in_32_bits_are_what_they_are_in_64() {
                     _ => stats::pearson(&divided, model.values()),
                 };
                 let found = f64::from(maps.values[[0, place]]);
-                // Cosines of patterns that are nearly parallel differ in the last digits of 32 bits only.
+                // Cosines of patterns that are nearly parallel differ in the last digits of 32 bits
+                // only.
                 let enough = if dissimilarity == Dissimilarity::Cosine { 5e-3 } else { 1e-5 };
                 assert!((found - expected).abs() < enough, "{dissimilarity} {statistic}: {found} is not {expected}");
             }

@@ -163,7 +163,8 @@ fn series_that_cannot_be_meant_are_refused() {
     assert!(manifest.contains("is the TR right?"), "{manifest}");
 }
 
-/// README of the data: TR 2.4 s although the header says 1; the ten conditions explain 20.7 % on average and 76 % at best.
+/// README of the data: TR 2.4 s although the header says 1; the ten conditions explain 20.7 % on
+/// average and 76 % at best.
 #[test]
 fn the_localizer_is_mapped_from_its_time_series() {
     let Some(folder) = data("localizer_4regions") else { return };

@@ -60,8 +60,8 @@ fn orthogonal_sets_need_fewer_presentations() {
     let at = |set: &Value, i: usize, key: &str| set["recovery"][i][key].as_f64().unwrap();
     let (synthesised, raw, residual) = (of("orthogonal", "none"), of("natural", "none"), of("natural", "semi_partial"));
     assert!(at(synthesised, 1, "accuracy") > at(synthesised, 0, "accuracy"));
-    // With few presentations orthogonal fingerprints are ahead of residual ones, and those of raw ones; raw natural maps overlap
-    // however long one scans.
+    // With few presentations orthogonal fingerprints are ahead of residual ones, and those of raw
+    // ones; raw natural maps overlap however long one scans.
     let exact = |set| at(set, 0, "exact");
     assert!(exact(synthesised) > exact(residual) + 0.05 && exact(residual) > exact(raw) + 0.1, "{results}");
     assert!(at(raw, 1, "false_layers") > 1.5 && at(synthesised, 1, "false_layers") < 0.5, "{results}");

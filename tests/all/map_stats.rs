@@ -27,8 +27,8 @@ fn conditions(events: &Path) -> Vec<Condition> {
     sorted.iter().map(|name| Condition { name: name.to_string(), events: events(name) }).collect()
 }
 
-/// Made by tests/golden/stats_glm.py with nilearn 0.14.1 from the same file (every 100th voxel, numpy's order). 1e-8 of the largest
-/// beta is far inside the 1e-4 that two programs may differ by.
+/// Made by tests/golden/stats_glm.py with nilearn 0.14.1 from the same file (every 100th voxel,
+/// numpy's order). 1e-8 of the largest beta is far inside the 1e-4 that two programs may differ by.
 #[test]
 fn betas_of_the_localizer_equal_nilearn() {
     let Some(folder) = data("localizer_4regions") else { return };
@@ -60,7 +60,8 @@ fn betas_of_the_localizer_equal_nilearn() {
             let largest =
                 kept.iter().zip(&expected).fold(0.0, |m: f64, (&v, e)| m.max((found.betas[[2, v]] - e).abs())) / scale;
             assert!(largest < 1e-6, "FirstLevelModel, whose maps are 32-bit: {largest:e}");
-            // README: the conditions explain 20.7 % of the drift-free variance on average, 76 % at best.
+            // README: the conditions explain 20.7 % of the drift-free variance on average, 76 % at
+            // best.
             let (explained, best) = (mean(&found.r2), found.r2.iter().copied().fold(0.0, f64::max));
             assert!((explained - vector("mean_r2")[0]).abs() < 1e-9 && (explained - 0.207).abs() < 5e-4, "{explained}");
             assert!((best - vector("mean_r2")[1]).abs() < 1e-9 && (best - 0.76).abs() < 5e-3, "{best}");
@@ -84,8 +85,9 @@ fn explained_variance_falls_with_the_wrong_timing() {
     assert!(explained(&conditions, 2.4) < 0.14);
 }
 
-/// Faces against scrambled faces in 12 subjects: t by scipy 1.17.1 (ttest_1samp). The place of the README, where all subjects of
-/// the source have their largest t (9.1), is the largest of the left hemisphere in these 12; the right fusiform is a bit higher.
+/// Faces against scrambled faces in 12 subjects: t by scipy 1.17.1 (ttest_1samp). The place of the
+/// README, where all subjects of the source have their largest t (9.1), is the largest of the left
+/// hemisphere in these 12; the right fusiform is a bit higher.
 #[test]
 fn the_group_sees_faces_where_they_are() {
     let Some(folder) = data("faces_words_maps") else { return };
@@ -120,7 +122,8 @@ fn the_group_sees_faces_where_they_are() {
     let readme = largest(&|v| mm(v)[0] < 0.0);
     let (tfce, clusters) = (found.tfce.unwrap(), found.clusters.unwrap());
     let label = clusters.labels[readme];
-    // Twelve subjects are few: no flip reaches its t, but corrected for 56543 voxels p is about 0.1 by all four statistics.
+    // Twelve subjects are few: no flip reaches its t, but corrected for 56543 voxels p is about 0.1
+    // by all four statistics.
     let mass = clusters.p_mass[label as usize - 1];
     assert_eq!((found.p[readme], found.exhaustive), (1.0 / 101.0, false));
     assert!(label > 0 && found.p_fwe[readme] < 0.2 && mass < 0.2 && tfce.p_fwe[readme] < 0.3);

@@ -1,4 +1,5 @@
-//! The embedded network as it is stored: against an independent implementation, its stated accuracy, its layers.
+//! The embedded network as it is stored: against an independent implementation, its stated
+//! accuracy, its layers.
 
 #[path = "../../examples/train_mini_inception/scenes/mod.rs"]
 mod scenes;
@@ -11,7 +12,8 @@ use orthoscope::network::{Graph, NodeId};
 use orthoscope::tensor::{Device, Tensor, tensor_from_vec};
 use std::path::{Path, PathBuf};
 
-/// Golden activations are computed in 64 bits from the same 16-bit weights; 32-bit sums through twenty layers come this close.
+/// Golden activations are computed in 64 bits from the same 16-bit weights; 32-bit sums through
+/// twenty layers come this close.
 const TOLERANCE: f32 = 1e-4;
 
 fn folder(path: &str) -> PathBuf {
@@ -77,7 +79,8 @@ fn accuracy_on_fresh_scenes_is_as_stated() {
         }
     }
     let found = n_right as f64 / n as f64;
-    // Three standard deviations of a binomial count, both ways: a much better result would mean that the card is not this network's.
+    // Three standard deviations of a binomial count, both ways: a much better result would mean
+    // that the card is not this network's.
     let margin = 3.0 * (stated * (1.0 - stated) / n as f64).sqrt();
     assert!((found - stated).abs() <= margin, "stated {stated}, found {found}, margin {margin}");
 }

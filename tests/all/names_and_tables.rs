@@ -1,5 +1,5 @@
-//! The same brain described in other words gives the same result, or an error that says what cannot be told: names of
-//! conditions and images, and tables in the dialects of other programs.
+//! The same brain described in other words gives the same result, or an error that says what cannot
+//! be told: names of conditions and images, and tables in the dialects of other programs.
 
 use super::map::{Brain, N, RUNS, map_file};
 use orthoscope::job::map::Config;
@@ -47,7 +47,8 @@ fn assert_same(found: &[f32], right: &[f32]) {
 fn names_are_matched_whole_and_in_one_spelling() {
     let brain = Brain::new();
     let right = map(&brain, config(&brain), "right");
-    // Faces and houses with the same file names; the accent is composed on one side and decomposed on the other.
+    // Faces and houses with the same file names; the accent is composed on one side and decomposed
+    // on the other.
     let name =
         |folder: &str, c: usize| format!("{}/{}.png", if c % 2 == 0 { folder } else { "houses" }, brain.names[c / 2]);
     let listed: String = (0..N).map(|c| format!("{}\n", name("visage_\u{e9}", c))).collect();
@@ -74,7 +75,8 @@ fn names_are_matched_whole_and_in_one_spelling() {
 fn label_tables_of_other_programs_say_the_same() {
     let brain = Brain::new();
     let right = map(&brain, config(&brain), "right");
-    // Rows grouped by condition as some programs sort them, quoted and padded; onsets say the order of the volumes.
+    // Rows grouped by condition as some programs sort them, quoted and padded; onsets say the order
+    // of the volumes.
     let order: Vec<usize> = (0..N).map(|k| k * 5 % N).collect();
     for run in 0..RUNS {
         let rows: String = order.iter().map(|&c| format!("{}.5\t\"1\"\t \"{}\" \r\n", 4 * c, brain.names[c])).collect();

@@ -1,4 +1,5 @@
-//! Every operation against PyTorch, forward and backward, and against finite differences through the executor.
+//! Every operation against PyTorch, forward and backward, and against finite differences through
+//! the executor.
 
 use burn_tensor::DType;
 use ndarray::{ArrayD, IxDyn};
@@ -40,7 +41,8 @@ fn close(what: &str, found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let scale = expected.iter().fold(1.0f64, |m, v| m.max(v.abs()));
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {
-        // Ten digits are given; constants of an operation (alpha, epsilon, ...) have exact 32-bit values in the cases.
+        // Ten digits are given; constants of an operation (alpha, epsilon, ...) have exact 32-bit
+        // values in the cases.
         assert!((f - e).abs() <= 1e-9 * scale, "{what}[{i}]: {f} against {e}");
     }
 }

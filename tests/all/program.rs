@@ -39,7 +39,8 @@ impl Program {
         self.command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
-    /// Runs in a fresh file system of `size` (as tmpfs's `size=`) mounted at `at`; `None` where mounting is not allowed.
+    /// Runs in a fresh file system of `size` (as tmpfs's `size=`) mounted at `at`; `None` where
+    /// mounting is not allowed.
     pub fn run_on_small_disk(self, at: &Path, size: &str) -> Option<Ended> {
         let allowed = Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|s| s.success());
         if !allowed {
@@ -96,7 +97,8 @@ fn weights(name: &str, shape: &[usize], scale: f64) -> ArrayD<f32> {
     Array::from_shape_simple_fn(IxDyn(shape), || (scale * stream.normal()) as f32)
 }
 
-/// Writes a network of four convolutions on 24 x 24 pixels as a model directory, and returns its path.
+/// Writes a network of four convolutions on 24 x 24 pixels as a model directory, and returns its
+/// path.
 pub fn tiny_model(dir: &Path) -> PathBuf {
     let input = InputSpec::preset("unit", 24, 24).unwrap();
     let mut builder = GraphBuilder::new("tiny", input, Default::default()).unwrap();

@@ -114,7 +114,7 @@ fn what_is_not_several_subjects_is_refused() {
     npy::write(&one, &rdms.row(0)).unwrap();
     refused(&one, ["--seed", "1"], &["several subjects", "none"]);
     refused(&path, ["--level", "1.5"], &["--level", "1.5"]);
-    refused(&path, ["--n-bootstraps", "1"], &["inference.n_bootstraps", "2 resamples"]);
+    refused(&path, ["--n-bootstraps", "1"], &["--n-bootstraps", "2 resamples"]);
     let sessions = dir.path().join("sessions.npy");
     let zeros = ndarray::Array4::<f64>::zeros((2, 2, N_IMAGES, N_IMAGES));
     npy::write(&sessions, &zeros).unwrap();

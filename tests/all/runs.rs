@@ -228,8 +228,8 @@ fn two_processes_do_not_write_one_directory() {
     assert!(!out.join(".lock").exists());
 }
 
-/// Batch systems deliver their signals more than once, and to every process of a step: none of them may lose the
-/// checkpoint. Only a second SIGINT ends the process at once.
+/// Batch systems deliver their signals more than once, and to every process of a step: none of them
+/// may lose the checkpoint. Only a second SIGINT ends the process at once.
 #[test]
 #[cfg(unix)]
 fn any_number_of_signals_leaves_a_checkpoint() {

@@ -5,7 +5,8 @@ use orthoscope::network::{BurnExecutor, ChannelOrder, Executor, Graph, NodeId, T
 use orthoscope::tensor::{Device, Precision, Tensor, array, tensor};
 use std::path::{Path, PathBuf};
 
-/// A file or folder of real data (`$ORTHOSCOPE_DATA`, else `../shared/data`), or `None` after saying that the test was skipped.
+/// A file or folder of real data (`$ORTHOSCOPE_DATA`, else `../shared/data`), or `None` after
+/// saying that the test was skipped.
 pub fn data(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("ORTHOSCOPE_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
@@ -26,7 +27,8 @@ pub fn json(path: &Path) -> serde_json::Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The displayed image that a network with this input turns into `x` (its own planes): the inverse of the preprocessing.
+/// The displayed image that a network with this input turns into `x` (its own planes): the inverse
+/// of the preprocessing.
 pub fn displayed(graph: &Graph, x: &Array3<f32>) -> Tensor<4> {
     let (c, h, w) = x.dim();
     let spec = &graph.input;
@@ -48,7 +50,8 @@ pub fn activations(graph: &Graph, nodes: &[NodeId], images: &Tensor<4>) -> Vec<A
     executor.infer(images).unwrap().into_iter().map(value).collect()
 }
 
-/// `60 sin(2 pi (x (c+1)/32 + y/48)) + 20 cos(2 pi y (c+1)/19)`, the data folder's synthetic network input.
+/// `60 sin(2 pi (x (c+1)/32 + y/48)) + 20 cos(2 pi y (c+1)/19)`, the data folder's synthetic
+/// network input.
 pub fn synthetic(size: usize) -> Array3<f32> {
     let tau = std::f64::consts::TAU;
     Array3::from_shape_fn((3, size, size), |(c, y, x)| {
@@ -80,7 +83,8 @@ pub fn pearson(a: &[f64], b: &[f64]) -> f64 {
     a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
 }
 
-/// A photograph as the reference prepared it: grey repeated, shorter side to `side` by Pillow's bicubic, centre cut out.
+/// A photograph as the reference prepared it: grey repeated, shorter side to `side` by Pillow's
+/// bicubic, centre cut out.
 pub fn photograph(path: &Path, side: usize, crop: usize) -> Tensor<4> {
     use orthoscope::image::resize::{Filter, Resize, resize};
     let image = image::open(path).unwrap().to_rgb8();

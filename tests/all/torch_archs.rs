@@ -1,4 +1,5 @@
-//! torchvision's architectures against torchvision itself, with weights that both sides make from a hash; and torch.save's two formats.
+//! torchvision's architectures against torchvision itself, with weights that both sides make from a
+//! hash; and torch.save's two formats.
 
 use crate::support::{activations, relative_error};
 use ndarray::{ArrayD, IxDyn};

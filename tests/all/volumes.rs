@@ -1,5 +1,6 @@
-//! Images as programs write them: a background that is not 0, masks that are not binary, labels of many digits, maps without
-//! values, regressors without energy. What is right is what the same numbers give where they are written plainly.
+//! Images as programs write them: a background that is not 0, masks that are not binary, labels of
+//! many digits, maps without values, regressors without energy. What is right is what the same
+//! numbers give where they are written plainly.
 
 use crate::map::{Brain, N, RUNS, map_file};
 use orthoscope::data::{Affine, Grid, Mask, Volume};
@@ -33,7 +34,8 @@ fn header(grid: &Grid, n_volumes: usize, datatype: i16, bits: i16, (slope, inter
     bytes
 }
 
-/// Writes volumes as 16-bit integers scaled to their range, as nibabel does; the answer is what a reader gets back.
+/// Writes volumes as 16-bit integers scaled to their range, as nibabel does; the answer is what a
+/// reader gets back.
 fn write_scaled(path: &Path, grid: &Grid, volumes: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let all = || volumes.iter().flatten().map(|&x| f64::from(x));
     let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
@@ -260,7 +262,8 @@ fn backgrounds_of_subjects_are_no_data() {
         assert_eq!(results["n_voxels"].as_u64(), Some(288), "{out}");
         assert!(results["layers"][0]["n_significant"].as_u64() >= Some(4), "{out}: {results}");
     }
-    // 64-bit values of scaled integers against the 32-bit ones of the plain files: the last digits of t differ.
+    // 64-bit values of scaled integers against the 32-bit ones of the plain files: the last digits
+    // of t differ.
     for (a, b) in [("scaled", "plain"), ("other", "plain")] {
         let close = |(x, y): (&f32, &f32)| (x - y).abs() <= 1e-4 * y.abs().max(1.0) || (x.is_nan() && y.is_nan());
         assert!(group.map(a, "t").iter().zip(&group.map(b, "t")).all(close), "{a}");
@@ -340,7 +343,8 @@ fn zeros_of_counts_are_counts() {
     assert!(warnings(&group.at("weights")).contains("m3.nii` holds one value only: counted, since zeros are values"));
 }
 
-/// Series of noise with four conditions, the last of which is only shown just before the end of the run.
+/// Series of noise with four conditions, the last of which is only shown just before the end of the
+/// run.
 struct Bold {
     brain: Brain,
     config: Config,

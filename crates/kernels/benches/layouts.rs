@@ -47,7 +47,8 @@ impl Builder {
     }
 }
 
-/// GoogLeNet with its local response normalisation, and its 12 taps: conv1, conv2 (both), the nine inception blocks.
+/// GoogLeNet with its local response normalisation, and its 12 taps: conv1, conv2 (both), the nine
+/// inception blocks.
 pub fn googlenet() -> (Net, Vec<Id>) {
     const BLOCKS: [[usize; 6]; 9] = [
         [64, 96, 128, 16, 32, 32],

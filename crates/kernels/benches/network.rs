@@ -1,10 +1,11 @@
 //! Times one step (forward and gradient at the pixels) of well-known layouts.
 //!
-//! `cargo bench -p orthoscope-kernels --bench network -- NETWORK N_IMAGES [STEPS] [profile | serve]`, NETWORK one of
-//! googlenet, squeezenet, vgg16, resnet18, compact. Prints the median and the range in milliseconds; `profile` adds the
-//! time of each kind of step (on one thread, per image, the fastest of several runs); `serve` takes one step for each
-//! line of standard input and answers with its time (`rss`: with the peak memory in MiB), see `benches/compare.py`.
-//! Taps are moment taps (the RSM loss in moment form), except for the compact model's one output.
+//! `cargo bench -p orthoscope-kernels --bench network -- NETWORK N_IMAGES [STEPS] [profile |
+//! serve]`, NETWORK one of googlenet, squeezenet, vgg16, resnet18, compact. Prints the median and
+//! the range in milliseconds; `profile` adds the time of each kind of step (on one thread, per
+//! image, the fastest of several runs); `serve` takes one step for each line of standard input and
+//! answers with its time (`rss`: with the peak memory in MiB), see `benches/compare.py`. Taps are
+//! moment taps (the RSM loss in moment form), except for the compact model's one output.
 
 mod layouts;
 

@@ -2,14 +2,16 @@
 //!
 //! `out[p, n] = b[n] + sum over segments s, k < len_s of src_s[pixel(p) + off_s + k] w[s, k, n]`
 //!
-//! Activations are padded `height x width x channels`, so a window is a set of constant offsets from its first pixel: a
-//! segment is a run of contiguous elements (the channels of one kernel tap, or of a row of taps). Several sources may be
-//! reduced together: the gradient at a tensor that several convolutions read is one product. The same tile serves
-//! forward and backward, any stride, dilation, padding and groups; only tables differ.
+//! Activations are padded `height x width x channels`, so a window is a set of constant offsets
+//! from its first pixel: a segment is a run of contiguous elements (the channels of one kernel tap,
+//! or of a row of taps). Several sources may be reduced together: the gradient at a tensor that
+//! several convolutions read is one product. The same tile serves forward and backward, any stride,
+//! dilation, padding and groups; only tables differ.
 //!
-//! Work unit: (chunk of pixels, block of output channels), chunk-major, so that the input of a chunk stays in the
-//! second-level cache while the weights stream. Each output element is one chain of fused multiply-adds in a fixed
-//! order: the result does not depend on how units are spread over threads.
+//! Work unit: (chunk of pixels, block of output channels), chunk-major, so that the input of a
+//! chunk stays in the second-level cache while the weights stream. Each output element is one chain
+//! of fused multiply-adds in a fixed order: the result does not depend on how units are spread over
+//! threads.
 
 use crate::epilogue::Act;
 use crate::mem::{Aligned, Mem, Space};
@@ -231,7 +233,8 @@ pub unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_, S::T>
                 }
             }
         }
-        // Through memory: a reference to `acc` would keep the accumulators out of registers in the loop above.
+        // Through memory: a reference to `acc` would keep the accumulators out of registers in the
+        // loop above.
         let mut done = MaybeUninit::<[S::T; TILE_ELEMENTS]>::uninit();
         let done = done.as_mut_ptr().cast::<S::T>();
         for i in 0..MR {
@@ -254,8 +257,8 @@ const TILE_ELEMENTS: usize = 448;
 #[inline(always)]
 unsafe fn finish<S: Simd, const NV: usize>(t: &Tile<'_, S::T>, done: *const S::T, m: usize) {
     let dest = &t.conv.dests[t.block.dest];
-    // SAFETY: `room` allows NV whole vectors at each destination pixel; values have the destination's channels and
-    // at least as much room (same tensor shape).
+    // SAFETY: `room` allows NV whole vectors at each destination pixel; values have the
+    // destination's channels and at least as much room (same tensor shape).
     unsafe {
         let base = t.mem.block(dest.table.space).0;
         for i in 0..m {

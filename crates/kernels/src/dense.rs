@@ -1,4 +1,5 @@
-//! Dense linear algebra in 64 bits, of the size of a searchlight (hundreds of voxels): cross-products, Cholesky, solving.
+//! Dense linear algebra in 64 bits, of the size of a searchlight (hundreds of voxels):
+//! cross-products, Cholesky, solving.
 //!
 //! Safe Rust throughout: only the switch of the instruction set is not. Sums have a fixed order.
 
@@ -6,8 +7,8 @@ use crate::simd::{Body, Simd};
 
 const LANES: usize = 8;
 
-/// Runs a body with the widest vectors of this machine. Rust never fuses or reorders sums by itself: a body without `mul_add` gives the same bytes
-/// on all of them.
+/// Runs a body with the widest vectors of this machine. Rust never fuses or reorders sums by
+/// itself: a body without `mul_add` gives the same bytes on all of them.
 pub fn fast<B: Body>(body: B) -> B::Out {
     #[cfg(target_arch = "x86_64")]
     {
@@ -153,8 +154,8 @@ impl Body for Cholesky<'_> {
     }
 }
 
-/// L of A = L L' in the lower triangle of A (p x p, row-major; the upper is left alone); false when A is not positive
-/// definite.
+/// L of A = L L' in the lower triangle of A (p x p, row-major; the upper is left alone); false when
+/// A is not positive definite.
 ///
 /// # Panics
 /// When `a` does not hold p x p numbers.

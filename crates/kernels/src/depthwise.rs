@@ -1,8 +1,10 @@
-//! Depthwise convolution: each channel has its own kernel, `y[c] = b[c] + sum w[ky,kx,c] x[c, y s + ky, x s + kx]`.
+//! Depthwise convolution: each channel has its own kernel,
+//! `y[c] = b[c] + sum w[ky,kx,c] x[c, y s + ky, x s + kx]`.
 //!
-//! Forward and, phase by phase of the stride, backward (flipped taps). A row of eight (or four) output pixels times one
-//! vector of channels is held in registers, for strides 1 and 2 with the source pixels under a row of taps, each loaded
-//! once for all outputs that it reaches. Work unit: an output row.
+//! Forward and, phase by phase of the stride, backward (flipped taps). A row of eight (or four)
+//! output pixels times one vector of channels is held in registers, for strides 1 and 2 with the
+//! source pixels under a row of taps, each loaded once for all outputs that it reaches. Work unit:
+//! an output row.
 
 use crate::epilogue::{Act, Store};
 use crate::mem::{Aligned, Mem, Space};
@@ -16,7 +18,8 @@ use std::ops::Range;
 pub struct Grid {
     /// Block.
     pub space: Space,
-    /// Element of the first pixel (its first tap, for a source), may be before the tensor's own first.
+    /// Element of the first pixel (its first tap, for a source), may be before the tensor's own
+    /// first.
     pub at: isize,
     /// Elements from a grid row to the next.
     pub row: usize,
@@ -96,7 +99,8 @@ impl<T: Real> Depthwise<T> {
         S::vectorize(RowBody::<S> { step: self, mem, rows });
     }
 
-    /// Source pixels from an output pixel to the next, when neighbouring taps are neighbouring pixels; else 0.
+    /// Source pixels from an output pixel to the next, when neighbouring taps are neighbouring
+    /// pixels; else 0.
     fn stride(&self) -> usize {
         match self.tap_col {
             1.. if self.src.col.is_multiple_of(self.tap_col as usize) => self.src.col / self.tap_col as usize,
@@ -104,7 +108,8 @@ impl<T: Real> Depthwise<T> {
         }
     }
 
-    /// Rows of M pixels or more, each of whose taps of a row are the neighbours' taps, too: KX taps, stride ST.
+    /// Rows of M pixels or more, each of whose taps of a row are the neighbours' taps, too: KX
+    /// taps, stride ST.
     #[inline(always)]
     unsafe fn shared_rows<S: Simd<T = T>, const KX: usize, const ST: usize, const M: usize>(
         &self,
@@ -168,8 +173,8 @@ impl<T: Real> Depthwise<T> {
         let start = self.src.at + (y * self.src.row + x * self.src.col + channel) as isize;
         #[cfg(debug_assertions)]
         self.check(mem, start, M, S::LANES);
-        // SAFETY: the taps of M pixels lie inside the source (checked above in debug builds); weights and biases are
-        // padded to whole vectors.
+        // SAFETY: the taps of M pixels lie inside the source (checked above in debug builds);
+        // weights and biases are padded to whole vectors.
         unsafe {
             let mut row = mem.block(self.src.space).0.wrapping_offset(start).cast_const();
             let mut acc = [S::load(self.biases.as_slice().as_ptr().add(channel)); M];

@@ -1,8 +1,9 @@
 //! Runs programs: a planned network ([`Engine`]) and the memory of one batch ([`Session`]).
 //!
-//! Steps between two that need the whole batch are run image by image, one image per thread, so that an image's tensors
-//! stay in cache from step to step. Images that do not fill all threads are run step by step, each step's units spread
-//! over the threads. Units compute disjoint outputs in a fixed order of operations: any split gives the same bytes.
+//! Steps between two that need the whole batch are run image by image, one image per thread, so
+//! that an image's tensors stay in cache from step to step. Images that do not fill all threads are
+//! run step by step, each step's units spread over the threads. Units compute disjoint outputs in a
+//! fixed order of operations: any split gives the same bytes.
 
 use crate::isa::Isa;
 use crate::lower::{Program, Sizes, Tap, plan};
@@ -47,7 +48,8 @@ pub enum TapGradient<'a, T> {
 /// What a program costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Multiply-accumulates of one image forward (convolutions and linear layers); the backward pass costs as many again.
+    /// Multiply-accumulates of one image forward (convolutions and linear layers); the backward
+    /// pass costs as many again.
     pub macs_per_image: u64,
     /// Bytes kept for each image.
     pub bytes_per_image: usize,
@@ -95,12 +97,13 @@ impl<T: Real> Engine<T> {
     pub fn cost(&self) -> Cost {
         Cost::of::<T>(self.program.sizes)
     }
-    /// Memory for `n_images`, zeroed. The session runs on all threads of the rayon pool that calls it.
+    /// Memory for `n_images`, zeroed. The session runs on all threads of the rayon pool that calls
+    /// it.
     pub fn session(&self, n_images: usize) -> Session<T> {
         self.session_on(n_images, rayon::current_num_threads().clamp(1, n_images.max(1)), true)
     }
-    /// As [`session`](Self::session), but the session never leaves the thread that calls it: for many small networks,
-    /// each on a thread of its own.
+    /// As [`session`](Self::session), but the session never leaves the thread that calls it: for
+    /// many small networks, each on a thread of its own.
     pub fn session_on_one_thread(&self, n_images: usize) -> Session<T> {
         self.session_on(n_images, 1, false)
     }
@@ -117,8 +120,8 @@ impl<T: Real> Engine<T> {
     }
 }
 
-/// Elements from one image's block to the next: whole cache lines, and not a multiple of a page, so that the same
-/// element of all images does not fall into the same cache set.
+/// Elements from one image's block to the next: whole cache lines, and not a multiple of a page, so
+/// that the same element of all images does not fall into the same cache set.
 fn stride<T>(len: usize) -> usize {
     let line = 64 / size_of::<T>();
     let page = 4096 / size_of::<T>();
@@ -163,7 +166,8 @@ impl<T: Real> Session<T> {
     /// `grads`: one for each tap; `out`: `n x planes x h x w`.
     ///
     /// # Errors
-    /// Lengths that do not fit, a gradient of another kind than its tap, or a program without the way back.
+    /// Lengths that do not fit, a gradient of another kind than its tap, or a program without the
+    /// way back.
     pub fn backward(
         &mut self,
         engine: &Engine<T>,
@@ -264,8 +268,8 @@ impl<T: Real> Session<T> {
         Moments { gram, sums, n_units: layout.h * layout.w * layout.c }
     }
 
-    /// Time of each step on one thread, all images together, in milliseconds: what it is, whether forward, how long.
-    /// Gradients at taps are zero.
+    /// Time of each step on one thread, all images together, in milliseconds: what it is, whether
+    /// forward, how long. Gradients at taps are zero.
     pub fn profile(&mut self, engine: &Engine<T>, pixels: &[T]) -> Vec<(String, bool, f64)> {
         let mut out = vec![T::ZERO; pixels.len()];
         let n = self.n_images;
@@ -288,7 +292,8 @@ impl<T: Real> Session<T> {
                 for view in views {
                     for (step, spent) in run.iter().zip(&mut spent) {
                         let start = std::time::Instant::now();
-                        // SAFETY: the planner laid the step out inside these blocks; this is the only task.
+                        // SAFETY: the planner laid the step out inside these blocks; this is the
+                        // only task.
                         unsafe { (engine.isa.run)(step, &view, &external, 0..step.units(view.n_images)) };
                         *spent += start.elapsed().as_secs_f64() * 1e3;
                     }

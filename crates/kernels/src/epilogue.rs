@@ -1,4 +1,5 @@
-//! What happens to a result on its way to memory: `y = act(z)` forward; `g = (old + z) act'(y)` backward.
+//! What happens to a result on its way to memory: `y = act(z)` forward; `g = (old + z) act'(y)`
+//! backward.
 
 use crate::mem::{Layout, Mem, Space};
 use crate::real::Real;
@@ -196,8 +197,8 @@ impl Vector {
     /// Stores `z` at a pixel of the tensor as `how` says.
     ///
     /// # Safety
-    /// The pixel lies inside the tensor and belongs to the caller; values of `how` lie inside theirs. Called inside
-    /// `S::vectorize`.
+    /// The pixel lies inside the tensor and belongs to the caller; values of `how` lie inside
+    /// theirs. Called inside `S::vectorize`.
     #[inline(always)]
     pub unsafe fn store<S: Simd>(&self, mem: &Mem<S::T>, how: &Store<S::T>, (y, x): (usize, usize), z: S::V) {
         let (y, x) = (y as isize, x as isize);

@@ -1,4 +1,5 @@
-//! Which instruction set runs: the best that the machine has, or the one that `ORTHOSCOPE_SIMD` names.
+//! Which instruction set runs: the best that the machine has, or the one that `ORTHOSCOPE_SIMD`
+//! names.
 
 use crate::mem::{Layout, Mem};
 use crate::real::Real;

@@ -1,8 +1,8 @@
 //! Concrete numeric kernels: the engine for frozen networks.
 //!
-//! A network is described by a [`spec::Net`], planned for some taps by [`engine::Engine::new`], and run in a
-//! [`engine::Session`]: forward to the deepest tap, and back to the pixels for gradients at the taps. Weights are frozen:
-//! they are packed once, and there is no weight gradient anywhere.
+//! A network is described by a [`spec::Net`], planned for some taps by [`engine::Engine::new`], and
+//! run in a [`engine::Session`]: forward to the deepest tap, and back to the pixels for gradients
+//! at the taps. Weights are frozen: they are packed once, and there is no weight gradient anywhere.
 //!
 //! | module | what |
 //! |---|---|
@@ -15,8 +15,8 @@
 //! | [`gram`], [`ranks`], [`dense`] | patterns gathered around a voxel: all products of pairs; ranks; whitening |
 //! | [`simd`], [`isa`] | instruction sets and the choice among them |
 //!
-//! `unsafe` is confined to this crate: raw views of a session's memory ([`mem`]) and vector intrinsics. Debug builds check
-//! every access of a kernel against its block.
+//! `unsafe` is confined to this crate: raw views of a session's memory ([`mem`]) and vector
+//! intrinsics. Debug builds check every access of a kernel against its block.
 
 // Kernels are written as loops over register tiles: indices are the notation.
 #![allow(clippy::needless_range_loop, clippy::too_many_arguments)]

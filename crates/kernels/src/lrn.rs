@@ -1,8 +1,8 @@
 //! Local response normalisation across channels.
 //!
-//! `s_c = k + alpha/n sum_{|d - c| <= n/2} x_d^2`, `y_c = x_c s_c^-beta`;
-//! backward: `gx_c = gy_c s_c^-beta - 2 alpha beta / n x_c sum_{|d - c| <= n/2} gy_d x_d s_d^(-beta-1)`.
-//! Work unit: a row. (Krizhevsky et al. 2012, section 3.3, with Caffe's division of alpha by n.)
+//! `s_c = k + alpha/n sum_{|d - c| <= n/2} x_d^2`, `y_c = x_c s_c^-beta`; backward: `gx_c = gy_c
+//! s_c^-beta - 2 alpha beta / n x_c sum_{|d - c| <= n/2} gy_d x_d s_d^(-beta-1)`. Work unit: a row.
+//! (Krizhevsky et al. 2012, section 3.3, with Caffe's division of alpha by n.)
 
 use crate::epilogue::{Act, Store, pixel, pixel_mut};
 use crate::mem::{Layout, Mem};
@@ -38,8 +38,8 @@ pub struct LrnBackward<T> {
     pub store: Store<T>,
 }
 
-/// `s^-beta`, by square roots for the usual 3/4. The choice is made outside the loops over channels, which otherwise
-/// stay scalar.
+/// `s^-beta`, by square roots for the usual 3/4. The choice is made outside the loops over
+/// channels, which otherwise stay scalar.
 #[inline(always)]
 fn shrink<T: Real, const THREE_QUARTERS: bool>(s: T, beta: T) -> T {
     if THREE_QUARTERS {

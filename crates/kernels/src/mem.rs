@@ -1,9 +1,10 @@
 //! Memory of a session, and the raw view of it that steps work on.
 //!
-//! Every image has one block for tensors that live long and one for the winners of max pools; every worker has one
-//! block for tensors that die within a run of steps. Steps read and write disjoint parts of these blocks, and tasks of
-//! one step write disjoint parts of its outputs; the planner guarantees both. Rust cannot see that, so a step gets
-//! raw pointers with lengths; in debug builds every access is checked against the length.
+//! Every image has one block for tensors that live long and one for the winners of max pools; every
+//! worker has one block for tensors that die within a run of steps. Steps read and write disjoint
+//! parts of these blocks, and tasks of one step write disjoint parts of its outputs; the planner
+//! guarantees both. Rust cannot see that, so a step gets raw pointers with lengths; in debug builds
+//! every access is checked against the length.
 
 use crate::real::Real;
 use std::cell::RefCell;
@@ -57,8 +58,8 @@ thread_local! {
     static WINDOW: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `work` with at least `len` elements of this thread's scratch memory, which is kept from call to call and holds
-/// whatever was left there.
+/// Calls `work` with at least `len` elements of this thread's scratch memory, which is kept from
+/// call to call and holds whatever was left there.
 pub fn with_scratch<T: Real, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
     lend(&SCRATCH, len, work)
 }
@@ -74,12 +75,14 @@ fn lend<T: Real, R>(memory: &'static LocalKey<RefCell<Vec<Line>>>, len: usize, w
         if lines.len() < needed {
             lines.resize(needed, Line([0; 64]));
         }
-        // SAFETY: initialised memory of the vector, aligned to 64 bytes; every bit pattern is an f32 or f64.
+        // SAFETY: initialised memory of the vector, aligned to 64 bytes; every bit pattern is an
+        // f32 or f64.
         work(unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<T>(), len) })
     })
 }
 
-/// Raw view of the blocks for one image (or, for steps over the whole batch, for all images at a fixed stride).
+/// Raw view of the blocks for one image (or, for steps over the whole batch, for all images at a
+/// fixed stride).
 #[derive(Debug, Clone, Copy)]
 pub struct Mem<T> {
     image: *mut T,
@@ -99,7 +102,8 @@ pub struct Mem<T> {
     pub first_image: usize,
 }
 
-// SAFETY: a view is only a set of addresses; who may use which part at a time is the planner's contract (module doc).
+// SAFETY: a view is only a set of addresses; who may use which part at a time is the planner's
+// contract (module doc).
 unsafe impl<T> Send for Mem<T> {}
 // SAFETY: as above.
 unsafe impl<T> Sync for Mem<T> {}
@@ -143,7 +147,8 @@ impl<T: Real> Mem<T> {
         Mem { worker: worker.as_mut_ptr(), worker_len: worker.len(), ..self }
     }
 
-    /// The same view with a window of `len` elements, whose first is element `before` of its tensor.
+    /// The same view with a window of `len` elements, whose first is element `before` of its
+    /// tensor.
     pub fn with_window(self, memory: *mut T, before: usize, len: usize) -> Self {
         Mem { window: memory.wrapping_sub(before), window_range: (before, before + len), ..self }
     }
@@ -211,7 +216,8 @@ impl<T: Real> Mem<T> {
     }
 }
 
-/// Where a tensor (or a slice of channels of one) lies in its block: padded `height x width x n_channels`.
+/// Where a tensor (or a slice of channels of one) lies in its block: padded
+/// `height x width x n_channels`.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     /// Block.

@@ -1,9 +1,10 @@
 //! Raw second moments of activations across images, computed where the activations lie.
 //!
-//! Forward, for activations A (n_images x n_units): `gram = A A^T` (n_images x n_images) and `sums_i = sum_d A_id`, products
-//! in blocks of at most [`BLOCK`] elements in the element type, blocks added in `f64`.
-//! Backward, for `G = dL/dgram`, `s = dL/dsums`: `dL/dA_i = sum_j (G_ij + G_ji) A_j + s_i`.
-//! A representational dissimilarity matrix of raw, centred or normalised patterns is a function of these moments alone.
+//! Forward, for activations A (n_images x n_units): `gram = A A^T` (n_images x n_images) and
+//! `sums_i = sum_d A_id`, products in blocks of at most [`BLOCK`] elements in the element type,
+//! blocks added in `f64`. Backward, for `G = dL/dgram`, `s = dL/dsums`:
+//! `dL/dA_i = sum_j (G_ij + G_ji) A_j + s_i`. A representational dissimilarity matrix of raw,
+//! centred or normalised patterns is a function of these moments alone.
 
 use crate::epilogue::Store;
 use crate::mem::{Layout, Mem};
@@ -155,7 +156,8 @@ impl<S: Simd> Body for MomentBody<'_, S> {
         for y in self.rows.clone() {
             for ((from, len), (to, _)) in runs(&step.x, y, dense).zip(runs(&step.gx, y, dense)) {
                 for i in (0..n).step_by(6) {
-                    // SAFETY: a row of the tensor in all images; rows of the gradient belong to the caller.
+                    // SAFETY: a row of the tensor in all images; rows of the gradient belong to the
+                    // caller.
                     unsafe { self.images(i, (n - i).min(6), from, to, len) };
                 }
             }
@@ -177,7 +179,8 @@ impl<S: Simd> MomentBody<'_, S> {
             let row = (i + k).min(i + m - 1);
             &self.matrix[row * n..(row + 1) * n]
         });
-        // SAFETY: every access lies in a run of an image's tensor; checked by the slices taken first and last.
+        // SAFETY: every access lies in a run of an image's tensor; checked by the slices taken
+        // first and last.
         unsafe {
             debug_assert!(self.mem.read(step.x.space, (n - 1) * stride + from, len).len() == len);
             debug_assert!(self.mem.read(step.gx.space, (n - 1) * stride + to, len).len() == len);

@@ -1,4 +1,5 @@
-//! A pass over the steps of a program: which of them run image by image, which are spread over the threads.
+//! A pass over the steps of a program: which of them run image by image, which are spread over the
+//! threads.
 
 use crate::engine::Engine;
 use crate::mem::{Aligned, Mem};
@@ -37,7 +38,8 @@ impl<T> Job<'_, T> {
 }
 
 impl<T: Real> Pass<'_, T> {
-    /// Runs steps: between two that need the whole batch, an image per thread, and what is left step by step.
+    /// Runs steps: between two that need the whole batch, an image per thread, and what is left
+    /// step by step.
     pub fn run(&self, steps: &[Step<T>]) {
         let n = self.mem.n_images;
         let whole = n / self.n_threads * self.n_threads;
@@ -53,7 +55,8 @@ impl<T: Real> Pass<'_, T> {
             );
         }
         let tasks: Vec<usize> = jobs.iter().map(Job::n_tasks).collect();
-        // One block for the images that all threads work on; the first member's, whose images are done by then.
+        // One block for the images that all threads work on; the first member's, whose images are
+        // done by then.
         let mut shared = self.take();
         let first = self.mem.with_worker(shared.as_mut_slice());
         team::run(self.n_threads, &tasks, |member, job, task| match &jobs[job] {
@@ -61,7 +64,8 @@ impl<T: Real> Pass<'_, T> {
                 let mut own = (member > 0).then(|| self.take());
                 let mem = own.as_mut().map_or(first, |own| self.mem.with_worker(own.as_mut_slice())).image(task);
                 for step in *steps {
-                    // SAFETY: the blocks of this image and of this member belong to this task alone.
+                    // SAFETY: the blocks of this image and of this member belong to this task
+                    // alone.
                     unsafe { (self.engine.isa.run)(step, &mem, self.external, 0..step.units(1)) };
                 }
                 own.into_iter().for_each(|own| self.give_back(own));

@@ -43,7 +43,8 @@ impl<T: Real> Import<T> {
         let (l, size) = (&self.x, self.x.h * self.x.w);
         let image = &pixels[mem.first_image * self.planes * size..][..self.planes * size];
         for y in rows {
-            // SAFETY: the caller's row; the last pixel has no gap behind it that would have to exist.
+            // SAFETY: the caller's row; the last pixel has no gap behind it that would have to
+            // exist.
             let row = unsafe { mem.write(l.space, l.pixel(y as isize, 0), (l.w - 1) * l.cs + l.c) };
             for (c, (offset, planes)) in self.mix.iter().enumerate() {
                 let plane = |k: usize| &image[k * size + y * l.w..][..l.w];

@@ -1,5 +1,5 @@
-//! Operations that look at one pixel at a time: sums, affine maps, activations, softmax, flattening.
-//! Work unit: an output row.
+//! Operations that look at one pixel at a time: sums, affine maps, activations, softmax,
+//! flattening. Work unit: an output row.
 
 use crate::epilogue::{Act, Store, pixel, pixel_mut};
 use crate::mem::{Layout, Mem};
@@ -7,8 +7,8 @@ use crate::real::Real;
 use crate::spec::Order;
 use std::ops::Range;
 
-/// `out (+)= act(sum_i gain_i x_i + shift)`, on the pixels that `out` has, taken from `(y, x) + origin` of the inputs;
-/// pixels that the inputs do not have count as zero.
+/// `out (+)= act(sum_i gain_i x_i + shift)`, on the pixels that `out` has, taken from
+/// `(y, x) + origin` of the inputs; pixels that the inputs do not have count as zero.
 #[derive(Debug, Clone)]
 pub struct Map<T> {
     /// Inputs, each with an optional gain per channel.

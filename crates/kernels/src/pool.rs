@@ -1,9 +1,9 @@
 //! Pools over windows, forward and backward, vectorised over channels.
 //!
-//! Max: `y[c] = max over the window's pixels inside the image`; one byte per output remembers which pixel won (the first
-//! of equals), and the backward pass gathers: each input pixel asks the few windows that contain it.
-//! Average: `y[c] = sum / divisor`, the divisor counts the window clipped to the padded image or to the image.
-//! Work unit: a row of the tensor that is written.
+//! Max: `y[c] = max over the window's pixels inside the image`; one byte per output remembers which
+//! pixel won (the first of equals), and the backward pass gathers: each input pixel asks the few
+//! windows that contain it. Average: `y[c] = sum / divisor`, the divisor counts the window clipped
+//! to the padded image or to the image. Work unit: a row of the tensor that is written.
 
 use crate::epilogue::{Act, Store, pixel, pixel_mut};
 use crate::mem::{Layout, Mem};

@@ -1,7 +1,8 @@
 //! Ranks of many 32-bit numbers, equal ones averaged.
 //!
-//! Numbers are dealt into twice as many equally wide bins as there are numbers; what shares a bin is sorted by insertion. Where
-//! the numbers are too unevenly spread for that, or too many, a radix sort does it. Both are exact.
+//! Numbers are dealt into twice as many equally wide bins as there are numbers; what shares a bin
+//! is sorted by insertion. Where the numbers are too unevenly spread for that, or too many, a radix
+//! sort does it. Both are exact.
 
 use crate::dense::fast;
 use crate::simd::Body;
@@ -51,11 +52,12 @@ impl Ranker {
         }
     }
 
-    /// Writes `2 rank - (n + 1)` of every number (ranks from 1, equal numbers averaged): whole numbers with mean 0. Returns
-    /// the sum of their squares, 0 when all numbers are equal.
+    /// Writes `2 rank - (n + 1)` of every number (ranks from 1, equal numbers averaged): whole
+    /// numbers with mean 0. Returns the sum of their squares, 0 when all numbers are equal.
     ///
     /// # Panics
-    /// When the lengths differ, or there are more than 2^23 numbers (their ranks would not be exact).
+    /// When the lengths differ, or there are more than 2^23 numbers (their ranks would not be
+    /// exact).
     pub fn centred_ranks(&mut self, x: &[f32], out: &mut [f32]) -> f64 {
         let n = x.len();
         assert_eq!(n, out.len(), "one rank a number");
@@ -64,7 +66,8 @@ impl Ranker {
         write_ranks(&self.sorted[..n], out)
     }
 
-    /// [`Ranker::centred_ranks`] of 64-bit numbers: for few numbers, among which one exchange of ranks would show.
+    /// [`Ranker::centred_ranks`] of 64-bit numbers: for few numbers, among which one exchange of
+    /// ranks would show.
     ///
     /// # Panics
     /// As [`Ranker::centred_ranks`].
@@ -190,7 +193,8 @@ impl Body for Deal<'_> {
             return false;
         }
         let last = self.n_bins as u32 - 1;
-        // Adding 2^23 puts the whole part of a number below it into the lowest bits: a conversion that vectorises.
+        // Adding 2^23 puts the whole part of a number below it into the lowest bits: a conversion
+        // that vectorises.
         const WHOLE: f32 = (1 << 23) as f32;
         for (b, &v) in self.bin_of.iter_mut().zip(self.x) {
             *b = (((v - low) * scale + WHOLE).to_bits() & 0x7f_ffff).min(last);
@@ -215,7 +219,8 @@ fn insert(sorted: &mut [u64]) {
 fn write_ranks(sorted: &[u64], out: &mut [f32]) -> f64 {
     let n = sorted.len();
     let size = n as f64;
-    // Of different numbers: sum (2 k - (n + 1))^2 = n (n^2 - 1) / 3; a group of t equal ones takes (t^3 - t) / 3 off.
+    // Of different numbers: sum (2 k - (n + 1))^2 = n (n^2 - 1) / 3; a group of t equal ones takes
+    // (t^3 - t) / 3 off.
     let mut squares = size * (size * size - 1.0) / 3.0;
     let mut start = 0;
     while start < n {

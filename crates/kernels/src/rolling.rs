@@ -1,11 +1,13 @@
-//! Two steps as one, row by row: a tensor that only the next step reads exists only as a window of its rows.
+//! Two steps as one, row by row: a tensor that only the next step reads exists only as a window of
+//! its rows.
 //!
-//! The first layer of a small network makes the largest tensor by far. Written whole, it leaves the cache before it is
-//! read again; here, bands of its rows are made in memory of the thread, read, and overwritten. What the backward pass
-//! needs of it is one bit per element: whether it is positive.
+//! The first layer of a small network makes the largest tensor by far. Written whole, it leaves the
+//! cache before it is read again; here, bands of its rows are made in memory of the thread, read,
+//! and overwritten. What the backward pass needs of it is one bit per element: whether it is
+//! positive.
 //!
-//! Work unit: one of the consumer's. A task makes the rows that its units read, some of which its neighbours make, too:
-//! the same values by the same operations.
+//! Work unit: one of the consumer's. A task makes the rows that its units read, some of which its
+//! neighbours make, too: the same values by the same operations.
 
 use crate::epilogue::Act;
 use crate::mem::{Layout, Mem, with_window};
@@ -69,7 +71,8 @@ impl<T: Real> Rolling<T> {
         self.consumer.units(1)
     }
 
-    /// Consumer's units for which a window of `bytes` has room, at least one; `step`, `reads`, `makes`: see the fields.
+    /// Consumer's units for which a window of `bytes` has room, at least one; `step`, `reads`,
+    /// `makes`: see the fields.
     pub fn band_for(bytes: usize, pitch: usize, (step, reads, makes): (usize, usize, usize)) -> usize {
         ((bytes / (pitch * size_of::<T>())).saturating_sub(reads + makes) / step).max(1)
     }
@@ -103,8 +106,8 @@ impl<T: Real> Rolling<T> {
     /// Runs units.
     ///
     /// # Safety
-    /// As for the producers and the consumer, whose tensor lies in the window; the rest of the units' outputs belongs to
-    /// the caller.
+    /// As for the producers and the consumer, whose tensor lies in the window; the rest of the
+    /// units' outputs belongs to the caller.
     pub unsafe fn run<S: Simd<T = T>>(&self, mem: &Mem<T>, external: &External<'_, T>, units: Range<usize>) {
         if units.is_empty() {
             return;
@@ -153,8 +156,8 @@ impl<T: Real> Rolling<T> {
         let first = needs.start.max(window.first).min(window.made as isize);
         let end = needs.end.clamp(0, h) as usize;
         let made = window.made;
-        // SAFETY: kept rows lie in the window before and after; the window is as high as `rows` says, and rows that are
-        // made lie within (a unit more than what is read at either end).
+        // SAFETY: kept rows lie in the window before and after; the window is as high as `rows`
+        // says, and rows that are made lie within (a unit more than what is read at either end).
         unsafe {
             if first > window.first {
                 let from = window.memory.add(self.row(window, first));
@@ -210,8 +213,8 @@ impl<S: Simd> Body for SignBody<'_, S> {
         let Layout { space, w, cs, .. } = self.step.tensor;
         let each = self.step.sign_bytes();
         for y in self.rows {
-            // SAFETY: rows of the window, pixels without a gap, and the bytes of their signs, which belong to the caller
-            // (forward) or are only read; rows have whole bytes.
+            // SAFETY: rows of the window, pixels without a gap, and the bytes of their signs, which
+            // belong to the caller (forward) or are only read; rows have whole bytes.
             unsafe {
                 let row = self.mem.write(space, self.step.tensor.pixel(y as isize, 0), w * cs);
                 match self.step.signs {

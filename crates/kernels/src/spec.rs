@@ -1,7 +1,8 @@
 //! What the engine is told: a frozen network as a list of nodes with numbers and weights.
 //!
-//! Nodes are in execution order; the id of a node is its place in the list and the name of its output. Node 0 is the
-//! image. Shapes are per image, `height x width x n_channels`; weights are in the order of PyTorch.
+//! Nodes are in execution order; the id of a node is its place in the list and the name of its
+//! output. Node 0 is the image. Shapes are per image, `height x width x n_channels`; weights are in
+//! the order of PyTorch.
 
 use std::fmt;
 
@@ -120,7 +121,8 @@ pub struct Pool {
     pub stride: (usize, usize),
     /// Padding.
     pub pad: Padding,
-    /// Round the number of windows up (a window never starts beyond the image and its leading padding).
+    /// Round the number of windows up (a window never starts beyond the image and its leading
+    /// padding).
     pub ceil: bool,
 }
 

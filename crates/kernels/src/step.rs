@@ -126,7 +126,8 @@ impl<T: Real> Step<T> {
         }
     }
 
-    /// Roughly how many multiply-adds the step takes, for one image or, for a step over the whole batch, for all.
+    /// Roughly how many multiply-adds the step takes, for one image or, for a step over the whole
+    /// batch, for all.
     pub fn work(&self, n_images: usize) -> usize {
         /// What an element of a pool or a map costs with its loads and stores.
         const ELEMENT: usize = 16;
@@ -255,8 +256,8 @@ impl<S: Simd> Body for Rows<'_, S> {
 /// Runs some units of a step.
 ///
 /// # Safety
-/// The step's layouts and tables lie inside `mem`, and the units' outputs belong to the caller. The instruction set of
-/// `S` exists.
+/// The step's layouts and tables lie inside `mem`, and the units' outputs belong to the caller. The
+/// instruction set of `S` exists.
 pub unsafe fn run<S: Simd>(step: &Step<S::T>, mem: &Mem<S::T>, external: &External<'_, S::T>, units: Range<usize>) {
     // SAFETY: passed on.
     unsafe {

@@ -1,12 +1,15 @@
-//! Convolutions of an image: few channels, five rows of taps, stride 1, in Winograd's form down the columns.
+//! Convolutions of an image: few channels, five rows of taps, stride 1, in Winograd's form down the
+//! columns.
 //!
 //! A strip of four output rows depends on eight input rows `d`. Per column, tap column and channel,
-//! `Y = A^T [(G w) * (B^T d)]` takes eight multiplications where the direct form takes twenty: F(4, 5). The tap columns
-//! stay a sum over contiguous elements, because a pixel has no channels beyond its own. Interpolation points are 0,
-//! +-1/2, +-1, +-2 and infinity; in one dimension their rounding errors stay near those of the direct form: 1e-7 of a
-//! layer's maximum in f32. (Lavin and Gray 2016.) The gradient is [`crate::strip_gradient`].
+//! `Y = A^T [(G w) * (B^T d)]` takes eight multiplications where the direct form takes twenty: F(4,
+//! 5). The tap columns stay a sum over contiguous elements, because a pixel has no channels beyond
+//! its own. Interpolation points are 0, +-1/2, +-1, +-2 and infinity; in one dimension their
+//! rounding errors stay near those of the direct form: 1e-7 of a layer's maximum in f32. (Lavin and
+//! Gray 2016.) The gradient is [`crate::strip_gradient`].
 //!
-//! Work unit: a strip. Every output is computed by the same operations in the same order wherever the units run.
+//! Work unit: a strip. Every output is computed by the same operations in the same order wherever
+//! the units run.
 
 use crate::epilogue::Act;
 use crate::mem::{Layout, Mem, Space};
@@ -22,7 +25,8 @@ pub const TAPS: usize = 5;
 /// Points: input rows of a strip.
 pub const POINTS: usize = ROWS + TAPS - 1;
 
-/// Elements from a point's transformed line to the next: not a power of two, for the sake of cache sets.
+/// Elements from a point's transformed line to the next: not a power of two, for the sake of cache
+/// sets.
 const LINE: usize = 528;
 /// Most elements of a vector.
 const MOST_LANES: usize = 16;
@@ -36,7 +40,8 @@ pub struct Strip<T> {
     pub width: usize,
     /// Block of the image.
     pub space: Space,
-    /// Element of the image under the first tap of the first output, may be before the tensor's own first.
+    /// Element of the image under the first tap of the first output, may be before the tensor's own
+    /// first.
     pub at: isize,
     /// Elements between rows of the image.
     pub pitch: usize,
@@ -71,7 +76,8 @@ pub unsafe fn input_line<S: Simd>(d: [S::V; POINTS]) -> [S::V; POINTS] {
     // SAFETY: arithmetic only.
     unsafe {
         let c = |x: f64| S::splat(S::T::from_f64(x));
-        // x^2 (x^2 - p^2) (x^2 - q^2) and x (x^2 - p^2) (x^2 - q^2), from the sum and the product of the squares.
+        // x^2 (x^2 - p^2) (x^2 - q^2) and x (x^2 - p^2) (x^2 - q^2), from the sum and the product
+        // of the squares.
         let pair = |sum: f64, product: f64| {
             let even = S::fma(c(product), d[2], S::fma(c(-sum), d[4], d[6]));
             (even, S::fma(c(product), d[1], S::fma(c(-sum), d[3], d[5])))
@@ -142,8 +148,8 @@ impl<T: Real> Strip<T> {
     /// Runs strips.
     ///
     /// # Safety
-    /// The eight rows under every strip lie inside the image's block, and the output in its own; the strips' rows belong
-    /// to the caller.
+    /// The eight rows under every strip lie inside the image's block, and the output in its own;
+    /// the strips' rows belong to the caller.
     pub unsafe fn run<S: Simd<T = T>>(&self, mem: &Mem<T>, strips: Range<usize>) {
         S::vectorize(StripBody::<S> { step: self, mem, strips });
     }
@@ -157,7 +163,8 @@ impl<T: Real> Strip<T> {
         let lines = lines.as_mut_ptr().cast::<T>();
         for first in (0..self.out.w).step_by(most) {
             let columns = (self.out.w - first).min(most);
-            // SAFETY: `most` columns with their taps fit into a line; vectors of weights and biases are whole.
+            // SAFETY: `most` columns with their taps fit into a line; vectors of weights and biases
+            // are whole.
             unsafe {
                 self.transform::<S>(mem, strip, first, (columns + self.width - 1) * self.n_channels, lines);
                 for channel in (0..self.out.c).step_by(S::LANES) {
@@ -197,7 +204,8 @@ impl<T: Real> Strip<T> {
         let (base, total) = mem.block(self.space);
         let at = self.at + (strip * ROWS * self.pitch + first * self.n_channels) as isize;
         debug_assert!(at >= 0 && at as usize + (POINTS - 1) * self.pitch + len <= total, "strip at {at} of {total}");
-        // SAFETY: rows lie inside the block (checked above in debug builds), which has slack for the last vector.
+        // SAFETY: rows lie inside the block (checked above in debug builds), which has slack for
+        // the last vector.
         unsafe {
             let from = base.wrapping_offset(at);
             for i in (0..len).step_by(S::LANES) {
@@ -212,7 +220,8 @@ impl<T: Real> Strip<T> {
         }
     }
 
-    /// PASS points of COLS columns times a vector of outputs; columns from the `m`-th on repeat the one before.
+    /// PASS points of COLS columns times a vector of outputs; columns from the `m`-th on repeat the
+    /// one before.
     #[inline(always)]
     unsafe fn tile<S: Simd<T = T>, const PASS: usize, const COLS: usize>(
         &self,
@@ -220,7 +229,8 @@ impl<T: Real> Strip<T> {
         weights: *const T,
         m: usize,
     ) -> [[S::V; COLS]; PASS] {
-        // SAFETY: lines hold `width` pixels from every column on; weights a vector for each of their elements and points.
+        // SAFETY: lines hold `width` pixels from every column on; weights a vector for each of
+        // their elements and points.
         unsafe {
             let mut columns = [from; COLS];
             for (t, column) in columns.iter_mut().enumerate() {
@@ -279,7 +289,8 @@ impl<T: Real> Strip<T> {
     ) {
         let valid = (self.out.c - channel).min(S::LANES);
         let whole = self.out.room - channel >= S::LANES;
-        // SAFETY: the tile's pixels lie inside the output; `room` allows whole vectors where they are stored.
+        // SAFETY: the tile's pixels lie inside the output; `room` allows whole vectors where they
+        // are stored.
         unsafe {
             let bias = S::load(self.biases.as_slice().as_ptr().add(channel));
             for t in 0..m {

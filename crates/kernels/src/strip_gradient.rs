@@ -1,11 +1,13 @@
 //! The gradient of a [`crate::strip`] convolution at its image.
 //!
-//! `gx[y, x, c] = sum over taps, outputs o of w[o, c, ky, kx] gy[y + pad - ky, x + pad - kx, o]`. Down the columns this is
-//! F(4, 5) of the flipped kernel, as forward. Along the rows, a column of `gy` reaches `width` columns of `gx`: per point, one
-//! product (columns x outputs) (outputs x (tap column, channel)) fills vectors with what each column sends to its
-//! neighbours, and these are added up in a line, column by column.
+//! `gx[y, x, c] = sum over taps, outputs o of w[o, c, ky, kx] gy[y + pad - ky, x + pad - kx, o]`.
+//! Down the columns this is F(4, 5) of the flipped kernel, as forward. Along the rows, a column of
+//! `gy` reaches `width` columns of `gx`: per point, one product (columns x outputs) (outputs x (tap
+//! column, channel)) fills vectors with what each column sends to its neighbours, and these are
+//! added up in a line, column by column.
 //!
-//! Work unit: a strip. Every element is computed by the same operations in the same order wherever the units run.
+//! Work unit: a strip. Every element is computed by the same operations in the same order wherever
+//! the units run.
 
 use crate::mem::{Aligned, Layout, Mem, Space, with_scratch};
 use crate::real::Real;
@@ -28,7 +30,8 @@ pub struct StripGradient<T> {
     pub left: usize,
     /// Block of the gradient at the output.
     pub space: Space,
-    /// Its element at the first column of the first row that reaches the first strip, may be before its own first.
+    /// Its element at the first column of the first row that reaches the first strip, may be before
+    /// its own first.
     pub at: isize,
     /// Elements between its rows.
     pub pitch: usize,
@@ -42,7 +45,8 @@ pub struct StripGradient<T> {
     pub gx: Layout,
     /// Add to what is there.
     pub accumulate: bool,
-    /// Per block of vectors that a register tile holds: point, output, (tap column, channel) padded to vectors.
+    /// Per block of vectors that a register tile holds: point, output, (tap column, channel) padded
+    /// to vectors.
     pub weights: Aligned<T>,
 }
 
@@ -55,7 +59,8 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// For lines of `columns`, transformed `chunk` at a time, that send `width` tap columns of `n_channels`.
+    /// For lines of `columns`, transformed `chunk` at a time, that send `width` tap columns of
+    /// `n_channels`.
     pub fn new(n_outputs: usize, columns: usize, chunk: usize, width: usize, n_channels: usize) -> Self {
         let lines = |len: usize| (len.div_ceil(16) | 1) * 16;
         Scratch {
@@ -99,8 +104,9 @@ impl<S: Simd> Body for InputBody<'_, '_, S> {
         );
         for t in 0..columns.len() {
             for v in (0..row).step_by(S::LANES) {
-                // SAFETY: the rows lie inside the block (checked above in debug builds), which has slack for the last
-                // vector; scratch memory has a row for each column of a chunk and each point.
+                // SAFETY: the rows lie inside the block (checked above in debug builds), which has
+                // slack for the last vector; scratch memory has a row for each column of a chunk
+                // and each point.
                 unsafe {
                     let from = base.wrapping_offset(at).add(t * step.cs + v);
                     let to = scratch.as_mut_ptr().add(t * row + v);
@@ -127,7 +133,8 @@ impl<S: Simd> Body for OutputBody<'_, '_, S> {
         let (from, lines) = scratch.split_at_mut(POINTS * outputs);
         for (t, x) in columns.enumerate() {
             for v in (0..sent).step_by(S::LANES) {
-                // SAFETY: scratch memory has `outputs` elements for each point, and lines reach past the last column.
+                // SAFETY: scratch memory has `outputs` elements for each point, and lines reach
+                // past the last column.
                 unsafe {
                     let mut points = [S::splat(S::T::ZERO); POINTS];
                     for (p, point) in points.iter_mut().enumerate() {
@@ -162,8 +169,8 @@ impl<T: Real> StripGradient<T> {
     /// Runs strips.
     ///
     /// # Safety
-    /// The eight rows that reach each strip lie inside their block, and the image's gradient in its own; the strips' rows
-    /// belong to the caller.
+    /// The eight rows that reach each strip lie inside their block, and the image's gradient in its
+    /// own; the strips' rows belong to the caller.
     pub unsafe fn run<S: Simd<T = T>>(&self, mem: &Mem<T>, strips: Range<usize>) {
         let Scratch { inputs, outputs, line } = self.scratch();
         with_scratch(self.scratch().elements(), |scratch| {

@@ -1,9 +1,10 @@
 //! Threads that go through a list of jobs together.
 //!
-//! A pass over one small image is two dozen steps of ten to a few hundred microseconds: as long as it takes to put a thread
-//! to sleep and wake it again. So a pass asks the pool for help once; the members claim tasks of the current job until
-//! none is left, wait for each other's last, and go on to the next. A member that comes late finds the jobs done, and one
-//! that never comes is not missed.
+//! A pass over one small image is two dozen steps of ten to a few hundred microseconds: as long as
+//! it takes to put a thread to sleep and wake it again. So a pass asks the pool for help once; the
+//! members claim tasks of the current job until none is left, wait for each other's last, and go on
+//! to the next. A member that comes late finds the jobs done, and one that never comes is not
+//! missed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,8 +26,9 @@ impl Drop for Task<'_> {
     }
 }
 
-/// Calls `work(member, job, task)` for every task of every job, `tasks[job]` of them, on up to `n_threads` threads: the
-/// caller's (member 0) and some of the pool's. No task starts before all tasks of the job before it are done.
+/// Calls `work(member, job, task)` for every task of every job, `tasks[job]` of them, on up to
+/// `n_threads` threads: the caller's (member 0) and some of the pool's. No task starts before all
+/// tasks of the job before it are done.
 pub fn run(n_threads: usize, tasks: &[usize], work: impl Fn(usize, usize, usize) + Sync) {
     if n_threads <= 1 || tasks.iter().all(|&n| n <= 1) {
         tasks.iter().enumerate().for_each(|(job, &n)| (0..n).for_each(|task| work(0, job, task)));
@@ -51,7 +53,8 @@ pub fn run(n_threads: usize, tasks: &[usize], work: impl Fn(usize, usize, usize)
     });
 }
 
-/// Waits: for half a millisecond or so without giving the processor away, then offering it, then sleeping.
+/// Waits: for half a millisecond or so without giving the processor away, then offering it, then
+/// sleeping.
 fn wait(ready: impl Fn() -> bool) {
     const SPINS: usize = 30_000;
     const YIELDS: usize = SPINS + 200;

@@ -1,9 +1,9 @@
 //! The gradient of a convolution at a tensor of few channels: the image.
 //!
-//! `gx[p, c] = sum over taps t, outputs o of w[t, o, c] gy[p + t, o]`, for each phase of the stride with its own taps.
-//! Few channels would leave most of a vector empty, so vectors run over the outputs `o`, which are the reduction, and
-//! their lanes are added at the end. Eight (or four) neighbouring pixels times three channels are held in registers.
-//! Work unit: a row of every phase.
+//! `gx[p, c] = sum over taps t, outputs o of w[t, o, c] gy[p + t, o]`, for each phase of the stride
+//! with its own taps. Few channels would leave most of a vector empty, so vectors run over the
+//! outputs `o`, which are the reduction, and their lanes are added at the end. Eight (or four)
+//! neighbouring pixels times three channels are held in registers. Work unit: a row of every phase.
 
 use crate::depthwise::Grid;
 use crate::mem::{Aligned, Mem};
@@ -75,7 +75,8 @@ impl<T: Real> Thin<T> {
     /// Runs rows.
     ///
     /// # Safety
-    /// Every tap of every pixel lies inside its source, the pixels inside the destination; the rows belong to the caller.
+    /// Every tap of every pixel lies inside its source, the pixels inside the destination; the rows
+    /// belong to the caller.
     pub unsafe fn run<S: Simd<T = T>>(&self, mem: &Mem<T>, rows: Range<usize>) {
         S::vectorize(RowBody::<S> { step: self, mem, rows });
     }
@@ -101,8 +102,8 @@ impl<T: Real> Thin<T> {
         let m = (phase.size.1 - x).min(P);
         let place = |grid: &Grid, p: usize| grid.at + (y * grid.row + (x + p) * grid.col) as isize;
         let whole = self.n_outputs / S::LANES * S::LANES;
-        // SAFETY: taps and pixels lie inside their tensors; pixels beyond the last repeat it and are not stored;
-        // weights hold whole vectors.
+        // SAFETY: taps and pixels lie inside their tensors; pixels beyond the last repeat it and
+        // are not stored; weights hold whole vectors.
         unsafe {
             let (base, total) = mem.block(phase.src.space);
             let mut pixels = [base; P];
@@ -129,7 +130,8 @@ impl<T: Real> Thin<T> {
                     w = w.add(self.n_channels * S::LANES);
                 }
             }
-            // For all pixels: a loop over the first `m` would keep the accumulators out of registers above.
+            // For all pixels: a loop over the first `m` would keep the accumulators out of
+            // registers above.
             let mut sums = [[T::ZERO; C]; P];
             for p in 0..P {
                 for c in 0..C {

@@ -1,17 +1,19 @@
-//! Convolutions of stride 1 in Winograd's form: 36 products of small matrices instead of one large one.
+//! Convolutions of stride 1 in Winograd's form: 36 products of small matrices instead of one large
+//! one.
 //!
-//! An output tile of `m x m` pixels of an `r x r` kernel (`m + r = 7`: F(4x4, 3x3) and F(2x2, 5x5)) depends on 6 x 6 input
-//! pixels. `Y = A^T [(G w G^T) * (B^T d B)] A`, the product taken point by point and summed over channels: for each
-//! of the 36 points one product (tiles x channels) (channels x outputs). 3x3 kernels take 36 multiplications where the
-//! direct form takes 144, 5x5 kernels 36 of 100.
+//! An output tile of `m x m` pixels of an `r x r` kernel (`m + r = 7`: F(4x4, 3x3) and F(2x2, 5x5))
+//! depends on 6 x 6 input pixels. `Y = A^T [(G w G^T) * (B^T d B)] A`, the product taken point by
+//! point and summed over channels: for each of the 36 points one product (tiles x channels)
+//! (channels x outputs). 3x3 kernels take 36 multiplications where the direct form takes 144, 5x5
+//! kernels 36 of 100.
 //!
-//! Interpolation points are 0, +-1/sqrt 2, +-sqrt 2 and infinity, whose rounding errors are a quarter of those of the
-//! textbook's 0, +-1, +-2: about 2e-6 of a layer's maximum in f32, against 2e-7 of the direct form. (Lavin and Gray 2016;
-//! Barabasz et al. 2020 for the choice of points.)
+//! Interpolation points are 0, +-1/sqrt 2, +-sqrt 2 and infinity, whose rounding errors are a
+//! quarter of those of the textbook's 0, +-1, +-2: about 2e-6 of a layer's maximum in f32, against
+//! 2e-7 of the direct form. (Lavin and Gray 2016; Barabasz et al. 2020 for the choice of points.)
 //!
-//! Work unit: (chunk of tiles, block of output channels), chunk-major. A task transforms the input of a chunk once for
-//! all its blocks, into scratch memory of its thread. Every output is computed by the same operations in the same order
-//! wherever the units run.
+//! Work unit: (chunk of tiles, block of output channels), chunk-major. A task transforms the input
+//! of a chunk once for all its blocks, into scratch memory of its thread. Every output is computed
+//! by the same operations in the same order wherever the units run.
 
 use crate::epilogue::{Act, Store, Vector};
 use crate::mem::{Aligned, Layout, Mem, Space, with_scratch};
@@ -38,7 +40,8 @@ pub struct Winograd<T> {
     pub chunk: usize,
     /// Block of the source.
     pub space: Space,
-    /// Element of the source under the first point of the first tile, may be before the tensor's own first.
+    /// Element of the source under the first point of the first tile, may be before the tensor's
+    /// own first.
     pub at: isize,
     /// Elements between rows of the source.
     pub pitch: usize,
@@ -127,7 +130,8 @@ impl<T: Real> Winograd<T> {
     /// Runs the units.
     ///
     /// # Safety
-    /// The 6 x 6 pixels under every tile and all output pixels lie inside `mem`; the units' outputs belong to the caller.
+    /// The 6 x 6 pixels under every tile and all output pixels lie inside `mem`; the units' outputs
+    /// belong to the caller.
     pub unsafe fn run<S: Simd<T = T>>(&self, mem: &Mem<T>, units: Range<usize>) {
         if units.is_empty() {
             return;
@@ -153,8 +157,8 @@ pub fn scratch_len(chunk: usize, n_inputs: usize, padded: usize) -> usize {
     POINTS * (point_stride(chunk * n_inputs.next_multiple_of(16)) + point_stride(chunk * padded))
 }
 
-/// Elements from the data of a point to those of the next: whole cache lines, an odd number of them, so that the points
-/// of one tile do not fall into the same cache set.
+/// Elements from the data of a point to those of the next: whole cache lines, an odd number of
+/// them, so that the points of one tile do not fall into the same cache set.
 fn point_stride(len: usize) -> usize {
     (len.div_ceil(16) | 1) * 16
 }
@@ -206,7 +210,8 @@ impl<T: Real> Chunk<'_, T> {
                         c: self.outputs[point * output_stride + first * step.padded() + block * width..].as_mut_ptr(),
                         c_row: step.padded(),
                     };
-                    // SAFETY: rows of both scratch regions; weights hold `channels` for each input channel.
+                    // SAFETY: rows of both scratch regions; weights hold `channels` for each input
+                    // channel.
                     unsafe { S::tile(&product, (n_tiles - first).min(n_rows), channels / S::LANES) };
                 }
             }
@@ -255,7 +260,8 @@ impl<T: Real> TileKernel for Product<T> {
                 }
                 b = b.add(NV * S::LANES);
             }
-            // Rows beyond the last overwrite it with the same values: no condition, accumulators stay in registers.
+            // Rows beyond the last overwrite it with the same values: no condition, accumulators
+            // stay in registers.
             for i in 0..MR {
                 let row = self.c.add(i.min(m - 1) * self.c_row);
                 for v in 0..NV {
@@ -281,8 +287,8 @@ impl<S: Simd> Body for InputBody<'_, '_, S> {
             let far = (SIDE - 1) * (step.pitch + step.cs) + chunk.row;
             debug_assert!(at >= 0 && at as usize + far <= total, "tile {at}+{far} of {total}");
             for v in (0..chunk.row).step_by(S::LANES) {
-                // SAFETY: the pixels under the tile lie inside the source (checked above in debug builds); the scratch
-                // region has POINTS times `stride` elements.
+                // SAFETY: the pixels under the tile lie inside the source (checked above in debug
+                // builds); the scratch region has POINTS times `stride` elements.
                 unsafe {
                     let from = block.offset(at).add(v);
                     let to = chunk.inputs.as_mut_ptr().add(t * chunk.row + v);
@@ -330,7 +336,8 @@ impl<S: Simd, const M: usize> OutputBody<'_, '_, S, M> {
     unsafe fn vector(&self, t: usize, (y, x): (usize, usize), channel: usize) {
         let chunk = self.0;
         let (step, stride) = (chunk.step, chunk.strides().1);
-        // SAFETY: the scratch region has POINTS times `stride` elements; output pixels lie inside the output.
+        // SAFETY: the scratch region has POINTS times `stride` elements; output pixels lie inside
+        // the output.
         unsafe {
             let from = chunk.outputs.as_ptr().add(t * step.padded() + channel);
             let mut lines = [[S::splat(S::T::ZERO); M]; SIDE];

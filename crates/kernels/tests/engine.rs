@@ -106,7 +106,8 @@ fn close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     }
 }
 
-/// Checks a network on every instruction set: f64 against loops and finite differences, f32 against f64.
+/// Checks a network on every instruction set: f64 against loops and finite differences, f32 against
+/// f64.
 fn check(name: &str, net: &Net, taps: &[Tap], n: usize) {
     let mut g = Lcg::new(name.bytes().map(u64::from).sum());
     let planes = net.prepare[0].gains.len();
@@ -250,8 +251,9 @@ type Sizes = (usize, usize, usize, usize);
 type First = (Padding, usize, Activation);
 type Second = ((usize, usize), (usize, usize), Padding, (usize, usize));
 
-/// An image into five rows of taps, and on into a depthwise convolution: what runs row by row when nothing else reads the
-/// tensor between. Kernel, stride, padding, dilation of the second; its own padding and activation for the first.
+/// An image into five rows of taps, and on into a depthwise convolution: what runs row by row when
+/// nothing else reads the tensor between. Kernel, stride, padding, dilation of the second; its own
+/// padding and activation for the first.
 fn rolled((h, w, planes, out): Sizes, (first, width, act): First, (k, s, p, d): Second) -> Net {
     let mut g = Lcg::new((h * w + out) as u64);
     let mut net = start(h, w, planes);
@@ -292,8 +294,8 @@ fn rows_roll_into_depthwise_convolutions() {
     }
 }
 
-/// Value and gradient of the last tensor of [`rolled`]; a further tap, whose gradient is zero, on the first keeps it from
-/// rolling.
+/// Value and gradient of the last tensor of [`rolled`]; a further tap, whose gradient is zero, on
+/// the first keeps it from rolling.
 fn last(net: &Net, set: Isa<f32>, further: &[Tap]) -> (Vec<f32>, Vec<f32>) {
     let taps: Vec<Tap> = [Tap::Plain(3)].iter().chain(further).copied().collect();
     let engine = Engine::new(net, &taps, true, set).unwrap();

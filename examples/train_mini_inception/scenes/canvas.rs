@@ -185,7 +185,8 @@ impl Canvas {
         }
     }
 
-    /// A filled shape with antialiased border, given the signed distance to its border in units of the pose's half-size.
+    /// A filled shape with antialiased border, given the signed distance to its border in units of
+    /// the pose's half-size.
     pub fn shape(&mut self, pose: &Pose, extent: f32, fill: Fill, distance: impl Fn(f32, f32) -> f32) {
         let sharpness = pose.scale * self.size as f32 / 2.0;
         self.blend((pose.x, pose.y), extent * pose.scale, |x, y| {
@@ -211,7 +212,8 @@ impl Canvas {
         for row in 0..self.size {
             for column in 0..self.size {
                 let light = 1.0 + dx * self.at(column) + dy * self.at(row);
-                // Grain is keyed by the pixel, so that it needs no draws of its own from the stream.
+                // Grain is keyed by the pixel, so that it needs no draws of its own from the
+                // stream.
                 let noise = grain * (super::field::hash(column as i32, row as i32, key) * 2.0 - 1.0);
                 let pixel = &mut self.rgb[row * self.size + column];
                 *pixel = pixel.map(|v| ((v - 0.5) * contrast + 0.5 + brightness).max(0.0) * light + noise);

@@ -1,4 +1,5 @@
-//! Random scalar fields: lattice noise, noise of a given spectrum, and the backgrounds made from them.
+//! Random scalar fields: lattice noise, noise of a given spectrum, and the backgrounds made from
+//! them.
 
 use super::canvas::{Canvas, Dice, Rgb, mix, smoothstep};
 use ndarray::Array2;
@@ -32,7 +33,8 @@ pub(super) fn clouds(x: f32, y: f32, key: u32) -> f32 {
         / 1.75
 }
 
-/// A fast background that fights for attention: plain, shaded, clouds, patches, or stripes. Returns its mean colour.
+/// A fast background that fights for attention: plain, shaded, clouds, patches, or stripes. Returns
+/// its mean colour.
 pub(super) fn background(canvas: &mut Canvas, dice: &mut Dice) -> Rgb {
     let a = dice.colour();
     let b = mix(a, dice.colour(), dice.range(0.2, 0.55));
@@ -59,8 +61,9 @@ pub(super) fn background(canvas: &mut Canvas, dice: &mut Dice) -> Rgb {
     canvas.mean()
 }
 
-/// Two independent fields of zero mean and unit variance whose amplitude spectrum is `amplitude(fx, fy)`, with
-/// frequencies in cycles per image; by the inverse Fourier transform of a spectrum with random phases.
+/// Two independent fields of zero mean and unit variance whose amplitude spectrum is
+/// `amplitude(fx, fy)`, with frequencies in cycles per image; by the inverse Fourier transform of a
+/// spectrum with random phases.
 pub(super) fn spectral(size: usize, dice: &mut Dice, amplitude: impl Fn(f32, f32) -> f32) -> (Vec<f32>, Vec<f32>) {
     let signed = |i: usize| if i > size / 2 { i as f32 - size as f32 } else { i as f32 };
     let (mut re, mut im) = (Array2::<f32>::zeros((size, size)), Array2::<f32>::zeros((size, size)));

@@ -36,7 +36,8 @@ fn windowed(canvas: &mut Canvas, dice: &mut Dice, wave: &Wave, height: impl Fn(f
     });
 }
 
-/// Stripes near one of four orientations (`bin` x 45 degrees), at 3 to 6 or 10 to 20 cycles per image.
+/// Stripes near one of four orientations (`bin` x 45 degrees), at 3 to 6 or 10 to 20 cycles per
+/// image.
 pub(super) fn grating(canvas: &mut Canvas, dice: &mut Dice, bin: usize, high: bool) {
     let angle = (bin as f32 * 45.0 + dice.range(-15.0, 15.0)).to_radians();
     let cycles = if high { dice.range(10.0, 20.0) } else { dice.range(3.0, 6.0) };

@@ -1,9 +1,9 @@
-//! Images that the program makes itself: many classes of scenes, each drawn with random pose, size, colour, light and
-//! background.
+//! Images that the program makes itself: many classes of scenes, each drawn with random pose, size,
+//! colour, light and background.
 //!
-//! They train and test the embedded network; their statistics are natural-like (occlusion, 1/f spectra, shading). Every
-//! image is a function of (seed, index, size) alone; geometry is drawn in coordinates of [-1, 1] (x to the right, y down),
-//! so that one scene looks the same at any size.
+//! They train and test the embedded network; their statistics are natural-like (occlusion, 1/f
+//! spectra, shading). Every image is a function of (seed, index, size) alone; geometry is drawn in
+//! coordinates of [-1, 1] (x to the right, y down), so that one scene looks the same at any size.
 
 mod canvas;
 mod curves;
@@ -84,8 +84,8 @@ pub const CLASSES: &[Class] = classes! {
 
 /// One image of a class: displayed RGB in [0, 1], 3 x `size` x `size`.
 ///
-/// Images of different `index` are independent; the class is part of the stream's name, so that adding a class changes
-/// no other class's images.
+/// Images of different `index` are independent; the class is part of the stream's name, so that
+/// adding a class changes no other class's images.
 ///
 /// # Panics
 /// Never for `class < CLASSES.len()` and `size > 0`.

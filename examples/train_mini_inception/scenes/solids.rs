@@ -1,5 +1,5 @@
-//! Lit objects: solids turned at random, found by walking along parallel rays (sphere tracing, Hart 1996), with diffuse
-//! and specular light and a soft shadow on the ground behind them.
+//! Lit objects: solids turned at random, found by walking along parallel rays (sphere tracing, Hart
+//! 1996), with diffuse and specular light and a soft shadow on the ground behind them.
 
 use super::canvas::{Canvas, Dice, Fill, Pose, mix};
 use super::field::background;
@@ -54,7 +54,8 @@ impl Solid {
             }
             Self::Cylinder => slab(x.hypot(z) - 0.45, y.abs() - 0.85),
             Self::Cone => {
-                // The slope's distance is exact beside it and a lower bound elsewhere, which is all that walking needs.
+                // The slope's distance is exact beside it and a lower bound elsewhere, which is all
+                // that walking needs.
                 let (sin, cos) = (0.42, 0.907);
                 (cos * x.hypot(z) + sin * (y - 0.9)).max(-y - 0.7)
             }
@@ -91,7 +92,8 @@ impl Solid {
     }
 }
 
-/// A tilt that keeps a solid recognisable: any turn about its axis, the axis 25 to 75 degrees from the line of sight.
+/// A tilt that keeps a solid recognisable: any turn about its axis, the axis 25 to 75 degrees from
+/// the line of sight.
 fn view(dice: &mut Dice, solid: Solid) -> [V3; 3] {
     if matches!(solid, Solid::Cube | Solid::Sphere) {
         return rotation(dice);

@@ -93,7 +93,8 @@ pub(super) fn wood(canvas: &mut Canvas, dice: &mut Dice) {
     });
 }
 
-/// Distances to the nearest and second nearest seed of a jittered lattice, and the nearest one's own number.
+/// Distances to the nearest and second nearest seed of a jittered lattice, and the nearest one's
+/// own number.
 fn seeds(u: f32, v: f32, key: u32, jitter: f32) -> (f32, f32, f32) {
     let (i, j) = (u.floor() as i32, v.floor() as i32);
     let mut best = (f32::MAX, f32::MAX, 0.0);
@@ -129,7 +130,8 @@ pub(super) fn honeycomb(canvas: &mut Canvas, dice: &mut Dice) {
     let rise = 3f32.sqrt();
     canvas.paint(|x, y| {
         let (u, v) = s.at(x, y);
-        // Nearest centre of two interleaved rectangular lattices, then the distance to the hexagon's wall.
+        // Nearest centre of two interleaved rectangular lattices, then the distance to the
+        // hexagon's wall.
         let lattice = |ou: f32, ov: f32| (u - ou - (u - ou).round(), v - ov - ((v - ov) / rise).round() * rise);
         let (first, second) = (lattice(0.0, 0.0), lattice(0.5, rise / 2.0));
         let (p, q) = if first.0.hypot(first.1) < second.0.hypot(second.1) { first } else { second };

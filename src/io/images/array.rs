@@ -1,6 +1,7 @@
 //! Images in an `.npy` array.
 //!
-//! The range of an array of pixels is not in its type: libraries write 0..255 and 0..1 as floats, and masks as bool.
+//! The range of an array of pixels is not in its type: libraries write 0..255 and 0..1 as floats,
+//! and masks as bool.
 
 use super::ImageSet;
 use crate::error::{Error, Result};

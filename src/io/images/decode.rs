@@ -37,14 +37,17 @@ fn xmp_orientation(xmp: &[u8]) -> Option<Orientation> {
     Orientation::from_exif(digit.checked_sub(b'0')?)
 }
 
-/// The pixels of a PNG or JPEG file, height x width x 3, RGB, 0..255, turned as its orientation (EXIF, XMP) says; `path` is
-/// only for messages.
+/// The pixels of a PNG or JPEG file, height x width x 3, RGB, 0..255, turned as its orientation
+/// (EXIF, XMP) says; `path` is only for messages.
 ///
-/// Grey becomes RGB, 16 bits become 8 (round(v / 257)). An alpha channel is dropped where it is opaque everywhere.
+/// Grey becomes RGB, 16 bits become 8 (round(v / 257)). An alpha channel is dropped where it is
+/// opaque everywhere.
 ///
 /// # Errors
-/// [`Error::Corrupt`] when the file is of another format, is damaged, ends before its last row and its end marker, is
-/// animated, has a transparent pixel (its colour depends on a background that the file does not tell), or when its brightest value says that it was not scaled to its range: 1 in a PNG of 8 bits, 255 or less in one of 16.
+/// [`Error::Corrupt`] when the file is of another format, is damaged, ends before its last row and
+/// its end marker, is animated, has a transparent pixel (its colour depends on a background that
+/// the file does not tell), or when its brightest value says that it was not scaled to its range: 1
+/// in a PNG of 8 bits, 255 or less in one of 16.
 pub fn decode(bytes: &[u8], path: &Path) -> Result<Array3<u8>> {
     let bad = |found: String| {
         Error::corrupt(path, "a whole PNG or JPEG image", found, "replace the file, or take it out of the set")
@@ -83,7 +86,8 @@ fn opaque(image: &DynamicImage, path: &Path) -> Result<()> {
     Err(Error::corrupt(path, "an opaque image", "transparent pixels", hint))
 }
 
-/// An image of 0 and 1 of 255, or of 0..255 of 65535, is as good as black: it was saved without being scaled.
+/// An image of 0 and 1 of 255, or of 0..255 of 65535, is as good as black: it was saved without
+/// being scaled.
 fn scaled(image: &DynamicImage, path: &Path, lossless: bool) -> Result<()> {
     let colours = |raw: &[u16], n: usize| {
         let each = raw.chunks_exact(n).flat_map(|p| &p[..if n % 2 == 0 { n - 1 } else { n }]);

@@ -1,5 +1,5 @@
-//! Whether the scans of a JPEG hold every block that its header promises (ITU-T T.81, sequential and progressive Huffman
-//! coding). Nothing is reconstructed: codes are followed and counted.
+//! Whether the scans of a JPEG hold every block that its header promises (ITU-T T.81, sequential
+//! and progressive Huffman coding). Nothing is reconstructed: codes are followed and counted.
 //!
 //! A decoder cannot tell: data that end before their time are read on as zeros, up to the last row.
 
@@ -301,8 +301,8 @@ fn begin(
     Ok(0)
 }
 
-/// One more bit of AC coefficients of one block: those that are not zero have a bit each, between the codes of those that
-/// become so.
+/// One more bit of AC coefficients of one block: those that are not zero have a bit each, between
+/// the codes of those that become so.
 fn refine(
     bits: &mut Bits<'_>,
     ac: Option<&Codes>,

@@ -1,5 +1,5 @@
-//! JPEG: the stream is walked to its end marker before it is decoded, and decoded without tolerance. Most programs fill what a
-//! cut-off file lacks with grey.
+//! JPEG: the stream is walked to its end marker before it is decoded, and decoded without
+//! tolerance. Most programs fill what a cut-off file lacks with grey.
 
 use super::decode::Metadata;
 use super::entropy::Scans;
@@ -36,8 +36,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<(DynamicImage, Metadata), String> {
     Ok((image.ok_or("fewer pixels than its header says")?, metadata))
 }
 
-/// Follows the markers to the end of the image and counts what its scans hold; what lies behind it (previews, other
-/// images) is not ours.
+/// Follows the markers to the end of the image and counts what its scans hold; what lies behind it
+/// (previews, other images) is not ours.
 fn walk(bytes: &[u8]) -> Result<Metadata, String> {
     let early = || "data that end early, before the image's end marker".to_owned();
     let mut metadata = Metadata::default();

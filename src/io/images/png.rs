@@ -1,5 +1,5 @@
-//! PNG: chunks are walked to the last one and their checksums compared before the decoder sees them, which stops at the
-//! last row and skips damaged chunks that it does not need.
+//! PNG: chunks are walked to the last one and their checksums compared before the decoder sees
+//! them, which stops at the last row and skips damaged chunks that it does not need.
 
 use super::decode::Metadata;
 use image::{DynamicImage, ImageFormat};

@@ -332,8 +332,9 @@ proptest! {
     }
 }
 
-/// Every kind of JPEG is read whole (pixels as Pillow has them but for the rounding of another decoder), and refused wherever
-/// it is cut, also when a program has put an end marker behind the cut.
+/// Every kind of JPEG is read whole (pixels as Pillow has them but for the rounding of another
+/// decoder), and refused wherever it is cut, also when a program has put an end marker behind the
+/// cut.
 #[test]
 fn jpegs_of_every_kind_are_read_whole_or_not_at_all() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/jpeg");

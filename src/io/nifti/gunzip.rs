@@ -5,8 +5,8 @@ use std::io::{BufRead, Error, ErrorKind, Read, Result};
 
 /// Unpacks all members of a gzip stream one after the other.
 ///
-/// The end is only reached where every member's CRC and length are right, and nothing follows the last one but zeros (the
-/// padding of tapes and archives, which gzip and Python skip too).
+/// The end is only reached where every member's CRC and length are right, and nothing follows the
+/// last one but zeros (the padding of tapes and archives, which gzip and Python skip too).
 pub(super) struct Gunzip<R: BufRead> {
     /// `None` after the end, or a failure.
     member: Option<GzDecoder<R>>,

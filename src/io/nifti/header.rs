@@ -120,9 +120,9 @@ pub struct Header {
     pub tr_s: Option<f64>,
     /// Type of the stored numbers.
     pub datatype: Datatype,
-    /// Stored number -> value: slope x + intercept; (1, 0) where the header's slope is 0 or not finite (`None` in
-    /// nibabel), and intercept 0 where only that is not finite (as niftilib, which FSL and AFNI read with; nibabel
-    /// refuses those files).
+    /// Stored number -> value: slope x + intercept; (1, 0) where the header's slope is 0 or not
+    /// finite (`None` in nibabel), and intercept 0 where only that is not finite (as niftilib,
+    /// which FSL and AFNI read with; nibabel refuses those files).
     pub scaling: (f64, f64),
     /// The header has a slope, and an intercept that is not finite.
     pub(super) half_scaled: bool,
@@ -165,8 +165,8 @@ impl Header {
     /// Reads the first bytes of a file.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when they are no NIfTI header, of a kind that holds no plain numbers (RGB, complex), of an
-    /// impossible size, or a pair of `.hdr` and `.img`.
+    /// [`Error::Corrupt`] when they are no NIfTI header, of a kind that holds no plain numbers
+    /// (RGB, complex), of an impossible size, or a pair of `.hdr` and `.img`.
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
         let bad = |found: String, hint: &str| Error::corrupt(path, "a NIfTI image (.nii, .nii.gz)", found, hint);
         if bytes.len() < SIZE_1 {
@@ -251,8 +251,9 @@ impl Header {
         self.scaling != (1.0, 0.0)
     }
 
-    /// The distance between neighbouring values where integers are scaled, so that a value was rounded to within half of
-    /// it when it was stored; else 0. A background of 0 comes back as anything up to half a step.
+    /// The distance between neighbouring values where integers are scaled, so that a value was
+    /// rounded to within half of it when it was stored; else 0. A background of 0 comes back as
+    /// anything up to half a step.
     pub fn step(&self) -> f64 {
         let floats = matches!(self.datatype, Datatype::F32 | Datatype::F64);
         if floats || !self.is_scaled() { 0.0 } else { self.scaling.0.abs() }
@@ -287,7 +288,8 @@ fn affine(f: &Fields<'_>, version: u8, pixdim: &dyn Fn(usize) -> f64) -> (Affine
         let rows = [0, 1, 2].map(|r| [0, 1, 2, 3].map(|c| row(4 * r + c)));
         return (Affine(rows), Space::from_code(sform));
     }
-    // A missing or zero size counts as 1 mm; only its magnitude matters, directions are in the quaternion.
+    // A missing or zero size counts as 1 mm; only its magnitude matters, directions are in the
+    // quaternion.
     let size = [1, 2, 3].map(|i| match pixdim(i).abs() {
         s if s > 0.0 && s.is_finite() => s,
         _ => 1.0,

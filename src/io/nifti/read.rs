@@ -25,7 +25,8 @@ pub struct Nifti {
 /// Opens an image and reads its header.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] as [`Header::parse`] and for a damaged gzip stream.
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] as [`Header::parse`] and for a
+/// damaged gzip stream.
 pub fn read(path: &Path) -> Result<Nifti> {
     let file = File::open(path).map_err(Error::io(path, "read"))?;
     let mut file = BufReader::with_capacity(1 << 18, file);
@@ -64,7 +65,8 @@ pub fn read_volume(path: &Path) -> Result<Volume> {
     Volume::new(image.header.grid, values)
 }
 
-/// An image of one volume as a mask, with what [`Mask::from_values`] and [`Header::warning`] have to say.
+/// An image of one volume as a mask, with what [`Mask::from_values`] and [`Header::warning`] have
+/// to say.
 ///
 /// # Errors
 /// As [`read_volume`] and [`Mask::from_values`].
@@ -76,11 +78,12 @@ pub fn read_mask(path: &Path) -> Result<(Mask, Vec<Warning>)> {
     Ok((mask, header.warning(path).into_iter().chain(warning).collect()))
 }
 
-/// A label image: one whole number a voxel, exact whatever its size; 0 where there is none (also for NaN). With what
-/// [`Header::warning`] has to say.
+/// A label image: one whole number a voxel, exact whatever its size; 0 where there is none (also
+/// for NaN). With what [`Header::warning`] has to say.
 ///
 /// # Errors
-/// As [`read_volume`]; [`Error::Corrupt`] for numbers that are not whole, or were rounded when they were stored.
+/// As [`read_volume`]; [`Error::Corrupt`] for numbers that are not whole, or were rounded when they
+/// were stored.
 pub fn read_labels(path: &Path) -> Result<(Grid, Vec<i64>, Vec<Warning>)> {
     let mut image = single(path)?;
     image.fill()?;
@@ -126,12 +129,12 @@ impl Nifti {
         &self.header.grid
     }
 
-    /// The next volume, scaled, i fastest. With the last one, what follows is verified: the checksum of a gzip stream, and
-    /// that there are no more numbers than the header has.
+    /// The next volume, scaled, i fastest. With the last one, what follows is verified: the
+    /// checksum of a gzip stream, and that there are no more numbers than the header has.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when the file ends before or after, its gzip stream is damaged, or 32-bit floats cannot hold the
-    /// numbers.
+    /// [`Error::Corrupt`] when the file ends before or after, its gzip stream is damaged, or 32-bit
+    /// floats cannot hold the numbers.
     ///
     /// # Panics
     /// When all volumes were read.

@@ -189,8 +189,8 @@ proptest! {
     }
 }
 
-/// nibabel 5.4's `get_slope_inter`: (None, None) for a slope of 0, NaN or infinity; for a slope without an intercept, which
-/// it refuses, niftilib's (an intercept that is not finite is 0).
+/// nibabel 5.4's `get_slope_inter`: (None, None) for a slope of 0, NaN or infinity; for a slope
+/// without an intercept, which it refuses, niftilib's (an intercept that is not finite is 0).
 #[test]
 fn half_valid_scalings() {
     let dir = tempfile::tempdir().unwrap();
@@ -259,7 +259,8 @@ fn files_end_with_their_last_volume() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.nii");
     let numbers: Vec<u8> = (0..8u8).collect();
-    // Eight numbers are two volumes of 2 x 2 x 1; the header says one, three, or that it is no series.
+    // Eight numbers are two volumes of 2 x 2 x 1; the header says one, three, or that it is no
+    // series.
     for (sides, words) in [
         (vec![2, 2, 1, 3], "the end of the file within volume 3 of 3"),
         (vec![2, 2, 1, 1], "after 1 volumes of 4 bytes, as its header says, found 4 more bytes (1.0000 volumes)"),
@@ -349,7 +350,8 @@ fn values_that_32_bits_cannot_hold_are_refused() {
 fn masks_of_scaled_integers_are_binary() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mask.nii");
-    // 0 and 1 as nibabel scales a mask of floats: the background comes back as 7e-6 when the header is in 32 bits.
+    // 0 and 1 as nibabel scales a mask of floats: the background comes back as 7e-6 when the header
+    // is in 32 bits.
     let numbers: Vec<u8> = [-32_768i16, 32_767, -32_768, 32_767].iter().flat_map(|v| v.to_le_bytes()).collect();
     std::fs::write(&path, file(&[2, 2, 1], Datatype::I16, (1.0 / 65_535.0, 0.500_015), &numbers)).unwrap();
     let (mask, warnings) = read_mask(&path).unwrap();

@@ -22,8 +22,8 @@ pub fn write_volume(path: &Path, volume: &Volume, space: Space) -> Result<()> {
     write_volume_as(path, volume, space, Datatype::F32)
 }
 
-/// Writes a volume as numbers of another type: [`Datatype::U8`], [`Datatype::I16`], [`Datatype::I32`] (rounded) or
-/// [`Datatype::F32`].
+/// Writes a volume as numbers of another type: [`Datatype::U8`], [`Datatype::I16`],
+/// [`Datatype::I32`] (rounded) or [`Datatype::F32`].
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Invalid`] for another type, or a value that the type cannot hold.
@@ -31,10 +31,12 @@ pub fn write_volume_as(path: &Path, volume: &Volume, space: Space, datatype: Dat
     write(path, volume.grid(), &[volume.values()], None, space, datatype)
 }
 
-/// Writes volumes of one grid as a 4-D image of 32-bit floats; `tr_s`: seconds between them, where they are a time series.
+/// Writes volumes of one grid as a 4-D image of 32-bit floats; `tr_s`: seconds between them, where
+/// they are a time series.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Invalid`] when a volume has not the grid's number of voxels, or there is none.
+/// [`Error::Io`]; [`Error::Invalid`] when a volume has not the grid's number of voxels, or there is
+/// none.
 pub fn write_series(path: &Path, grid: &Grid, volumes: &[&[f32]], tr_s: Option<f64>, space: Space) -> Result<()> {
     write(path, grid, volumes, tr_s, space, Datatype::F32)
 }
@@ -155,7 +157,8 @@ fn header(grid: &Grid, n_volumes: usize, tr_s: Option<f64>, space: Space, dataty
     bytes
 }
 
-/// The rotation of an affine as a quaternion; it says nothing where the axes are not at right angles.
+/// The rotation of an affine as a quaternion; it says nothing where the axes are not at right
+/// angles.
 struct Quaternion {
     bcd: [f64; 3],
     qfac: f64,

@@ -1,4 +1,5 @@
-//! One batch of perturbations, from its start or checkpoint to its end; with `minimal`, a bisection over the radius of every image.
+//! One batch of perturbations, from its start or checkpoint to its end; with `minimal`, a bisection
+//! over the radius of every image.
 
 use super::config::{Aim, Method};
 use super::plan::{BatchPlan, Item, Minimal, Plan};
@@ -88,7 +89,8 @@ impl Searched {
 }
 
 impl Shared<'_> {
-    /// Ascends all items inside their balls; `levels` are objective values at which an item is done (none: all steps).
+    /// Ascends all items inside their balls; `levels` are objective values at which an item is done
+    /// (none: all steps).
     fn climb(
         &self,
         planned: &BatchPlan,
@@ -120,7 +122,8 @@ impl Shared<'_> {
         Ok(batch)
     }
 
-    /// The smallest radius of each item at which its level is reached: the largest first, then halving.
+    /// The smallest radius of each item at which its level is reached: the largest first, then
+    /// halving.
     fn bisect(&self, planned: &BatchPlan, goal: Minimal) -> Result<Vec<Searched>> {
         let largest = self.plan.largest();
         let levels: Vec<f64> = planned.items.iter().map(|item| self.level(planned.unit, *item, goal)).collect();

@@ -30,8 +30,9 @@ pub struct Config {
     pub norm: Norm,
     /// Radii, levels of 0..255 (see [`Norm`]).
     pub epsilon: Vec<f64>,
-    /// Find the smallest radius (up to the largest of `epsilon`) that reaches this: a response (`2.5`), natural standard
-    /// deviations from the base (`+1sd`), or another answer of the classifier (`other`).
+    /// Find the smallest radius (up to the largest of `epsilon`) that reaches this: a response
+    /// (`2.5`), natural standard deviations from the base (`+1sd`), or another answer of the
+    /// classifier (`other`).
     pub minimal: Option<String>,
     pub method: Method,
     pub steps: usize,

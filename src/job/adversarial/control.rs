@@ -1,7 +1,8 @@
 //! Random perturbations of the same size: what a response does when the direction does not matter.
 //!
-//! For the mean and the largest difference every value moves by the radius, up or down at random: the size of a signed gradient
-//! step without its direction. For the Euclidean norm it is normal noise, whose directions are uniform on the sphere.
+//! For the mean and the largest difference every value moves by the radius, up or down at random:
+//! the size of a signed gradient step without its direction. For the Euclidean norm it is normal
+//! noise, whose directions are uniform on the sphere.
 
 use super::plan::Plan;
 use crate::image::Norm;
@@ -10,7 +11,8 @@ use crate::image::dequantize;
 use crate::rng;
 use ndarray::{Array3, Array4, Axis, stack};
 
-/// `n_random` perturbations of a base image, scaled to the radius, brought into the pixel range, 8 bits within the budget. In [0, 1].
+/// `n_random` perturbations of a base image, scaled to the radius, brought into the pixel range, 8
+/// bits within the budget. In [0, 1].
 ///
 /// Stream: (`seed`, "random perturbation", image and number).
 pub fn random(plan: &Plan, base: usize, epsilon: f64) -> Array4<f32> {

@@ -36,7 +36,8 @@ pub fn draw(
     Ok(())
 }
 
-/// Base, up, down and their differences: one row per image, units taken in turn, at the largest radius.
+/// Base, up, down and their differences: one row per image, units taken in turn, at the largest
+/// radius.
 fn tiles(plan: &Plan, run: &RunDir, measured: &[Measured], base: &Array2<f64>) -> Result<()> {
     let last = plan.n_epsilon() - 1;
     let ups: Vec<&Measured> =

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 pub struct Flags {
     #[command(flatten)]
     network: NetworkFlags,
-    /// Units, separated by commas: outputs (7, 0-8, all), TAP:CHANNEL, TAP:CHANNEL:ROW:COLUMN; for a folder of models their
-    /// numbers or names (* stands for anything).
+    /// Units, separated by commas: outputs (7, 0-8, all), TAP:CHANNEL, TAP:CHANNEL:ROW:COLUMN; for
+    /// a folder of models their numbers or names (* stands for anything).
     #[arg(long = "unit", value_name = "UNITS", value_delimiter = ',')]
     units: Option<Vec<String>>,
     /// Leave out models of a folder that cannot be read.
@@ -38,7 +38,8 @@ pub struct Flags {
     /// Radii, separated by commas, in levels of 0..255.
     #[arg(long, value_name = "LEVELS", value_delimiter = ',')]
     epsilon: Option<Vec<f64>>,
-    /// Smallest radius that reaches a response (2.5), natural standard deviations (1sd) or another answer (other).
+    /// Smallest radius that reaches a response (2.5), natural standard deviations (1sd) or another
+    /// answer (other).
     #[arg(long, value_name = "TARGET")]
     minimal: Option<String>,
     /// pgd, fgsm or adam.

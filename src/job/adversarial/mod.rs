@@ -1,4 +1,5 @@
-//! `adversarial`: bounded perturbations of given images that drive a response up and down, or a classifier to another answer.
+//! `adversarial`: bounded perturbations of given images that drive a response up and down, or a
+//! classifier to another answer.
 
 mod batch;
 mod config;

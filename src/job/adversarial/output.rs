@@ -85,7 +85,8 @@ fn pair(plan: &Plan, up: &Measured, down: Option<&Measured>, base: &Array2<f64>,
     }
 }
 
-/// Changes of the response from the base: in natural standard deviations where there are any, else as they are.
+/// Changes of the response from the base: in natural standard deviations where there are any, else
+/// as they are.
 pub fn changes(plan: &Plan, m: &Measured, base: &Array2<f64>, natural: Option<&Natural>) -> [Option<f64>; 3] {
     let before = base_value(plan, base, m.made.item.base, m.made.unit);
     let sd = if plan.config.aim == Aim::Margin { None } else { plan.spread(natural, m.made.unit) };

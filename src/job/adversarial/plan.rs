@@ -50,7 +50,8 @@ pub struct Item {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Minimal {
     Response(f64),
-    /// Standard deviations of the natural responses, from the base's response in the wanted direction.
+    /// Standard deviations of the natural responses, from the base's response in the wanted
+    /// direction.
     Deviations(f64),
     OtherAnswer,
 }

@@ -1,4 +1,5 @@
-//! The job: batches on all threads, images written within their budget and measured again, controls, results.
+//! The job: batches on all threads, images written within their budget and measured again,
+//! controls, results.
 
 use super::batch::{Perturbed, Shared, answer, margin_of, run_batch};
 use super::config::{Aim, Config};
@@ -114,7 +115,8 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
     })
 }
 
-/// Reads every written image back and shows it to its unit, to the next unit, and to the check models.
+/// Reads every written image back and shows it to its unit, to the next unit, and to the check
+/// models.
 fn measure(
     plan: &Plan,
     session: &Session,
@@ -187,7 +189,8 @@ fn check_columns(check: &crate::job::drive::Check, unit: usize, margin: bool) ->
     if margin { (0..check.population.units.len()).collect() } else { vec![check.units[unit]] }
 }
 
-/// Response (or margin from its own answer) of each check model to the base and to the perturbed image.
+/// Response (or margin from its own answer) of each check model to the base and to the perturbed
+/// image.
 fn check_pairs(
     plan: &Plan,
     tables: &[Array2<f64>],

@@ -27,8 +27,9 @@ impl Picture<'_> {
         self.folder.join(name)
     }
 
-    /// `slices` and `glass`: `shown` (n_layers x n_places) in colour up to `limit` (the largest magnitude where it is absent); after a
-    /// test, significant places have an edge, and the glass brain shows only those where there are any.
+    /// `slices` and `glass`: `shown` (n_layers x n_places) in colour up to `limit` (the largest
+    /// magnitude where it is absent); after a test, significant places have an edge, and the glass
+    /// brain shows only those where there are any.
     pub fn maps(&self, shown: ArrayView2<'_, f64>, bar_label: &str, limit: Option<f64>) -> Result<()> {
         let volume = |values: Vec<f32>, outside| self.places.unmask(&values, outside);
         let maps: Vec<(String, Volume)> = self

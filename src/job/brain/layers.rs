@@ -92,7 +92,8 @@ impl Layers {
         names.iter().enumerate().map(one).collect()
     }
 
-    /// How the winning layer changes along each axis (mm): along y, from posterior to anterior in MNI space, a visual hierarchy rises.
+    /// How the winning layer changes along each axis (mm): along y, from posterior to anterior in
+    /// MNI space, a visual hierarchy rises.
     pub fn gradient_results(&self, places: &Mask) -> Option<GradientResults> {
         if !self.tested || self.values.nrows() < 2 || self.winner.iter().all(|w| *w == 0) {
             return None;

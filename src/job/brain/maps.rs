@@ -14,8 +14,9 @@ pub fn label(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
-/// The label of one of `names`, different from those of the others: where letters and digits alone leave two equal
-/// (`features.1.10` and `features.11.0`), everything else is an `x`, and where that still does, its place is added.
+/// The label of one of `names`, different from those of the others: where letters and digits alone
+/// leave two equal (`features.1.10` and `features.11.0`), everything else is an `x`, and where that
+/// still does, its place is added.
 pub fn label_among(name: &str, names: &[String]) -> String {
     let spelt = |name: &str| name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { 'x' }).collect::<String>();
     let alone = |of: &dyn Fn(&str) -> String| names.iter().all(|other| other == name || of(other) != of(name));
@@ -79,7 +80,8 @@ impl MapWriter<'_> {
         json::write(&self.path(&format!("{name}.json")), &sidecar)
     }
 
-    /// Selectivity, and after a test the winning layers with their table and the number of layers of every place.
+    /// Selectivity, and after a test the winning layers with their table and the number of layers
+    /// of every place.
     pub fn assignment(&self, layers: &Layers, names: &[String]) -> Result<()> {
         let selectivity = narrow(layers.selectivity.iter().copied());
         self.statmap("layers", "selectivity", &selectivity, "(best - second) / (|best| + |second|) over layers")?;

@@ -13,7 +13,8 @@ pub struct Check {
     pub units: Vec<usize>,
 }
 
-/// Another network beside the driven ones, from `MODEL` or `MODEL=UNIT+UNIT`; without units those of the same names, or all its outputs.
+/// Another network beside the driven ones, from `MODEL` or `MODEL=UNIT+UNIT`; without units those
+/// of the same names, or all its outputs.
 ///
 /// # Errors
 /// As [`Population::load`].

@@ -1,4 +1,5 @@
-//! What the jobs that drive single units share: models and their units, responses, batches on all threads, records of images.
+//! What the jobs that drive single units share: models and their units, responses, batches on all
+//! threads, records of images.
 
 pub mod batch_file;
 mod check;

@@ -57,7 +57,8 @@ impl Reference {
         self.sorted.first().copied().unwrap_or(f64::NAN)
     }
 
-    /// Percentage of natural images with a smaller response, ties counted half: 0 below all, 100 above all.
+    /// Percentage of natural images with a smaller response, ties counted half: 0 below all, 100
+    /// above all.
     pub fn percentile(&self, response: f64) -> f64 {
         let below = self.sorted.partition_point(|&v| v < response);
         let up_to = self.sorted.partition_point(|&v| v <= response);

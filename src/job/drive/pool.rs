@@ -1,13 +1,15 @@
-//! Independent items on all threads: each worker has a share of them for what is parallel inside an item.
+//! Independent items on all threads: each worker has a share of them for what is parallel inside an
+//! item.
 
 use crate::error::{Error, Result};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// `work(i)` for every `i` of `0..n_items`, in order of their numbers as far as threads allow; results in order.
+/// `work(i)` for every `i` of `0..n_items`, in order of their numbers as far as threads allow;
+/// results in order.
 ///
-/// After an error no further item is begun; the error of the lowest item is returned. What `work` computes must not depend
-/// on which worker runs it.
+/// After an error no further item is begun; the error of the lowest item is returned. What `work`
+/// computes must not depend on which worker runs it.
 ///
 /// # Errors
 /// The first error of `work`; [`Error::Invalid`] when threads cannot be made.

@@ -54,12 +54,14 @@ pub struct Wired {
 const CHUNK: usize = 32;
 
 impl Population {
-    /// Reads one network and its units ([`Graph::units`]), or a folder of network files: there `names` select files by their
-    /// place in natural order (`3`, `0-8`), by name (`*` stands for anything, `?` for one character) or `all`, and every output of a file is a unit.
+    /// Reads one network and its units ([`Graph::units`]), or a folder of network files: there
+    /// `names` select files by their place in natural order (`3`, `0-8`), by name (`*` stands for
+    /// anything, `?` for one character) or `all`, and every output of a file is a unit.
     ///
     /// # Errors
-    /// What the readers say, for the first bad file; with `skip_bad` bad files of a folder become warnings as long as one is
-    /// good. [`Error::Invalid`] for units that are not there, or networks of different input sizes.
+    /// What the readers say, for the first bad file; with `skip_bad` bad files of a folder become
+    /// warnings as long as one is good. [`Error::Invalid`] for units that are not there, or
+    /// networks of different input sizes.
     pub fn load(network: &NetworkConfig, names: &[String], skip_bad: bool) -> Result<(Self, Vec<Warning>)> {
         let folder = Path::new(&network.model);
         let files = if folder.is_dir() && !folder.join(crate::network::card::CARD).is_file() {
@@ -123,7 +125,8 @@ impl Population {
         }
     }
 
-    /// Puts the networks and units of another population behind its own; names that are taken already get the network's in front.
+    /// Puts the networks and units of another population behind its own; names that are taken
+    /// already get the network's in front.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the input sizes differ.
@@ -144,7 +147,8 @@ impl Population {
         (input.height, input.width)
     }
 
-    /// An executor of the networks that these units belong to, and where in its taps each unit is read.
+    /// An executor of the networks that these units belong to, and where in its taps each unit is
+    /// read.
     ///
     /// # Errors
     /// As the executor's constructor.
@@ -180,7 +184,8 @@ impl Population {
         (self.units[unit].member, self.units[unit].unit.node)
     }
 
-    /// Responses of every unit to every image (n x 3 x h x w in [0, 1]): n_images x n_units. `done` is called per network.
+    /// Responses of every unit to every image (n x 3 x h x w in [0, 1]): n_images x n_units. `done`
+    /// is called per network.
     ///
     /// # Errors
     /// As [`Executor::infer`].
@@ -257,7 +262,8 @@ fn member(found: Model) -> Member {
     Member { name: found.graph.name.clone(), graph: found.graph, origin: found.origin, blake3: found.blake3 }
 }
 
-/// What the models of files are called: the file's name without its ending; with it where another has the same.
+/// What the models of files are called: the file's name without its ending; with it where another
+/// has the same.
 fn file_names(files: &[PathBuf]) -> Vec<String> {
     let text = |part: Option<&std::ffi::OsStr>| nfc(&part.unwrap_or_default().to_string_lossy()).into_owned();
     let stems: Vec<String> = files.iter().map(|f| text(f.file_stem())).collect();

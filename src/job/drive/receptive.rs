@@ -42,8 +42,8 @@ pub fn gradient_energy(
 /// Standard deviations of the energy that the disc's radius spans.
 const RADIUS_SD: f64 = 2.0;
 
-/// The disc around the energy's centre of mass with a radius of two standard deviations (mean of both axes), soft over `edge_px` beyond it.
-/// `None` where there is no energy.
+/// The disc around the energy's centre of mass with a radius of two standard deviations (mean of
+/// both axes), soft over `edge_px` beyond it. `None` where there is no energy.
 pub fn disc(energy: &Array2<f64>, edge_px: f64) -> Option<Aperture> {
     let total = energy.sum();
     if total.is_nan() || total <= 0.0 {

@@ -1,4 +1,5 @@
-//! What leaves a run with every image: the file that was written, read back, and a sidecar that says what it is.
+//! What leaves a run with every image: the file that was written, read back, and a sidecar that
+//! says what it is.
 
 use crate::error::{Error, Result};
 use crate::image::colour::Light;
@@ -41,8 +42,8 @@ fn file_name(unit: &str) -> String {
     unit.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect()
 }
 
-/// [`file_name`] of one of some names, different from those of the others: where two would be equal (`a/b` and `a-b`), they
-/// are numbered.
+/// [`file_name`] of one of some names, different from those of the others: where two would be equal
+/// (`a/b` and `a-b`), they are numbered.
 pub fn file_name_among<'n>(name: &str, all: impl Iterator<Item = &'n str>) -> String {
     let plain = file_name(name);
     let alike: Vec<&str> = all.filter(|other| file_name(other) == plain).collect();

@@ -34,7 +34,8 @@ pub struct MapsConfig {
     pub subjects: Vec<PathBuf>,
     /// The same subjects in the same order, under another condition.
     pub against: Vec<PathBuf>,
-    /// The statistic of the maps in run directories; the one that `map` compared with where it is absent.
+    /// The statistic of the maps in run directories; the one that `map` compared with where it is
+    /// absent.
     pub stat: Option<String>,
     /// Layers of run directories to test; all where it is empty.
     pub layers: Vec<String>,
@@ -46,8 +47,8 @@ pub struct MapsConfig {
     pub mask: Option<PathBuf>,
     /// Fewest subjects with a value; all where it is absent.
     pub min_subjects: Option<usize>,
-    /// What a 0 is where other subjects have a value; where it is absent, missing in files, and data in runs of `map`,
-    /// which write NaN where there is no value.
+    /// What a 0 is where other subjects have a value; where it is absent, missing in files, and
+    /// data in runs of `map`, which write NaN where there is no value.
     pub zeros: Option<Zeros>,
     /// Image behind the maps; the mean map's mask where it is absent.
     pub background: Option<PathBuf>,
@@ -80,7 +81,8 @@ impl Default for MapsConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Zeros {
-    /// No value of that subject, except in maps of levels (counts, thresholds); see [`crate::data::Background`].
+    /// No value of that subject, except in maps of levels (counts, thresholds); see
+    /// [`crate::data::Background`].
     Missing,
     /// Values, unless they are 0 in all subjects.
     Data,
@@ -122,8 +124,8 @@ impl Default for TestConfig {
     }
 }
 
-/// Correction for the number of voxels, within each layer: what is called significant, wins and overlaps. The maps of all
-/// corrections are written.
+/// Correction for the number of voxels, within each layer: what is called significant, wins and
+/// overlaps. The maps of all corrections are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupCorrection {

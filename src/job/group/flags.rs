@@ -22,13 +22,16 @@ pub struct Flags {
 
 #[derive(Debug, Default, Args, Serialize)]
 struct MapsFlags {
-    /// Maps, one entry a subject: run directories of `map` (all layers), or 3-D NIfTI files; or one 4-D NIfTI.
+    /// Maps, one entry a subject: run directories of `map` (all layers), or 3-D NIfTI files; or one
+    /// 4-D NIfTI.
     #[arg(long = "maps", value_name = "MAPS", num_args = 1..)]
     subjects: Option<Vec<PathBuf>>,
-    /// The same subjects in the same order under another condition: their differences (maps - against) are tested.
+    /// The same subjects in the same order under another condition: their differences (maps -
+    /// against) are tested.
     #[arg(long, value_name = "MAPS", num_args = 1..)]
     against: Option<Vec<PathBuf>>,
-    /// Which maps of run directories: spearman, r2, splithalf, ... [default: the comparison of `map`].
+    /// Which maps of run directories: spearman, r2, splithalf, ... [default: the comparison of
+    /// `map`].
     #[arg(long, value_name = "NAME")]
     stat: Option<String>,
     /// Layers of run directories, separated by commas [default: all].
@@ -70,7 +73,8 @@ struct TestFlags {
     /// Sign flips; all 2^n where that is not more.
     #[arg(long = "permutations", value_name = "N")]
     n_permutations: Option<usize>,
-    /// What significant means: tfce, max_t, cluster_mass, cluster_size, fdr or none; all maps are written.
+    /// What significant means: tfce, max_t, cluster_mass, cluster_size, fdr or none; all maps are
+    /// written.
     #[arg(long, value_parser = choice::<GroupCorrection>)]
     correction: Option<GroupCorrection>,
     /// What is called significant.

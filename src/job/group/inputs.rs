@@ -184,7 +184,8 @@ fn overlaps(config: &Config) -> Result<Option<(Vec<Value>, Vec<Value>)>> {
     if runs { Ok(Some((of(own)?, of(other)?))) } else { Ok(None) }
 }
 
-/// The layer of a run that a name means: the whole name, or the one layer with its letters and digits.
+/// The layer of a run that a name means: the whole name, or the one layer with its letters and
+/// digits.
 fn layer_of_run(dir: &Path, name: &str, layers: &[String]) -> Result<String> {
     if let Some(layer) = layers.iter().find(|layer| same(layer, name)) {
         return Ok(layer.clone());
@@ -276,7 +277,8 @@ fn without_empty(pairs: &mut [(Rows, Option<Rows>)], warnings: &mut Vec<Warning>
     Ok(present)
 }
 
-/// Voxels with a value in enough subjects that is not the same in all; and what is to be said of those that have too few.
+/// Voxels with a value in enough subjects that is not the same in all; and what is to be said of
+/// those that have too few.
 fn mask(
     config: &Config,
     grid: &Grid,
@@ -289,7 +291,8 @@ fn mask(
     let has = |(first, second): &(Rows, Option<Rows>), s: usize, v: usize| {
         first.values[[s, v]].is_finite() && second.as_ref().is_none_or(|rows| rows.values[[s, v]].is_finite())
     };
-    // A number that is the same in all subjects is the outside of the brain, unless the other set varies around it.
+    // A number that is the same in all subjects is the outside of the brain, unless the other set
+    // varies around it.
     let varying = |v: usize| {
         pairs.iter().any(|(first, second)| first.varying[v] || second.as_ref().is_some_and(|rows| rows.varying[v]))
     };

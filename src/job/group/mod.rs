@@ -1,7 +1,8 @@
 //! `group`: what the maps of several subjects have in common.
 //!
-//! Maps of subjects on one grid in, group maps out: one-sample or paired tests by sign flips, corrected by the largest
-//! value, clusters or TFCE; bootstrap intervals over subjects; layer assignment and overlap.
+//! Maps of subjects on one grid in, group maps out: one-sample or paired tests by sign flips,
+//! corrected by the largest value, clusters or TFCE; bootstrap intervals over subjects; layer
+//! assignment and overlap.
 
 mod config;
 #[cfg(feature = "cli")]

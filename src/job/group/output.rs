@@ -131,7 +131,8 @@ fn cluster_table(
     tsv::write(&run.file("arrays").join("clusters.tsv"), &table)
 }
 
-/// How the subjects' own overlaps differ between two sets of maps, by a bootstrap over subjects; `None` where their runs do not say.
+/// How the subjects' own overlaps differ between two sets of maps, by a bootstrap over subjects;
+/// `None` where their runs do not say.
 fn differences(config: &Config, data: &Data) -> Option<Named<Difference>> {
     let (own, other) = data.overlaps.as_ref()?;
     let mut found = Named::default();

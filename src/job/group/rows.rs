@@ -74,7 +74,8 @@ pub struct Rows {
 
 impl Rows {
     /// # Errors
-    /// [`Error::Invalid`] for a map of another grid, or values that are no correlations where Fisher's z is of them.
+    /// [`Error::Invalid`] for a map of another grid, or values that are no correlations where
+    /// Fisher's z is of them.
     pub fn new(maps: Vec<Map>, grid: &Grid, rule: &Rule<'_>, warnings: &mut Vec<Warning>) -> Result<Self> {
         let dim = (maps.len(), grid.n_voxels());
         let (mut values, mut absent) = (Array2::zeros(dim), Array2::from_elem(dim, false));
@@ -129,7 +130,8 @@ fn check_correlations(map: &Map, fisher: bool) -> Result<()> {
     Ok(())
 }
 
-/// Whether one number, to within the rounding of each map, is not the value of all subjects: of levels 0, else any number.
+/// Whether one number, to within the rounding of each map, is not the value of all subjects: of
+/// levels 0, else any number.
 fn varies(values: ArrayView1<'_, f64>, steps: &[f64], levels: bool) -> bool {
     let finite = || values.iter().zip(steps).filter(|(x, _)| x.is_finite());
     if levels {

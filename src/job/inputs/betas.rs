@@ -80,7 +80,8 @@ fn require_labels(config: Recorded<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Conditions that some run lacks are allowed where nothing is cross-validated, but the user should know.
+/// Conditions that some run lacks are allowed where nothing is cross-validated, but the user should
+/// know.
 fn unbalanced(betas: &Betas) -> Option<Warning> {
     let counts = betas.counts();
     let missing: Vec<String> = counts
@@ -309,7 +310,8 @@ fn from_images(config: Recorded<'_>) -> Result<Data> {
     Ok(data)
 }
 
-/// Refuses volumes that hold one number everywhere: an estimate that was not made, or a file that was not filled.
+/// Refuses volumes that hold one number everywhere: an estimate that was not made, or a file that
+/// was not filled.
 fn empty_volume(betas: &Betas, rows: &[(usize, usize)], files: &[PathBuf]) -> Result<()> {
     let number = |row: ArrayView1<'_, f32>| row.iter().copied().find(|x| x.is_finite());
     let one = |row: ArrayView1<'_, f32>| {
@@ -351,8 +353,8 @@ fn from_series(config: Recorded<'_>) -> Result<Data> {
 /// Betas; where their samples come from; file and volume of each; warnings.
 type Labelled = (Betas, Vec<Origin>, Vec<(usize, usize)>, Vec<Warning>);
 
-/// The samples that the tables name, with their conditions and runs; where they come from; file and volume of each; and
-/// what is to be said of the tables.
+/// The samples that the tables name, with their conditions and runs; where they come from; file and
+/// volume of each; and what is to be said of the tables.
 fn labelled(config: Recorded<'_>, blocks: &[Block]) -> Result<Labelled> {
     let n_volumes: Vec<usize> = blocks.iter().map(|b| b.values.nrows()).collect();
     let samples = samples(config, &n_volumes)?;

@@ -48,8 +48,9 @@ pub struct BoldConfig {
     pub confound_columns: Vec<String>,
     /// Conditions that are modelled and not mapped.
     pub nuisance: Vec<String>,
-    /// Leave conditions out of the runs in which little of their regressor is left (an event at the end of a run). They
-    /// stay in the model; where it is false or absent, the user is told of them.
+    /// Leave conditions out of the runs in which little of their regressor is left (an event at the
+    /// end of a run). They stay in the model; where it is false or absent, the user is told of
+    /// them.
     pub leave_out_weak: Option<bool>,
     /// Repetition time; the header's where it is absent.
     pub tr_s: Option<f64>,
@@ -77,11 +78,13 @@ pub enum Estimate {
 pub struct FingerprintConfig {
     /// `rdms.npz`, run directories of `orthogonalize` and `rdm`, or RDM files.
     pub files: Vec<PathBuf>,
-    /// Names of the RDMs' conditions: a text file, one a line, or a table; else those of the run directory.
+    /// Names of the RDMs' conditions: a text file, one a line, or a table; else those of the run
+    /// directory.
     pub conditions: Option<PathBuf>,
     /// Layers to use, in this order; all where it is empty.
     pub layers: Vec<String>,
-    /// npz with the activations of each layer, n_images x n_units, for `residual = "activation_level"`.
+    /// npz with the activations of each layer, n_images x n_units, for
+    /// `residual = "activation_level"`.
     pub activations: Option<PathBuf>,
 }
 
@@ -91,8 +94,8 @@ pub struct FingerprintConfig {
 pub struct RegionConfig {
     /// Label image: every number but 0 is a region.
     pub image: Option<PathBuf>,
-    /// Names of the regions of npy patterns: a table with one row a voxel and a column `region`, or names of the numbers of
-    /// the label image (columns `index` and `name`).
+    /// Names of the regions of npy patterns: a table with one row a voxel and a column `region`, or
+    /// names of the numbers of the label image (columns `index` and `name`).
     pub names: Option<PathBuf>,
     /// RDMs of regions instead of betas: npy of n_subjects x n x n, one a region.
     pub rdms: Vec<PathBuf>,

@@ -104,8 +104,8 @@ fn from_activations(path: &Path, names: Option<&[String]>) -> Result<Vec<(String
 
 /// Brings every fingerprint to the order of `conditions`; names are matched as by [`find_all`].
 ///
-/// Without names of their own, RDMs must be of as many conditions, and are taken to be in the natural order of the betas'
-/// names; the user is told.
+/// Without names of their own, RDMs must be of as many conditions, and are taken to be in the
+/// natural order of the betas' names; the user is told.
 pub fn match_conditions(read: &mut Fingerprints, conditions: &[String]) -> Result<Vec<Warning>> {
     let mut warnings = Vec::new();
     for (name, rdm) in &mut read.layers {

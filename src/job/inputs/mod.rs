@@ -1,4 +1,5 @@
-//! What jobs on brains read, whichever job it is: betas and their labels, time series, masks, regions, fingerprints.
+//! What jobs on brains read, whichever job it is: betas and their labels, time series, masks,
+//! regions, fingerprints.
 //!
 //! | section of a configuration | module |
 //! |---|---|
@@ -6,7 +7,8 @@
 //! | `[bold]` | [`series`] |
 //! | `[fingerprints]` | [`fingerprints`] |
 //!
-//! Everything is read and checked before a run directory is made, and comes with the hashes of its files.
+//! Everything is read and checked before a run directory is made, and comes with the hashes of its
+//! files.
 
 pub mod betas;
 mod config;

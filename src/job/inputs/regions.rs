@@ -9,7 +9,8 @@ use crate::warning::Warning;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Every number of a label image but 0 is a region. With what is to be said of the file and its names.
+/// Every number of a label image but 0 is a region. With what is to be said of the file and its
+/// names.
 pub fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask) -> Result<(Regions, Vec<Warning>)> {
     let (grid, labels, mut warnings) = nifti::read_labels(path)?;
     mask.grid().require_same("regions.image", &grid)?;

@@ -28,7 +28,8 @@ pub struct FittedRun {
     pub name: String,
     pub tr_s: f64,
     pub design: Design,
-    /// Share of the drift-free variance that the conditions explain, by voxel of the mask that was read.
+    /// Share of the drift-free variance that the conditions explain, by voxel of the mask that was
+    /// read.
     pub r2: Vec<f64>,
     pub dof: usize,
 }
@@ -36,8 +37,8 @@ pub struct FittedRun {
 /// Fits every run within `mask`.
 ///
 /// # Errors
-/// [`Error::Invalid`] for events that do not fit the series, an unknown TR, a volume that holds nothing, or a design that
-/// cannot be fitted.
+/// [`Error::Invalid`] for events that do not fit the series, an unknown TR, a volume that holds
+/// nothing, or a design that cannot be fitted.
 pub fn read(config: Recorded<'_>, grid: &Grid, mask: &Mask, names: &[String]) -> Result<Series> {
     let own = config.bold;
     let mut warnings = Vec::new();
@@ -122,8 +123,9 @@ impl Model {
 
 /// Conditions of which little is left in a run: told, or left out where the user wants it.
 ///
-/// A regressor is weak when its length is less than [`WEAK`] of the median over the mapped conditions of all runs: the
-/// standard error of its beta is then at least so many times that of the others.
+/// A regressor is weak when its length is less than [`WEAK`] of the median over the mapped
+/// conditions of all runs: the standard error of its beta is then at least so many times that of
+/// the others.
 fn weak_regressors(models: &mut [Model], config: Recorded<'_>, names: &[String]) -> Result<Vec<Warning>> {
     let own = config.bold;
     let leave_out = own.leave_out_weak.unwrap_or(false);
@@ -176,7 +178,8 @@ fn weak_regressors(models: &mut [Model], config: Recorded<'_>, names: &[String])
     Ok(warnings)
 }
 
-/// Refuses a volume that holds one number in the whole mask: the end of a scan that was stopped, or a damaged file.
+/// Refuses a volume that holds one number in the whole mask: the end of a scan that was stopped, or
+/// a damaged file.
 fn empty_volumes(values: ArrayView2<'_, f32>, path: &Path) -> Result<()> {
     let number = |row: ArrayView1<'_, f32>| row.iter().copied().find(|x| x.is_finite());
     let one = |row: ArrayView1<'_, f32>| {
@@ -216,8 +219,8 @@ fn row(found: &Fit, condition: usize, estimate: Estimate, values: ArrayView2<'_,
     Array2::from_shape_fn((1, values.ncols()), |(_, v)| if constant(v) { f32::NAN } else { of[[condition, v]] as f32 })
 }
 
-/// A table of BIDS events: onset, duration, the condition, and modulation where there is one. Rows without a condition are
-/// left out; conditions are in natural order of their names.
+/// A table of BIDS events: onset, duration, the condition, and modulation where there is one. Rows
+/// without a condition are left out; conditions are in natural order of their names.
 fn events(path: &Path, run_s: f64, config: Recorded<'_>) -> Result<Vec<Condition>> {
     let table = tsv::read(path)?;
     let column = |name: &str, hint: &str| {
@@ -292,8 +295,8 @@ fn early_end(events: &[Condition], run_s: f64, path: &Path) -> Option<Warning> {
     })
 }
 
-/// Confounds: the columns asked for (a `*` at the end stands for anything), all without being asked. `of_volumes`: how many
-/// volumes the run has, and its file.
+/// Confounds: the columns asked for (a `*` at the end stands for anything), all without being
+/// asked. `of_volumes`: how many volumes the run has, and its file.
 ///
 /// Leading `n/a`, which the first rows of derivatives have, are 0.
 fn confounds(path: &Path, of_volumes: (usize, &Path), wanted: &[String]) -> Result<(Array2<f64>, Vec<String>)> {

@@ -74,7 +74,8 @@ impl Default for TestConfig {
     }
 }
 
-/// A brain of regions that carry one layer each: how often that layer comes back, over a grid of presentations.
+/// A brain of regions that carry one layer each: how often that layer comes back, over a grid of
+/// presentations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimulationConfig {

@@ -44,7 +44,8 @@ pub struct Flags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Brain")]
 struct BetasFlags {
-    /// Betas: 4-D NIfTI, GLMsingle HDF5, or npy of samples x voxels; one file a run, may be repeated.
+    /// Betas: 4-D NIfTI, GLMsingle HDF5, or npy of samples x voxels; one file a run, may be
+    /// repeated.
     #[arg(id = "betas.files", long = "betas", value_name = "BETAS")]
     files: Option<Vec<PathBuf>>,
     /// Tables that name the condition of each volume (BIDS events do): one a file, or one for all.
@@ -77,10 +78,12 @@ struct RegionFlags {
     /// Regions instead of searchlights: a label image.
     #[arg(long = "rois", value_name = "NIFTI")]
     image: Option<PathBuf>,
-    /// Names of the regions: of the voxels of npy betas (column `region`), or of a label image's numbers (`index`, `name`).
+    /// Names of the regions: of the voxels of npy betas (column `region`), or of a label image's
+    /// numbers (`index`, `name`).
     #[arg(long = "roi-names", value_name = "TSV")]
     names: Option<PathBuf>,
-    /// RDMs of regions instead of betas: npy of n_subjects x n x n, one file a region; may be repeated.
+    /// RDMs of regions instead of betas: npy of n_subjects x n x n, one file a region; may be
+    /// repeated.
     #[arg(long = "roi-rdms", value_name = "NPY")]
     rdms: Option<Vec<PathBuf>>,
 }
@@ -89,7 +92,8 @@ struct RegionFlags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Time series")]
 struct BoldFlags {
-    /// Preprocessed BOLD instead of betas: 4-D NIfTI, one file a run; may be repeated. A GLM gives the betas.
+    /// Preprocessed BOLD instead of betas: 4-D NIfTI, one file a run; may be repeated. A GLM gives
+    /// the betas.
     #[arg(id = "bold.files", long = "bold", value_name = "NIFTI", num_args = 1..)]
     files: Option<Vec<PathBuf>>,
     /// BIDS events, one table for each --bold.
@@ -98,7 +102,8 @@ struct BoldFlags {
     /// Confounds, one table for each --bold.
     #[arg(long, value_name = "TSV", num_args = 1..)]
     confounds: Option<Vec<PathBuf>>,
-    /// Columns of the confounds, separated by commas; trans_* stands for all that begin so [default: all].
+    /// Columns of the confounds, separated by commas; trans_* stands for all that begin so
+    /// [default: all].
     #[arg(long, value_delimiter = ',')]
     confound_columns: Option<Vec<String>>,
     /// Conditions that are modelled but not mapped, separated by commas.
@@ -113,8 +118,8 @@ struct BoldFlags {
     /// What the patterns are made of: beta or t.
     #[arg(long, value_parser = choice::<Estimate>)]
     estimate: Option<Estimate>,
-    /// Leave conditions out of runs in which little of their regressor is left, as of an event at the end of a run
-    /// [default: they are mapped, with a warning].
+    /// Leave conditions out of runs in which little of their regressor is left, as of an event at
+    /// the end of a run [default: they are mapped, with a warning].
     #[arg(long, num_args = 0, default_missing_value = "true", hide_possible_values = true)]
     leave_out_weak: Option<bool>,
     #[command(flatten)]
@@ -136,8 +141,8 @@ struct DesignFlags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Simulation")]
 struct SimulationFlags {
-    /// How long to scan: regions with known layers are simulated from each --fingerprints (one set of images each) and
-    /// mapped, raw and with --residual.
+    /// How long to scan: regions with known layers are simulated from each --fingerprints (one set
+    /// of images each) and mapped, raw and with --residual.
     #[arg(long, num_args = 0, default_missing_value = "true", hide_possible_values = true)]
     simulate: Option<bool>,
     /// Presentations of each image, separated by commas.
@@ -170,10 +175,12 @@ struct SimulatedBrainFlags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Fingerprints")]
 struct FingerprintFlags {
-    /// Fingerprints: rdms.npz, a run directory of `rdm` or `orthogonalize`, or RDM files; may be repeated.
+    /// Fingerprints: rdms.npz, a run directory of `rdm` or `orthogonalize`, or RDM files; may be
+    /// repeated.
     #[arg(id = "fingerprints.files", long = "fingerprints", value_name = "RDMS")]
     files: Option<Vec<PathBuf>>,
-    /// Names of the fingerprints' conditions: text, one a line, or a table [default: those of the run directory].
+    /// Names of the fingerprints' conditions: text, one a line, or a table [default: those of the
+    /// run directory].
     #[arg(long = "fingerprint-conditions", value_name = "FILE")]
     conditions: Option<PathBuf>,
     /// Layers to use, separated by commas [default: all].
@@ -203,7 +210,8 @@ struct MeasureFlags {
     /// pearson, spearman, kendall_tau_a, cosine, corr_cov, cosine_cov, ols or nnls.
     #[arg(long, value_parser = choice::<Statistic>)]
     statistic: Option<Statistic>,
-    /// Residual method: none, semi_partial, partial, unique_variance, ordered, adjacent, activation_level or symmetric.
+    /// Residual method: none, semi_partial, partial, unique_variance, ordered, adjacent,
+    /// activation_level or symmetric.
     #[arg(long, value_parser = choice::<Residual>)]
     residual: Option<Residual>,
 }

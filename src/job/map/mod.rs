@@ -1,7 +1,7 @@
 //! `map`: which layer each place of the brain resembles.
 //!
-//! Betas (or time series) and fingerprints in, maps out: searchlight or regions, raw or residual fingerprints, significance within the
-//! subject, layer assignment and overlap.
+//! Betas (or time series) and fingerprints in, maps out: searchlight or regions, raw or residual
+//! fingerprints, significance within the subject, layer assignment and overlap.
 
 mod config;
 mod draw;

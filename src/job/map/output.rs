@@ -1,4 +1,5 @@
-//! Files of a run: NIfTI maps with their JSON in the layout of BIDS derivatives, `overlap.npz`, tables.
+//! Files of a run: NIfTI maps with their JSON in the layout of BIDS derivatives, `overlap.npz`,
+//! tables.
 
 use super::plan::Plan;
 use super::regions::RegionResult;
@@ -38,8 +39,8 @@ fn run_label(name: &str) -> String {
     if name.contains("run") { name } else { format!("run{name}") }
 }
 
-/// Writes what was fitted to time series, run by run: estimates as a 4-D image with the table that `map --labels` reads, the
-/// design, and the goodness of fit.
+/// Writes what was fitted to time series, run by run: estimates as a 4-D image with the table that
+/// `map --labels` reads, the design, and the goodness of fit.
 pub fn fitted(run: &RunDir, plan: &Plan, data: &Data) -> Result<()> {
     let Some(mask) = data.mask.as_ref().filter(|_| !data.fitted.is_empty()) else { return Ok(()) };
     let config = &plan.config;

@@ -1,7 +1,8 @@
-//! Places taken in parts: a part that is done is kept, so that an interrupted run goes on from there, and several machines can
-//! share the places.
+//! Places taken in parts: a part that is done is kept, so that an interrupted run goes on from
+//! there, and several machines can share the places.
 //!
-//! Parts begin at multiples of [`ALIGNED`] places, where the passes begin anew: their values are those of one pass, to the last bit.
+//! Parts begin at multiples of [`ALIGNED`] places, where the passes begin anew: their values are
+//! those of one pass, to the last bit.
 
 use super::config::Config;
 use super::plan::Plan;
@@ -26,7 +27,8 @@ const SMALLEST: usize = 16 * ALIGNED;
 /// About so many parts of a run.
 const PARTS: usize = 32;
 
-/// All places, measured and tested; parts that lie in `folder` are read, new ones are written there.
+/// All places, measured and tested; parts that lie in `folder` are read, new ones are written
+/// there.
 ///
 /// # Errors
 /// As [`measure`]; [`Error::Io`] when a part cannot be written.
@@ -151,8 +153,8 @@ pub fn job_hash(config: &Config) -> String {
 /// What all shards measured, put together.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a directory that is no complete shard of this job, or saw other inputs, and
-/// when places are missing or twice there.
+/// [`Error::Invalid`] for a directory that is no complete shard of this job, or saw other inputs,
+/// and when places are missing or twice there.
 pub fn of_shards(config: &Config, inputs: &BTreeMap<String, String>, n_places: usize) -> Result<Part> {
     let mut parts = Vec::new();
     for dir in &config.shards {

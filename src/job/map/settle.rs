@@ -5,8 +5,8 @@ use crate::job::configuration::{merge, partial};
 use crate::mapping::sphere::Preset;
 use toml::{Table, Value};
 
-/// `sphere.preset` stands for another tool's rule, under what else is said of the sphere; `simulation.simulate` for the
-/// section itself.
+/// `sphere.preset` stands for another tool's rule, under what else is said of the sphere;
+/// `simulation.simulate` for the section itself.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a preset that there is not.

@@ -1,7 +1,8 @@
 //! `map --simulate`: how long to scan before a map of layers can be believed.
 //!
-//! A brain of regions that carry one layer each is simulated from the fingerprints of every set of images, and goes through
-//! the same dissimilarities, comparisons and relabellings as recorded regions do.
+//! A brain of regions that carry one layer each is simulated from the fingerprints of every set of
+//! images, and goes through the same dissimilarities, comparisons and relabellings as recorded
+//! regions do.
 
 use super::config::{Config, SimulationConfig};
 use super::plan;
@@ -68,7 +69,8 @@ impl Plan {
         let mut inputs = BTreeMap::new();
         let sets = sets(&config, &mut inputs)?;
         for set in &sets {
-            // Whether patterns can have these fingerprints is found out now, with a brain of a few voxels.
+            // Whether patterns can have these fingerprints is found out now, with a brain of a few
+            // voxels.
             let small = SimulationOptions { n_voxels: 2, n_regions: 1, n_runs: 1, ..simulation.brain };
             let rdms: Vec<Rdm> = set.layers.iter().map(|(_, rdm)| rdm.clone()).collect();
             brain(&rdms, &[1, 1], &[1], 1, &small)?;

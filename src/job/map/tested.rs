@@ -1,4 +1,5 @@
-//! Values of places with their test, ceiling and intervals: of searchlights, regions and simulated regions alike.
+//! Values of places with their test, ceiling and intervals: of searchlights, regions and simulated
+//! regions alike.
 
 use super::parts;
 use super::plan::Plan;

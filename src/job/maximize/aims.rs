@@ -6,7 +6,8 @@ use crate::job::drive::{Natural, Population};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The file as the user writes it. Responses are measured in standard deviations of the natural responses.
+/// The file as the user writes it. Responses are measured in standard deviations of the natural
+/// responses.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct AimsFile {
@@ -48,7 +49,8 @@ pub struct Aims {
 /// Reads the file and finds its units.
 ///
 /// # Errors
-/// [`Error::Invalid`] for units that are not among the population's, weights that are not positive, or nothing to drive.
+/// [`Error::Invalid`] for units that are not among the population's, weights that are not positive,
+/// or nothing to drive.
 pub fn read_aims(path: &Path, population: &Population) -> Result<Aims> {
     let file: AimsFile = read(path)?;
     let at = path.display().to_string();
@@ -97,7 +99,8 @@ pub fn read_aims(path: &Path, population: &Population) -> Result<Aims> {
 }
 
 impl Aims {
-    /// One unit up and another down, each in standard deviations: what one model likes and the other does not.
+    /// One unit up and another down, each in standard deviations: what one model likes and the
+    /// other does not.
     pub fn difference(unit: usize, rival: usize, population: &Population) -> Self {
         let name = |u: usize| &population.units[u].name;
         Self {

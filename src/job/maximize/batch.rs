@@ -1,4 +1,5 @@
-//! One batch: all directions, restarts and images of one unit (or one objective), from its start or checkpoint to its end.
+//! One batch: all directions, restarts and images of one unit (or one objective), from its start or
+//! checkpoint to its end.
 
 use super::blocks::Blocks;
 use super::config::{MaskKind, Method, ParamKind};
@@ -54,12 +55,14 @@ enum Search {
 const COWLEY_START: [f64; 2] = [128.0, 178.0];
 /// Standard deviation of Fourier coefficients at the start.
 const FOURIER_SD: f64 = 0.1;
-/// Distance from the wanted level at which an image is done, standard deviations of the natural responses.
+/// Distance from the wanted level at which an image is done, standard deviations of the natural
+/// responses.
 const NEAR: f64 = 0.01;
 /// Images whose gradients tell where a unit looks.
 const MASK_IMAGES: usize = 16;
 
-/// Runs a batch to its end, writing a checkpoint every `checkpoint_every` steps and when a signal arrives.
+/// Runs a batch to its end, writing a checkpoint every `checkpoint_every` steps and when a signal
+/// arrives.
 ///
 /// # Errors
 /// [`Error::Interrupted`] after the checkpoint was written; whatever a step or a write says.
@@ -106,7 +109,8 @@ impl Search {
         }
     }
 
-    /// Replaces what single random views said about the kept images by what is shown; gives the responses of the start.
+    /// Replaces what single random views said about the kept images by what is shown; gives the
+    /// responses of the start.
     fn settle(&mut self, batch: &mut Batch) -> Result<Vec<f64>> {
         if let Self::Gradient(s) = self
             && s.views.is_some()
@@ -222,7 +226,8 @@ impl Shared<'_> {
         })
     }
 
-    /// The window of a batch: given, or from the unit's gradient on natural images (noise when there are none).
+    /// The window of a batch: given, or from the unit's gradient on natural images (noise when
+    /// there are none).
     fn mask(&self, executor: &mut dyn Executor, unit: UnitTap, seed: u64) -> Result<Option<Aperture>> {
         let (plan, image) = (self.plan, &self.plan.config.image);
         if image.mask != MaskKind::Rf {

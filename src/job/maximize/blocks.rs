@@ -1,4 +1,5 @@
-//! Greedy block images: rectangles of one colour, each added because it raises the objective more than the other candidates.
+//! Greedy block images: rectangles of one colour, each added because it raises the objective more
+//! than the other candidates.
 
 use super::plan::Plan;
 use crate::error::Result;
@@ -113,7 +114,8 @@ impl Blocks {
         Ok(())
     }
 
-    /// Candidates of an image at a step: position and size uniform, colours black, white or uniform.
+    /// Candidates of an image at a step: position and size uniform, colours black, white or
+    /// uniform.
     fn draw(&self, image: usize, step: usize) -> Vec<Block> {
         let mut draws = rng::stream(self.seed, "blocks", (image as u64) << 32 | step as u64);
         let (rows, columns) = self.size;
@@ -137,7 +139,8 @@ impl Blocks {
             .collect()
     }
 
-    /// The objective and the response of each row; `images[r]` is the image of the objective that row `r` belongs to.
+    /// The objective and the response of each row; `images[r]` is the image of the objective that
+    /// row `r` belongs to.
     fn evaluate(&mut self, rows: &Array2<f32>, images: &[usize]) -> Result<Vec<(f64, f64)>> {
         let (height, width) = self.size;
         let pixels = Array4::from_shape_vec((images.len(), 3, height, width), rows.iter().copied().collect());

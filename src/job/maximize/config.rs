@@ -25,7 +25,8 @@ pub struct Config {
     pub to_percentile: Option<f64>,
     /// One objective over several units (TOML): drive, hold, suppress.
     pub population: Option<PathBuf>,
-    /// Another model, MODEL or MODEL=UNIT: its response is to go the other way (controversial images).
+    /// Another model, MODEL or MODEL=UNIT: its response is to go the other way (controversial
+    /// images).
     pub against: Option<String>,
     pub method: Method,
     /// Images to start from instead of noise (`cowley` and `adam`).
@@ -35,7 +36,8 @@ pub struct Config {
     pub restarts: usize,
     /// Images kept for each unit and direction.
     pub n_images: usize,
-    /// Weight of the mean correlation between those images, subtracted; in standard deviations of the natural responses when there are any.
+    /// Weight of the mean correlation between those images, subtracted; in standard deviations of
+    /// the natural responses when there are any.
     pub diversity: f64,
     /// Layer whose activations should differ; pixels when not given.
     pub diversity_tap: Option<String>,
@@ -90,7 +92,8 @@ pub struct ImageConfig {
     pub luminance: f64,
     pub contrast: f64,
     pub mask: MaskKind,
-    /// Diameter and centre of a given mask, pixels from the image's centre, or degrees with `px_per_degree`.
+    /// Diameter and centre of a given mask, pixels from the image's centre, or degrees with
+    /// `px_per_degree`.
     pub mask_diameter: f64,
     pub mask_centre: [f64; 2],
     pub px_per_degree: Option<f64>,
@@ -98,7 +101,8 @@ pub struct ImageConfig {
     pub mask_edge: f64,
     /// Parametrisation of `method = "adam"`.
     pub param: ParamKind,
-    /// Fourier only: cycles per pixel above which the spectrum is rolled off, 0 for no limit; exponent of the 1/f scaling.
+    /// Fourier only: cycles per pixel above which the spectrum is rolled off, 0 for no limit;
+    /// exponent of the 1/f scaling.
     pub band_limit: f64,
     pub decay: f64,
 }
@@ -132,7 +136,8 @@ pub struct SearchConfig {
     pub learning_rate: f64,
     /// An image whose objective gains less than this share of its range leaves early; 0: never.
     pub tolerance: f64,
-    /// `cowley`: standard deviation of the smoothing of gradients and images, pixels, and steps between two blurs of the image.
+    /// `cowley`: standard deviation of the smoothing of gradients and images, pixels, and steps
+    /// between two blurs of the image.
     pub smooth: f64,
     pub blur_every: usize,
     /// `adam` and `phase-only`: random view of each image at each step.

@@ -223,7 +223,8 @@ fn traces(plan: &Plan, run: &RunDir, finished: &[Finished], natural: Option<&Nat
     figures::curves(&series, &run.file("figures/trace"), &options)
 }
 
-/// Median over images at each step, with the quartiles as a band; images that have left do not count.
+/// Median over images at each step, with the quartiles as a band; images that have left do not
+/// count.
 fn quartiles(name: String, rows: &[Vec<f64>]) -> CurveSeries {
     let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
     let (mut points, mut band) = (Vec::new(), Vec::new());

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 pub struct Flags {
     #[command(flatten)]
     network: NetworkFlags,
-    /// Units, separated by commas: outputs (7, 0-8, all), TAP:CHANNEL, TAP:CHANNEL:ROW:COLUMN; for a folder of models their
-    /// numbers or names (* stands for anything).
+    /// Units, separated by commas: outputs (7, 0-8, all), TAP:CHANNEL, TAP:CHANNEL:ROW:COLUMN; for
+    /// a folder of models their numbers or names (* stands for anything).
     #[arg(long = "unit", value_name = "UNITS", value_delimiter = ',')]
     units: Option<Vec<String>>,
     /// Leave out models of a folder that cannot be read.
@@ -28,7 +28,8 @@ pub struct Flags {
     /// One objective over several units (TOML with [[drive]], [[hold]] and [[suppress]]).
     #[arg(long, value_name = "FILE")]
     population: Option<PathBuf>,
-    /// Another model whose response should go the other way, MODEL or MODEL=UNIT+UNIT: images that one likes and the other does not.
+    /// Another model whose response should go the other way, MODEL or MODEL=UNIT+UNIT: images that
+    /// one likes and the other does not.
     #[arg(long, value_name = "MODEL")]
     against: Option<String>,
     /// Images to start from instead of noise: folder, zip or npy; one per restart.

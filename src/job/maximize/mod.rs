@@ -1,4 +1,5 @@
-//! `maximize`: images that drive units of a network, or a population of neuron models, up, down or to a level.
+//! `maximize`: images that drive units of a network, or a population of neuron models, up, down or
+//! to a level.
 
 mod aims;
 mod batch;

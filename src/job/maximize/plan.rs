@@ -138,7 +138,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Given images as starts: restart `r` of every direction and set begins at image `r`, again from the first when there are fewer.
+    /// Given images as starts: restart `r` of every direction and set begins at image `r`, again
+    /// from the first when there are fewer.
     fn read_start(&mut self) -> Result<()> {
         let Some(path) = self.config.init_images.clone() else { return Ok(()) };
         let (stimuli, hash, warnings) =

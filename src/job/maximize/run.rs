@@ -1,4 +1,5 @@
-//! The job: natural responses, batches on all threads, the best images written and measured again, results.
+//! The job: natural responses, batches on all threads, the best images written and measured again,
+//! results.
 
 use super::batch::{Finished, Shared, run_batch};
 use super::config::{Config, Method};

@@ -52,7 +52,8 @@ pub struct ObjectiveConfig {
     pub sd_weight: f64,
     /// Second-order matrix to reach instead of zero: npy, L x L.
     pub target: Option<PathBuf>,
-    /// RSMs to reach per layer instead of orthogonality: npy, L x N x N, NaN where free (the pairs mode of eLife 68344).
+    /// RSMs to reach per layer instead of orthogonality: npy, L x N x N, NaN where free (the pairs
+    /// mode of eLife 68344).
     pub target_rsms: Option<PathBuf>,
 }
 
@@ -110,8 +111,8 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// Share of the steps over which the learning rate falls to zero.
     pub anneal: f64,
-    /// An item whose objective gains less than this share of its range over a tenth of its steps goes on to its last, annealed
-    /// steps at once; 0 always runs all steps.
+    /// An item whose objective gains less than this share of its range over a tenth of its steps
+    /// goes on to its last, annealed steps at once; 0 always runs all steps.
     pub tolerance: f64,
 }
 

@@ -138,7 +138,8 @@ struct OptimizerFlags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Search")]
 struct RobustFlags {
-    /// No random views: what the network sees is exactly what is rendered, at every spatial frequency.
+    /// No random views: what the network sees is exactly what is rendered, at every spatial
+    /// frequency.
     #[arg(long = "plain", conflicts_with_all = ["jitter", "blur", "scale"], num_args = 0, default_missing_value = "false", hide_possible_values = true)]
     enabled: Option<bool>,
     /// Largest random shift in the loop, pixels.

@@ -18,7 +18,8 @@ pub struct Finished {
     pub images: Array4<f32>,
 }
 
-/// Runs an item to its end, writing a checkpoint every `checkpoint_every` steps and when a signal arrives.
+/// Runs an item to its end, writing a checkpoint every `checkpoint_every` steps and when a signal
+/// arrives.
 ///
 /// # Errors
 /// [`Error::Interrupted`] after the checkpoint was written; whatever a step or a write says.

@@ -34,8 +34,8 @@ fn condensed(square: &Array2<f64>) -> Array1<f64> {
     (0..n).flat_map(|i| (i + 1..n).map(move |j| square[[i, j]])).collect()
 }
 
-/// Writes `arrays/rdms.npz` (one condensed RDM, 1 - similarity, per tap; `second_order`; the baseline's under `baseline.`)
-/// and `arrays/trace.npz`.
+/// Writes `arrays/rdms.npz` (one condensed RDM, 1 - similarity, per tap; `second_order`; the
+/// baseline's under `baseline.`) and `arrays/trace.npz`.
 ///
 /// # Errors
 /// [`crate::Error::Io`].
@@ -127,7 +127,8 @@ pub fn image_statistics(plan: &Plan, images: &Array4<f32>) -> Vec<hygiene::Image
     hygiene::achieved(images, &weights, Light::Encoded)
 }
 
-/// What a run would do: shapes, arithmetic, memory, items, and the time of all steps from one that was tried.
+/// What a run would do: shapes, arithmetic, memory, items, and the time of all steps from one that
+/// was tried.
 ///
 /// # Errors
 /// As a step.

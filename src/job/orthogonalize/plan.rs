@@ -177,7 +177,8 @@ impl Plan {
         i.equalise.then_some(constraint)
     }
 
-    /// The parametrisation of an item at an octave, started from `images` (of that octave's size), else as configured.
+    /// The parametrisation of an item at an octave, started from `images` (of that octave's size),
+    /// else as configured.
     ///
     /// # Errors
     /// [`Error::Invalid`] for initial images of another size.

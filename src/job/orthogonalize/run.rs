@@ -49,7 +49,8 @@ impl Job for Orthogonalize {
     #[cfg(feature = "cli")]
     type Flags = super::flags::Flags;
 
-    /// Without random views nothing blurs what the network sees: the band limit goes with them unless it is given.
+    /// Without random views nothing blurs what the network sees: the band limit goes with them
+    /// unless it is given.
     fn settle(given: &mut toml::Table) -> Result<()> {
         let plain = given.get("robust").and_then(|r| r.get("enabled")).and_then(toml::Value::as_bool) == Some(false);
         if plain && let Some(image) = section(given, "image") {

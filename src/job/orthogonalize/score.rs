@@ -35,7 +35,8 @@ pub struct Fingerprints {
 }
 
 impl Fingerprints {
-    /// Runs the network on images in [0, 1], N x 3 x H x W. The executor's taps must all be moments.
+    /// Runs the network on images in [0, 1], N x 3 x H x W. The executor's taps must all be
+    /// moments.
     ///
     /// # Errors
     /// As [`Executor::infer`].
@@ -82,9 +83,11 @@ fn off_diagonal(r: &Array2<f64>) -> Vec<f64> {
     (0..n).flat_map(|l| (l + 1..n).map(move |m| (l, m))).map(|(l, m)| r[[l, m]].abs()).collect()
 }
 
-/// Mean |R| over the layers of a network whose RSMs are random: what no set of images should be worse than.
+/// Mean |R| over the layers of a network whose RSMs are random: what no set of images should be
+/// worse than.
 ///
-/// Simulated: RSMs of independent Gaussian patterns (100 units), for this number of images and layers.
+/// Simulated: RSMs of independent Gaussian patterns (100 units), for this number of images and
+/// layers.
 pub fn chance_mean_abs_r(n_images: usize, n_layers: usize) -> f64 {
     const DRAWS: u64 = 100;
     const UNITS: usize = 100;

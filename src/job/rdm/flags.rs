@@ -50,8 +50,9 @@ pub struct Flags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Subjects")]
 struct InferenceFlags {
-    /// Take each --compare array of several RDMs as subjects and test the layers as models of them, for other subjects,
-    /// other images or both: none, subjects, images or both.
+    /// Take each --compare array of several RDMs as subjects and test the layers as models of them,
+    /// for other subjects, other images or both: none, subjects, images or both [default: no such
+    /// test].
     #[arg(long, value_name = "WHAT", value_parser = choice::<Bootstrap>)]
     bootstrap: Option<Bootstrap>,
     /// Resamples of that test.

@@ -1,4 +1,5 @@
-//! `rdm`: the layer RDMs (fingerprints) of any set of images, and how they compare with RDMs of brains, behaviour or models.
+//! `rdm`: the layer RDMs (fingerprints) of any set of images, and how they compare with RDMs of
+//! brains, behaviour or models.
 
 #[cfg(feature = "cli")]
 mod flags;
@@ -37,8 +38,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Bytes that the network may take for all images at once: more images go through it in batches. Fixed, so that results do
-/// not depend on the machine.
+/// Bytes that the network may take for all images at once: more images go through it in batches.
+/// Fixed, so that results do not depend on the machine.
 const MEMORY: usize = 4 << 30;
 
 /// Configuration of `orthoscope rdm`.
@@ -139,7 +140,8 @@ impl Plan {
         model::executor(&self.graph, &parts, &self.device)
     }
 
-    /// One RDM per tap, from the moments of all images; `scratch` holds what does not fit in memory meanwhile.
+    /// One RDM per tap, from the moments of all images; `scratch` holds what does not fit in memory
+    /// meanwhile.
     fn fingerprints(
         &self,
         executor: &mut dyn Executor,

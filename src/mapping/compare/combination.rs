@@ -1,7 +1,8 @@
 //! From products of a brain RDM with the fingerprints to the layers' values.
 //!
-//! The inner products of the fingerprints are all that is needed: residual fingerprints, partial correlations and regressions are
-//! combinations of fingerprints. A resample of the images has inner products, and so combinations, of its own.
+//! The inner products of the fingerprints are all that is needed: residual fingerprints, partial
+//! correlations and regressions are combinations of fingerprints. A resample of the images has
+//! inner products, and so combinations, of its own.
 
 use super::Statistic;
 use crate::error::Result;
@@ -20,8 +21,8 @@ pub(in crate::mapping) struct Combination {
     pub(super) residual: Residual,
     /// Inner products of the fingerprints, each divided by its norm: n_layers x n_layers.
     pub(super) gram: Array2<f64>,
-    /// n_rows x n_layers: unit-norm combinations of unit-norm fingerprints. Layers first, then (where R^2 is wanted) an
-    /// orthonormal basis of them.
+    /// n_rows x n_layers: unit-norm combinations of unit-norm fingerprints. Layers first, then
+    /// (where R^2 is wanted) an orthonormal basis of them.
     pub(in crate::mapping) weights: Array2<f64>,
     /// Standard deviation that is left of each layer; 0 where its map is undefined.
     kept: Vec<f64>,
@@ -47,7 +48,8 @@ impl Combination {
         self.gram.nrows() + usize::from(self.has_r2())
     }
 
-    /// From products of a brain RDM of norm `norm` with the rows of combinations to the layers' values.
+    /// From products of a brain RDM of norm `norm` with the rows of combinations to the layers'
+    /// values.
     pub(in crate::mapping) fn finish(&self, dots: &[f64], norm: f64, out: &mut [f64]) {
         let n = self.gram.nrows();
         let unit = 1.0 / norm;

@@ -1,8 +1,9 @@
 //! Comparisons of a brain RDM with many fingerprints at once.
 //!
-//! Every comparison but Kendall's tau is an inner product in some space: of centred values (Pearson), centred ranks
-//! (Spearman), values (cosine), or second-moment matrices (the whitened ones). A brain RDM is brought there once; what the
-//! layers want from it is then a few dot products.
+//! Every comparison but Kendall's tau is an inner product in some space: of centred values
+//! (Pearson), centred ranks (Spearman), values (cosine), or second-moment matrices (the whitened
+//! ones). A brain RDM is brought there once; what the layers want from it is then a few dot
+//! products.
 //!
 //! | file | what |
 //! |---|---|
@@ -60,8 +61,8 @@ impl Comparator {
     /// Prepares fingerprints.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there are none, they differ in the number of conditions, one does not vary or is undefined
-    /// somewhere, or the residual method does not go with the comparison.
+    /// [`Error::Invalid`] when there are none, they differ in the number of conditions, one does
+    /// not vary or is undefined somewhere, or the residual method does not go with the comparison.
     pub fn new(fingerprints: &[(String, Rdm)], statistic: Statistic, residual: Residual) -> Result<Self> {
         let Some((_, first)) = fingerprints.first() else {
             return Err(Error::invalid("fingerprints", "at least one", "none", "give an rdms.npz or RDM files"));
@@ -172,7 +173,8 @@ impl Comparator {
         self.combination.finish(&scratch.dots, norm, out);
     }
 
-    /// Brings an RDM to the comparison's space (`scratch.space`); its norm there, 0 when it does not vary.
+    /// Brings an RDM to the comparison's space (`scratch.space`); its norm there, 0 when it does
+    /// not vary.
     pub(in crate::mapping) fn to_space(&self, rdm: Condensed<'_>, scratch: &mut Scratch) -> f64 {
         let out = &mut scratch.space;
         let space = self.statistic().space();

@@ -6,9 +6,10 @@ use crate::math::condensed;
 /// |G|^2 = (|D|^2 - 2/n |D 1|^2 + (1' D 1)^2 / n^2) / 4.
 ///
 /// # Source
-/// Diedrichsen, Berlot, Mur, Schuett, Shahbazi, Kriegeskorte, Comparing representational geometries using whitened
-/// unbiased-distance-matrix similarity, Neurons Behav. Data Anal. Theory 5 (2021): for a noise covariance that is the
-/// identity, whitening the RDM is comparing second moments (linear CKA).
+/// Diedrichsen, Berlot, Mur, Schuett, Shahbazi, Kriegeskorte, Comparing representational geometries
+/// using whitened unbiased-distance-matrix similarity, Neurons Behav. Data Anal. Theory 5 (2021):
+/// for a noise covariance that is the identity, whitening the RDM is comparing second moments
+/// (linear CKA).
 pub(super) fn norm(d: &[f32], n: usize, rows: &mut [f64]) -> f64 {
     rows.fill(0.0);
     let mut squares = 0.0;

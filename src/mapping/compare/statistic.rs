@@ -17,7 +17,8 @@ pub enum Statistic {
     KendallTauA,
     /// b.v / (|b| |v|).
     Cosine,
-    /// Pearson's r in the space where the entries of an RDM are uncorrelated (rsatoolbox's `corr_cov`).
+    /// Pearson's r in the space where the entries of an RDM are uncorrelated (rsatoolbox's
+    /// `corr_cov`).
     CorrCov,
     /// Cosine in that space (rsatoolbox's `cosine_cov`).
     CosineCov,

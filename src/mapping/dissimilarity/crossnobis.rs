@@ -1,4 +1,5 @@
-//! Which samples are held against which in [`Dissimilarity::Crossnobis`](super::Dissimilarity::Crossnobis).
+//! Which samples are held against which in
+//! [`Dissimilarity::Crossnobis`](super::Dissimilarity::Crossnobis).
 
 use super::{Folds, Patterns};
 use crate::data::Betas;
@@ -41,7 +42,8 @@ impl Patterns {
         self.test = Some(self.laid_out(&means(true), scales));
     }
 
-    /// sum over runs r != s of S_r' S_s = T' T - sum_r S_r' S_r, with S_r the sums of a run and T those of all.
+    /// sum over runs r != s of S_r' S_s = T' T - sum_r S_r' S_r, with S_r the sums of a run and T
+    /// those of all.
     pub(super) fn pair_samples(&mut self, betas: &Betas, scales: &[Vec<f64>]) {
         let runs = betas.runs();
         let counted = betas.counts().mapv(|n| n as f64);

@@ -4,7 +4,8 @@ use super::{Condensed, Dissimilarity, Patterns};
 use crate::math::condensed;
 use orthoscope_kernels::dense;
 
-/// A squared norm after centring that is below this share of the one before is rounding: the pattern is constant.
+/// A squared norm after centring that is below this share of the one before is rounding: the
+/// pattern is constant.
 const CONSTANT: f64 = 1e-24;
 
 /// Memory of the 64-bit path.

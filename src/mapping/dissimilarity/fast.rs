@@ -5,7 +5,8 @@ use orthoscope_kernels::gram::{Form, Into, padded};
 
 /// Changes of a matrix of products before it is made anew: bounds the rounding that they pile up.
 const MOST_CHANGES: usize = 16;
-/// A squared norm after centring that is below this share of the one before is rounding: the pattern is constant.
+/// A squared norm after centring that is below this share of the one before is rounding: the
+/// pattern is constant.
 const CONSTANT: f64 = 1e-11;
 
 /// Memory of the 32-bit path.
@@ -84,8 +85,8 @@ impl Patterns {
         Some(Condensed::F32(&scratch.rdm))
     }
 
-    /// Products of all pairs of conditions. Neighbouring centres share most voxels: where that is less work, the products of
-    /// the last centre are changed by the voxels that came and went.
+    /// Products of all pairs of conditions. Neighbouring centres share most voxels: where that is
+    /// less work, the products of the last centre are changed by the voxels that came and went.
     fn products(&self, voxels: &[u32], train: &[f32], scratch: &mut Scratch) {
         let stride = padded(self.n_conditions);
         let (mut came, mut went) = (Vec::new(), Vec::new());

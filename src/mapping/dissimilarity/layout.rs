@@ -16,8 +16,9 @@ pub(super) enum Side {
 }
 
 impl Patterns {
-    /// n_conditions x n_voxels of each fold to voxel-major. Where only differences of conditions count, each voxel's mean is
-    /// taken off first: no difference changes, and products keep their digits.
+    /// n_conditions x n_voxels of each fold to voxel-major. Where only differences of conditions
+    /// count, each voxel's mean is taken off first: no difference changes, and products keep their
+    /// digits.
     pub(super) fn laid_out(&self, folds: &[Array2<f64>], scales: &[Vec<f64>]) -> Side {
         let differences = !matches!(self.measurement.dissimilarity, Dissimilarity::Correlation | Dissimilarity::Cosine);
         // Sums of different numbers of samples have no common mean to take off.

@@ -17,8 +17,8 @@ pub enum Dissimilarity {
     Euclidean,
     /// (x - y)' S^-1 (x - y) / n_voxels, S the noise covariance (rsatoolbox's `mahalanobis`).
     Mahalanobis,
-    /// (x_A - y_A)' S^-1 (x_B - y_B) / n_voxels, A and B of different runs: mean zero where x and y do not differ
-    /// (rsatoolbox's `crossnobis`).
+    /// (x_A - y_A)' S^-1 (x_B - y_B) / n_voxels, A and B of different runs: mean zero where x and y
+    /// do not differ (rsatoolbox's `crossnobis`).
     Crossnobis,
 }
 
@@ -41,9 +41,11 @@ pub enum Folds {
     /// `runs` where every condition is in every run, `pairs` otherwise.
     #[default]
     Auto,
-    /// Each run against the mean of all samples of the other runs, averaged over runs (rsatoolbox's `calc_rdm`).
+    /// Each run against the mean of all samples of the other runs, averaged over runs (rsatoolbox's
+    /// `calc_rdm`).
     Runs,
-    /// All pairs of samples of different runs, each with the same weight (rsatoolbox's `calc_rdm_unbalanced`).
+    /// All pairs of samples of different runs, each with the same weight (rsatoolbox's
+    /// `calc_rdm_unbalanced`).
     Pairs,
 }
 
@@ -53,7 +55,8 @@ pub struct Measurement {
     pub dissimilarity: Dissimilarity,
     /// Of [`Dissimilarity::Mahalanobis`] and [`Dissimilarity::Crossnobis`].
     pub noise: NoiseCovariance,
-    /// Of [`Dissimilarity::Crossnobis`] with [`Folds::Runs`]; pairs of samples take the noise of all.
+    /// Of [`Dissimilarity::Crossnobis`] with [`Folds::Runs`]; pairs of samples take the noise of
+    /// all.
     pub noise_from: NoiseFrom,
     pub folds: Folds,
 }

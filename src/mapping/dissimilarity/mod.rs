@@ -39,8 +39,9 @@ pub struct Patterns {
     kernels: Kernels,
 }
 
-/// Up to this many conditions RDMs are made in 64 bits: among so few entries one exchange of two nearly equal ranks, as the
-/// rounding of 32 bits brings about, would be seen in the fifth digit of Spearman's correlation.
+/// Up to this many conditions RDMs are made in 64 bits: among so few entries one exchange of two
+/// nearly equal ranks, as the rounding of 32 bits brings about, would be seen in the fifth digit of
+/// Spearman's correlation.
 const EXACT: usize = 64;
 
 /// A condensed RDM.
@@ -81,7 +82,8 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Forgets the voxels that were last looked at: what follows does not depend on what came before.
+    /// Forgets the voxels that were last looked at: what follows does not depend on what came
+    /// before.
     pub fn forget(&mut self) {
         self.fast.forget();
     }
@@ -91,8 +93,8 @@ impl Patterns {
     /// Lays out betas.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for fewer than 3 conditions, NaN or infinity, runs that do not allow cross-validation, or too few
-    /// repeats to estimate the noise.
+    /// [`Error::Invalid`] for fewer than 3 conditions, NaN or infinity, runs that do not allow
+    /// cross-validation, or too few repeats to estimate the noise.
     pub fn new(betas: &Betas, measurement: Measurement) -> Result<Self> {
         let n = betas.n_conditions();
         if n < 3 {
@@ -155,9 +157,11 @@ impl Patterns {
         &self.kernels
     }
 
-    /// The RDM of a set of voxels, condensed; `None` when it is undefined (a constant pattern, or no voxels).
+    /// The RDM of a set of voxels, condensed; `None` when it is undefined (a constant pattern, or
+    /// no voxels).
     ///
-    /// `offset_free`: correlation and cosine without the 1 that is added to every entry, for comparisons that do not see it.
+    /// `offset_free`: correlation and cosine without the 1 that is added to every entry, for
+    /// comparisons that do not see it.
     ///
     /// # Shapes
     /// `voxels`: any number, below n_voxels; result: n_conditions (n_conditions - 1) / 2.

@@ -1,10 +1,12 @@
-//! Confidence intervals of comparisons over images: would the map be the same with other images of the same kind?
+//! Confidence intervals of comparisons over images: would the map be the same with other images of
+//! the same kind?
 //!
-//! The images are drawn anew with replacement, rows and columns of the brain's RDM and of all fingerprints together. A pair of
-//! two copies of one image would be a dissimilarity of 0 that every fingerprint predicts: such pairs are left out. An image that
-//! was drawn k times and another that was drawn l times weigh their pair by k l; ranks are taken within the resample, and
-//! residual fingerprints are made from the resample's fingerprints. RDMs are made once for all resamples and held for a few places
-//! at a time.
+//! The images are drawn anew with replacement, rows and columns of the brain's RDM and of all
+//! fingerprints together. A pair of two copies of one image would be a dissimilarity of 0 that
+//! every fingerprint predicts: such pairs are left out. An image that was drawn k times and another
+//! that was drawn l times weigh their pair by k l; ranks are taken within the resample, and
+//! residual fingerprints are made from the resample's fingerprints. RDMs are made once for all
+//! resamples and held for a few places at a time.
 //!
 //! | comparison | in a resample |
 //! |---|---|
@@ -13,16 +15,18 @@
 //! | `kendall_tau_a` | copies of an entry are tied with each other, as in rsatoolbox; slow, for regions |
 //! | `corr_cov`, `cosine_cov` | refused: the space where the entries of an RDM are uncorrelated is that of a complete RDM, and a resample has none |
 //!
-//! Every residual method is defined on a resample; with [`Residual::ActivationLevel`] the fingerprints are compared as they are
-//! given, what was taken out of the activations having been estimated from all images.
+//! Every residual method is defined on a resample; with [`Residual::ActivationLevel`] the
+//! fingerprints are compared as they are given, what was taken out of the activations having been
+//! estimated from all images.
 //!
-//! The noise of single dissimilarities counts about three times in the spread of such resamples, so that intervals are too
-//! wide rather than too narrow where that noise outweighs the choice of images.
+//! The noise of single dissimilarities counts about three times in the spread of such resamples, so
+//! that intervals are too wide rather than too narrow where that noise outweighs the choice of
+//! images.
 //!
 //! # Source
-//! Percentile intervals: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. Resampled images: Nili et
-//! al., PLoS Comput. Biol. 10:e1003553 (2014); rsatoolbox 0.3.2's `bootstrap_sample_pattern`. Width: Schuett et al., eLife
-//! 12:e82566 (2023).
+//! Percentile intervals: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+//! Resampled images: Nili et al., PLoS Comput. Biol. 10:e1003553 (2014); rsatoolbox 0.3.2's
+//! `bootstrap_sample_pattern`. Width: Schuett et al., eLife 12:e82566 (2023).
 
 mod resample;
 
@@ -41,7 +45,8 @@ use resample::{Entries, Resample, Space};
 
 /// Resamples with fewer different images have no RDM worth comparing (rsatoolbox's limit).
 const MIN_IMAGES: usize = 3;
-/// Entries of RDMs that are held at a time; places that share the making of a resample's fingerprints.
+/// Entries of RDMs that are held at a time; places that share the making of a resample's
+/// fingerprints.
 const HELD: usize = 1 << 21;
 const MOST_PLACES: usize = 64;
 
@@ -65,10 +70,11 @@ impl Default for BootstrapOptions {
     }
 }
 
-/// Percentile intervals: quantiles of the resampled values at (1 - level) / 2 and 1 - (1 - level) / 2.
+/// Percentile intervals: quantiles of the resampled values at (1 - level) / 2 and 1 - (1 - level)
+/// / 2.
 ///
-/// Resamples where a value is not defined (fewer than 3 different images, an RDM that does not vary among them) are left out;
-/// NaN where they are more than half.
+/// Resamples where a value is not defined (fewer than 3 different images, an RDM that does not vary
+/// among them) are left out; NaN where they are more than half.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Intervals {
     /// n_values x n_places.
@@ -86,7 +92,8 @@ pub struct ImageBootstrap {
 }
 
 impl ImageBootstrap {
-    /// Prepares fingerprints; the values are those of [`Comparator::new`] for the same arguments, in the same order.
+    /// Prepares fingerprints; the values are those of [`Comparator::new`] for the same arguments,
+    /// in the same order.
     ///
     /// # Errors
     /// As [`Comparator::new`]; [`Error::Invalid`] for a whitened comparison.
@@ -108,12 +115,12 @@ impl ImageBootstrap {
 
     /// Intervals of the comparison of every place's RDM with all fingerprints, on all cores.
     ///
-    /// `done` hears of every finished chunk (its number of places); it returns false to stop. The same bytes for any number of
-    /// threads.
+    /// `done` hears of every finished chunk (its number of places); it returns false to stop. The
+    /// same bytes for any number of threads.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for another number of conditions, no resample, or a level outside 0..1; [`Error::Interrupted`]
-    /// (without a folder) when `done` says so.
+    /// [`Error::Invalid`] for another number of conditions, no resample, or a level outside 0..1;
+    /// [`Error::Interrupted`] (without a folder) when `done` says so.
     pub fn places<P: Places>(
         &self,
         patterns: &Patterns,
@@ -147,13 +154,15 @@ impl ImageBootstrap {
         Ok(found)
     }
 
-    /// Interval of each value's mean over given RDMs (of a region, one a subject), all with the same images drawn.
+    /// Interval of each value's mean over given RDMs (of a region, one a subject), all with the
+    /// same images drawn.
     ///
     /// # Shapes
     /// `rdms`: n_rdms x n_pairs, finite; the result: n_values times (low, high).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for no RDM, another number of pairs, NaN or infinity, no resample, or a level outside 0..1.
+    /// [`Error::Invalid`] for no RDM, another number of pairs, NaN or infinity, no resample, or a
+    /// level outside 0..1.
     pub fn rdms(&self, rdms: ArrayView2<'_, f64>, how: BootstrapOptions) -> Result<Vec<(f64, f64)>> {
         let brains = self.given(rdms)?;
         let values = self.evaluate(&brains, &self.draw(how)?);
@@ -167,7 +176,8 @@ impl ImageBootstrap {
     /// The comparisons in one given resample.
     ///
     /// # Shapes
-    /// `rdms`: n_rdms x n_pairs; `drawn`: images, with repetitions; result: n_rdms x n_values, NaN where undefined.
+    /// `rdms`: n_rdms x n_pairs; `drawn`: images, with repetitions; result: n_rdms x n_values, NaN
+    /// where undefined.
     ///
     /// # Errors
     /// As [`ImageBootstrap::rdms`]; [`Error::Invalid`] for an image that does not exist.
@@ -253,7 +263,8 @@ impl ImageBootstrap {
             let rows = values.as_slice_mut().expect("just made").par_chunks_exact_mut(columns);
             rows.zip(resamples).for_each(|(out, drawn)| {
                 let Some(combination) = &drawn.combination else { return };
-                // Made again for every chunk of places: all resamples' rows together would not fit the memory.
+                // Made again for every chunk of places: all resamples' rows together would not fit
+                // the memory.
                 if let Some(resample) = Resample::new(&self.layers, &drawn.counts, self.space) {
                     resample.compare(brains, combination, out);
                 }

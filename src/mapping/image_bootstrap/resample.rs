@@ -31,7 +31,8 @@ impl Space {
 /// An RDM made ready for all resamples.
 #[derive(Debug, Clone)]
 pub enum Entries {
-    /// The mean taken off where the comparison is centred: a resample, which takes its own off, then keeps all digits.
+    /// The mean taken off where the comparison is centred: a resample, which takes its own off,
+    /// then keeps all digits.
     Values(Vec<f64>),
     Sorted(SortedPairs),
 }
@@ -53,7 +54,8 @@ fn dot(x: &[f64], y: &[f64]) -> f64 {
     aview1(x).dot(&aview1(y))
 }
 
-/// A squared norm below this share of the one before centring is rounding: the entries are all alike.
+/// A squared norm below this share of the one before centring is rounding: the entries are all
+/// alike.
 const CONSTANT: f64 = 1e-13;
 
 /// The fingerprints in one resample.
@@ -62,7 +64,8 @@ pub struct Resample {
     pairs: Pairs,
     /// Roots of the weights.
     roots: Vec<f64>,
-    /// n_layers x entries: of unit norm, each entry times the root of its weight. Empty for Kendall's tau.
+    /// n_layers x entries: of unit norm, each entry times the root of its weight. Empty for
+    /// Kendall's tau.
     rows: Array2<f64>,
     /// The same for Kendall's tau.
     ranked: Vec<Ranked>,
@@ -92,7 +95,8 @@ impl Resample {
         Some(resample)
     }
 
-    /// What statistic and residual method make of the fingerprints in this resample; `None` where that is not defined.
+    /// What statistic and residual method make of the fingerprints in this resample; `None` where
+    /// that is not defined.
     pub fn combination(&self, statistic: Statistic, residual: Residual) -> Option<Combination> {
         let n = self.rows.nrows().max(self.ranked.len());
         // Kendall's tau takes no combinations.
@@ -107,7 +111,8 @@ impl Resample {
         }
     }
 
-    /// Writes an RDM's entries, each times the root of its weight; their norm, or `None` when they do not vary.
+    /// Writes an RDM's entries, each times the root of its weight; their norm, or `None` when they
+    /// do not vary.
     fn bring(&self, entries: &Entries, ranks: &mut [f64], out: &mut [f64]) -> Option<f64> {
         match entries {
             Entries::Sorted(sorted) => {

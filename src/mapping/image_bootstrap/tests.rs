@@ -79,7 +79,8 @@ fn regions() -> Regions {
     Regions { regions: (0..71).map(|r| (format!("r{r}"), set(r))).collect() }
 }
 
-/// A condensed RDM with the rows and columns of the images drawn, entry by entry; without pairs of two copies.
+/// A condensed RDM with the rows and columns of the images drawn, entry by entry; without pairs of
+/// two copies.
 fn repeated(rdm: &[f64], drawn: &[usize], n: usize) -> Vec<f64> {
     let pairs = condensed::pairs(drawn.len()).map(|(a, b)| (drawn[a], drawn[b])).filter(|(i, j)| i != j);
     pairs.map(|(i, j)| rdm[condensed::index(i, j, n)]).collect()
@@ -198,8 +199,9 @@ fn what_is_not_defined_is_nan_or_refused() {
     }
 }
 
-/// Images are drawn from a population: a brain's patterns and a layer's units are fixed linear maps of 6 traits of an image, of
-/// which they share 3. What 600 images give stands for the population's value.
+/// Images are drawn from a population: a brain's patterns and a layer's units are fixed linear maps
+/// of 6 traits of an image, of which they share 3. What 600 images give stands for the population's
+/// value.
 fn simulated(n: usize, item: u64) -> (Vec<f64>, Rdm) {
     let traits = normal("bootstrap test traits", item, (n, 6));
     let rdm = |first: usize, map: u64| {
@@ -210,8 +212,9 @@ fn simulated(n: usize, item: u64) -> (Vec<f64>, Rdm) {
     (rdm(0, 0).values().to_vec(), rdm(2, 1))
 }
 
-/// 90 % intervals of 300 data sets of 25 images. A covering interval is a coin of 0.9 at best: 270 of 300 on average, and
-/// 4 standard deviations, 4 sqrt(300 0.9 0.1), are 21. Intervals of half the width cover about 59 %.
+/// 90 % intervals of 300 data sets of 25 images. A covering interval is a coin of 0.9 at best: 270
+/// of 300 on average, and 4 standard deviations, 4 sqrt(300 0.9 0.1), are 21. Intervals of half the
+/// width cover about 59 %.
 #[test]
 fn intervals_cover_the_value_of_the_population() {
     const N: usize = 300;

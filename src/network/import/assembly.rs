@@ -1,4 +1,5 @@
-//! What all importers share: a graph under construction whose tensors are found by the file's own names.
+//! What all importers share: a graph under construction whose tensors are found by the file's own
+//! names.
 
 use crate::error::{Error, Result};
 use crate::network::graph::{Graph, GraphBuilder, NodeId, Weights};
@@ -15,8 +16,8 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    /// Starts with an input of `shape`. The preprocessing is a placeholder until the caller knows it: see
-    /// [`crate::network::zoo`].
+    /// Starts with an input of `shape`. The preprocessing is a placeholder until the caller knows
+    /// it: see [`crate::network::zoo`].
     pub fn new(file: &Path, shape: Shape) -> Result<Self> {
         let order = match shape.channels {
             1 => ChannelOrder::Grey,

@@ -1,6 +1,8 @@
-//! Networks from the files that their authors publish: one module per format, all to the same [`Graph`].
+//! Networks from the files that their authors publish: one module per format, all to the same
+//! [`Graph`].
 //!
-//! Nothing in a file is ever executed. What an importer does not understand is an error that names the layer and its type.
+//! Nothing in a file is ever executed. What an importer does not understand is an error that names
+//! the layer and its type.
 
 mod assembly;
 pub mod caffe;
@@ -28,7 +30,8 @@ pub struct Imported {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads a network from a file by its extension; `arch` names the architecture of a PyTorch state dict.
+/// Reads a network from a file by its extension; `arch` names the architecture of a PyTorch state
+/// dict.
 ///
 /// # Errors
 /// [`Error::Invalid`] for another extension; whatever the reader says.
@@ -48,7 +51,8 @@ pub fn read(path: &Path, arch: Option<&str>) -> Result<Imported> {
     }
 }
 
-/// The file's name without folder and extension: what a network is called when nobody says otherwise.
+/// The file's name without folder and extension: what a network is called when nobody says
+/// otherwise.
 pub(crate) fn stem(path: &Path) -> String {
     path.file_stem().map_or_else(|| "network".into(), |s| s.to_string_lossy().into_owned())
 }

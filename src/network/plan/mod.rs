@@ -1,9 +1,10 @@
 //! From a typed graph to what the engine for frozen networks is told.
 //!
-//! Batch norms are folded, activations join the operation before them when nothing else sees what lies between,
-//! a flattening before linear layers becomes the order of their weights, and preprocessing becomes a gain and an offset
-//! per plane, applied before any zero padding. What no tap depends on is left out. Merging of sibling convolutions, concat
-//! as offsets, and lifetimes are decided in `orthoscope_kernels::lower`.
+//! Batch norms are folded, activations join the operation before them when nothing else sees what
+//! lies between, a flattening before linear layers becomes the order of their weights, and
+//! preprocessing becomes a gain and an offset per plane, applied before any zero padding. What no
+//! tap depends on is left out. Merging of sibling convolutions, concat as offsets, and lifetimes
+//! are decided in `orthoscope_kernels::lower`.
 
 mod translate;
 

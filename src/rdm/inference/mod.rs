@@ -1,12 +1,13 @@
 //! Which model RDM explains a set of RDMs best, and how well any model could.
 //!
-//! Fixed models (the fingerprints of layers, say) are compared with the RDMs of several subjects; subjects and images are
-//! resampled, so that the conclusion holds for other subjects and other images. Semantics and names are rsatoolbox 0.3.2's;
-//! the numbers are equal for equal resamples.
+//! Fixed models (the fingerprints of layers, say) are compared with the RDMs of several subjects;
+//! subjects and images are resampled, so that the conclusion holds for other subjects and other
+//! images. Semantics and names are rsatoolbox 0.3.2's; the numbers are equal for equal resamples.
 //!
-//! A resample costs no RDM objects and, for ranks, no sort of the RDMs: images drawn k and l times weigh their pair by k l,
-//! and all comparisons take weights. Pairs of an image with itself, which a resample with repetitions would hold, are left
-//! out. Noise ceilings of cosine and Pearson follow from the subjects' mutual similarities alone.
+//! A resample costs no RDM objects and, for ranks, no sort of the RDMs: images drawn k and l times
+//! weigh their pair by k l, and all comparisons take weights. Pairs of an image with itself, which
+//! a resample with repetitions would hold, are left out. Noise ceilings of cosine and Pearson
+//! follow from the subjects' mutual similarities alone.
 
 pub(crate) mod ranked;
 mod resample;
@@ -45,8 +46,8 @@ pub struct ModelComparison {
 
 /// Similarities in every resample.
 ///
-/// The last axis is (both, rdms, patterns) for [`Resampling::Dual`], else of length 1. NaN where a resample holds fewer than 3
-/// different images.
+/// The last axis is (both, rdms, patterns) for [`Resampling::Dual`], else of length 1. NaN where a
+/// resample holds fewer than 3 different images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluations {
     /// How the resamples were drawn.
@@ -75,8 +76,8 @@ impl ModelComparison {
     /// `models`: n_models x n_pairs; `rdms`: n_rdms x n_pairs, one a subject.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the two differ in pairs, there are fewer than 3 images, no model or no RDM, a value is infinite, or
-    /// fewer than 3 pairs are left.
+    /// [`Error::Invalid`] when the two differ in pairs, there are fewer than 3 images, no model or
+    /// no RDM, a value is infinite, or fewer than 3 pairs are left.
     pub fn new(models: ArrayView2<'_, f64>, rdms: ArrayView2<'_, f64>, how: Comparison) -> Result<Self> {
         let invalid =
             |expected: &str, found: String, hint: &str| Err(Error::invalid("model comparison", expected, found, hint));
@@ -121,7 +122,8 @@ impl ModelComparison {
     /// Similarities and noise ceiling of the data as they are.
     ///
     /// # Source
-    /// Noise ceiling: Nili et al., PLoS Comput. Biol. 10:e1003553 (2014); rsatoolbox's `eval_fixed`.
+    /// Noise ceiling: Nili et al., PLoS Comput. Biol. 10:e1003553 (2014); rsatoolbox's
+    /// `eval_fixed`.
     pub fn fixed(&self) -> Fixed {
         let (view, mut work) = (self.all_images(), Workspace::default());
         let similarities = view.similarities(self.n_models, &mut work);
@@ -141,13 +143,16 @@ impl ModelComparison {
         self.evaluate(resampling, &Resample::draw_many(self.n_rdms, self.n_conditions, n_samples, seed))
     }
 
-    /// Evaluates the models in given resamples; what [`Resampling`] does not draw anew is taken as it is.
+    /// Evaluates the models in given resamples; what [`Resampling`] does not draw anew is taken as
+    /// it is.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when a resample names a subject or an image that does not exist, or is of another size.
+    /// [`Error::Invalid`] when a resample names a subject or an image that does not exist, or is of
+    /// another size.
     ///
     /// # Source
-    /// Schuett et al., eLife 12:e82566 (2023); rsatoolbox 0.3.2's `eval_bootstrap*` and `eval_dual_bootstrap` with k = 1.
+    /// Schuett et al., eLife 12:e82566 (2023); rsatoolbox 0.3.2's `eval_bootstrap*` and
+    /// `eval_dual_bootstrap` with k = 1.
     pub fn evaluate(&self, resampling: Resampling, resamples: &[Resample]) -> Result<Evaluations> {
         let fits = |drawn: &[usize], n: usize| drawn.len() == n && drawn.iter().all(|&i| i < n);
         if let Some(at) =

@@ -1,13 +1,15 @@
 //! Ranks and Kendall's tau of values that come several times.
 //!
-//! A resampled RDM holds the dissimilarity of images i and j as often as the product of how often i and j were drawn. Instead
-//! of repeating it, every pair is kept once with its weight; ranks count weights. Sorting is done once for the original RDMs:
-//! a resample only walks along the sorted pairs.
+//! A resampled RDM holds the dissimilarity of images i and j as often as the product of how often i
+//! and j were drawn. Instead of repeating it, every pair is kept once with its weight; ranks count
+//! weights. Sorting is done once for the original RDMs: a resample only walks along the sorted
+//! pairs.
 
 /// Bits that one pass of the radix sort takes.
 const RADIX_BITS: u32 = 11;
 
-/// The order of a vector's pairs: positions in ascending order, and the dense rank of every pair (equal values share one).
+/// The order of a vector's pairs: positions in ascending order, and the dense rank of every pair
+/// (equal values share one).
 #[derive(Debug, Clone)]
 pub struct SortedPairs {
     order: Vec<u32>,
@@ -60,8 +62,9 @@ impl Pairs {
         self.rank(order)
     }
 
-    /// [`Ranked::twice`] of a vector, for many vectors. One number beyond the last position is overwritten: pairs that are left out
-    /// write there, which costs less than a branch that cannot be foretold.
+    /// [`Ranked::twice`] of a vector, for many vectors. One number beyond the last position is
+    /// overwritten: pairs that are left out write there, which costs less than a branch that cannot
+    /// be foretold.
     pub fn twice_ranks(&self, sorted: &SortedPairs, out: &mut [f64]) {
         let n = self.weights.len();
         if sorted.dense.len() != sorted.order.last().map_or(0, |&p| sorted.dense[p as usize] as usize + 1) {
@@ -115,9 +118,11 @@ impl Pairs {
         products.sum::<f64>() / (a.norm * b.norm)
     }
 
-    /// Kendall's tau-a, (concordant - discordant) / (total (total - 1) / 2) over all pairs of entries, repetitions included.
+    /// Kendall's tau-a, (concordant - discordant) / (total (total - 1) / 2) over all pairs of
+    /// entries, repetitions included.
     ///
-    /// Walks along `a` in ascending order and asks for the weight of what came before with smaller `b`.
+    /// Walks along `a` in ascending order and asks for the weight of what came before with smaller
+    /// `b`.
     pub fn tau_a(&self, a: &Ranked, b: &Ranked, tree: &mut Tree) -> f64 {
         tree.clear(self.weights.len());
         let (mut score, mut seen) = (0i64, 0i64);
@@ -169,11 +174,13 @@ const AFTER: [[u32; NODE]; NODE] = {
     after
 };
 
-/// Running sums of weights in a tree of nodes of 16: a question is one load a level, and an addition one masked addition of 16
-/// numbers a level, which the processor does several at a time and without a branch.
+/// Running sums of weights in a tree of nodes of 16: a question is one load a level, and an
+/// addition one masked addition of 16 numbers a level, which the processor does several at a time
+/// and without a branch.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
-    /// Level k, entry i: weight of the entries of the same node before i; an entry of level k is a node of level k - 1.
+    /// Level k, entry i: weight of the entries of the same node before i; an entry of level k is a
+    /// node of level k - 1.
     levels: Vec<Vec<[u32; NODE]>>,
     at: Vec<u32>,
 }
@@ -210,7 +217,8 @@ impl Tree {
         self.at[at] += weight;
         for level in &mut self.levels {
             let (node, after) = (&mut level[at / NODE], &AFTER[at % NODE]);
-            // The sums stay below the total weight, which is 32-bit; checked additions would be done one by one.
+            // The sums stay below the total weight, which is 32-bit; checked additions would be
+            // done one by one.
             for (sum, mask) in node.iter_mut().zip(after) {
                 *sum = sum.wrapping_add(weight & mask);
             }

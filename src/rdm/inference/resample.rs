@@ -11,9 +11,11 @@ pub enum Resampling {
     Rdms,
     /// Images: inference to other images with these subjects (`eval_bootstrap_pattern`).
     Patterns,
-    /// Both together (`eval_bootstrap`): too wide, the noise of subjects and images is counted in each other.
+    /// Both together (`eval_bootstrap`): too wide, the noise of subjects and images is counted in
+    /// each other.
     Both,
-    /// All three with the same draws, combined to an unbiased variance (`eval_dual_bootstrap` of fixed models).
+    /// All three with the same draws, combined to an unbiased variance (`eval_dual_bootstrap` of
+    /// fixed models).
     #[default]
     Dual,
 }

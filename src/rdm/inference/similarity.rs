@@ -14,7 +14,8 @@ pub enum Prepared {
     Ranks { vectors: Vec<SortedPairs>, tau: bool },
 }
 
-/// What one choice of images gives, whichever subjects are drawn: computed once, used with several subject weights.
+/// What one choice of images gives, whichever subjects are drawn: computed once, used with several
+/// subject weights.
 pub enum View {
     /// Cosines of all vectors with all vectors.
     Products(Array2<f64>),
@@ -100,11 +101,12 @@ impl View {
         })
     }
 
-    /// (lower, upper) noise ceiling of subjects that come `counts` times: the mean similarity of each subject with the pooled
-    /// RDM of the others, and with the pooled RDM of all.
+    /// (lower, upper) noise ceiling of subjects that come `counts` times: the mean similarity of
+    /// each subject with the pooled RDM of the others, and with the pooled RDM of all.
     ///
-    /// A subject that was drawn several times is left out as a whole and counts once in the mean; with one subject only, both
-    /// bounds are its similarity with itself (rsatoolbox's `boot_noise_ceiling`).
+    /// A subject that was drawn several times is left out as a whole and counts once in the mean;
+    /// with one subject only, both bounds are its similarity with itself (rsatoolbox's
+    /// `boot_noise_ceiling`).
     pub fn noise_ceiling(&self, n_models: usize, counts: &[u32], work: &mut Workspace) -> (f64, f64) {
         let drawn: Vec<usize> = (0..counts.len()).filter(|&s| counts[s] > 0).collect();
         let bounds: Vec<(f64, f64)> = match self {
@@ -125,8 +127,8 @@ fn compare(pairs: &Pairs, a: &Ranked, b: &Ranked, tau: bool, work: &mut Workspac
     if tau { pairs.tau_a(a, b, &mut work.tree) } else { pairs.spearman(a, b) }
 }
 
-/// The pooled RDM is the sum of unit vectors, so that its cosines follow from those of the subjects:
-/// cos(pool, s) = sum_t k_t c_ts / sqrt(sum_tu k_t k_u c_tu).
+/// The pooled RDM is the sum of unit vectors, so that its cosines follow from those of the
+/// subjects: cos(pool, s) = sum_t k_t c_ts / sqrt(sum_tu k_t k_u c_tu).
 fn pooled_cosines(drawn: &[usize], counts: &[u32], c: impl Fn(usize, usize) -> f64) -> Vec<(f64, f64)> {
     let count = |s: usize| f64::from(counts[s]);
     let with: Vec<f64> = drawn.iter().map(|&s| drawn.iter().map(|&t| count(t) * c(t, s)).sum()).collect();
@@ -147,7 +149,8 @@ fn pooled_cosines(drawn: &[usize], counts: &[u32], c: impl Fn(usize, usize) -> f
     drawn.iter().zip(&with).map(bound).collect()
 }
 
-/// The pooled RDM is the mean of ranks; sums of twice the ranks are whole numbers, which are sorted by radix.
+/// The pooled RDM is the mean of ranks; sums of twice the ranks are whole numbers, which are sorted
+/// by radix.
 fn pooled_ranks(
     pairs: &Pairs,
     subjects: &[Ranked],

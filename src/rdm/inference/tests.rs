@@ -60,7 +60,8 @@ fn near_tests(golden: &Npz, key: &str, found: &ModelTests, with_ceiling: bool) {
     }
 }
 
-/// Made by tests/golden/stats_inference.py with rsatoolbox 0.3.2 in 64 bits, in the resamples that it drew; values of order 1.
+/// Made by tests/golden/stats_inference.py with rsatoolbox 0.3.2 in 64 bits, in the resamples that
+/// it drew; values of order 1.
 #[test]
 fn evaluations_equal_rsatoolbox_in_the_same_resamples() {
     let golden = golden();
@@ -98,16 +99,18 @@ fn random(n: usize, n_pairs: usize, seed: u64) -> Array2<f64> {
     Array2::from_shape_simple_fn((n, n_pairs), || rng.normal())
 }
 
-/// Squared distances of 12 random points in 3 dimensions: the entries of one image depend on each other, as in a real RDM.
+/// Squared distances of 12 random points in 3 dimensions: the entries of one image depend on each
+/// other, as in a real RDM.
 fn random_distances(seed: u64) -> Vec<f64> {
     let points = random(12, 3, seed);
     let squared = |(i, j)| (&points.row(i) - &points.row(j)).mapv(|d| d * d).sum();
     condensed::pairs(12).map(squared).collect()
 }
 
-/// 200 data sets whose subjects agree on a structure that has nothing to do with the model. Whoever resamples subjects only
-/// asks whether the model fits these very images by accident, and it often does (or does the opposite); with images resampled
-/// too, p against 0 is at most 0.05 in about 10 cases (standard deviation 3.1).
+/// 200 data sets whose subjects agree on a structure that has nothing to do with the model. Whoever
+/// resamples subjects only asks whether the model fits these very images by accident, and it often
+/// does (or does the opposite); with images resampled too, p against 0 is at most 0.05 in about 10
+/// cases (standard deviation 3.1).
 #[test]
 fn unrelated_models_are_seldom_significant() {
     let mut n_wrong = [0; 2];

@@ -22,7 +22,8 @@ pub struct ModelTests {
     pub bound_variance: (f64, f64),
     /// Variance of the distance to the (lower, upper) noise ceiling, n_models x 2.
     pub noise_ceiling_variance: Array2<f64>,
-    /// Degrees of freedom of the tests: the number of subjects or images (the smaller of what was resampled) - 1.
+    /// Degrees of freedom of the tests: the number of subjects or images (the smaller of what was
+    /// resampled) - 1.
     pub dof: f64,
     /// p of similarity <= 0, one-sided.
     pub p_zero: Vec<f64>,
@@ -43,16 +44,19 @@ struct Variances {
 impl Evaluations {
     /// Tests by Student's t with bootstrapped variances.
     ///
-    /// One factor resampled: variance n / (n - 1) times the samples' (n subjects, images, or the smaller of both). Dual, with v_b,
-    /// v_r, v_p the variances when both, RDMs, patterns are drawn, a = R / (R - 1), b = P / (P - 1):
-    /// a v_r + b v_p - a b (v_b - v_r - v_p), not below a v_r and b v_p, not above v_b.
+    /// One factor resampled: variance n / (n - 1) times the samples' (n subjects, images, or the
+    /// smaller of both). Dual, with v_b, v_r, v_p the variances when both, RDMs, patterns are
+    /// drawn, a = R / (R - 1), b = P / (P - 1): a v_r + b v_p - a b (v_b - v_r - v_p), not below a
+    /// v_r and b v_p, not above v_b.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when fewer than 2 resamples were usable, or only one subject or image could be resampled.
+    /// [`Error::Invalid`] when fewer than 2 resamples were usable, or only one subject or image
+    /// could be resampled.
     ///
     /// # Source
-    /// Schuett et al., eLife 12:e82566 (2023), equation 5; rsatoolbox 0.3.2's `extract_variances`. There the ceiling counts as
-    /// fixed when only RDMs are drawn; here its covariance with the models is always taken in.
+    /// Schuett et al., eLife 12:e82566 (2023), equation 5; rsatoolbox 0.3.2's `extract_variances`.
+    /// There the ceiling counts as fixed when only RDMs are drawn; here its covariance with the
+    /// models is always taken in.
     pub fn tests(&self) -> Result<ModelTests> {
         let (n_samples, n_models, kinds) = self.models.dim();
         let usable = self.usable();
@@ -114,7 +118,8 @@ impl Evaluations {
         }
     }
 
-    /// Percentile interval of every model's similarity over the usable resamples; for [`Resampling::Dual`] those of `Both`.
+    /// Percentile interval of every model's similarity over the usable resamples; for
+    /// [`Resampling::Dual`] those of `Both`.
     pub fn percentiles(&self, level: f64) -> Vec<(f64, f64)> {
         let of_model = |m: usize| {
             let kept = (0..self.models.dim().0).map(|i| self.models[[i, m, 0]]).filter(|v| !v.is_nan());
@@ -125,7 +130,8 @@ impl Evaluations {
 }
 
 impl Fixed {
-    /// Tests by Student's t over subjects, the images and the noise ceiling taken as they are; variance: the subjects' / n_rdms.
+    /// Tests by Student's t over subjects, the images and the noise ceiling taken as they are;
+    /// variance: the subjects' / n_rdms.
     ///
     /// # Errors
     /// [`Error::Invalid`] for fewer than 2 subjects.
@@ -162,7 +168,8 @@ impl ModelTests {
         self.mean.iter().zip(self.sem()).map(|(&mean, sem)| self.around(mean, sem, level)).collect()
     }
 
-    /// Confidence interval of an estimate with this standard error, by Student's t with the tests' degrees of freedom.
+    /// Confidence interval of an estimate with this standard error, by Student's t with the tests'
+    /// degrees of freedom.
     pub fn around(&self, estimate: f64, sem: f64, level: f64) -> (f64, f64) {
         let half = t_isf((1.0 - level) / 2.0, self.dof) * sem;
         (estimate - half, estimate + half)

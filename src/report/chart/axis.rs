@@ -28,7 +28,8 @@ impl Axis {
         Self { low: self.high, high: self.low, ..self }
     }
 
-    /// Covers the finite values (the positive ones for a log scale) with a margin of `pad` of their range.
+    /// Covers the finite values (the positive ones for a log scale) with a margin of `pad` of their
+    /// range.
     pub fn around(values: impl Iterator<Item = f64>, log: bool, pad: f64) -> Self {
         let usable = values.filter(|v| v.is_finite() && (!log || *v > 0.0)).map(|v| if log { v.log10() } else { v });
         let (mut low, mut high) = usable.fold((f64::INFINITY, f64::NEG_INFINITY), |m, v| (m.0.min(v), m.1.max(v)));
@@ -68,7 +69,8 @@ impl Axis {
         (scaled(value) - scaled(self.low)) / (scaled(self.high) - scaled(self.low))
     }
 
-    /// Where `value` lies, 0 at the low end and 1 at the high end; none outside the scale or for no number.
+    /// Where `value` lies, 0 at the low end and 1 at the high end; none outside the scale or for no
+    /// number.
     pub fn at(&self, value: f64) -> Option<f64> {
         let t = self.fraction(value);
         (-1e-9..=1.0 + 1e-9).contains(&t).then_some(t)
@@ -116,7 +118,8 @@ impl Ranged for Axis {
     }
 }
 
-/// The key points of `plotters` for about `n` steps. It compares with the machine epsilon, so it is given a range of 1 to 10.
+/// The key points of `plotters` for about `n` steps. It compares with the machine epsilon, so it is
+/// given a range of 1 to 10.
 fn round_values(low: f64, high: f64, n: usize) -> Vec<f64> {
     if !(high > low && (high - low).is_finite()) {
         return Vec::new();
@@ -127,7 +130,8 @@ fn round_values(low: f64, high: f64, n: usize) -> Vec<f64> {
     points.map(|v| if v.abs() < 1e-9 { 0.0 } else { v * power }).collect()
 }
 
-/// Decades, with 2 and 5 between them when the decades alone are too few (`plotters` has none within a decade).
+/// Decades, with 2 and 5 between them when the decades alone are too few (`plotters` has none
+/// within a decade).
 fn decades(low: f64, high: f64, n: usize) -> Vec<f64> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let inside = |leads: &[f64]| -> Vec<f64> {

@@ -1,4 +1,5 @@
-//! A scene as a backend of `plotters`, which computes in whole units: here sixteenths of a logical pixel, too fine to see.
+//! A scene as a backend of `plotters`, which computes in whole units: here sixteenths of a logical
+//! pixel, too fine to see.
 
 use super::super::palette::{Rgb, WHITE, mix};
 use super::super::scene::{Align, Area, Item, Scene, Text, text_width};

@@ -1,6 +1,8 @@
-//! Charts: `plotters` draws axes, ticks, meshes, lines, areas and marks on our scene, with our text.
+//! Charts: `plotters` draws axes, ticks, meshes, lines, areas and marks on our scene, with our
+//! text.
 //!
-//! `plotters` stacks a legend inside the plot and measures it with a font of its own, so names and their places are ours.
+//! `plotters` stacks a legend inside the plot and measures it with a font of its own, so names and
+//! their places are ours.
 
 mod axis;
 mod canvas;
@@ -58,7 +60,8 @@ pub(super) fn path<const N: usize>(root: &Root<'_>, places: [(f64, f64); N], col
     drawn(root.draw(&PathElement::new(places.map(place).to_vec(), ink(colour, width))));
 }
 
-/// A name of the legend, the width of its symbol, and what draws the symbol to the right of a place.
+/// A name of the legend, the width of its symbol, and what draws the symbol to the right of a
+/// place.
 pub(super) struct Entry<'e> {
     pub name: String,
     pub symbol: f64,
@@ -227,8 +230,8 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// Joins the points in order; what lies outside the axes or is no number interrupts the line. Every point has a dot of
-    /// radius `dot`, a point alone at least one of 2.5.
+    /// Joins the points in order; what lies outside the axes or is no number interrupts the line.
+    /// Every point has a dot of radius `dot`, a point alone at least one of 2.5.
     pub(super) fn line(&mut self, points: &[(f64, f64)], colour: Rgb, width: f64, dot: f64) {
         let frame = self.frame;
         for run in points.split(|p| !frame.holds(*p)) {
@@ -239,7 +242,8 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// Fills between low and high. A limit beyond the end of the axis is its end; one that is no number interrupts the band.
+    /// Fills between low and high. A limit beyond the end of the axis is its end; one that is no
+    /// number interrupts the band.
     pub(super) fn band(&mut self, band: &[(f64, (f64, f64))], colour: Rgb) {
         let frame = self.frame;
         let level = |v: f64| if v.is_nan() { v } else { v.clamp(frame.y.low, frame.y.high) };
@@ -280,8 +284,9 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// Writes a label where it lies on no other label and on as little else as possible; `places` are upper left corners, and
-    /// the label of the point that is `own` among what is taken may touch it.
+    /// Writes a label where it lies on no other label and on as little else as possible; `places`
+    /// are upper left corners, and the label of the point that is `own` among what is taken may
+    /// touch it.
     pub(super) fn label(&mut self, text: &str, places: &[(f64, f64)], colour: Rgb, own: Option<usize>) {
         let (plot, size) = (self.area, (text_width(text, TICK), TICK + 2.0));
         let cost = |a: &Area| {

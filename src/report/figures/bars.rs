@@ -46,7 +46,8 @@ const HEIGHT: f64 = 300.0;
 /// `groups`: one name per group (a layer); each series: one value (and error) per group.
 ///
 /// # Errors
-/// [`Error::Invalid`](crate::Error::Invalid) when the numbers of values and groups differ; [`Error::Io`](crate::Error::Io).
+/// [`Error::Invalid`](crate::Error::Invalid) when the numbers of values and groups differ;
+/// [`Error::Io`](crate::Error::Io).
 pub fn bars(groups: &[String], series: &[BarSeries], stem: &Path, options: &BarOptions) -> Result<()> {
     scene(groups, series, options)?.save(stem)
 }

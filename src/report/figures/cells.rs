@@ -8,7 +8,8 @@ use ndarray::{Array2, ArrayView2};
 /// Up to this many rows and columns the cells show their numbers.
 pub(super) const MAX_NUMBERED: usize = 14;
 
-/// Values and their colours; the diagonal of a matrix of layers or images says nothing and stays blank.
+/// Values and their colours; the diagonal of a matrix of layers or images says nothing and stays
+/// blank.
 pub(super) struct Cells<'a> {
     pub values: ArrayView2<'a, f64>,
     pub map: Map,
@@ -41,7 +42,8 @@ impl Cells<'_> {
         scene.outline(area, 0.7, MUTED);
     }
 
-    /// White lines between the cells, and numbers in them where there are few cells and room for all numbers.
+    /// White lines between the cells, and numbers in them where there are few cells and room for
+    /// all numbers.
     pub(super) fn draw_grid_and_numbers(&self, scene: &mut Scene, area: Area) {
         let ((n_rows, n_columns), (w, h)) = (self.values.dim(), self.size(area));
         let (right, bottom) = (area.x + area.w, area.y + area.h);
@@ -66,8 +68,9 @@ impl Cells<'_> {
     }
 }
 
-/// The colour scale of finite values (from -high to high where it diverges): up to `limit`, else to what covers 98 % of them,
-/// rounded up to a whole tick; and whether values lie beyond its ends. Values far above zero need none unless `from_zero`.
+/// The colour scale of finite values (from -high to high where it diverges): up to `limit`, else to
+/// what covers 98 % of them, rounded up to a whole tick; and whether values lie beyond its ends.
+/// Values far above zero need none unless `from_zero`.
 pub(super) fn colour_scale(
     values: impl Iterator<Item = f64>,
     map: Map,

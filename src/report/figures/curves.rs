@@ -1,4 +1,5 @@
-//! Curves with bands, such as a response over the strength of a perturbation, and traces over steps.
+//! Curves with bands, such as a response over the strength of a perturbation, and traces over
+//! steps.
 
 use super::super::chart::{Axis, Entry, Frame, n_ticks, plot_width};
 use super::super::palette::{MUTED, Map, Rgb, WHITE, line, mix};
@@ -7,7 +8,8 @@ use super::{nonempty, same_length};
 use crate::error::Result;
 use std::path::Path;
 
-/// One curve of [`curves`]: (x, y) in the order in which they are joined, and for each point the (low, high) of its band.
+/// One curve of [`curves`]: (x, y) in the order in which they are joined, and for each point the
+/// (low, high) of its band.
 #[derive(Debug, Clone, Default)]
 pub struct CurveSeries {
     pub name: String,
@@ -39,13 +41,15 @@ const MAX_NAMED: usize = 24;
 /// Curves with more points than this have no markers.
 const MAX_MARKED: usize = 40;
 
-/// Draws lines with optional bands; markers where a curve has few points. A value that is not a number interrupts its line.
+/// Draws lines with optional bands; markers where a curve has few points. A value that is not a
+/// number interrupts its line.
 ///
 /// # Shapes
 /// `band`: one (low, high) per point.
 ///
 /// # Errors
-/// [`Error::Invalid`](crate::Error::Invalid) without series or for a band of another length; [`Error::Io`](crate::Error::Io).
+/// [`Error::Invalid`](crate::Error::Invalid) without series or for a band of another length;
+/// [`Error::Io`](crate::Error::Io).
 pub fn curves(series: &[CurveSeries], stem: &Path, options: &CurveOptions) -> Result<()> {
     scene(series, options, MAX_MARKED)?.save(stem)
 }
@@ -129,7 +133,8 @@ fn axes(series: &[CurveSeries], options: &CurveOptions, max_marked: usize) -> (A
     (x, if options.log_y { y } else { y.starting_at_zero().rounded(n_ticks(HEIGHT)) })
 }
 
-/// Distinct colours for a few curves, a sequence from dark to light for more, one grey for very many.
+/// Distinct colours for a few curves, a sequence from dark to light for more, one grey for very
+/// many.
 fn colour(i: usize, n: usize) -> Rgb {
     match n {
         0..=7 => line(i),

@@ -12,8 +12,8 @@ use std::path::Path;
 /// Pixels of one filter on the mosaic, about.
 const TARGET_PX: usize = 66;
 
-/// Writes the filters of a first layer as `stem.png`: grey is zero, each filter is divided by its own largest magnitude,
-/// pixels are repeated, not smoothed.
+/// Writes the filters of a first layer as `stem.png`: grey is zero, each filter is divided by its
+/// own largest magnitude, pixels are repeated, not smoothed.
 ///
 /// # Shapes
 /// `weights`: n_filters x 3 (RGB) or 1 (grey) x height x width.

@@ -56,7 +56,8 @@ impl Default for FingerprintOptions {
 /// Draws one square heat map per layer on one shared colour scale.
 ///
 /// # Shapes
-/// `layers`: (tap, n_images x n_images) each; the diagonal is not drawn, NaN cells are crossed grey.
+/// `layers`: (tap, n_images x n_images) each; the diagonal is not drawn, NaN cells are crossed
+/// grey.
 ///
 /// # Errors
 /// [`Error::Invalid`] without layers or for a matrix that is not square; [`Error::Io`].

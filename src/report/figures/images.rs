@@ -8,13 +8,15 @@ use crate::error::{Error, Result};
 use ndarray::{ArrayView4, Axis};
 use std::path::Path;
 
-/// Pixels of one picture on the sheet are brought near this: small images are enlarged a whole number of times, large ones are reduced.
+/// Pixels of one picture on the sheet are brought near this: small images are enlarged a whole
+/// number of times, large ones are reduced.
 const TARGET_PX: f64 = 240.0;
 
 /// Writes a contact sheet `stem.png`.
 ///
 /// # Shapes
-/// `images`: n_images x height x width x 3, 8-bit sRGB; `labels`: one per image, or none at all. Long labels lose their middle.
+/// `images`: n_images x height x width x 3, 8-bit sRGB; `labels`: one per image, or none at all.
+/// Long labels lose their middle.
 ///
 /// # Errors
 /// [`Error::Invalid`] without images, for another shape or a wrong number of labels; [`Error::Io`].

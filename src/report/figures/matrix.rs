@@ -35,14 +35,16 @@ const LABELLED_CELL: f64 = 13.0;
 const MAX_LABEL: f64 = 160.0;
 const MARGIN: f64 = 16.0;
 
-/// Draws a matrix as coloured cells: blue to red about 0, or dark to light when no value is negative. NaN cells are grey and
-/// crossed out. Where labels would touch, every second, third, ... is drawn.
+/// Draws a matrix as coloured cells: blue to red about 0, or dark to light when no value is
+/// negative. NaN cells are grey and crossed out. Where labels would touch, every second, third, ...
+/// is drawn.
 ///
 /// # Shapes
 /// `values`: n_rows x n_columns; `rows` and `columns`: as many names.
 ///
 /// # Errors
-/// [`Error::Invalid`](crate::Error::Invalid) for an empty matrix or a wrong number of names; [`Error::Io`](crate::Error::Io).
+/// [`Error::Invalid`](crate::Error::Invalid) for an empty matrix or a wrong number of names;
+/// [`Error::Io`](crate::Error::Io).
 pub fn matrix(
     values: ArrayView2<f64>,
     rows: &[String],

@@ -1,5 +1,6 @@
-//! The figures. Each function takes data and an output path without extension, and writes PNG, and SVG where lines and
-//! cells make sense. Undefined numbers (NaN) are drawn as crossed grey cells or left out, never as zero.
+//! The figures. Each function takes data and an output path without extension, and writes PNG, and
+//! SVG where lines and cells make sense. Undefined numbers (NaN) are drawn as crossed grey cells or
+//! left out, never as zero.
 
 mod bars;
 mod brain;
@@ -29,7 +30,8 @@ use crate::error::{Error, Result};
 use image::RgbImage;
 use ndarray::ArrayView3;
 
-/// Columns of a sheet of `n` pictures: full rows when possible (16 in 4, 12 in 4, 28 in 7), no wider than `widest` columns.
+/// Columns of a sheet of `n` pictures: full rows when possible (16 in 4, 12 in 4, 28 in 7), no
+/// wider than `widest` columns.
 fn columns(n: usize, widest: usize) -> usize {
     let square = (n as f64).sqrt().ceil() as usize;
     let upper = widest.min(2 * square).max(square.min(widest));

@@ -36,16 +36,18 @@ const CAPTION: f64 = 10.5;
 const MARGIN: f64 = 16.0;
 const GAP: f64 = 8.0;
 
-/// Writes rows of pictures as `stem.png`; above 14 rows the rest goes to `stem_02.png`, `stem_03.png`, ..., all of about equal length.
+/// Writes rows of pictures as `stem.png`; above 14 rows the rest goes to `stem_02.png`,
+/// `stem_03.png`, ..., all of about equal length.
 ///
-/// Small pictures are enlarged by repeating pixels, large ones reduced by averaging; all sheets share one cell size.
+/// Small pictures are enlarged by repeating pixels, large ones reduced by averaging; all sheets
+/// share one cell size.
 ///
 /// # Shapes
 /// `headers`: one name per column; no row has more cells than that.
 ///
 /// # Errors
-/// [`Error::Invalid`] without rows or pictures, for a picture that is not height x width x 3 or a row with too many cells;
-/// [`Error::Io`].
+/// [`Error::Invalid`] without rows or pictures, for a picture that is not height x width x 3 or a
+/// row with too many cells; [`Error::Io`].
 pub fn mosaic(rows: &[MosaicRow], headers: &[String], stem: &Path, title: &str) -> Result<()> {
     let plan = Plan::new(rows, headers)?;
     let n_sheets = rows.len().div_ceil(ROWS_PER_SHEET);
@@ -143,8 +145,8 @@ fn check_row(row: &MosaicRow, n_columns: usize) -> Result<()> {
     }
 }
 
-/// Width and height on the sheet, in logical pixels: at most [`CELL_PX`] on the canvas. Strong enlargements are whole numbers, so
-/// that every pixel keeps its square.
+/// Width and height on the sheet, in logical pixels: at most [`CELL_PX`] on the canvas. Strong
+/// enlargements are whole numbers, so that every pixel keeps its square.
 fn drawn_size(image: &Array3<u8>) -> (f64, f64) {
     let (height, width, _) = image.dim();
     let factor = CELL_PX / height.max(width) as f64;
@@ -204,8 +206,9 @@ pub fn difference(base: &Array3<u8>, other: &Array3<u8>, gain: f64) -> Array3<u8
     })
 }
 
-/// Writes rows of base, up, down and their differences from the base, times [`TILE_GAIN`] about mid grey, as `stem.png` (and further
-/// sheets like [`mosaic`]). Columns that no row fills are left out.
+/// Writes rows of base, up, down and their differences from the base, times [`TILE_GAIN`] about mid
+/// grey, as `stem.png` (and further sheets like [`mosaic`]). Columns that no row fills are left
+/// out.
 ///
 /// # Errors
 /// [`Error::Invalid`] without rows or for pictures of one row that differ in shape; [`Error::Io`].

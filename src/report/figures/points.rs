@@ -41,7 +41,8 @@ pub struct ScatterOptions {
 const WIDTH: f64 = 680.0;
 const HEIGHT: f64 = 420.0;
 
-/// Draws labelled points; labels keep out of each other's way, points that are not numbers are left out.
+/// Draws labelled points; labels keep out of each other's way, points that are not numbers are left
+/// out.
 ///
 /// # Errors
 /// [`Error::Invalid`](crate::Error::Invalid) without points; [`Error::Io`](crate::Error::Io).

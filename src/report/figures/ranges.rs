@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use plotters::prelude::*;
 use std::path::Path;
 
-/// One unit of [`ranges`]: minimum, lower quartile, median, upper quartile and maximum of its responses to natural images, and
-/// (series, response) for each image to be compared with them.
+/// One unit of [`ranges`]: minimum, lower quartile, median, upper quartile and maximum of its
+/// responses to natural images, and (series, response) for each image to be compared with them.
 #[derive(Debug, Clone, Default)]
 pub struct UnitRange {
     pub name: String,
@@ -48,8 +48,9 @@ const ROW: f64 = 13.0;
 const MARGIN: f64 = 16.0;
 const BOX: Rgb = [0xc6, 0xcc, 0xd3];
 
-/// Draws one column per unit (above 40 units one row each, in panels on one scale): a thin line from the least to the largest natural
-/// response, a box between the quartiles, a tick at the median, and one marker per kept image. What is not a number is left out.
+/// Draws one column per unit (above 40 units one row each, in panels on one scale): a thin line
+/// from the least to the largest natural response, a box between the quartiles, a tick at the
+/// median, and one marker per kept image. What is not a number is left out.
 ///
 /// # Errors
 /// [`Error::Invalid`] without units or for a natural range that does not ascend; [`Error::Io`].
@@ -125,7 +126,8 @@ fn list(units: &[&UnitRange], series: &[String], x: Axis, options: &RangeOptions
     scene
 }
 
-/// Every unit in its slot of the chart, `width` px of it: along the vertical axis when `upright`, else along the horizontal one.
+/// Every unit in its slot of the chart, `width` px of it: along the vertical axis when `upright`,
+/// else along the horizontal one.
 fn strips(chart: &Chart<'_>, units: &[&UnitRange], series: &[String], width: f64, upright: bool) {
     // series side by side, so that equal responses stay visible
     let gap = (0.62 * width / series.len().max(1) as f64).min(7.0);
@@ -145,7 +147,8 @@ fn strips(chart: &Chart<'_>, units: &[&UnitRange], series: &[String], width: f64
     }
 }
 
-/// Whiskers from the first to the last of five places, a box between the second and the fourth, a tick in the middle.
+/// Whiskers from the first to the last of five places, a box between the second and the fourth, a
+/// tick in the middle.
 fn distribution(root: &Root<'_>, [min, q1, median, q3, max]: [(f64, f64); 5], width: f64, upright: bool) {
     let half = (0.3 * width).min(8.0);
     let aside = |(x, y): (f64, f64), by: f64| if upright { (x + by, y) } else { (x, y + by) };
@@ -157,7 +160,8 @@ fn distribution(root: &Root<'_>, [min, q1, median, q3, max]: [(f64, f64); 5], wi
     path(root, [aside(median, -half), aside(median, half)], INK, 1.8);
 }
 
-/// The marker of series `s`: shape and colour, so that colour alone decides nothing among the first six.
+/// The marker of series `s`: shape and colour, so that colour alone decides nothing among the first
+/// six.
 fn marker(root: &Root<'_>, s: usize, (x, y): (f64, f64), r: f64) {
     let (at, style, half, arm) = (place((x, y)), ink(line(s), 2.0), 0.88 * r, 1.2 * r);
     match s % 6 {

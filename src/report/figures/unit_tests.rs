@@ -1,4 +1,5 @@
-//! Charts and matrices: what is on them, that no label touches another or leaves the sheet, and what they refuse.
+//! Charts and matrices: what is on them, that no label touches another or leaves the sheet, and
+//! what they refuse.
 
 use super::super::scene::{Align, Area, Item, Scene, Text, text_width};
 use super::*;
@@ -65,7 +66,8 @@ pub(super) fn check_layout(scene: &Scene, name: &str) {
     }
 }
 
-/// The layout of a chart, and its files: in a folder to look at when `ORTHOSCOPE_FIGURES` names one.
+/// The layout of a chart, and its files: in a folder to look at when `ORTHOSCOPE_FIGURES` names
+/// one.
 fn check_chart(scene: &Scene, name: &str) {
     check_layout(scene, name);
     let dir = tempfile::tempdir().unwrap();

@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-/// Events that begin earlier than this before the first volume cannot be modelled (nilearn's `min_onset`).
+/// Events that begin earlier than this before the first volume cannot be modelled (nilearn's
+/// `min_onset`).
 pub const MIN_ONSET_S: f64 = -24.0;
 
 /// One event of a condition.
@@ -65,15 +66,17 @@ pub struct Design {
 impl Design {
     /// Convolves the events with the response and adds confounds, drifts and a constant.
     ///
-    /// Drift k = 1, 2, ... <= 2 n_volumes high_pass TR: sqrt(2/n) cos(pi k (v + 1/2) / n) for volume v.
+    /// Drift k = 1, 2, ... <= 2 n_volumes high_pass TR: sqrt(2/n) cos(pi k (v + 1/2) / n) for
+    /// volume v.
     ///
     /// # Shapes
     /// `confounds`: n_volumes x n_confounds, with their names.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for fewer than 2 volumes, a TR or oversampling that is not positive, no condition, a condition without
-    /// events, two conditions of one name, an event that is not finite, has a negative duration or begins more than 24 s before
-    /// the run or after its end, or confounds of another length or with NaN.
+    /// [`Error::Invalid`] for fewer than 2 volumes, a TR or oversampling that is not positive, no
+    /// condition, a condition without events, two conditions of one name, an event that is not
+    /// finite, has a negative duration or begins more than 24 s before the run or after its end, or
+    /// confounds of another length or with NaN.
     ///
     /// # Source
     /// nilearn 0.14's `make_first_level_design_matrix`, whose numbers these are.
@@ -108,8 +111,8 @@ impl Design {
         Ok(Self { matrix, names, conditions, n_task })
     }
 
-    /// Sum of squares of every condition's regressor (not its derivatives'), in the order given. The variance of a beta is
-    /// at least that of the noise divided by it.
+    /// Sum of squares of every condition's regressor (not its derivatives'), in the order given.
+    /// The variance of a beta is at least that of the noise divided by it.
     pub fn energies(&self) -> Vec<f64> {
         self.conditions.iter().map(|&c| self.matrix.column(c).dot(&self.matrix.column(c))).collect()
     }
@@ -176,7 +179,8 @@ fn regressors(events: &[Event], frames: &[f64], kernels: &[Vec<f64>], oversampli
     for kernel in kernels {
         let convolved = convolve(&boxcar, kernel);
         let mut column: Array1<f64> = frames.iter().map(|&t| interpolate(&times, &convolved, t)).collect();
-        // Derivatives are made orthogonal to what stands before them, so that they take nothing from the response's beta.
+        // Derivatives are made orthogonal to what stands before them, so that they take nothing
+        // from the response's beta.
         for earlier in &columns {
             let norm = earlier.dot(earlier);
             if norm > 0.0 {
@@ -188,7 +192,8 @@ fn regressors(events: &[Event], frames: &[f64], kernels: &[Vec<f64>], oversampli
     columns
 }
 
-/// The fine time grid, from 24 s before the first volume to one TR after the last, and the events' boxcars on it.
+/// The fine time grid, from 24 s before the first volume to one TR after the last, and the events'
+/// boxcars on it.
 fn sampled_events(events: &[Event], frames: &[f64], oversampling: usize) -> (Vec<f64>, Vec<f64>) {
     let n = frames.len() as f64;
     let (first, last) = (frames[0], frames[frames.len() - 1]);

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 const BINS: f64 = 100.0;
 /// Voxels that one task takes at a time.
 const BLOCK: usize = 512;
-/// A column of which less than this fraction of its length is new, given the columns before it, is their combination.
+/// A column of which less than this fraction of its length is new, given the columns before it, is
+/// their combination.
 const DEPENDENT: f64 = 1e-10;
 
 /// The temporal structure of the noise.
@@ -22,7 +23,8 @@ pub enum NoiseModel {
     /// Independent: ordinary least squares.
     #[default]
     White,
-    /// First-order autoregressive: each voxel's coefficient from its residuals, truncated to 1/100 as nilearn does.
+    /// First-order autoregressive: each voxel's coefficient from its residuals, truncated to 1/100
+    /// as nilearn does.
     Ar1,
 }
 
@@ -43,18 +45,20 @@ pub struct Fit {
     pub dof: usize,
 }
 
-/// Fits a run: beta = (X' V^-1 X)^-1 X' V^-1 y, V = I or the AR(1) covariance; by QR decomposition of the whitened design.
+/// Fits a run: beta = (X' V^-1 X)^-1 X' V^-1 y, V = I or the AR(1) covariance; by QR decomposition
+/// of the whitened design.
 ///
-/// AR(1): r_k = sum_v e_v e_(v+k) / (n - k) of the least-squares residuals, rho = r_1 / r_0 truncated to 1/100; then X and y are
-/// replaced by x_v - rho x_(v-1) (the first row stays). A voxel with a value that is not finite is NaN throughout; one without
-/// variation has betas near 0 and undefined t.
+/// AR(1): r_k = sum_v e_v e_(v+k) / (n - k) of the least-squares residuals, rho = r_1 / r_0
+/// truncated to 1/100; then X and y are replaced by x_v - rho x_(v-1) (the first row stays). A
+/// voxel with a value that is not finite is NaN throughout; one without variation has betas near 0
+/// and undefined t.
 ///
 /// # Shapes
 /// `series`: n_volumes x n_voxels.
 ///
 /// # Errors
-/// [`Error::Invalid`] when `series` has another number of volumes, there are not more volumes than regressors, or a regressor
-/// is a combination of others (it is named).
+/// [`Error::Invalid`] when `series` has another number of volumes, there are not more volumes than
+/// regressors, or a regressor is a combination of others (it is named).
 ///
 /// # Source
 /// nilearn 0.14's `run_glm` with `noise_model` `ols` or `ar1`, whose numbers these are.
@@ -217,8 +221,8 @@ fn norm(x: ndarray::ArrayView1<'_, f64>) -> f64 {
     x.dot(&x).sqrt()
 }
 
-/// 100 (y / mean - 1) of every voxel, in place: percent of the voxel's mean over the run (nilearn's `mean_scaling`, without its
-/// floor of 1). A voxel whose mean is not positive becomes NaN.
+/// 100 (y / mean - 1) of every voxel, in place: percent of the voxel's mean over the run (nilearn's
+/// `mean_scaling`, without its floor of 1). A voxel whose mean is not positive becomes NaN.
 ///
 /// # Shapes
 /// `series`: n_volumes x n_voxels.

@@ -56,8 +56,8 @@ impl Hrf {
     }
 }
 
-/// h(t) = gamma(t - dt; 6/d, d) - 0.167 gamma(t - dt; 16, 1), d the dispersion, t from 0 to 32 s less the onset, divided by its
-/// sum; dt = `t_r_s / oversampling`.
+/// h(t) = gamma(t - dt; 6/d, d) - 0.167 gamma(t - dt; 16, 1), d the dispersion, t from 0 to 32 s
+/// less the onset, divided by its sum; dt = `t_r_s / oversampling`.
 ///
 /// # Source
 /// SPM's `spm_hrf`; nilearn 0.14's `_gamma_difference_hrf`, which delays the density by one sample.

@@ -37,8 +37,9 @@ fn largest(found: &Array2<f64>, expected: &Array2<f64>) -> f64 {
     found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / scale
 }
 
-/// Made by tests/golden/stats_glm.py with nilearn 0.14.1. The gamma densities agree to 1e-13; the dispersion derivative divides
-/// their difference by 0.01 and the sums over 1600 samples follow another order.
+/// Made by tests/golden/stats_glm.py with nilearn 0.14.1. The gamma densities agree to 1e-13; the
+/// dispersion derivative divides their difference by 0.01 and the sums over 1600 samples follow
+/// another order.
 #[test]
 fn design_matrices_equal_nilearn() {
     let golden = golden();
@@ -82,9 +83,10 @@ fn simple_design(n_volumes: usize) -> Design {
     Design::new(&conditions, n_volumes, 2.0, None, &DesignOptions::default()).unwrap()
 }
 
-/// 2000 voxels of AR(1) noise (0.4) without effect; the standard error of a variance of 2000 values is 3 %. White t varies 1.8
-/// times as much as it should; the coefficient that residuals of 7 regressors over 100 volumes show is biased towards 0 (0.29),
-/// so that AR(1) t, like nilearn's, still varies 1.3 times as much.
+/// 2000 voxels of AR(1) noise (0.4) without effect; the standard error of a variance of 2000 values
+/// is 3 %. White t varies 1.8 times as much as it should; the coefficient that residuals of 7
+/// regressors over 100 volumes show is biased towards 0 (0.29), so that AR(1) t, like nilearn's,
+/// still varies 1.3 times as much.
 #[test]
 fn autocorrelated_noise_needs_the_ar_model() {
     let design = simple_design(100);

@@ -1,4 +1,5 @@
-//! Paths in the text of a source file, from the crate's root: `super::` and `self::` resolved, groups opened.
+//! Paths in the text of a source file, from the crate's root: `super::` and `self::` resolved,
+//! groups opened.
 
 /// A module or an item by its names from the crate's root: `crate::io::npy` is `[io, npy]`.
 pub type Path = Vec<String>;

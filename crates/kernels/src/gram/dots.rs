@@ -19,7 +19,8 @@ impl<S: Simd<T = f32>, const MR: usize, const MC: usize> Body for Dots<'_, S, MR
         let len = self.xs[0].len();
         let whole = len / S::LANES * S::LANES;
         let mut out = [[0.0; MC]; MR];
-        // SAFETY: all slices have one length (their maker cuts them so), and whole vectors below it are read.
+        // SAFETY: all slices have one length (their maker cuts them so), and whole vectors below it
+        // are read.
         unsafe {
             let mut sums = [[S::splat(0.0); MC]; MR];
             for at in (0..whole).step_by(S::LANES) {

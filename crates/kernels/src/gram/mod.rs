@@ -1,10 +1,13 @@
-//! Products of all pairs of rows that were gathered voxel by voxel: the arithmetic of a searchlight.
+//! Products of all pairs of rows that were gathered voxel by voxel: the arithmetic of a
+//! searchlight.
 //!
-//! Patterns lie in panels of [`WIDTH`] conditions: element `(k, i)` of `n_k` voxels x `n` conditions is at
-//! `(i / WIDTH * n_k + k) * WIDTH + i % WIDTH`. A panel is read from front to back, one cache line a voxel.
+//! Patterns lie in panels of [`WIDTH`] conditions: element `(k, i)` of `n_k` voxels x `n`
+//! conditions is at `(i / WIDTH * n_k + k) * WIDTH + i % WIDTH`. A panel is read from front to
+//! back, one cache line a voxel.
 //!
-//! [`Kernels`] checks what it is given and calls the functions of one instruction set, which lie in `gather` (voxels into
-//! panels), `tiles` (products of all pairs), `distances` (products to dissimilarities) and `dots` (comparison with rows).
+//! [`Kernels`] checks what it is given and calls the functions of one instruction set, which lie in
+//! `gather` (voxels into panels), `tiles` (products of all pairs), `distances` (products to
+//! dissimilarities) and `dots` (comparison with rows).
 
 mod distances;
 mod dots;
@@ -28,7 +31,8 @@ type GramFn = unsafe fn(&mut [f32], &[f32], &[f32], usize, usize, bool, Into);
 type GatherFn = unsafe fn(&mut [f32], &[f32], &mut [f32], &[f32], &[u32], f32);
 type DistancesFn = unsafe fn(&mut [f32], &[f32], usize, [&[f32]; 2], Form);
 
-/// The element types that have a table of functions here; the choice of instruction set is [`crate::isa::chosen`]'s.
+/// The element types that have a table of functions here; the choice of instruction set is
+/// [`crate::isa::chosen`]'s.
 #[derive(Clone, Copy)]
 pub struct Kernels {
     /// `avx512`, `avx2`, `neon` or `portable`.
@@ -109,12 +113,13 @@ impl Kernels {
         unsafe { (self.means)(means, matrix, voxels) }
     }
 
-    /// Copies the rows `voxels` of a voxel-major matrix into panels, `offset` taken off each; adds `sign` times their sums to
-    /// `sums`.
+    /// Copies the rows `voxels` of a voxel-major matrix into panels, `offset` taken off each; adds
+    /// `sign` times their sums to `sums`.
     ///
     /// # Panics
-    /// When `offset` and `sums` are not of one length, a multiple of [`WIDTH`] (the matrix' columns), `panels` does not hold
-    /// that many numbers for each voxel, or a voxel does not exist.
+    /// When `offset` and `sums` are not of one length, a multiple of [`WIDTH`] (the matrix'
+    /// columns), `panels` does not hold that many numbers for each voxel, or a voxel does not
+    /// exist.
     pub fn gather(
         &self,
         panels: &mut [f32],
@@ -133,8 +138,8 @@ impl Kernels {
 
     /// `out[i, j] = sum_k a[k, i] b[k, j]`, row-major `stride` x `stride`.
     ///
-    /// With `upper`, only the panels on and above the diagonal are computed (`j >= i` is right, the rest is not): enough
-    /// where a and b are the same.
+    /// With `upper`, only the panels on and above the diagonal are computed (`j >= i` is right, the
+    /// rest is not): enough where a and b are the same.
     ///
     /// # Panics
     /// When `a` or `b` does not hold `n_k * stride` numbers, or `out` not `stride * stride`.
@@ -148,8 +153,8 @@ impl Kernels {
     /// The upper triangle of `n` x `n` products as dissimilarities, condensed row by row.
     ///
     /// # Panics
-    /// When `out` does not hold `n (n - 1) / 2` numbers, the vectors s and t not `n`, or `gram` is smaller than n rows of
-    /// `stride`.
+    /// When `out` does not hold `n (n - 1) / 2` numbers, the vectors s and t not `n`, or `gram` is
+    /// smaller than n rows of `stride`.
     pub fn distances(&self, out: &mut [f32], gram: &[f32], stride: usize, [s, t]: [&[f32]; 2], form: Form) {
         let n = s.len();
         assert!(t.len() == n && n <= stride && gram.len() >= n * stride && out.len() == n * n.saturating_sub(1) / 2);
@@ -157,8 +162,8 @@ impl Kernels {
         unsafe { (self.distances)(out, gram, stride, [s, t], form) }
     }
 
-    /// `out[x, z] = sum_i xs[x, i] zs[z, i]`: all dot products between the rows of two matrices of `len` columns, in 32-bit
-    /// blocks of 1,024 that are added in 64 bits.
+    /// `out[x, z] = sum_i xs[x, i] zs[z, i]`: all dot products between the rows of two matrices of
+    /// `len` columns, in 32-bit blocks of 1,024 that are added in 64 bits.
     ///
     /// # Panics
     /// When the lengths are not multiples of `len`, or `out` has another size.

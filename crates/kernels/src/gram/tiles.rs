@@ -3,7 +3,8 @@
 use super::{Into, WIDTH};
 use crate::simd::{Body, Simd};
 
-/// Voxels whose products are summed in registers before they are added to the result; bounds the rounding of 32-bit sums.
+/// Voxels whose products are summed in registers before they are added to the result; bounds the
+/// rounding of 32-bit sums.
 const BLOCK: usize = 256;
 
 /// A tile of `MR` rows x `NV` vectors of products, held in registers over [`BLOCK`] voxels.
@@ -24,7 +25,8 @@ impl<S: Simd<T = f32>, const MR: usize, const NV: usize> Body for Tile<'_, S, MR
     #[inline(always)]
     fn call(self) {
         let per_panel = WIDTH / S::LANES;
-        // SAFETY: `gram` makes tiles that lie inside `out` and reads `n_k` lines of panels that exist.
+        // SAFETY: `gram` makes tiles that lie inside `out` and reads `n_k` lines of panels that
+        // exist.
         unsafe {
             let mut sums = [[S::splat(0.0); NV]; MR];
             let mut b = [self.b; NV];

@@ -1,7 +1,9 @@
-//! Backward steps: for each tensor, from the last to the first, the sum of what its readers and taps send back.
+//! Backward steps: for each tensor, from the last to the first, the sum of what its readers and
+//! taps send back.
 //!
-//! The gradient kept for a node is the one before its activation: the last contribution is multiplied by the derivative
-//! as it is stored. Parts of a concat find their readers' contribution in place; parts with further readers add theirs.
+//! The gradient kept for a node is the one before its activation: the last contribution is
+//! multiplied by the derivative as it is stored. Parts of a concat find their readers' contribution
+//! in place; parts with further readers add theirs.
 
 use super::conv::Backward;
 use super::{Lower, Pull, Tap, act, grad};
@@ -72,7 +74,8 @@ impl<'a, T: Real> Lower<'a, T> {
         list
     }
 
-    /// The activation that all parts of a concat share, when the concat can apply its derivative for them.
+    /// The activation that all parts of a concat share, when the concat can apply its derivative
+    /// for them.
     fn shared_activation(&self, id: Id) -> Activation {
         let node = &self.net.nodes[id];
         if !matches!(node.op, Op::Concat) || self.copied[id].iter().any(Option::is_some) {

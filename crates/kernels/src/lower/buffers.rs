@@ -129,8 +129,9 @@ impl Buffers {
 
     /// Gives every used tensor its address; returns the lengths of the image and the worker block.
     ///
-    /// Kept: what the backward pass reads of the forward pass, and taps. Other tensors share memory with those of other
-    /// times; they lie in the worker's block unless a step over the whole batch falls into their life.
+    /// Kept: what the backward pass reads of the forward pass, and taps. Other tensors share memory
+    /// with those of other times; they lie in the worker's block unless a step over the whole batch
+    /// falls into their life.
     pub fn allocate(&mut self, batch: &[usize]) -> (usize, usize) {
         let mut kept = 0;
         let (mut image, mut worker) = (Vec::new(), Vec::new());

@@ -6,7 +6,8 @@ use super::{Lower, Pull, act, grad};
 use crate::real::Real;
 use crate::spec::{Activation, Id, Op, Order, Padding};
 
-/// A convolution, or a linear layer as the convolution whose kernel covers its input. Weights stay where they are.
+/// A convolution, or a linear layer as the convolution whose kernel covers its input. Weights stay
+/// where they are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
     weights: &'a [f32],
@@ -105,7 +106,8 @@ impl<'a, T: Real> Lower<'a, T> {
         if first.groups != 1 { vec![id] } else { (0..self.net.nodes.len()).filter(alike).collect() }
     }
 
-    /// The forward product of a convolution and its siblings; nothing when an earlier sibling did it.
+    /// The forward product of a convolution and its siblings; nothing when an earlier sibling did
+    /// it.
     pub(super) fn conv_forward(&mut self, id: Id) {
         if self.winograd_forward_pays(id) {
             return self.winograd_forward(id);
@@ -226,8 +228,8 @@ impl<'a, T: Real> Lower<'a, T> {
         self.push_gemm(gemm);
     }
 
-    /// The gradient at `x` of any convolution: input pixels fall into phases of the stride, each of which is a
-    /// convolution of stride 1 of the output's gradient with some of the taps.
+    /// The gradient at `x` of any convolution: input pixels fall into phases of the stride, each of
+    /// which is a convolution of stride 1 of the output's gradient with some of the taps.
     pub(super) fn conv_phases(&mut self, x: Id, id: Id, store: Pull) {
         let conv = self.conv_of(id).expect("called for convolutions");
         if x == 0 && self.is_strip(id) && store.pull.is_none() {
@@ -313,7 +315,8 @@ fn gradient_rows(matrix: &mut Vec<f32>, conv: View<'_>, g: usize, (ky, kx): (usi
     }
 }
 
-/// Taps that reach input pixels of a phase: kernel row and column, and where their output lies from the phase's pixel.
+/// Taps that reach input pixels of a phase: kernel row and column, and where their output lies from
+/// the phase's pixel.
 pub(super) fn phase_taps(conv: &View<'_>, (py, px): (usize, usize)) -> Vec<(usize, usize, isize, isize)> {
     let hit = |p: usize, pad: usize, k: usize, d: usize, s: usize| {
         let q = (p + pad) as isize - (k * d) as isize;

@@ -1,4 +1,5 @@
-//! The implicit matrix product in coordinates, before addresses: rows, columns and channels instead of elements.
+//! The implicit matrix product in coordinates, before addresses: rows, columns and channels instead
+//! of elements.
 
 use super::buffers::{Buf, Buffers};
 use super::{Lower, Pending, Pull};

@@ -81,7 +81,8 @@ struct Pending<'a, T> {
     /// Elements of packed weights, and of scratch memory per thread.
     weights: usize,
     scratch: usize,
-    /// The tensor of which the step holds a window of rows, and the step, reads and makes of [`crate::rolling::Rolling`].
+    /// The tensor of which the step holds a window of rows, and the step, reads and makes of
+    /// [`crate::rolling::Rolling`].
     window: Option<(Buf, (usize, usize, usize))>,
     build: Build<'a, T>,
 }
@@ -100,7 +101,8 @@ struct Lower<'a, T> {
     /// First winner byte of each max pool, first byte of the signs of each rolled tensor.
     winners: Vec<Option<usize>>,
     bytes_len: usize,
-    /// For each concat, per input: the buffers of its region when it had to be copied (activation, gradient).
+    /// For each concat, per input: the buffers of its region when it had to be copied (activation,
+    /// gradient).
     copied: Vec<Vec<Option<(Buf, Buf)>>>,
 }
 
@@ -216,7 +218,8 @@ impl<'a, T: Real> Lower<'a, T> {
         });
     }
 
-    /// Makes the inputs of each concat parts of its output; inputs that cannot be are copied into it.
+    /// Makes the inputs of each concat parts of its output; inputs that cannot be are copied into
+    /// it.
     fn place_concats(&mut self) {
         for id in (0..self.net.nodes.len()).rev() {
             if !self.live[id] || !matches!(self.net.nodes[id].op, Op::Concat) {
@@ -302,7 +305,8 @@ fn macs(net: &Net, live: &[bool]) -> u64 {
     net.nodes.iter().zip(live).filter(|(_, live)| **live).map(|(n, _)| node_macs(n)).sum()
 }
 
-/// How the contributions to one gradient follow each other: the first overwrites, the last applies the derivative.
+/// How the contributions to one gradient follow each other: the first overwrites, the last applies
+/// the derivative.
 #[derive(Debug, Clone, Copy)]
 struct Pull {
     accumulate: bool,

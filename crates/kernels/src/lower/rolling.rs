@@ -1,5 +1,6 @@
-//! Which pairs of steps run as one, row by row: the strips of an image and the depthwise convolution that alone reads
-//! their result, forward; the depthwise gradient and the strips' gradient, backward.
+//! Which pairs of steps run as one, row by row: the strips of an image and the depthwise
+//! convolution that alone reads their result, forward; the depthwise gradient and the strips'
+//! gradient, backward.
 
 use super::{Lower, Pending, act, grad};
 use crate::epilogue::Act;
@@ -46,7 +47,8 @@ impl<'a, T: Real> Lower<'a, T> {
         self.held.push(Held { buf: act(id), steps, makes: ROWS, signs });
     }
 
-    /// Takes the steps that make `grad(id)` off the list; the depthwise convolution `reader` sends it.
+    /// Takes the steps that make `grad(id)` off the list; the depthwise convolution `reader` sends
+    /// it.
     pub(super) fn hold_backward(&mut self, id: Id, reader: Id, first: usize) {
         let signs = self.winners[id].map_or(Signs::None, |at| Signs::Pull(at, Act::from(self.net.nodes[id].act)));
         let steps = self.list.split_off(first);
@@ -61,7 +63,8 @@ impl<'a, T: Real> Lower<'a, T> {
         self.roll(act(self.net.nodes[id].inputs[0]), -(conv.pad.top as isize), conv.stride.0, reads);
     }
 
-    /// Joins the strips' gradient just pushed with the depthwise gradient that it reads, if that is held.
+    /// Joins the strips' gradient just pushed with the depthwise gradient that it reads, if that is
+    /// held.
     pub(super) fn roll_backward(&mut self, id: Id) {
         let Some(conv) = self.conv_of(id) else { return };
         self.roll(grad(id), conv.pad.top as isize + 1 - TAPS as isize, ROWS, POINTS);

@@ -1,4 +1,5 @@
-//! Convolutions of the image with five rows of taps: strips in Winograd's form, forward and backward.
+//! Convolutions of the image with five rows of taps: strips in Winograd's form, forward and
+//! backward.
 
 use super::conv::View;
 use super::{Lower, Pull, act, grad};

@@ -10,11 +10,12 @@ use crate::spec::{Activation, Id, Shape};
 use crate::step::Step;
 use crate::winograd::{POINTS, SIDE, Winograd, kernel_transform, scratch_len};
 
-/// Bytes of transformed input and output that a chunk of tiles may take: what stays in a second-level cache of 1 MiB
-/// while weights stream through it.
+/// Bytes of transformed input and output that a chunk of tiles may take: what stays in a
+/// second-level cache of 1 MiB while weights stream through it.
 const CHUNK_BYTES: usize = 768 * 1024;
 
-/// Multiply-adds that a transform costs for each point of a tile and channel, with its loads and stores.
+/// Multiply-adds that a transform costs for each point of a tile and channel, with its loads and
+/// stores.
 const TRANSFORM: usize = 6;
 
 /// A product in Winograd's form, in coordinates.

@@ -1,4 +1,5 @@
-//! AVX2 with FMA: 8 lanes, tile of 6 pixels x 16 channels (12 accumulators, 2 weights, broadcasts from memory).
+//! AVX2 with FMA: 8 lanes, tile of 6 pixels x 16 channels (12 accumulators, 2 weights, broadcasts
+//! from memory).
 
 use super::{Body, Simd, TileKernel, choose_tile};
 use std::arch::x86_64::*;
@@ -12,7 +13,8 @@ unsafe fn enabled<B: Body>(body: B) -> B::Out {
     body.call()
 }
 
-// SAFETY of every block below: the instruction set exists (contract of `Simd`); pointers are the caller's.
+// SAFETY of every block below: the instruction set exists (contract of `Simd`); pointers are the
+// caller's.
 impl Simd for Avx2 {
     type T = f32;
     type V = __m256;

@@ -12,7 +12,8 @@ unsafe fn enabled<B: Body>(body: B) -> B::Out {
     body.call()
 }
 
-// SAFETY of every block below: the instruction set exists (contract of `Simd`); pointers are the caller's.
+// SAFETY of every block below: the instruction set exists (contract of `Simd`); pointers are the
+// caller's.
 impl Simd for Avx512 {
     type T = f32;
     type V = __m512;

@@ -1,9 +1,10 @@
 //! The small vector abstraction that all instruction sets share.
 //!
-//! A kernel is written once, generic over [`Simd`], and marked `inline(always)`. [`Simd::vectorize`] runs it inside a
-//! function that has the instruction set switched on, so that everything inlined into it is compiled for that set.
-//! Closures may stay functions of their own, without the instruction set: no vector may pass through one (also not
-//! through `std::array::from_fn`) where speed matters.
+//! A kernel is written once, generic over [`Simd`], and marked `inline(always)`.
+//! [`Simd::vectorize`] runs it inside a function that has the instruction set switched on, so that
+//! everything inlined into it is compiled for that set. Closures may stay functions of their own,
+//! without the instruction set: no vector may pass through one (also not through
+//! `std::array::from_fn`) where speed matters.
 
 #[cfg(target_arch = "x86_64")]
 pub mod avx2;
@@ -60,8 +61,9 @@ impl<S: Simd, K: TileKernel<T = S::T>, const MR: usize, const NV: usize> Body fo
 /// Vectors of `LANES` elements and the register tile that suits the instruction set.
 ///
 /// # Safety
-/// A type that implements this trait may only be used where its instruction set exists: [`crate::isa`] checks that
-/// before it hands out function pointers. `load` and `store` need `LANES` readable or writable elements.
+/// A type that implements this trait may only be used where its instruction set exists:
+/// [`crate::isa`] checks that before it hands out function pointers. `load` and `store` need
+/// `LANES` readable or writable elements.
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Element.
     type T: Real;
@@ -200,7 +202,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
 }
 
-/// Writes the choice of compiled tile sizes: `(pixels, vectors)`, ascending in pixels for each number of vectors.
+/// Writes the choice of compiled tile sizes: `(pixels, vectors)`, ascending in pixels for each
+/// number of vectors.
 macro_rules! choose_tile {
     ($s:ty, $kernel:expr, $m:expr, $nv:expr; $(($mr:literal, $v:literal)),+ $(,)?) => {
         $(if $nv == $v && $m <= $mr {

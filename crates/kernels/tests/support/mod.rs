@@ -1,4 +1,5 @@
-//! Naive f64 loops that define what the engine must compute, and a small deterministic random source.
+//! Naive f64 loops that define what the engine must compute, and a small deterministic random
+//! source.
 
 use orthoscope_kernels::spec::{Activation, Net, Node, Op, Order, PoolKind, Shape};
 

@@ -175,7 +175,8 @@ fn constraints(plan: &Plan, done: Option<&Finished>) -> Vec<String> {
     out
 }
 
-/// Writes `arrays/responses.npz` (exported, natural, checks), `arrays/traces.npz`, and the tables that name rows and columns.
+/// Writes `arrays/responses.npz` (exported, natural, checks), `arrays/traces.npz`, and the tables
+/// that name rows and columns.
 ///
 /// # Errors
 /// [`crate::Error::Io`].

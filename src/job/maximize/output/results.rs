@@ -74,7 +74,8 @@ fn beside(plan: &Plan, measured: &Measured, natural: &Natural, i: usize) -> Besi
     }
 }
 
-/// Whether a response lies outside the natural range on the wanted side; nothing to say for levels and objectives.
+/// Whether a response lies outside the natural range on the wanted side; nothing to say for levels
+/// and objectives.
 fn beyond(towards: Towards, response: f64, reference: &Reference) -> Option<bool> {
     match towards {
         Towards::Max => Some(response > reference.max()),

@@ -219,7 +219,8 @@ impl Import {
         self.net.push(name, Op::Linear { weight, bias }, &[flat])
     }
 
-    /// Stores blob `i` as `<layer>.<what>` with `rank` axes; old files have four axes, the first ones 1.
+    /// Stores blob `i` as `<layer>.<what>` with `rank` axes; old files have four axes, the first
+    /// ones 1.
     fn blob(&mut self, layer: &LayerParameter, i: usize, what: &str, rank: usize) -> Result<String> {
         let blob = layer.blobs.get(i).ok_or_else(|| self.unweighted(layer, what))?;
         self.read.insert(i);

@@ -1,7 +1,8 @@
 //! Caffe's `.caffemodel`: layers with their blobs, in the current format or the one before 2015.
 //!
-//! A tap's name is the blob's name and means the blob's last value; what a layer computed before another overwrote it in place
-//! is called `<blob>.pre_<layer type>`, such as `conv1.pre_relu`. Layers that only exist while training are left out.
+//! A tap's name is the blob's name and means the blob's last value; what a layer computed before
+//! another overwrote it in place is called `<blob>.pre_<layer type>`, such as `conv1.pre_relu`.
+//! Layers that only exist while training are left out.
 
 mod layers;
 mod proto;

@@ -1,4 +1,5 @@
-//! The part of `caffe.proto` that a deployed or trained network uses. Field numbers are the format's.
+//! The part of `caffe.proto` that a deployed or trained network uses. Field numbers are the
+//! format's.
 
 use prost::Message;
 

@@ -1,8 +1,9 @@
 //! Keras models, sequential or functional: `.keras` of version 3, and `.h5` of versions 2 and 3.
 //!
-//! A node has its layer's name. Where a layer holds several operations, the last has the layer's name: a fused activation leaves
-//! `<layer>.pre_<activation>` before it, a separable convolution `<layer>.depthwise`. Kernels are turned from rows, columns,
-//! inputs, outputs to outputs, inputs, rows, columns; `Flatten` keeps Keras's order (channel fastest).
+//! A node has its layer's name. Where a layer holds several operations, the last has the layer's
+//! name: a fused activation leaves `<layer>.pre_<activation>` before it, a separable convolution
+//! `<layer>.depthwise`. Kernels are turned from rows, columns, inputs, outputs to outputs, inputs,
+//! rows, columns; `Flatten` keeps Keras's order (channel fastest).
 
 mod layers;
 mod store;

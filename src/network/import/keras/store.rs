@@ -27,7 +27,8 @@ const MOST: usize = 100_000;
 pub struct Store {
     file: File,
     path: PathBuf,
-    /// `.keras`: the group of each layer; `None` for legacy files, whose groups are called as their layers.
+    /// `.keras`: the group of each layer; `None` for legacy files, whose groups are called as their
+    /// layers.
     groups: Option<HashMap<String, String>>,
     /// What wrote the file.
     version: String,

@@ -21,8 +21,8 @@ enum Raw<'a> {
 /// Reads a tensor; `file` is the `.onnx` file, beside which external data lie.
 ///
 /// # Errors
-/// [`Error::Corrupt`] when the numbers are fewer or more than the dimensions say; [`Error::Invalid`] for types that no
-/// network weight has.
+/// [`Error::Corrupt`] when the numbers are fewer or more than the dimensions say;
+/// [`Error::Invalid`] for types that no network weight has.
 pub fn read(tensor: &TensorProto, file: &Path) -> Result<Constant> {
     let name = tensor.name.clone().unwrap_or_default();
     let dims = dimensions(tensor, file, &name)?;

@@ -1,4 +1,5 @@
-//! The part of `onnx.proto` (IR version 3 to 11) that describes an inference graph. Field numbers are the format's.
+//! The part of `onnx.proto` (IR version 3 to 11) that describes an inference graph. Field numbers
+//! are the format's.
 
 use prost::Message;
 

@@ -1,4 +1,5 @@
-//! ONNX operators that slide or average over pixels, and the padding attributes that they share with convolutions.
+//! ONNX operators that slide or average over pixels, and the padding attributes that they share
+//! with convolutions.
 
 use super::constant::Constant;
 use super::{Call, Import, Laid, Value};

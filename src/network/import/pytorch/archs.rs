@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::network::graph::NodeId;
 use crate::network::op::{FlattenOrder, Op, same_padding};
 
-/// Krizhevsky 2014, "one weird trick". Aliases: `conv1`..`conv5`, `pool1`, `pool2`, `pool5`, `fc6`..`fc8`, after their ReLUs.
+/// Krizhevsky 2014, "one weird trick". Aliases: `conv1`..`conv5`, `pool1`, `pool2`, `pool5`,
+/// `fc6`..`fc8`, after their ReLUs.
 pub(super) fn alexnet(b: &mut Builder) -> Result<()> {
     let convs = [
         (0, window(11, 4, 2)),
@@ -26,7 +27,8 @@ pub(super) fn alexnet(b: &mut Builder) -> Result<()> {
     classifier(b, x, [1, 4, 6])
 }
 
-/// Simonyan and Zisserman 2014: stages of 3x3 convolutions. Aliases: `conv1_1`, ..., `pool1`..`pool5`, `fc6`..`fc8`.
+/// Simonyan and Zisserman 2014: stages of 3x3 convolutions. Aliases: `conv1_1`, ...,
+/// `pool1`..`pool5`, `fc6`..`fc8`.
 pub(super) fn vgg(b: &mut Builder, stages: &[usize; 5]) -> Result<()> {
     let (mut x, mut at) = (0, 0);
     for (stage, &n) in stages.iter().enumerate().map(|(s, n)| (s + 1, n)) {
@@ -59,8 +61,8 @@ fn conv_relu(
     b.relu(&relu, x)
 }
 
-/// Three linear layers at these places of `classifier`, ReLU after the first two. (The adaptive pooling before them changes
-/// nothing at 224 x 224.)
+/// Three linear layers at these places of `classifier`, ReLU after the first two. (The adaptive
+/// pooling before them changes nothing at 224 x 224.)
 fn classifier(b: &mut Builder, x: NodeId, places: [usize; 3]) -> Result<()> {
     let mut x = b.flatten("flatten", x, FlattenOrder::Chw)?;
     for (i, at) in places.into_iter().enumerate() {
@@ -76,7 +78,8 @@ fn classifier(b: &mut Builder, x: NodeId, places: [usize; 3]) -> Result<()> {
     Ok(())
 }
 
-/// Iandola et al. 2016, version 1.1. A fire module's output is `features.<i>`; Caffe's `fire2/concat`, ... are aliases.
+/// Iandola et al. 2016, version 1.1. A fire module's output is `features.<i>`; Caffe's
+/// `fire2/concat`, ... are aliases.
 pub(super) fn squeezenet(b: &mut Builder) -> Result<()> {
     let x = b.conv("features.0", "features.0", 0, window(3, 2, 0), 1)?;
     let mut x = b.relu("features.1", x)?;
@@ -112,10 +115,12 @@ fn fire_module(b: &mut Builder, name: &str, x: NodeId) -> Result<NodeId> {
     b.net.push(name, Op::Concat, &[one, three])
 }
 
-/// Cowley et al. 2023: five layers, TensorFlow's padding, a readout of (row, column, channel). Nodes are called as in the Keras files.
+/// Cowley et al. 2023: five layers, TensorFlow's padding, a readout of (row, column, channel).
+/// Nodes are called as in the Keras files.
 ///
-/// Epsilon is 1e-3, as in the Keras files. The published `.pt` files hold, in layers 1 to 4, the variance of the Keras files plus 1e-3
-/// (all 164, to the last bit of 32), so nothing may be added again there.
+/// Epsilon is 1e-3, as in the Keras files. The published `.pt` files hold, in layers 1 to 4, the
+/// variance of the Keras files plus 1e-3 (all 164, to the last bit of 32), so nothing may be added
+/// again there.
 pub(super) fn compact(b: &mut Builder) -> Result<()> {
     let mut x = 0;
     for (i, stride) in [1, 2, 2, 1, 1].into_iter().enumerate() {

@@ -1,4 +1,5 @@
-//! torchvision's GoogLeNet (`IMAGENET1K_V1`): batch norm after each convolution, and the "5x5" branch is 3x3.
+//! torchvision's GoogLeNet (`IMAGENET1K_V1`): batch norm after each convolution, and the "5x5"
+//! branch is 3x3.
 
 use super::{Builder, Window, window};
 use crate::error::Result;
@@ -26,7 +27,8 @@ pub(super) fn googlenet(b: &mut Builder) -> Result<()> {
     b.head(x)
 }
 
-/// From ImageNet's means and standard deviations to 0.5 and 0.5, which the converted weights were trained with.
+/// From ImageNet's means and standard deviations to 0.5 and 0.5, which the converted weights were
+/// trained with.
 fn transform_input(b: &mut Builder) -> Result<NodeId> {
     let (mean, std) = ([0.485f64, 0.456, 0.406], [0.229f64, 0.224, 0.225]);
     let scale = b.net.vector("transform_input.scale", std.iter().map(|s| (s / 0.5) as f32).collect());

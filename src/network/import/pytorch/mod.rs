@@ -1,7 +1,9 @@
-//! PyTorch state dicts for architectures that we know by name: torchvision's, and the compact models of macaque V4.
+//! PyTorch state dicts for architectures that we know by name: torchvision's, and the compact
+//! models of macaque V4.
 //!
-//! A state dict has no graph, so the architecture must be named (`--arch`). Nodes are called as torchvision calls its modules;
-//! where a module is convolution, batch norm and ReLU in one, the parts are `<module>.conv`, `<module>.bn` and `<module>`.
+//! A state dict has no graph, so the architecture must be named (`--arch`). Nodes are called as
+//! torchvision calls its modules; where a module is convolution, batch norm and ReLU in one, the
+//! parts are `<module>.conv`, `<module>.bn` and `<module>`.
 
 mod archs;
 mod googlenet;
@@ -104,7 +106,8 @@ fn fit(arch: &str, weights: Weights, whole: Vec<String>, path: &Path) -> std::re
     built.and_then(|()| build.finish()).map_err(|error| Misfit { taken, error })
 }
 
-/// Side of the compact model's input: its readout has a weight per channel and position, a quarter as many positions each way. 112 as published.
+/// Side of the compact model's input: its readout has a weight per channel and position, a quarter
+/// as many positions each way. 112 as published.
 fn compact_size(weights: &Weights) -> usize {
     let len = |name: &str| weights.get(name).map(|w| w.len());
     match (len("layers.Beta.weight"), len("layers.layer4_conv_point.bias")) {

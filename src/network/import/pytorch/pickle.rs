@@ -1,8 +1,8 @@
 //! A pickle reader that builds data and never calls anything.
 //!
-//! Python's pickles are programs: `GLOBAL` names a function and `REDUCE` calls it. Here the few names that a state dict needs
-//! are recognised and turned into data; any other name is refused by [`parse`]. Values live in one arena, so that no
-//! nesting, however deep, can exhaust the stack.
+//! Python's pickles are programs: `GLOBAL` names a function and `REDUCE` calls it. Here the few
+//! names that a state dict needs are recognised and turned into data; any other name is refused by
+//! [`parse`]. Values live in one arena, so that no nesting, however deep, can exhaust the stack.
 
 use std::collections::HashMap;
 
@@ -51,7 +51,8 @@ pub enum Refused {
     Forbidden(String),
 }
 
-/// Names that stand for data. Storage types (`torch FloatStorage`) and dtypes are let through as names.
+/// Names that stand for data. Storage types (`torch FloatStorage`) and dtypes are let through as
+/// names.
 const KNOWN: [&str; 7] = [
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",
@@ -277,8 +278,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Turns a recognised name and its arguments into data. (Neither is copied whole: one long list of
-    /// arguments may be used again and again.)
+    /// Turns a recognised name and its arguments into data. (Neither is copied whole: one long list
+    /// of arguments may be used again and again.)
     fn reduce(&mut self) -> Result<(), Refused> {
         let (arguments, callee) = (self.pop()?, self.pop()?);
         let Item::Tuple(list) = &self.items[arguments] else {

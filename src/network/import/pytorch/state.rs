@@ -1,4 +1,5 @@
-//! PyTorch state dicts (`torch.save(model.state_dict(), ...)`), in the zip format and the one before PyTorch 1.6.
+//! PyTorch state dicts (`torch.save(model.state_dict(), ...)`), in the zip format and the one
+//! before PyTorch 1.6.
 
 use super::pickle::{Id, Item, Pickle, Refused, parse};
 use super::wrappers::{Group, groups};
@@ -159,7 +160,8 @@ fn from_zip(bytes: Vec<u8>, path: &Path) -> Result<(Pickle, Storages)> {
     Ok((pickle, storages))
 }
 
-/// The format before PyTorch 1.6: five pickles (magic number, version, machine, data, keys), then the storages.
+/// The format before PyTorch 1.6: five pickles (magic number, version, machine, data, keys), then
+/// the storages.
 fn from_stream(bytes: &[u8], path: &Path) -> Result<(Pickle, Storages)> {
     if bytes.first() != Some(&0x80) {
         return Err(corrupt(path, "neither a zip archive nor a pickle"));

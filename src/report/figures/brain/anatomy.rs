@@ -2,7 +2,8 @@
 
 use crate::data::{Grid, Mask};
 
-/// The grid's axes by anatomy: which voxel axis runs left-right, back-front, up, and whether it runs that way.
+/// The grid's axes by anatomy: which voxel axis runs left-right, back-front, up, and whether it
+/// runs that way.
 #[derive(Clone, Copy)]
 pub(super) struct Anatomy {
     /// Which voxel axis runs along each.

@@ -14,12 +14,13 @@ use std::path::Path;
 /// The brain behind a projection.
 const GLASS: Rgb = [0xe9, 0xeb, 0xee];
 
-/// The three views: which of (right, front, up) run along the picture's columns and rows, and which is looked through.
+/// The three views: which of (right, front, up) run along the picture's columns and rows, and which
+/// is looked through.
 const VIEWS: [(usize, usize, usize, &str); 3] =
     [(1, 2, 0, "from the right"), (0, 2, 1, "from behind"), (0, 1, 2, "from above")];
 
-/// Draws the value that is furthest from zero along every line of sight, from the right, from behind and from above; where
-/// `outlines` are given, of the significant places only.
+/// Draws the value that is furthest from zero along every line of sight, from the right, from
+/// behind and from above; where `outlines` are given, of the significant places only.
 ///
 /// # Errors
 /// As [`brain_slices`](super::brain_slices).

@@ -60,7 +60,8 @@ fn heights((low, high): (usize, usize), n: usize) -> Vec<usize> {
 /// Draws maps as rows of axial slices over an image; NaN shows the image.
 ///
 /// # Errors
-/// [`Error::Invalid`](crate::Error::Invalid) without maps, or for maps on another grid; [`Error::Io`](crate::Error::Io).
+/// [`Error::Invalid`](crate::Error::Invalid) without maps, or for maps on another grid;
+/// [`Error::Io`](crate::Error::Io).
 pub fn brain_slices(
     maps: &[(String, Volume)],
     background: &Volume,
@@ -145,7 +146,8 @@ fn slices_of(rows: &[Row<'_>], mask: &Mask, n_slices: usize, title: &str) -> Sce
     scene
 }
 
-/// Draws a volume of labels (from 1; NaN nowhere) as axial slices, one colour a name, in the order of the names.
+/// Draws a volume of labels (from 1; NaN nowhere) as axial slices, one colour a name, in the order
+/// of the names.
 ///
 /// # Errors
 /// As [`brain_slices`].
