@@ -124,7 +124,7 @@ pub fn train(settings: &Settings, path: &Path) -> Result<(Graph, History)> {
         loss += outcome.loss;
         history.step = step + 1;
         history.seconds = before + start.elapsed().as_secs_f64();
-        if history.step % REPORT_EVERY == 0 {
+        if history.step.is_multiple_of(REPORT_EVERY) {
             let (mean, accuracy) = (loss / REPORT_EVERY as f64, right as f64 / (REPORT_EVERY * settings.batch) as f64);
             history.training.push((history.step, mean, accuracy));
             (loss, right) = (0.0, 0);
@@ -135,7 +135,7 @@ pub fn train(settings: &Settings, path: &Path) -> Result<(Graph, History)> {
                 history.step, settings.steps
             );
         }
-        if history.step % CHECKPOINT_EVERY == 0 || history.step == settings.steps {
+        if history.step.is_multiple_of(CHECKPOINT_EVERY) || history.step == settings.steps {
             let result = accuracy(&trainer.graph()?, seeds(settings.seed).1, 3 * scenes::CLASSES.len())?;
             let held_out = result.iter().sum::<usize>() as f64 / (3 * scenes::CLASSES.len()) as f64;
             history.held_out.push((history.step, held_out));

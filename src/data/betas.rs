@@ -32,7 +32,7 @@ const LEAST_SAMPLES: usize = 4;
 /// Which voxels vary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variation {
-    /// In every run of [`LEAST_SAMPLES`] samples or more, or where there is none over all samples.
+    /// In every run of `LEAST_SAMPLES` samples or more, or where there is none over all samples.
     pub voxels: Vec<bool>,
     /// Voxels that vary in some run and not in another.
     pub n_in_part: usize,

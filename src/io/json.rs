@@ -31,7 +31,7 @@ pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     atomic::write(path, &bytes)
 }
 
-/// For `#[serde(deserialize_with)]`: a number, NaN where [`write`] had to write `null`.
+/// For `#[serde(deserialize_with)]`: a number, NaN where [`write()`] had to write `null`.
 ///
 /// # Errors
 /// The deserializer's, for anything but a number or `null`.

@@ -7,7 +7,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`trainer`] | weights, running moments, one step |
-//! | [`forward`] | the graph on tensors that record; which operations are fused |
+//! | `forward` | the graph on tensors that record; which operations are fused |
 //! | [`fused`], [`kernels`] | fused operations for the CPU |
 //! | [`optimizer`] | AdamW, SGD with momentum, clipping |
 //! | [`schedule`] | the learning rate over time |

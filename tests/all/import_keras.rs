@@ -136,7 +136,8 @@ fn kernels_of_any_type_are_read() {
             _ => dataset.with_f64_data(&[0.5]).with_shape(&[1]),
         };
     };
-    let kinds: [&dyn Fn(&mut hdf5_pure::DatasetBuilder, usize); 3] = [&half, &double, &in_32_bits];
+    type Write<'w> = &'w dyn Fn(&mut hdf5_pure::DatasetBuilder, usize);
+    let kinds: [Write<'_>; 3] = [&half, &double, &in_32_bits];
     for fill in kinds {
         one_convolution(&path, vec![], &["kernel", "bias"], "float32", fill);
         let graph = load(&path, Some("unit")).unwrap().graph;

@@ -49,8 +49,9 @@ fn names_are_matched_whole_and_in_one_spelling() {
     let right = map(&brain, config(&brain), "right");
     // Faces and houses with the same file names; the accent is composed on one side and decomposed
     // on the other.
-    let name =
-        |folder: &str, c: usize| format!("{}/{}.png", if c % 2 == 0 { folder } else { "houses" }, brain.names[c / 2]);
+    let name = |folder: &str, c: usize| {
+        format!("{}/{}.png", if c.is_multiple_of(2) { folder } else { "houses" }, brain.names[c / 2])
+    };
     let listed: String = (0..N).map(|c| format!("{}\n", name("visage_\u{e9}", c))).collect();
     write(&brain, "conditions.txt", &format!("filename\n{listed}"));
     write_labels(&brain, |_, c| name("visage_e\u{301}", c));

@@ -90,7 +90,7 @@ fn opaque(image: &DynamicImage, path: &Path) -> Result<()> {
 /// being scaled.
 fn scaled(image: &DynamicImage, path: &Path, lossless: bool) -> Result<()> {
     let colours = |raw: &[u16], n: usize| {
-        let each = raw.chunks_exact(n).flat_map(|p| &p[..if n % 2 == 0 { n - 1 } else { n }]);
+        let each = raw.chunks_exact(n).flat_map(|p| &p[..if n.is_multiple_of(2) { n - 1 } else { n }]);
         each.copied().max().unwrap_or(0)
     };
     let sixteen = match image {

@@ -250,7 +250,9 @@ fn without_empty(pairs: &mut [(Rows, Option<Rows>)], warnings: &mut Vec<Warning>
     let mut empty: Vec<String> = Vec::new();
     for rows in pairs.iter().flat_map(|(first, second)| std::iter::once(first).chain(second)) {
         for s in (0..rows.names.len()).filter(|&s| rows.empty[s]) {
-            present.get_mut(s).map(|p| *p = false);
+            if let Some(present) = present.get_mut(s) {
+                *present = false;
+            }
             empty.push(rows.names[s].clone());
         }
     }

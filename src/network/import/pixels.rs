@@ -87,8 +87,11 @@ impl Pixels {
     }
 }
 
+/// A node with its scales and shifts, one a channel.
+type Affine = (NodeId, (Vec<f32>, Vec<f32>));
+
 /// The one reader of a node, if all that it does is scale and shift: its node, scales and shifts.
-fn next_affine(graph: &Graph, at: NodeId) -> Option<(NodeId, (Vec<f32>, Vec<f32>))> {
+fn next_affine(graph: &Graph, at: NodeId) -> Option<Affine> {
     let mut readers = (at + 1..graph.nodes().len()).filter(|&id| graph.node(id).inputs.contains(&at));
     let (only, None) = (readers.next()?, readers.next()) else { return None };
     let values = |name: &String| graph.weight(name).iter().copied().collect::<Vec<f32>>();

@@ -60,12 +60,15 @@ pub(super) fn path<const N: usize>(root: &Root<'_>, places: [(f64, f64); N], col
     drawn(root.draw(&PathElement::new(places.map(place).to_vec(), ink(colour, width))));
 }
 
+/// Draws a symbol to the right of a place.
+type Symbol<'e> = Box<dyn Fn(&Root<'_>, (f64, f64)) + 'e>;
+
 /// A name of the legend, the width of its symbol, and what draws the symbol to the right of a
 /// place.
 pub(super) struct Entry<'e> {
     pub name: String,
     pub symbol: f64,
-    pub draw: Box<dyn Fn(&Root<'_>, (f64, f64)) + 'e>,
+    pub draw: Symbol<'e>,
 }
 
 impl Entry<'_> {

@@ -166,8 +166,8 @@ impl Factor {
         let n_nuisance = p - design.n_task;
         let x = whitened(&design.matrix.select(Axis(1), &order), rho);
         let (q, r) = qr(x.view());
-        // Written so that NaN is refused.
-        if let Some(column) = (0..p).find(|&j| !(r[[j, j]] > DEPENDENT * norm(x.column(j)))) {
+        let dependent = |&j: &usize| r[[j, j]].is_nan() || r[[j, j]] <= DEPENDENT * norm(x.column(j));
+        if let Some(column) = (0..p).find(dependent) {
             let found = format!("`{}` is a combination of others, or zero", design.names[order[column]]);
             return Err(Error::invalid(
                 "design matrix",

@@ -29,7 +29,7 @@ fn unit(plan: &Plan, finished: &[Finished], measured: &Measured, natural: Option
     };
     KeptImage {
         unit: planned.name.clone(),
-        direction: kept.towards.name().into(),
+        direction: kept.towards.name(),
         image: format!("images/{}.png", kept.name),
         number: kept.number + 1,
         search: finished.get(kept.batch).map(|done| search(plan, done, kept.item)),

@@ -42,7 +42,8 @@ pub fn read(path: &Path, arch: Option<&str>) -> Result<Imported> {
             "a state dict holds no architecture: name it, or export the network to ONNX",
         ));
     };
-    let (mut fits, mut nearest): (Vec<(String, Vec<String>, Graph)>, Option<Misfit>) = (vec![], None);
+    let mut fits: Vec<(String, Vec<String>, Graph)> = vec![];
+    let mut nearest: Option<Misfit> = None;
     for candidate in state::candidates(path)? {
         match fit(arch, candidate.weights, candidate.whole, path) {
             Ok(graph) => fits.push((candidate.at, candidate.beside, graph)),
