@@ -7,9 +7,9 @@ fn main() -> ExitCode {
     match orthoscope::cli::run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            orthoscope::cli::say(format_args!("error: {error}"));
             if let Some(hint) = error.hint() {
-                eprintln!("hint: {hint}");
+                orthoscope::cli::say(format_args!("hint: {hint}"));
             }
             ExitCode::from(error.exit_code())
         }

@@ -73,13 +73,13 @@ impl CommonArgs {
         if self.quiet || self.dry_run {
             return Ok(());
         }
-        eprintln!("{}", finished.summary);
+        super::say(&finished.summary);
         if let Ok(manifest) = Manifest::read(&session.out.join("manifest.json")) {
             for text in &manifest.warning_texts {
-                eprintln!("warning: {text}");
+                super::say(format_args!("warning: {text}"));
             }
         }
-        eprintln!("report: {}", session.out.join("report.html").display());
+        super::say(format_args!("report: {}", session.out.join("report.html").display()));
         Ok(())
     }
 }

@@ -30,6 +30,12 @@ pub fn command() -> Command {
         .subcommand(of::<jobs::ResumeArgs>("resume", "Continue an interrupted run"))
 }
 
+/// A line for the user. Standard error may be gone with its terminal: that stops nothing.
+pub fn say(text: impl std::fmt::Display) {
+    use std::io::Write;
+    writeln!(std::io::stderr(), "{text}").ok();
+}
+
 fn of<A: Args>(name: &'static str, about: &'static str) -> Command {
     A::augment_args(Command::new(name)).about(about).long_about(None)
 }

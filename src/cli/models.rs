@@ -116,7 +116,12 @@ pub fn run(args: ModelsArgs) -> Result<()> {
             if json {
                 return print_json(&imported);
             }
-            eprintln!("{}: {} nodes, {} parameters", imported.dir.display(), imported.nodes, imported.parameters);
+            super::say(format_args!(
+                "{}: {} nodes, {} parameters",
+                imported.dir.display(),
+                imported.nodes,
+                imported.parameters
+            ));
             Ok(())
         }
         Command::Check { source, json } => check(&source, json),
@@ -127,7 +132,7 @@ impl Source {
     fn load(&self) -> Result<Model> {
         let options = LoadOptions { arch: self.arch.clone(), preprocess: self.preprocess.clone(), models_dir: None };
         let model = load_model(&self.model, &options)?;
-        model.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
+        model.warnings.iter().for_each(|w| super::say(format_args!("warning: {w}")));
         Ok(model)
     }
 }
@@ -138,7 +143,7 @@ fn show_list(json: bool) -> Result<()> {
         return print_json(&listed);
     }
     if listed.is_empty() {
-        eprintln!("no models in {}", models_dir(&LoadOptions::default()).display());
+        super::say(format_args!("no models in {}", models_dir(&LoadOptions::default()).display()));
     }
     let mut text = String::new();
     for l in &listed {

@@ -81,7 +81,13 @@ impl Track for Line {
     fn advance(&mut self, done: u64, message: &mut dyn FnMut() -> String) {
         let since = self.last.unwrap_or(self.began);
         if done == self.total || since.elapsed() >= EVERY {
-            eprintln!("{} {done}/{} {} {} left", self.task, self.total, message(), clock(self.left(done)));
+            super::say(format_args!(
+                "{} {done}/{} {} {} left",
+                self.task,
+                self.total,
+                message(),
+                clock(self.left(done))
+            ));
             self.last = Some(Instant::now());
         }
     }

@@ -17,6 +17,6 @@ pub struct ReportArgs {
 /// [`crate::Error::Io`] or [`crate::Error::Corrupt`] when DIR is not a run.
 pub fn run(args: &ReportArgs) -> Result<()> {
     let page = crate::job::report(&args.dir)?;
-    eprintln!("report: {}", page.display());
+    super::say(format_args!("report: {}", page.display()));
     Ok(())
 }

@@ -10,7 +10,6 @@ use crate::cancel::Cancel;
 #[cfg(unix)]
 pub fn listen(cancel: &Cancel) {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
-    use std::io::Write;
     let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2]) else {
         return;
     };
@@ -23,12 +22,7 @@ pub fn listen(cancel: &Cancel) {
             }
             interrupted |= signal == SIGINT;
             if !cancel.requested() {
-                // Standard error may be gone with the terminal that sent the signal.
-                writeln!(
-                    std::io::stderr(),
-                    "\nfinishing the step and writing a checkpoint (Ctrl-C again stops at once)"
-                )
-                .ok();
+                super::say("\nfinishing the step and writing a checkpoint (Ctrl-C again stops at once)");
             }
             cancel.cancel();
         }

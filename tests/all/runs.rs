@@ -258,3 +258,38 @@ fn any_number_of_signals_leaves_a_checkpoint() {
         }
     }
 }
+
+#[test]
+fn images_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let run = || Program::new("rdm").arg("--out", &out);
+    run().run().expect_code(2).expect_error(&["--images: expected a folder, zip or npy of images, found none"]);
+    let config = dir.path().join("rdm.toml");
+    std::fs::write(&config, "command = \"rdm\"\n").unwrap();
+    let from_file = Program::new("run").flag(config.to_str().unwrap()).arg("--out", &out);
+    from_file.run().expect_code(2).expect_error(&["images: expected a folder"]);
+    assert!(!out.exists());
+}
+
+/// What a file says in short, and what it must not lose.
+#[test]
+fn flags_lie_over_the_file_key_by_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = tiny_model(dir.path());
+    let config = dir.path().join("own.toml");
+    std::fs::write(&config, "command = \"orthogonalize\"\nsteps = 2\nn_images = 4\n[robust]\nenabled = false\n")
+        .unwrap();
+    for (flags, band_limit) in [(vec![], "0.0"), (vec!["--band-limit", "0.2"], "0.2")] {
+        let out = dir.path().join(band_limit);
+        let run = Program::new("orthogonalize").arg("--config", &config).arg("--model", &model).arg("--out", &out);
+        flags.into_iter().fold(run, Program::flag).run().expect_code(0);
+        let resolved = std::fs::read_to_string(out.join("config.toml")).unwrap();
+        assert!(resolved.contains(&format!("band_limit = {band_limit}\n")), "{resolved}");
+        assert!(resolved.contains("enabled = false") && resolved.contains("steps = 2"));
+    }
+    let plain = Program::new("orthogonalize").arg("--model", &model).arg("--steps", "2").arg("--n-images", "4");
+    let out = dir.path().join("plain");
+    plain.flag("--plain").arg("--band-limit", "0.18").arg("--out", &out).run().expect_code(0);
+    assert!(std::fs::read_to_string(out.join("config.toml")).unwrap().contains("band_limit = 0.18\n"));
+}

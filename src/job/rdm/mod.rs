@@ -105,6 +105,10 @@ impl Plan {
         if config.measure == Measure::Given {
             return Err(Error::invalid("measure", "correlation, cosine, euclidean or squared_euclidean", "given", ""));
         }
+        if config.images.as_os_str().is_empty() {
+            let hint = "say which images to look at";
+            return Err(Error::invalid("images", "a folder, zip or npy of images", "none", hint));
+        }
         let device = config.machine.device()?;
         let found = config.network.load()?;
         let mut graph = found.graph;
