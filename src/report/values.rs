@@ -34,6 +34,17 @@ fn is_nested(value: &Value) -> bool {
     }
 }
 
+/// Three decimals; a dash for what is undefined, as [`text_of`].
+pub fn number(value: impl Into<Option<f64>>) -> String {
+    value.into().filter(|v| !v.is_nan()).map_or_else(|| "–".into(), |v| format!("{v:.3}"))
+}
+
+/// As [`number`]; a p is never 0, so one below the last decimal is said to be below it.
+pub fn p_value(p: impl Into<Option<f64>>) -> String {
+    let p = p.into();
+    if p.is_some_and(|p| p < 0.001) { "<0.001".into() } else { number(p) }
+}
+
 /// One row per object, one column per key.
 fn records<'a>(page: &mut Page, corner: &str, items: impl Iterator<Item = (Option<&'a str>, &'a Value)>) {
     let items: Vec<_> = items.collect();
@@ -140,4 +151,15 @@ pub fn entries(results: &impl serde::Serialize) -> Map<String, Value> {
 /// Rows of any type as objects, for [`table`].
 pub fn rows(rows: &[impl serde::Serialize]) -> Vec<Value> {
     rows.iter().map(|row| Value::Object(entries(row))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_p_is_never_shown_as_zero() {
+        assert_eq!([0.0004, 0.001, 0.25, f64::NAN].map(p_value), ["<0.001", "0.001", "0.250", "–"]);
+        assert_eq!((p_value(None), number(0.0004), number(None)), ("–".into(), "0.000".into(), "–".into()));
+    }
 }

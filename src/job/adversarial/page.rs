@@ -1,12 +1,11 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
 use super::results::Results;
-use crate::report::values::{ROWS, entries, rows, table, values};
+use crate::report::values::{ROWS, entries, number, rows, table, values};
 use crate::report::{Figures, Page};
 
 /// One line per radius.
 pub fn summary(results: &Results) -> String {
-    let number = |v: Option<f64>| v.filter(|v| !v.is_nan()).map_or_else(|| "–".into(), |v| format!("{v:.3}"));
     let mut lines = vec![format!(
         "{} units, {} images; mean change from the base, in {}",
         results.n_units, results.n_images, results.summary.unit_of_change

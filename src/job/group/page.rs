@@ -2,14 +2,13 @@
 
 use super::results::{Corrected, Results};
 use crate::job::brain::page::{PLACED, gradient, maps, matrices, overlap};
-use crate::report::values::{entries, rows, table, text_of, values, words};
+use crate::report::values::{entries, number, p_value, rows, table, text_of, values, words};
 use crate::report::{Figures, Page};
 use serde_json::{Value, json};
 
 /// The layers in a few lines.
 pub fn summary(results: &Results) -> String {
-    let number = |v: Option<f64>| v.filter(|v| !v.is_nan()).map_or_else(|| "n/a".into(), |v| format!("{v:.3}"));
-    let mm = |at: Option<[f64; 3]>| at.map_or_else(|| "n/a".into(), |at| at.map(|x| format!("{x:.0}")).join(", "));
+    let mm = |at: Option<[f64; 3]>| at.map_or_else(|| "–".into(), |at| at.map(|x| format!("{x:.0}")).join(", "));
     let word = |v: Value| text_of(&v);
     let mut lines = vec![format!(
         "{} subjects, {} voxels; {}{} sign flips, {}, p <= {} by {}; {} s",
@@ -32,7 +31,7 @@ pub fn summary(results: &Results) -> String {
             layer.name,
             number(layer.peak_t),
             mm(layer.peak_mm),
-            number(layer.peak_p),
+            p_value(layer.peak_p),
             layer.n_significant.unwrap_or(0),
             layer.n_clusters
         ));

@@ -3,7 +3,7 @@
 use super::results::{Found, Mapped, Results, Simulated};
 use crate::job::brain::page::{PLACED, gradient, maps, matrices, overlap};
 use crate::mapping::Residual;
-use crate::report::values::{entries, rows, table, values};
+use crate::report::values::{entries, number, rows, table, values};
 use crate::report::{Figures, Page};
 
 /// The layers in a few lines.
@@ -16,10 +16,6 @@ pub fn summary(results: &Results) -> String {
             format!("shard {shard}: {} centres; put all of them together with --shards", own.n_centres)
         }
     }
-}
-
-fn number(v: f64) -> String {
-    if v.is_nan() { "n/a".into() } else { format!("{v:.3}") }
 }
 
 fn mapped(map: &Mapped, seconds: f64) -> String {
@@ -38,12 +34,12 @@ fn mapped(map: &Mapped, seconds: f64) -> String {
     }
     for roi in rois {
         let ends = roi.ceiling.map_or([f64::NAN; 2], |c| [c.lower, c.upper]).map(number);
-        let best = roi.best_layer.as_deref().unwrap_or("n/a");
+        let best = roi.best_layer.as_deref().unwrap_or("–");
         lines.push(format!("{}: best layer {best}, ceiling {} .. {}", roi.name, ends[0], ends[1]));
     }
     lines.push(format!("{:<28} {:>8} {:>8} {:>12} {:>8}", "layer", "max", "mean", "significant", "kept sd"));
     for layer in &map.layers {
-        let significant = layer.n_significant.map_or_else(|| "n/a".into(), |n| n.to_string());
+        let significant = layer.n_significant.map_or_else(|| "–".into(), |n| n.to_string());
         let [max, mean, kept] = [layer.max, layer.mean, layer.kept_sd].map(number);
         lines.push(format!("{:<28} {max:>8} {mean:>8} {significant:>12} {kept:>8}", layer.name));
     }

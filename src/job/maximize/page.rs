@@ -1,7 +1,7 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
 use super::results::Results;
-use crate::report::values::{ROWS, entries, rows, table, values, words};
+use crate::report::values::{ROWS, entries, number, rows, table, values, words};
 use crate::report::{Figures, Page};
 
 /// Most rows of the summary.
@@ -9,7 +9,6 @@ const LINES: usize = 24;
 
 /// One line per unit and direction.
 pub fn summary(results: &Results) -> String {
-    let number = |v: Option<f64>| v.filter(|v| !v.is_nan()).map_or_else(|| "–".into(), |v| format!("{v:.3}"));
     let mut lines = vec![format!(
         "{} units, {} images optimised, {:.1} a second",
         results.n_units, results.n_images_optimised, results.images_per_second

@@ -2,7 +2,7 @@
 
 use super::results::Results;
 use super::score::Score;
-use crate::report::values::{captions, entries, text_of, values, words};
+use crate::report::values::{captions, entries, number, text_of, values, words};
 use crate::report::{Figures, Page};
 
 /// The scored sets of images, with their keys and the words for them.
@@ -42,16 +42,15 @@ const FACTS: [&str; 6] = ["steps", "converged", "n_images", "taps", "seconds_per
 pub fn page(page: &mut Page, results: &Results, figures: &mut Figures) {
     page.section("Scores");
     let scored = scored(results);
-    let cell = |v: f64| if v.is_nan() { "–".into() } else { format!("{v:.3}") };
     let row = |(_, name, score): &(&str, &str, Option<Score>)| {
-        score.map(|s| vec![(*name).to_string(), cell(s.mean_abs_r), cell(s.max_abs_r), cell(s.rsm_sd_min)])
+        score.map(|s| vec![(*name).to_string(), number(s.mean_abs_r), number(s.max_abs_r), number(s.rsm_sd_min)])
     };
     let rows: Vec<Vec<String>> = scored.iter().filter_map(row).collect();
     page.table(&["images", "mean |R|", "max |R|", "smallest sd of an RSM"], &rows);
     page.text(format!(
         "R is the Pearson correlation between the condensed RSMs of two layers; mean and maximum go over all pairs of layers. \
          Random RSMs of this size give a mean |R| of {}.",
-        cell(results.chance_mean_abs_r)
+        number(results.chance_mean_abs_r)
     ));
     let all = entries(results);
     page.facts(FACTS.iter().filter_map(|k| all.get(*k).map(|v| (words(k), text_of(v)))).collect());

@@ -1,7 +1,7 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
 use super::{Models, Results};
-use crate::report::values::{captions, entries, values};
+use crate::report::values::{captions, entries, number, p_value, values};
 use crate::report::{Figures, Page};
 
 /// The comparisons in a few lines.
@@ -17,10 +17,10 @@ pub fn summary(results: &Results) -> String {
     if !results.comparisons.is_empty() {
         lines.push(format!("{:<28} {:<28}{header}", "layer", "reference"));
     }
-    let number = |v: f64| if v.is_nan() { format!(" {:>8}", "n/a") } else { format!(" {v:>8.3}") };
     for row in &results.comparisons {
-        let numbers = [row.spearman, row.pearson, row.kendall_tau_a, row.p_permutation].map(number).concat();
-        lines.push(format!("{:<28} {:<28}{numbers}", row.layer, row.reference));
+        let [spearman, pearson, tau] = [row.spearman, row.pearson, row.kendall_tau_a].map(number);
+        let p = p_value(row.p_permutation);
+        lines.push(format!("{:<28} {:<28} {spearman:>8} {pearson:>8} {tau:>8} {p:>8}", row.layer, row.reference));
     }
     lines.extend(results.models.iter().flat_map(model_lines));
     lines.join("\n")
@@ -28,7 +28,6 @@ pub fn summary(results: &Results) -> String {
 
 /// The models of one reference, and what any could reach.
 fn model_lines(models: &Models) -> Vec<String> {
-    let number = |v: f64| if v.is_nan() { "n/a".into() } else { format!("{v:.3}") };
     let own = &models.summary;
     let ceiling = &own.noise_ceiling;
     let mut lines = vec![format!(
@@ -40,7 +39,7 @@ fn model_lines(models: &Models) -> Vec<String> {
     )];
     lines.extend(own.models.iter().map(|row| {
         let [mean, low, high] = [row.estimate.mean, row.estimate.low, row.estimate.high].map(number);
-        let [zero, best] = [row.p_zero_fwe, row.p_ceiling_fwe].map(number);
+        let [zero, best] = [row.p_zero_fwe, row.p_ceiling_fwe].map(p_value);
         format!("{:<28} {mean:>8} ({low} to {high}), p {zero}, against the ceiling {best}", row.model)
     }));
     lines
