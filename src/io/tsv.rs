@@ -71,6 +71,11 @@ pub fn is_missing(field: &str) -> bool {
     MISSING.contains(&field.trim())
 }
 
+/// A number as a field that reads back as the same number; `n/a` for what is not finite.
+pub fn field(value: f64) -> String {
+    if value.is_finite() { value.to_string() } else { "n/a".into() }
+}
+
 /// The number in a field of the column `column`, `row` from 0; missing values are NaN.
 ///
 /// # Errors

@@ -20,6 +20,18 @@ pub struct NetworkFlags {
     preprocess: Option<String>,
 }
 
+/// Flags that name single units; their keys lie at the top of a configuration.
+#[derive(Debug, Default, Args, Serialize)]
+pub struct UnitFlags {
+    /// Units, separated by commas: outputs (7, 0-8, all), TAP:CHANNEL, TAP:CHANNEL:ROW:COLUMN; for
+    /// a folder of models their numbers or names (* stands for anything).
+    #[arg(long = "unit", value_name = "UNITS", value_delimiter = ',')]
+    units: Option<Vec<String>>,
+    /// Leave out models of a folder that cannot be read.
+    #[arg(long, num_args = 0, default_missing_value = "true", hide_possible_values = true)]
+    skip_bad: Option<bool>,
+}
+
 /// Flags that name a device.
 #[derive(Debug, Default, Args, Serialize)]
 pub struct MachineFlags {

@@ -2,7 +2,7 @@
 
 use super::{Direction, MaskKind, Method, ParamKind};
 use crate::image::resize::Resize;
-use crate::job::flags::{MachineFlags, NetworkFlags, choice, pair};
+use crate::job::flags::{MachineFlags, NetworkFlags, UnitFlags, choice, pair};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -12,13 +12,9 @@ use std::path::PathBuf;
 pub struct Flags {
     #[command(flatten)]
     network: NetworkFlags,
-    /// Units, separated by commas: outputs (7, 0-8, all), TAP:CHANNEL, TAP:CHANNEL:ROW:COLUMN; for
-    /// a folder of models their numbers or names (* stands for anything).
-    #[arg(long = "unit", value_name = "UNITS", value_delimiter = ',')]
-    units: Option<Vec<String>>,
-    /// Leave out models of a folder that cannot be read.
-    #[arg(long, num_args = 0, default_missing_value = "true", hide_possible_values = true)]
-    skip_bad: Option<bool>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    units: UnitFlags,
     /// max, min or both.
     #[arg(long, value_parser = choice::<Direction>)]
     direction: Option<Direction>,

@@ -294,9 +294,8 @@ fn write_table(run: &RunDir, rows: &[Row]) -> Result<()> {
         "p_permutation",
         "n_permutations",
     ]);
-    let number = |v: f64| if v.is_finite() { format!("{v}") } else { "n/a".into() };
     for row in rows {
-        let numbers = [row.spearman, row.pearson, row.kendall_tau_a, row.p_permutation].map(number);
+        let numbers = [row.spearman, row.pearson, row.kendall_tau_a, row.p_permutation].map(tsv::field);
         let mut cells = vec![row.layer.clone(), row.reference.clone()];
         cells.extend(numbers);
         cells.push(row.n_permutations.to_string());

@@ -133,10 +133,6 @@ pub fn compare(
     Ok(found)
 }
 
-fn number(v: f64) -> String {
-    if v.is_finite() { v.to_string() } else { "n/a".into() }
-}
-
 fn cells(e: &Estimate) -> [f64; 5] {
     [e.similarity, e.mean, e.sem, e.low, e.high]
 }
@@ -160,7 +156,7 @@ fn models_table(found: &[Models]) -> Table {
     ]);
     for Models { reference, summary, .. } in found {
         let mut push = |model: &str, estimate: &Estimate, p: [f64; 6]| {
-            let numbers = cells(estimate).into_iter().chain(p).map(number);
+            let numbers = cells(estimate).into_iter().chain(p).map(tsv::field);
             out.push([reference.clone(), model.to_owned()].into_iter().chain(numbers).collect::<Vec<_>>());
         };
         for m in &summary.models {
@@ -177,7 +173,7 @@ fn pairs_table(found: &[Models]) -> Table {
     let mut out = Table::new(["reference", "a", "b", "difference", "sem", "low", "high", "p", "p_fwe", "q"]);
     for Models { reference, summary, .. } in found {
         for pair in &summary.pairs {
-            let numbers = [pair.difference, pair.sem, pair.low, pair.high, pair.p, pair.p_fwe, pair.q].map(number);
+            let numbers = [pair.difference, pair.sem, pair.low, pair.high, pair.p, pair.p_fwe, pair.q].map(tsv::field);
             out.push(
                 [reference.clone(), pair.a.clone(), pair.b.clone()].into_iter().chain(numbers).collect::<Vec<_>>(),
             );
