@@ -60,7 +60,7 @@
 //! | 3 | [`network`]: graph, taps, executors, importers; [`image`]: parametrisations, constraints, hygiene; [`rdm`]: dissimilarities and comparisons |
 //! | 2 | [`io`]: one file per format; atomic writes; [`stats`]: tests, intervals, linear models |
 //! | 1 | [`data`]: checked containers; [`math`]: statistics; [`tensor`]: the door to burn |
-//! | 0 | [`error`], [`warning`], [`rng`], [`cancel`], [`progress`] |
+//! | 0 | [`error`], [`warning`], [`rng`], [`size`], [`cancel`], [`progress`] |
 #![forbid(unsafe_code)]
 #![allow(clippy::clone_on_copy, reason = "the devices of other backends are not Copy")]
 
@@ -80,6 +80,7 @@ pub mod progress;
 pub mod rdm;
 pub mod report;
 pub mod rng;
+pub mod size;
 pub mod stats;
 pub mod synthesis;
 pub mod tensor;

@@ -11,5 +11,6 @@ pub mod nifti;
 pub mod npy;
 pub mod npz;
 pub mod png;
+pub mod source;
 pub mod tsv;
 pub mod weights;

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Floor of each top-level module.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     ("error", 0),
     ("warning", 0),
     ("rng", 0),
+    ("size", 0),
     ("cancel", 0),
     ("progress", 0),
     ("data", 1),

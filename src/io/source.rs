@@ -1,0 +1,90 @@
+//! The one place where files that a user names are opened for reading.
+
+use crate::error::{Error, Result};
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+/// Opens a regular file (or a link to one): pipes and devices, which wait or never end, are refused
+/// before they are opened.
+///
+/// # Errors
+/// [`Error::Io`] when it is absent or unreadable; [`Error::Corrupt`] when it is something else.
+pub fn open(path: &Path) -> Result<File> {
+    let about = std::fs::metadata(path).map_err(|e| absent(path, e))?;
+    if about.is_file() {
+        return File::open(path).map_err(Error::io(path, "read"));
+    }
+    let (found, hint) = if about.is_dir() {
+        ("a folder", "give a file in it")
+    } else {
+        ("a pipe, socket or device", "write its contents to a file and give that: a file can be read again")
+    };
+    Err(Error::corrupt(path, "a file", found, hint))
+}
+
+/// All bytes of a regular file.
+///
+/// # Errors
+/// As [`open`]; [`Error::Io`] also where there is no memory for them.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let length = file.metadata().as_ref().map_or(0, Metadata::len);
+    let mut bytes = Vec::new();
+    let room = usize::try_from(length).ok().and_then(|n| bytes.try_reserve_exact(n).ok());
+    room.ok_or_else(|| Error::io(path, "read")(ErrorKind::OutOfMemory.into()))?;
+    file.read_to_end(&mut bytes).map_err(Error::io(path, "read"))?;
+    Ok(bytes)
+}
+
+/// The text of a regular file.
+///
+/// # Errors
+/// As [`read`]; [`Error::Corrupt`] where it is not UTF-8.
+pub fn text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).map_err(|e| {
+        let found = format!("another byte at position {}", e.utf8_error().valid_up_to());
+        Error::corrupt(path, "text in UTF-8", found, "save it as UTF-8")
+    })
+}
+
+/// Says where a link leads that leads nowhere.
+fn absent(path: &Path, error: std::io::Error) -> Error {
+    match std::fs::read_link(path) {
+        Ok(target) if error.kind() == ErrorKind::NotFound => Error::corrupt(
+            path,
+            "a file",
+            format!("a link to `{}`, which is not there", target.display()),
+            "with git-annex or DataLad, `git annex get` or `datalad get` fetches the contents",
+        ),
+        _ => Error::io(path, "read")(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.txt");
+        std::fs::write(&file, "text").unwrap();
+        assert_eq!(text(&file).unwrap(), "text");
+        std::fs::write(&file, [b'a', 0xff]).unwrap();
+        assert!(text(&file).unwrap_err().to_string().contains("position 1"));
+        assert!(read(dir.path()).unwrap_err().to_string().contains("a folder"));
+        assert_eq!(read(&dir.path().join("none")).unwrap_err().exit_code(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_to_nothing_and_devices_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("a.npy");
+        std::os::unix::fs::symlink(".git/annex/objects/a.npy", &link).unwrap();
+        let error = read(&link).unwrap_err();
+        assert!(error.to_string().contains("annex/objects") && error.hint().unwrap().contains("annex get"), "{error}");
+        assert!(read(Path::new("/dev/zero")).unwrap_err().to_string().contains("device"));
+    }
+}
