@@ -112,7 +112,7 @@ fn join(mut parts: Vec<Part>, n_places: usize) -> Result<Part> {
     Ok(Part::joined(&parts))
 }
 
-fn write(part: &Part, path: &Path) -> Result<()> {
+pub fn write(part: &Part, path: &Path) -> Result<()> {
     let n_voxels: Array1<f64> = part.maps.n_voxels.iter().map(|&n| f64::from(n)).collect();
     let place = Array1::from(vec![part.start as f64, part.maps.n_undefined as f64]);
     let mut file = npz::NpzWriter::new().add("place", &place).add("values", &part.maps.values);
@@ -123,7 +123,7 @@ fn write(part: &Part, path: &Path) -> Result<()> {
     file.write(path)
 }
 
-fn read(path: &Path) -> Result<Part> {
+pub fn read(path: &Path) -> Result<Part> {
     let file = npz::read(path)?;
     let shaped = |e: ndarray::ShapeError| Error::corrupt(path, "matrices", e.to_string(), "compute the part again");
     let matrix =
