@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod glmsingle;
+pub mod guard;
 pub mod hdf5;
 mod image_source;
 pub mod images;
