@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod glmsingle;
+pub mod guard;
 pub mod hdf5;
 mod image_source;
 pub mod images;
@@ -13,4 +14,5 @@ pub mod npz;
 pub mod png;
 pub mod source;
 pub mod tsv;
+pub mod unzip;
 pub mod weights;

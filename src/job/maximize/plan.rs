@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::image::{Aperture, Constraint};
 use crate::job::drive::population::Member;
 use crate::job::drive::{Check, Population, Towards, load_beside, read_checks};
+use crate::job::limits::together;
 use crate::job::manifest::hash_file;
 use crate::job::model;
 use crate::network::NodeId;
@@ -65,6 +66,9 @@ impl Plan {
             inputs.insert("population".into(), hash_file(path)?);
         }
         let towards = towards(&config);
+        let (height, width) = population.size();
+        let sizes = [towards.len(), config.restarts, config.n_images, 3, height, width];
+        together("restarts, n_images", "directions x restarts x images", &sizes)?;
         let mut plan = Self {
             config,
             population,
