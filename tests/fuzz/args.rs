@@ -41,7 +41,7 @@ impl Args {
             from: 0,
             to: FEW,
             time: Duration::MAX,
-            jobs: 1,
+            jobs: std::thread::available_parallelism().map_or(1, |n| n.get().min(4)),
             folder: PathBuf::new(),
             loud: false,
         };

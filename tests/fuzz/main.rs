@@ -42,8 +42,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Mode::Worker => {
-            let reader = readers::all().into_iter().find(|r| args.words.first().is_some_and(|w| w == r.name));
-            worker::work(&reader.expect("a worker is told a reader's name"), &args.order());
+            let all = readers::all();
+            let reader = all.iter().chain(readers::wicked()).find(|r| args.words.first().is_some_and(|w| w == r.name));
+            worker::work(reader.expect("a worker is told a reader's name"), &args.order());
             ExitCode::SUCCESS
         }
         Mode::One => bench::replay(&args),

@@ -63,6 +63,7 @@ struct Tally {
 /// Reads the mutants of an order.
 pub fn work(reader: &Reader, order: &Order) {
     listen(order.loud);
+    std::env::set_current_dir(&order.folder).expect("a folder of its own");
     let place = Place::new(reader, &order.folder);
     let seeds = (reader.seeds)();
     let began = Instant::now();

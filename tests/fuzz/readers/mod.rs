@@ -2,7 +2,9 @@
 
 mod checkpoints;
 mod images;
+mod itself;
 mod networks;
+mod plans;
 mod tables;
 mod volumes;
 
@@ -53,8 +55,13 @@ impl Reader {
     }
 }
 
+/// Those that must be found out.
+pub fn wicked() -> &'static [Reader] {
+    itself::READERS
+}
+
 pub fn all() -> Vec<Reader> {
-    [volumes::READERS, images::READERS, tables::READERS, networks::READERS, checkpoints::READERS]
+    [volumes::READERS, images::READERS, tables::READERS, networks::READERS, checkpoints::READERS, plans::READERS]
         .into_iter()
         .flat_map(<[Reader]>::iter)
         .map(|r| Reader { ..*r })

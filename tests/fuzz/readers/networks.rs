@@ -106,7 +106,17 @@ pub fn small_graph() -> Graph {
     b.finish().expect("weights that are used")
 }
 
-fn model(folder: &Path) {
+/// Two pictures, one of the size of its images.
+pub fn picture_folder(folder: &Path) {
+    std::fs::create_dir_all(folder.join("images")).expect("a folder of its own");
+    for (name, height) in [("a", 8), ("b", 9)] {
+        let path = folder.join("images").join(name).with_extension("png");
+        orthoscope::io::png::write(&path, super::picture(height, 8).view()).expect("a small picture");
+    }
+}
+
+/// A model directory, `model`.
+pub fn a_whole_model(folder: &Path) {
     let graph = small_graph();
     let golden = probe::record_presets(&graph, &Device::default()).expect("a network that runs");
     let about = About { description: "small".into(), golden: Some(golden), ..About::default() };
@@ -115,7 +125,7 @@ fn model(folder: &Path) {
 
 fn file_of_model(name: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    model(folder.path());
+    a_whole_model(folder.path());
     std::fs::read(folder.path().join("model").join(name)).expect("it was written")
 }
 

@@ -147,7 +147,7 @@ fn manifests() -> Vec<Vec<u8>> {
 
 fn read_manifest(input: &Input<'_>) -> Result<()> {
     let folder = input.path.parent().unwrap_or(input.path);
-    files::images_beside(&folder.join("arrays/rdms.npz"));
+    files::images_beside(&folder.join("arrays/rdms.npz"))?;
     Manifest::read(input.path)?;
     any([Ok(()), orthoscope::job::report(folder).map(drop)])
 }

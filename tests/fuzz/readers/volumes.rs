@@ -9,7 +9,7 @@ use orthoscope::data::{Affine, Grid, Mask, Volume};
 use orthoscope::io::nifti::{self, Datatype, Space};
 use orthoscope::io::{glmsingle, npy, npz};
 use orthoscope::rdm::files;
-use orthoscope::rdm::{Measure, Rdm};
+use orthoscope::rdm::{Measure, Rdm, measure};
 use std::path::Path;
 
 pub const READERS: &[Reader] = &[
@@ -156,13 +156,13 @@ fn squares() -> Vec<Vec<u8>> {
     vec![npy::encode(&square(5)), npy::encode(&stack), npy::encode(&Array2::<f32>::ones((2, 6)))]
 }
 
-fn layers() -> Vec<Vec<u8>> {
-    let rdm = |scale: f64| {
-        let square =
-            square(4) * scale + Array2::from_shape_fn((4, 4), |(i, j)| if i == j { 0.0 } else { (i * j) as f64 });
-        Rdm::from_square(Measure::Given, square.view(), Rdm::default_labels(4)).expect("a square")
+/// RDMs of five images by correlation, as a run directory holds them.
+pub fn layers() -> Vec<Vec<u8>> {
+    let layer = |turn: usize| {
+        let patterns = Array2::from_shape_fn((5, 7), |(i, j)| ((i * i + turn * j * (i + 1)) * 37 % 23) as f32);
+        measure::rdm(patterns.view(), Measure::Correlation, Rdm::default_labels(5)).expect("patterns that vary")
     };
-    let layers = [("conv/1".to_owned(), rdm(1.0)), ("conv2".to_owned(), rdm(2.0))];
+    let layers = [("conv/1".to_owned(), layer(1)), ("conv2".to_owned(), layer(3))];
     vec![written("rdms.npz", |path| files::rdms_npz(&layers).expect("one size").write(path).expect("two names"))]
 }
 
@@ -170,7 +170,7 @@ fn read_rdms(input: &Input<'_>) -> Result<()> {
     let path = input.path;
     any([
         files::load_rdms(path, None, None).map(drop),
-        files::load_subjects(path, 4).map(drop),
+        files::load_subjects(path, 5).map(drop),
         files::read_rdms_npz(path).map(drop),
     ])
 }
