@@ -106,10 +106,10 @@ pub fn small_graph() -> Graph {
     b.finish().expect("weights that are used")
 }
 
-/// Two pictures, one of the size of its images.
+/// Three pictures, one of the size of its images.
 pub fn picture_folder(folder: &Path) {
     std::fs::create_dir_all(folder.join("images")).expect("a folder of its own");
-    for (name, height) in [("a", 8), ("b", 9)] {
+    for (name, height) in [("a", 8), ("b", 9), ("c", 12)] {
         let path = folder.join("images").join(name).with_extension("png");
         orthoscope::io::png::write(&path, super::picture(height, 8).view()).expect("a small picture");
     }
