@@ -6,8 +6,10 @@
 //! y, z, trial as they are, trial fastest.
 
 use super::hdf5::{self, Class, Numbers, Stored};
+use super::{guard, source};
 use crate::data::{Grid, Mask};
 use crate::error::{Error, Result};
+use crate::size;
 use hdf5_pure::{Dataset, File};
 use std::path::Path;
 
@@ -50,8 +52,17 @@ enum Order {
 /// of another shape than the grid's; [`Error::Invalid`] when both orders fit and nothing, or
 /// something for each, tells them apart.
 pub fn read(path: &Path, mask: &Mask) -> Result<Estimates> {
+    let bytes = source::read(path)?;
+    // The HDF5 library parses what it is asked for, wherever that is: any of it may panic.
+    guard::catch(|| decode(bytes, path, mask)).unwrap_or_else(|panic| {
+        let found = format!("a file that the HDF5 library gives up on ({panic})");
+        Err(Error::corrupt(path, "estimates in HDF5", found, "download or save the file again"))
+    })
+}
+
+fn decode(bytes: Vec<u8>, path: &Path, mask: &Mask) -> Result<Estimates> {
     let grid = mask.grid();
-    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+    let most = size::unpackable(bytes.len() as u64);
     let expected = format!("`{}` of {grid}", NAMES.join("` or `"));
     let bad = |found: String, hint: &str| Error::corrupt(path, &expected, found, hint);
     let file = hdf5::open(bytes).map_err(|e| bad(e, "download or save the file again"))?;
@@ -60,7 +71,7 @@ pub fn read(path: &Path, mask: &Mask) -> Result<Estimates> {
         let found = if there.is_empty() { "no dataset".into() } else { format!("`{}`", there.join("`, `")) };
         return Err(bad(found, "save the estimates under one of these names, at the top of the file"));
     };
-    let stored = hdf5::numbers(&dataset).map_err(|e| bad(e, "save the estimates as integers or floats"))?;
+    let stored = hdf5::numbers(&dataset, most).map_err(|e| bad(e, "save the estimates as integers or floats"))?;
     let orders = fitting(&stored.shape, grid);
     let numbers = |divisor| stored.to_f32(divisor).map_err(|e| bad(e, "save the estimates in smaller units"));
     let values = numbers(if nsd(name, stored.stored) { NSD_FACTOR } else { 1.0 })?;

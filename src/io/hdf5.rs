@@ -4,6 +4,7 @@
 //! (The reader's own typed functions convert silently: an `int32` asked for as 16 bits loses its
 //! upper half, a `float16` comes back empty. So the bytes are taken as they are and decoded here.)
 
+use crate::size;
 use half::{bf16, f16};
 use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, File};
 use std::fmt;
@@ -116,19 +117,31 @@ pub struct Numbers {
 }
 
 /// Reads a dataset of integers (8 to 64 bits, signed or not) or floats (16, 32 or 64 bits) in
-/// either byte order.
+/// either byte order, which may have `most` bytes: what no chunk holds is filled up to the shape, and
+/// chunks are packed, so that a small file may stand for any number of them.
 ///
 /// # Errors
 /// In words: what the dataset holds instead, or why it cannot be read.
-pub fn numbers(dataset: &Dataset) -> Result<Numbers, String> {
+pub fn numbers(dataset: &Dataset, most: u64) -> Result<Numbers, String> {
     let stored = Stored::of(&dataset.datatype().map_err(|e| e.to_string())?)?;
     let shape: Vec<usize> = dataset.shape().map_err(|e| e.to_string())?.iter().map(|&d| d as usize).collect();
+    let n = size::product(shape.iter().copied().chain([stored.bytes]));
+    let n = n.filter(|&n| n as u64 <= most && chunks(dataset, stored.bytes).is_some_and(|all| all <= most));
+    let n = n.ok_or_else(|| format!("an array of {shape:?}, more than such a file can hold"))?;
     let raw = dataset.read_raw().map_err(|e| e.to_string())?;
-    let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    if n.and_then(|n| n.checked_mul(stored.bytes)) != Some(raw.len()) {
+    if n != raw.len() {
         return Err(format!("{} bytes of {stored} for the shape {shape:?}", raw.len()));
     }
     Ok(Numbers { shape, stored, raw })
+}
+
+/// Bytes that all chunks of a dataset unpack to, whole as they are stored: 0 where it has none,
+/// `None` where nobody can count them.
+fn chunks(dataset: &Dataset, width: usize) -> Option<u64> {
+    let Ok(Some(sides)) = dataset.chunk_shape() else { return Some(0) };
+    let each = size::product(sides.iter().map(|&d| d as usize).chain([width]))?;
+    let n = dataset.chunks().map_or(0, |list| list.len());
+    Some(size::product([each, n])? as u64)
 }
 
 impl Numbers {
@@ -166,7 +179,7 @@ mod tests {
     fn one(build: impl FnOnce(&mut DatasetBuilder) -> &mut DatasetBuilder) -> Result<Numbers, String> {
         let mut file = FileBuilder::new();
         build(file.create_dataset("d"));
-        numbers(&File::from_bytes(file.finish().unwrap()).unwrap().dataset("d").unwrap())
+        numbers(&File::from_bytes(file.finish().unwrap()).unwrap().dataset("d").unwrap(), 1 << 20)
     }
 
     #[test]

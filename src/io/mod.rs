@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod glmsingle;
+pub mod guard;
 pub mod hdf5;
 mod image_source;
 pub mod images;
@@ -14,4 +15,5 @@ pub mod png;
 pub mod sealed;
 pub mod source;
 pub mod tsv;
+pub mod unzip;
 pub mod weights;

@@ -16,6 +16,7 @@ use super::input::InputSpec;
 use super::op::Op;
 use super::probe::Golden;
 use crate::error::{Error, Result};
+use crate::io::source;
 use crate::io::weights::{self, Storage};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -126,8 +127,11 @@ impl Card {
     /// # Errors
     /// [`Error::Corrupt`] with the line that does not fit.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
-        let card: Self = toml::from_str(text)
-            .map_err(|e| Error::corrupt(path, "a model card", e.to_string().trim().to_owned(), "correct the card"))?;
+        let card: Self = toml::from_str(text).map_err(|e| {
+            let line = e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let place = line.map_or_else(String::new, |n| format!(" in line {n}"));
+            Error::corrupt(path, "a model card", format!("{}{place}", e.message()), "correct the card")
+        })?;
         if card.schema != SCHEMA {
             let found = format!("schema {}", card.schema);
             return Err(Error::corrupt(path, format!("schema {SCHEMA}"), found, "use the version that wrote the card"));
@@ -191,14 +195,14 @@ fn inline(value: &impl Serialize) -> String {
 /// card's: both hashes are named; [`Error::Invalid`] for weights that no node reads.
 pub fn read(dir: &Path) -> Result<(Graph, Card)> {
     let path = dir.join(CARD);
-    let card = Card::parse(&std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?, &path)?;
+    let card = Card::parse(&source::text(&path)?, &path)?;
     let plain = Path::new(&card.weights.file).components().all(|c| matches!(c, std::path::Component::Normal(_)));
     if !plain || card.weights.file.is_empty() {
         let found = format!("`{}`", card.weights.file);
         return Err(Error::corrupt(&path, "weights in the card's own folder", found, "correct [weights] file"));
     }
     let file = dir.join(&card.weights.file);
-    let bytes = std::fs::read(&file).map_err(Error::io(&file, "read"))?;
+    let bytes = source::read(&file)?;
     let graph = assemble(&card, &bytes, &path, &file)?;
     Ok((graph, card))
 }

@@ -22,11 +22,12 @@ pub fn fold_batch_norm(graph: &Graph, taps: &[NodeId]) -> Result<(Graph, Vec<Nod
     let foldable = |id: NodeId| readers[id] == 1 && matches!(graph.node(id).op, Op::Conv2d { .. } | Op::Linear { .. });
     let mut builder = GraphBuilder::new(&graph.name, graph.input.clone(), graph.weights().clone())?;
     let mut moved: Vec<NodeId> = vec![0; graph.nodes().len()];
-    let absorbed: Vec<bool> = (0..graph.nodes().len())
-        .map(|id| {
-            foldable(id) && graph.nodes().iter().any(|n| n.inputs == [id] && matches!(n.op, Op::BatchNorm { .. }))
-        })
-        .collect();
+    let mut absorbed = vec![false; graph.nodes().len()];
+    for node in graph.nodes() {
+        if let (Op::BatchNorm { .. }, &[before]) = (&node.op, &node.inputs[..]) {
+            absorbed[before] = foldable(before);
+        }
+    }
     for (id, node) in graph.nodes().iter().enumerate().skip(1) {
         let inputs: Vec<NodeId> = node.inputs.iter().map(|&i| moved[i]).collect();
         if absorbed[id] {

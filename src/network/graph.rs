@@ -1,13 +1,14 @@
 //! The typed graph: operations in execution order, each with one output tensor that can be tapped
 //! by name.
 
+use super::bounds::{self, Load};
 use super::input::InputSpec;
 use super::op::Op;
 use super::shape::{Shape, infer};
 use crate::error::{Error, Result};
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Index of a node in execution order; 0 is the input.
 pub type NodeId = usize;
@@ -31,6 +32,9 @@ pub struct Graph {
     pub name: String,
     pub input: InputSpec,
     nodes: Vec<Node>,
+    /// Where each name's node is.
+    places: HashMap<String, NodeId>,
+    load: Load,
     weights: Weights,
     /// Other names for nodes: alias -> name.
     pub aliases: BTreeMap<String, String>,
@@ -60,7 +64,7 @@ impl Graph {
 
     /// The node called `name` exactly (no aliases; see [`super::taps`]).
     pub fn find(&self, name: &str) -> Option<NodeId> {
-        self.nodes.iter().position(|n| n.name == name)
+        self.places.get(name).copied()
     }
 
     /// The last node: the network's output.
@@ -197,10 +201,13 @@ impl GraphBuilder {
         input.check(name)?;
         let shape = Shape::new(input.n_channels(), input.height, input.width);
         let data = Node { name: "data".into(), op: Op::Input, inputs: vec![], shape };
+        let load = Load { weights: weights.values().map(|w| w.len() as u64).sum(), ..Load::default() };
         let graph = Graph {
             name: name.into(),
             input,
+            places: HashMap::from([(data.name.clone(), 0)]),
             nodes: vec![data],
+            load,
             weights,
             aliases: BTreeMap::new(),
             presets: BTreeMap::new(),
@@ -215,16 +222,24 @@ impl GraphBuilder {
 
     /// Adds weights that later nodes may use; a name that exists is replaced.
     pub fn add_weight(&mut self, name: impl Into<String>, array: ArrayD<f32>) {
-        self.graph.weights.insert(name.into(), array);
+        self.graph.load.weights += array.len() as u64;
+        if let Some(old) = self.graph.weights.insert(name.into(), array) {
+            self.graph.load.weights -= old.len() as u64;
+        }
     }
 
     /// Appends a node whose inputs exist already.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name used twice, an unknown input, or shapes that do not fit.
+    /// [`Error::Invalid`] for a name used twice, an unknown input, shapes that do not fit, or a node
+    /// that is larger than [`bounds`] allow.
     pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[NodeId]) -> Result<NodeId> {
         let name = name.into();
+        check_name(&name)?;
         let at = format!("node `{name}`");
+        if self.graph.nodes.len() >= bounds::NODES {
+            return Err(bounds::too_large(at, format!("at most {} nodes", bounds::NODES), "more".into()));
+        }
         if self.graph.find(&name).is_some() {
             return Err(Error::invalid(at, "a name of its own", "one that another node has", "rename the node"));
         }
@@ -233,8 +248,11 @@ impl GraphBuilder {
         }
         let shapes: Vec<Shape> = inputs.iter().map(|&i| self.graph.nodes[i].shape).collect();
         let shape = infer(&name, &op, &shapes, &self.graph.weights)?;
+        self.graph.load.add(&name, &op, &shapes, shape, &self.graph.weights)?;
+        let id = self.graph.nodes.len();
+        self.graph.places.insert(name.clone(), id);
         self.graph.nodes.push(Node { name, op, inputs: inputs.to_vec(), shape });
-        Ok(self.graph.nodes.len() - 1)
+        Ok(id)
     }
 
     /// The shape of a node added before.
@@ -258,15 +276,18 @@ impl GraphBuilder {
     }
 
     /// # Errors
-    /// [`Error::Invalid`] for a graph without operations or an alias of nothing.
+    /// [`Error::Invalid`] for a graph without operations, an alias of nothing or of itself, or a
+    /// graph that is larger than [`bounds`] allow.
     pub fn finish(self) -> Result<Graph> {
         let graph = self.graph;
         if graph.nodes.len() < 2 {
             return Err(Error::invalid(&graph.name, "at least one operation", "none", "is the file complete?"));
         }
+        graph.load.check(&graph.name)?;
+        graph.aliases.keys().chain(graph.presets.keys()).try_for_each(|name| check_name(name))?;
         let listed = graph.presets.values().flatten().map(String::as_str);
         for target in graph.aliases.values().map(String::as_str).chain(listed) {
-            if graph.find(target).is_none() && !graph.aliases.contains_key(target) {
+            if graph.lookup(target).is_none() {
                 return Err(Error::invalid(
                     format!("{}: aliases and presets", graph.name),
                     "names of nodes",
@@ -277,4 +298,15 @@ impl GraphBuilder {
         }
         Ok(graph)
     }
+}
+
+/// Refuses names that no line of a table holds.
+fn check_name(name: &str) -> Result<()> {
+    if name.len() <= bounds::NAME && !name.contains(['\0', '\n', '\r']) {
+        return Ok(());
+    }
+    let start: String = name.chars().take(40).collect();
+    let expected = format!("names of one line and at most {} bytes", bounds::NAME);
+    let found = format!("{} bytes that begin with {start:?}", name.len());
+    Err(Error::invalid("names of nodes", expected, found, "rename the layer before saving the network"))
 }

@@ -1,6 +1,8 @@
 //! What a network wants its pixels to look like.
 
+use super::bounds::PIXELS;
 use crate::error::{Error, Result};
+use crate::size;
 use serde::{Deserialize, Serialize};
 
 /// Names of [`InputSpec::preset`], in words.
@@ -78,25 +80,28 @@ impl InputSpec {
     }
 
     /// # Errors
-    /// [`Error::Invalid`] when sizes are zero, or mean and std do not have one finite value per
-    /// plane.
+    /// [`Error::Invalid`] when there are no pixels or more than [`PIXELS`], or when range and std are
+    /// not above 0 and mean and std do not have one finite value per plane.
     pub fn check(&self, at: &str) -> Result<()> {
         let n = self.n_channels();
-        if self.height == 0 || self.width == 0 {
+        if !size::product([self.height, self.width]).is_some_and(|n| (1..=PIXELS).contains(&n)) {
             return Err(Error::invalid(
                 at,
-                "an input of at least 1 x 1 pixels",
+                format!("an input of 1 to {PIXELS} pixels"),
                 format!("{} x {}", self.height, self.width),
-                "",
+                "give the network with the image size that it was trained with",
             ));
         }
-        let good = |values: &[f32]| values.len() == n && values.iter().all(|v| v.is_finite());
-        if !good(&self.mean) || !good(&self.std) || self.std.contains(&0.0) || !self.range.is_finite() {
+        let planes = self.mean.len() == n && self.std.len() == n;
+        let usable = |(&mean, &std): (&f32, &f32)| {
+            std > 0.0 && std.is_finite() && (self.range / std).is_finite() && (mean / std).is_finite()
+        };
+        if !planes || !(self.range > 0.0) || !self.mean.iter().zip(&self.std).all(usable) {
             return Err(Error::invalid(
                 at,
-                format!("{n} finite means and {n} finite non-zero standard deviations"),
-                format!("mean {:?}, std {:?}", self.mean, self.std),
-                "correct the card's [input] table",
+                format!("a range above 0, {n} finite mean(s) and {n} standard deviation(s) above 0"),
+                format!("range {}, mean {:?}, std {:?}", self.range, self.mean, self.std),
+                "correct the card's [input] table, or say how pixels are to be prepared (`preprocess`)",
             ));
         }
         Ok(())
@@ -106,6 +111,27 @@ impl InputSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inputs_that_no_image_fits_are_refused() {
+        let raw = InputSpec::preset("raw", 2048, 2048).unwrap();
+        raw.check("n").unwrap();
+        let wrong = [
+            InputSpec { height: 0, ..raw.clone() },
+            InputSpec { height: 2049, ..raw.clone() },
+            InputSpec { height: 1 << 33, width: 1 << 33, ..raw.clone() },
+            InputSpec { range: f32::NAN, ..raw.clone() },
+            InputSpec { range: -1.0, ..raw.clone() },
+            InputSpec { mean: vec![0.0; 2], ..raw.clone() },
+            InputSpec { mean: vec![0.0, f32::INFINITY, 0.0], ..raw.clone() },
+            InputSpec { std: vec![1.0, -1.0, 1.0], ..raw.clone() },
+            InputSpec { std: vec![1.0, f32::NAN, 1.0], ..raw.clone() },
+            InputSpec { std: vec![1e-45; 3], ..raw },
+        ];
+        for spec in wrong {
+            assert!(spec.check("n").is_err(), "{spec:?}");
+        }
+    }
 
     #[test]
     fn every_preset_that_is_named_exists_and_raw_changes_nothing() {

@@ -47,8 +47,18 @@ pub fn inspect(model: &Model) -> Inspection {
             presets.insert(builtin.to_owned(), ids.into_iter().map(|id| graph.node(id).name.clone()).collect());
         }
     }
-    let fields = receptive_fields(graph);
-    let nodes = (0..graph.nodes().len()).map(|id| row(graph, id, fields[id], &presets)).collect();
+    let mut rows: Vec<NodeRow> =
+        receptive_fields(graph).into_iter().enumerate().map(|(id, field)| row(graph, id, field)).collect();
+    for alias in graph.aliases.keys() {
+        if let Ok(id) = graph.tap(alias) {
+            rows[id].aliases.push(alias.clone());
+        }
+    }
+    for (name, taps) in &presets {
+        for id in taps.iter().filter_map(|tap| graph.find(tap)).collect::<BTreeSet<_>>() {
+            rows[id].presets.push(name.clone());
+        }
+    }
     Inspection {
         model: graph.name.clone(),
         origin: model.origin.clone(),
@@ -56,12 +66,12 @@ pub fn inspect(model: &Model) -> Inspection {
         input: graph.input.clone(),
         parameters: graph.n_parameters(),
         macs: graph.n_macs(graph.output()),
-        nodes,
+        nodes: rows,
         presets,
     }
 }
 
-fn row(graph: &Graph, id: usize, field: ReceptiveField, presets: &BTreeMap<String, Vec<String>>) -> NodeRow {
+fn row(graph: &Graph, id: usize, field: ReceptiveField) -> NodeRow {
     let node = graph.node(id);
     let used: BTreeSet<&str> = node.op.weights().into_iter().collect();
     let macs = match &node.op {
@@ -70,7 +80,6 @@ fn row(graph: &Graph, id: usize, field: ReceptiveField, presets: &BTreeMap<Strin
         }
         _ => 0,
     };
-    let means = |alias: &&String| graph.tap(alias).is_ok_and(|tap| tap == id);
     NodeRow {
         name: node.name.clone(),
         op: node.op.kind(),
@@ -78,8 +87,8 @@ fn row(graph: &Graph, id: usize, field: ReceptiveField, presets: &BTreeMap<Strin
         parameters: used.into_iter().map(|name| graph.weight(name).len()).sum(),
         macs,
         receptive_field: field,
-        aliases: graph.aliases.keys().filter(means).cloned().collect(),
-        presets: presets.iter().filter(|(_, taps)| taps.contains(&node.name)).map(|(name, _)| name.clone()).collect(),
+        aliases: vec![],
+        presets: vec![],
     }
 }
 

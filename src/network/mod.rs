@@ -2,6 +2,7 @@
 //! files it comes from.
 
 pub mod architectures;
+pub mod bounds;
 pub mod burn_executor;
 pub mod burn_ops;
 pub mod card;

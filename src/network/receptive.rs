@@ -31,8 +31,13 @@ pub struct ReceptiveField {
     pub columns: Axis,
 }
 
+/// Pixels beyond any image.
+const FAR: i64 = 1 << 40;
+
 impl Axis {
     fn new(start: i64, size: usize, stride: usize) -> Self {
+        // Strides of many layers multiply beyond all numbers; no image is that wide.
+        let (start, size, stride) = (start.clamp(-FAR, FAR), size.min(FAR as usize), stride.min(FAR as usize));
         Self { size, stride, centre: start as f64 + (size as f64 - 1.0) / 2.0, start }
     }
 

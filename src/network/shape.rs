@@ -1,5 +1,6 @@
 //! Shapes of one image's tensors, worked out before anything runs.
 
+use super::bounds::SIDE;
 use super::graph::Weights;
 use super::op::{Op, Padding};
 use crate::error::{Error, Result};
@@ -59,6 +60,7 @@ pub fn window_len(size: usize, extent: usize, stride: usize, before: usize, afte
 /// [`Error::Invalid`] naming the node when inputs or weights do not fit.
 pub fn infer(node: &str, op: &Op, inputs: &[Shape], weights: &Weights) -> Result<Shape> {
     let check = Checker { node, op };
+    check.attributes()?;
     match op {
         Op::Input => Err(check.wrong("a single input node, the first", "a second one")),
         Op::Concat | Op::Add => check.merge(inputs),
@@ -86,6 +88,32 @@ impl Checker<'_> {
         )
     }
 
+    /// Sizes that can be added up, and numbers that are numbers.
+    fn attributes(&self) -> Result<()> {
+        let sizes: Vec<usize> = match self.op {
+            Op::Conv2d { stride, padding, dilation, .. } => [&stride[..], padding, dilation].concat(),
+            Op::MaxPool { kernel, stride, padding, .. } | Op::AvgPool { kernel, stride, padding, .. } => {
+                [&kernel[..], stride, padding].concat()
+            }
+            Op::Lrn { size, .. } => vec![*size],
+            Op::Pad { padding } => padding.to_vec(),
+            _ => vec![],
+        };
+        if let Some(large) = sizes.iter().find(|s| **s > SIDE) {
+            return Err(self.wrong(format!("windows, strides and padding of at most {SIDE}"), large.to_string()));
+        }
+        let numbers = match *self.op {
+            Op::Lrn { alpha, beta, k, .. } => vec![alpha, beta, k],
+            Op::LeakyRelu { slope } => vec![slope],
+            Op::BatchNorm { epsilon, .. } => vec![epsilon],
+            _ => vec![],
+        };
+        match numbers.iter().find(|v| !v.is_finite()) {
+            Some(odd) => Err(self.wrong("finite numbers for its formula", odd.to_string())),
+            None => Ok(()),
+        }
+    }
+
     fn merge(&self, inputs: &[Shape]) -> Result<Shape> {
         let Some(&first) = inputs.first() else {
             return Err(self.wrong("at least one input", "none"));
@@ -94,7 +122,7 @@ impl Checker<'_> {
         for s in &inputs[1..] {
             let fits = (s.height, s.width) == (first.height, first.width);
             if *self.op == Op::Concat && fits {
-                out.channels += s.channels;
+                out.channels = out.channels.saturating_add(s.channels);
             } else if !(fits && s.channels == first.channels) {
                 return Err(self.wrong(format!("inputs that fit {first}"), format!("{s}")));
             }
@@ -106,13 +134,17 @@ impl Checker<'_> {
         match self.op {
             Op::Conv2d { weight, bias, stride, padding, dilation, groups } => {
                 let w = self.dims(weights, weight, 4)?;
-                if *groups == 0 || w[1] * groups != x.channels || w[0] % groups != 0 || w[2] * w[3] == 0 {
+                if *groups == 0 || w[1].checked_mul(*groups) != Some(x.channels) || w[0] % groups != 0 || w[2] * w[3] == 0 {
                     return Err(self.wrong(
                         format!("a kernel of O x {} x KH x KW for {groups} group(s)", x.channels / (*groups).max(1)),
                         format!("{w:?}"),
                     ));
                 }
                 self.vectors(weights, bias.as_slice(), w[0])?;
+                if dilation.contains(&0) || w[2..].iter().any(|&side| side > SIDE) {
+                    let expected = format!("dilation of at least 1 and a kernel of at most {SIDE}");
+                    return Err(self.wrong(expected, format!("dilation {dilation:?}, kernel {w:?}")));
+                }
                 let extent = [dilation[0] * (w[2] - 1) + 1, dilation[1] * (w[3] - 1) + 1];
                 let [h, w_out] = self.windows(x, extent, *stride, *padding, false)?;
                 Ok(Shape::new(w[0], h, w_out))
@@ -129,8 +161,8 @@ impl Checker<'_> {
                 for name in names.into_iter().flatten() {
                     self.vectors(weights, std::slice::from_ref(name), x.channels)?;
                 }
-                if weights[var].iter().any(|v| v + epsilon <= 0.0) {
-                    return Err(self.wrong("variance + epsilon above 0", "a value at or below 0"));
+                if let Some(odd) = weights[var].iter().map(|v| v + epsilon).find(|v| !(*v > 0.0)) {
+                    return Err(self.wrong("variance + epsilon above 0", odd.to_string()));
                 }
                 Ok(x)
             }
@@ -178,7 +210,11 @@ impl Checker<'_> {
             .get(name)
             .ok_or_else(|| self.wrong(format!("the weight `{name}`"), "no such tensor in the weights"))?;
         if array.ndim() != rank || array.is_empty() {
-            return Err(self.wrong(format!("`{name}` with {rank} axes"), format!("{:?}", array.shape())));
+            let found = match array.ndim() {
+                0..=8 => format!("{:?}", array.shape()),
+                many => format!("{many} axes"),
+            };
+            return Err(self.wrong(format!("`{name}` with {rank} axes and some numbers"), found));
         }
         Ok(array.shape())
     }
@@ -196,7 +232,74 @@ impl Checker<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::window_len;
+    use super::*;
+    use ndarray::{ArrayD, IxDyn};
+
+    #[test]
+    fn attributes_that_make_no_sense_are_refused() {
+        let x = [Shape::new(2, 8, 8)];
+        let vector = |values: Vec<f32>| ArrayD::from_shape_vec(IxDyn(&[values.len()]), values).unwrap();
+        let weights = Weights::from([
+            ("k".to_owned(), ArrayD::ones(IxDyn(&[4, 2, 3, 3]))),
+            ("empty".to_owned(), ArrayD::ones(IxDyn(&[4, 2, 0, 3]))),
+            ("flat".to_owned(), ArrayD::ones(IxDyn(&[]))),
+            ("v".to_owned(), vector(vec![1.0; 2])),
+            ("odd".to_owned(), vector(vec![1.0, f32::NAN])),
+        ]);
+        let conv = |weight: &str, stride, padding, dilation, groups| Op::Conv2d {
+            weight: weight.into(),
+            bias: None,
+            stride,
+            padding,
+            dilation,
+            groups,
+        };
+        let lrn = |size, alpha, beta, k| Op::Lrn { size, alpha, beta, k };
+        let pool = |kernel, stride, padding| Op::MaxPool { kernel, stride, padding, ceil: true };
+        let norm = |var: &str, epsilon| Op::BatchNorm {
+            scale: None,
+            shift: None,
+            mean: "v".into(),
+            var: var.into(),
+            epsilon,
+        };
+        let (one, none) = ([1, 1], [0; 4]);
+        infer("n", &conv("k", one, none, one, 1), &x, &weights).unwrap();
+        infer("n", &norm("v", 1e-3), &x, &weights).unwrap();
+        let wrong = [
+            conv("k", [0, 1], none, one, 1),
+            conv("k", [usize::MAX, 1], none, one, 1),
+            conv("k", one, [0, usize::MAX, 0, 0], one, 1),
+            conv("k", one, none, [0, 1], 1),
+            conv("k", one, none, [usize::MAX; 2], 1),
+            conv("k", one, none, one, 0),
+            conv("k", one, none, one, (1 << 63) + 1),
+            conv("empty", one, none, one, 1),
+            conv("flat", one, none, one, 1),
+            conv("none", one, none, one, 1),
+            pool([9, 9], one, none),
+            pool([0, 2], one, none),
+            pool([2, 2], [0, 1], none),
+            pool([2, 2], one, [2, 0, 0, 0]),
+            pool([usize::MAX; 2], one, [usize::MAX - 1; 4]),
+            lrn(4, 1.0, 1.0, 1.0),
+            lrn(usize::MAX, 1.0, 1.0, 1.0),
+            lrn(5, f32::NAN, 1.0, 1.0),
+            lrn(5, 1.0, f32::INFINITY, 1.0),
+            lrn(5, 1.0, 1.0, f32::NEG_INFINITY),
+            norm("v", f32::NAN),
+            norm("v", -1.0),
+            norm("odd", 1e-3),
+            Op::LeakyRelu { slope: f32::NAN },
+            Op::Pad { padding: [usize::MAX; 4] },
+            Op::Input,
+        ];
+        for op in wrong {
+            assert!(infer("n", &op, &x, &weights).is_err(), "{op:?}");
+        }
+        assert!(infer("n", &Op::Concat, &[], &weights).is_err());
+        assert!(infer("n", &Op::Relu, &[x[0], x[0]], &weights).is_err());
+    }
 
     #[test]
     fn ceil_mode_counts_windows_as_caffe() {

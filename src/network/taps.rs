@@ -17,6 +17,9 @@ pub enum SpatialPooling {
     Gap,
 }
 
+/// How often an alias may stand for another one: they might go in a circle.
+const CHAIN: usize = 16;
+
 impl Graph {
     /// The node that a name or an alias stands for.
     ///
@@ -43,11 +46,16 @@ impl Graph {
         Err(Error::UnknownTap { network: self.name.clone(), name: name.into(), nearest })
     }
 
-    fn lookup(&self, name: &str) -> Option<NodeId> {
-        match self.find(name) {
-            Some(id) => Some(id),
-            None => self.aliases.get(name).and_then(|target| self.lookup(target)),
+    /// The node of a name, or of an alias of it, or of an alias of that, [`CHAIN`] times.
+    pub(super) fn lookup(&self, name: &str) -> Option<NodeId> {
+        let mut name = name;
+        for _ in 0..CHAIN {
+            match self.find(name) {
+                Some(id) => return Some(id),
+                None => name = self.aliases.get(name)?,
+            }
         }
+        None
     }
 
     /// The taps that a list of names, aliases and presets stands for, in the order given, each
@@ -84,11 +92,16 @@ impl Graph {
     /// Each convolution's output, after batch norm and activation when nothing else reads what lies
     /// between.
     fn all_conv(&self) -> Vec<NodeId> {
-        let readers = |id: NodeId| -> Vec<NodeId> {
-            (0..self.nodes().len()).filter(|&n| self.node(n).inputs.contains(&id)).collect()
-        };
+        let mut readers: Vec<Vec<NodeId>> = vec![vec![]; self.nodes().len()];
+        for (id, node) in self.nodes().iter().enumerate() {
+            for &input in &node.inputs {
+                if readers[input].last() != Some(&id) {
+                    readers[input].push(id);
+                }
+            }
+        }
         let settle = |mut id: NodeId| loop {
-            match readers(id)[..] {
+            match readers[id][..] {
                 [next] if self.node(next).op.is_activation() || matches!(self.node(next).op, Op::BatchNorm { .. }) => {
                     id = next
                 }
@@ -99,19 +112,25 @@ impl Graph {
     }
 }
 
+/// Characters of two names that are compared: hostile names may be endless.
+const COMPARED: usize = 64;
+
 fn simplified(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '/' | '.' | '_' | '-' | ' ')).collect::<String>().to_lowercase()
 }
 
-/// Levenshtein's edit distance.
+/// Levenshtein's edit distance; of names that differ along more than [`COMPARED`] characters, that
+/// of the first ones.
 pub(super) fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
+    let alike = a.chars().zip(b.chars()).take_while(|(x, y)| x == y).count();
+    let rest = |name: &str| name.chars().skip(alike).take(COMPARED).collect::<Vec<char>>();
+    let (a, b) = (rest(a), rest(b));
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
+    for (i, ca) in a.iter().enumerate() {
         let mut diagonal = row[0];
         row[0] = i + 1;
         for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
+            let substituted = diagonal + usize::from(ca != cb);
             diagonal = row[j + 1];
             row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
         }
@@ -128,5 +147,7 @@ mod tests {
         assert_eq!(distance("conv1", "conv1"), 0);
         assert_eq!(distance("mixed4f", "mixed4e"), 1);
         assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance(&"a".repeat(1_000_000), &"b".repeat(1_000_000)), 64);
     }
 }

@@ -86,16 +86,16 @@ pub fn load_model(spec: &str, options: &LoadOptions) -> Result<Model> {
     let stored = models_dir(options).join(spec);
     let is_name = path.components().count() == 1;
     if is_name && stored.join(card::CARD).is_file() {
-        return load_dir(&stored, options);
+        return load_dir(&stored, options).map_err(|e| of_file(&stored, e));
     }
     if path.join(card::CARD).is_file() {
-        return load_dir(path, options);
+        return load_dir(path, options).map_err(|e| of_file(path, e));
     }
     if let Some(found) = embedded().iter().find(|e| e.name == spec) {
         return load_embedded(found, options);
     }
     if path.is_file() {
-        return load_file(path, options);
+        return load_file(path, options).map_err(|e| of_file(path, e));
     }
     let names = known_names(options);
     let names = if names.is_empty() { "none is installed".into() } else { names.join(", ") };
@@ -105,6 +105,29 @@ pub fn load_model(spec: &str, options: &LoadOptions) -> Result<Model> {
         format!("`{spec}`"),
         format!("`orthoscope models import FILE --name NAME` stores a network in {}", models_dir(options).display()),
     ))
+}
+
+/// An error that names the file, in words of a length that people read: what a file calls things
+/// may be endless.
+fn of_file(path: &Path, error: Error) -> Error {
+    let file = path.display().to_string();
+    let short = |text: String| match text.char_indices().nth(400 + file.len()) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    };
+    match error {
+        Error::Invalid { at, expected, found, hint } => {
+            let at = if at.contains(&file) { at } else { format!("{file}: {at}") };
+            Error::Invalid { at: short(at), expected: short(expected), found: short(found), hint }
+        }
+        Error::UnsupportedOp { file, node, op, hint } => {
+            Error::UnsupportedOp { file, node: short(node), op: short(op), hint }
+        }
+        Error::Corrupt { path, expected, found, hint } => {
+            Error::Corrupt { path, expected: short(expected), found: short(found), hint }
+        }
+        other => other,
+    }
 }
 
 fn load_dir(dir: &Path, options: &LoadOptions) -> Result<Model> {
@@ -131,6 +154,7 @@ fn load_file(path: &Path, options: &LoadOptions) -> Result<Model> {
     let preset = |name: &str| preprocessing(name, &graph.input);
     let given = options.preprocess.as_deref().map(|name| Ok((name, preset(name)?))).transpose()?;
     let (input, warning) = import::choose(path, given, named.or(known).map(preset).transpose()?, pixels.as_ref())?;
+    input.check("preprocessing")?;
     graph.input = input;
     warnings.extend(warning);
     let hash = blake3::hash(&import::read_bytes(path)?).to_hex().to_string();

@@ -9,16 +9,24 @@ use crate::network::shape::Shape;
 use ndarray::{ArrayD, IxDyn};
 use std::path::{Path, PathBuf};
 
+/// Numbers that any file may make beside its own: vectors of one value per channel, constants in
+/// another shape, weights that are turned.
+const ROOM: usize = 1 << 26;
+/// Different weights of one name.
+const NAMESAKES: usize = 16;
+
 /// A graph under construction.
 pub(crate) struct Assembly {
     builder: GraphBuilder,
     file: PathBuf,
+    /// Numbers that may still be made: [`ROOM`], or as many as the file has bytes.
+    room: usize,
 }
 
 impl Assembly {
-    /// Starts with an input of `shape`. The preprocessing is a placeholder until the caller knows
-    /// it: see [`crate::network::zoo`].
-    pub fn new(file: &Path, shape: Shape) -> Result<Self> {
+    /// Starts with an input of `shape`, of a file that holds so many `bytes`. The preprocessing is
+    /// a placeholder until the caller knows it: see [`crate::network::zoo`].
+    pub fn new(file: &Path, shape: Shape, bytes: usize) -> Result<Self> {
         let order = match shape.channels {
             1 => ChannelOrder::Grey,
             3 => ChannelOrder::Rgb,
@@ -41,7 +49,7 @@ impl Assembly {
             std: vec![1.0; planes],
         };
         let builder = GraphBuilder::new(&super::stem(file), input, Weights::new())?;
-        Ok(Self { builder, file: file.to_path_buf() })
+        Ok(Self { builder, file: file.to_path_buf(), room: bytes.max(ROOM) })
     }
 
     pub fn file(&self) -> &Path {
@@ -74,23 +82,53 @@ impl Assembly {
         Error::invalid(place, format!("`{wanted}`"), super::names::in_words(wanted, there, none), hint)
     }
 
-    /// Stores a weight and gives its name back. Where other numbers have that name already, it gets
-    /// a number: two layers of a file may be called the same.
-    pub fn weight(&mut self, name: impl Into<String>, array: ArrayD<f32>) -> String {
-        let wanted = name.into();
-        let mut name = wanted.clone();
-        let mut count = 1;
-        while self.builder.weights().get(&name).is_some_and(|other| *other != array) {
-            count += 1;
-            name = format!("{wanted}#{count}");
-        }
-        self.builder.add_weight(&name, array);
-        name
+    /// Takes room for `n` numbers that are made from the file's, before they are.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where there is none: the same few numbers would be made again and again.
+    pub fn take_room(&mut self, n: usize) -> Result<()> {
+        let left = self.room.checked_sub(n).ok_or_else(|| {
+            let expected = "weights of the size of the file";
+            let found = format!("{n} numbers more than that, made from the same ones again and again");
+            Error::invalid(self.file.display().to_string(), expected, found, "simplify the network and save it again")
+        })?;
+        self.room = left;
+        Ok(())
     }
 
-    /// Stores one value per channel.
-    pub fn vector(&mut self, name: impl Into<String>, values: Vec<f32>) -> String {
-        let n = values.len();
+    /// Stores a weight and gives its name back. Where other numbers have that name already, it gets
+    /// a number: two layers of a file may be called the same.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for too many of one name, and as [`Self::take_room`].
+    pub fn weight(&mut self, name: impl Into<String>, array: ArrayD<f32>) -> Result<String> {
+        let wanted = name.into();
+        for count in 1..=NAMESAKES {
+            let name = if count == 1 { wanted.clone() } else { format!("{wanted}#{count}") };
+            match self.builder.weights().get(&name) {
+                None => {
+                    self.take_room(array.len())?;
+                    self.builder.add_weight(&name, array);
+                    return Ok(name);
+                }
+                Some(other) if *other == array => return Ok(name),
+                Some(_) => {}
+            }
+        }
+        let place = format!("{}: weights `{wanted}`", self.file.display());
+        let expected = format!("at most {NAMESAKES} different ones of one name");
+        Err(Error::invalid(place, expected, "more", "give the layers names of their own and save the network again"))
+    }
+
+    /// Stores one value per channel, computed from what the file says.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for a value that is not finite; as [`Self::weight`].
+    pub fn vector(&mut self, name: impl Into<String>, values: Vec<f32>) -> Result<String> {
+        let (name, n) = (name.into(), values.len());
+        if let Some(odd) = values.iter().find(|v| !v.is_finite()) {
+            return Err(self.corrupt(format!("finite numbers for `{name}`"), odd.to_string()));
+        }
         self.weight(name, ArrayD::from_shape_vec(IxDyn(&[n]), values).expect("one axis of n values"))
     }
 

@@ -59,5 +59,5 @@ pub(crate) fn stem(path: &Path) -> String {
 
 /// A whole file.
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(Error::io(path, "read"))
+    crate::io::source::read(path)
 }

@@ -5,6 +5,7 @@ use super::{Import, own_name};
 use crate::error::{Error, Result};
 use crate::network::graph::NodeId;
 use crate::network::op::{FlattenOrder, Op};
+use crate::size;
 use crate::warning::Warning;
 use ndarray::{ArrayD, IxDyn};
 
@@ -163,12 +164,15 @@ impl Import {
             0.0 => 0.0,
             factor => 1.0 / factor,
         };
+        if !inverse.is_finite() {
+            return Err(self.damaged(layer, "a finite factor of its statistics".into(), &factor.to_string()));
+        }
         self.read.insert(2);
         let mut normal = |i: usize, what: &str| -> Result<String> {
             let found = layer.blobs.get(i).map(values).ok_or_else(|| self.unweighted(layer, what))?;
             self.read.insert(i);
             let scaled = found.into_iter().map(|v| v * inverse).collect();
-            Ok(self.net.vector(format!("{}.{what}", own_name(layer)), scaled))
+            self.net.vector(format!("{}.{what}", own_name(layer)), scaled)
         };
         let (mean, var) = (normal(0, "mean")?, normal(1, "var")?);
         let (mut scale, mut shift) = (None, None);
@@ -189,8 +193,8 @@ impl Import {
             if p.power.unwrap_or(1.0) != 1.0 {
                 return Err(self.refuse(layer, "with an exponent"));
             }
-            let scale = self.net.vector(format!("{name}.scale"), vec![p.scale.unwrap_or(1.0); n]);
-            let shift = self.net.vector(format!("{name}.shift"), vec![p.shift.unwrap_or(0.0); n]);
+            let scale = self.net.vector(format!("{name}.scale"), vec![p.scale.unwrap_or(1.0); n])?;
+            let shift = self.net.vector(format!("{name}.shift"), vec![p.shift.unwrap_or(0.0); n])?;
             return Ok(Op::ChannelAffine { scale, shift });
         }
         if layer.scale.as_ref().and_then(|s| s.axis).unwrap_or(1) != 1 || layer.blobs.is_empty() {
@@ -200,7 +204,7 @@ impl Import {
         let shift = if layer.blobs.len() > 1 {
             self.blob(layer, 1, "shift", 1)?
         } else {
-            self.net.vector(format!("{name}.shift"), vec![0.0; n])
+            self.net.vector(format!("{name}.shift"), vec![0.0; n])?
         };
         Ok(Op::ChannelAffine { scale, shift })
     }
@@ -232,11 +236,12 @@ impl Import {
             && dims.iter().all(|d| (1..1 << 32).contains(d));
         let shape: Vec<usize> = dims.iter().skip(spare).map(|&d| d as usize).collect();
         let data = values(blob);
-        let n = data.len();
-        match ArrayD::from_shape_vec(IxDyn(&shape), data) {
-            Ok(array) if fits => Ok(self.net.weight(format!("{}.{what}", own_name(layer)), array)),
-            _ => Err(self.damaged(layer, format!("its {what} with {rank} axes"), &format!("{n} numbers for {dims:?}"))),
+        if !fits || size::product(shape.iter().copied()) != Some(data.len()) {
+            let found = format!("{} numbers for {:?}", data.len(), &dims[..dims.len().min(8)]);
+            return Err(self.damaged(layer, format!("its {what} with {rank} axes"), &found));
         }
+        let array = ArrayD::from_shape_vec(IxDyn(&shape), data).expect("as many numbers as the sides say");
+        self.net.weight(format!("{}.{what}", own_name(layer)), array)
     }
 
     /// A layer that lacks an array of weights.

@@ -55,7 +55,7 @@ pub fn read(path: &Path) -> Result<Imported> {
         return Err(Error::invalid(path.display().to_string(), "a Caffe network with its weights", found, hint));
     }
     let (input, shape) = input_of(path, &net)?;
-    let mut assembly = Assembly::new(path, shape)?;
+    let mut assembly = Assembly::new(path, shape, bytes.len())?;
     if input != "data" {
         assembly.alias(&input, "data");
     }
@@ -107,10 +107,13 @@ fn trained_with(graph: &Graph, name: &str, transform: &Transformation) -> Option
 /// Refuses layers with weights that another has the name of: Caffe itself finds a layer's weights
 /// by its name.
 fn refuse_namesakes(path: &Path, layers: &[(LayerParameter, String)]) -> Result<()> {
-    for (i, (layer, _)) in layers.iter().enumerate() {
-        let name = own_name(layer);
-        let namesake = layers[..i].iter().find(|(other, _)| own_name(other) == name);
-        if namesake.is_some_and(|(other, _)| !other.blobs.is_empty() || !layer.blobs.is_empty()) {
+    // Whether a layer of the name has weights.
+    let mut weighted: HashMap<&str, bool> = HashMap::new();
+    for (layer, _) in layers {
+        let (name, has) = (own_name(layer), !layer.blobs.is_empty());
+        let before = weighted.get(name).copied();
+        weighted.insert(name, has || before == Some(true));
+        if before.is_some_and(|before| before || has) {
             return Err(Error::invalid(
                 format!("{}: layer `{name}`", path.display()),
                 "layers with weights that have names of their own",
@@ -194,13 +197,16 @@ fn deployed(path: &Path, all: Vec<LayerParameter>, input: &str) -> Result<Vec<(L
         kept.push(layer);
     }
     let mut names = Vec::with_capacity(kept.len());
-    for (i, layer) in kept.iter().enumerate() {
-        let top = layer.top.first().cloned().unwrap_or_default();
-        let overwritten = kept[i + 1..].iter().find(|later| later.top.first() == Some(&top));
+    // From the last layer back: the next one that overwrites each blob.
+    let mut later: HashMap<&str, &LayerParameter> = HashMap::new();
+    for layer in kept.iter().rev() {
+        let top = layer.top.first().map_or("", String::as_str);
+        let overwritten = layer.top.first().and_then(|top| later.insert(top, layer));
         names.push(match overwritten {
             Some(later) => format!("{top}.pre_{}", later.kind.as_deref().unwrap_or("layer").to_lowercase()),
-            None => top,
+            None => top.to_owned(),
         });
     }
+    names.reverse();
     Ok(kept.into_iter().zip(names).collect())
 }

@@ -148,10 +148,10 @@ impl Import {
         let depthwise = layer.class != "Conv2D";
         let groups = if depthwise { channels } else { layer.config["groups"].as_u64().unwrap_or(1) as usize };
         let deep = if separable { format!("{}.depthwise", layer.name) } else { name.to_owned() };
-        let weight =
-            self.net.weight(format!("{deep}.weight"), if depthwise { by_channel(first) } else { outputs_first(first) });
+        let first = if depthwise { by_channel(first) } else { outputs_first(first) };
+        let weight = self.net.weight(format!("{deep}.weight"), first)?;
         let point = separable.then(&mut next);
-        let bias = with_bias.then(next).map(|b| self.net.weight(format!("{}.bias", layer.name), b));
+        let bias = with_bias.then(next).map(|b| self.net.weight(format!("{}.bias", layer.name), b)).transpose()?;
         let Some(point) = point else {
             return self.net.push(&deep, Op::Conv2d { weight, bias, stride, padding, dilation, groups }, &[x]);
         };
@@ -161,7 +161,7 @@ impl Import {
                 .net
                 .corrupt(format!("a kernel with four axes in `{}`", layer.name), format!("{:?}", point.shape())));
         }
-        let weight = self.net.weight(format!("{}.weight", layer.name), outputs_first(point));
+        let weight = self.net.weight(format!("{}.weight", layer.name), outputs_first(point))?;
         let op = Op::Conv2d { weight, bias, stride: [1, 1], padding: [0; 4], dilation: [1, 1], groups: 1 };
         self.net.push(name, op, &[y])
     }
@@ -171,8 +171,8 @@ impl Import {
         let mut arrays = self.store.weights(layer.name, if with_bias { &[KERNEL, BIAS] } else { &[KERNEL] })?;
         let bias = if with_bias { arrays.pop() } else { None };
         let kernel = arrays.pop().expect("one array per name").reversed_axes().as_standard_layout().into_owned();
-        let weight = self.net.weight(format!("{}.weight", layer.name), kernel);
-        let bias = bias.map(|b| self.net.weight(format!("{}.bias", layer.name), b));
+        let weight = self.net.weight(format!("{}.weight", layer.name), kernel)?;
+        let bias = bias.map(|b| self.net.weight(format!("{}.bias", layer.name), b)).transpose()?;
         self.net.push(name, Op::Linear { weight, bias }, &[x])
     }
 
@@ -190,7 +190,7 @@ impl Import {
         let arrays = self.store.weights(layer.name, &lists)?;
         let mut stored = std::collections::HashMap::new();
         for (what, array) in names.into_iter().zip(arrays) {
-            stored.insert(what, self.net.weight(format!("{}.{what}", layer.name), array));
+            stored.insert(what, self.net.weight(format!("{}.{what}", layer.name), array)?);
         }
         let mut take = |what: &str| stored.remove(what);
         Ok(Op::BatchNorm {
@@ -230,8 +230,8 @@ impl Import {
         let inverse = layer.config["invert"].as_bool().unwrap_or(false);
         let scale = if inverse { std.clone() } else { std.iter().map(|s| 1.0 / s).collect() };
         let shift = if inverse { mean } else { mean.iter().zip(&std).map(|(m, s)| -m / s).collect() };
-        let scale = self.net.vector(format!("{}.scale", layer.name), scale);
-        let shift = self.net.vector(format!("{}.shift", layer.name), shift);
+        let scale = self.net.vector(format!("{}.scale", layer.name), scale)?;
+        let shift = self.net.vector(format!("{}.shift", layer.name), shift)?;
         Ok(Op::ChannelAffine { scale, shift })
     }
 
@@ -243,8 +243,8 @@ impl Import {
             Ok(if list.len() == 1 { vec![list[0]; n] } else { list })
         };
         let (scale, shift) = (values("scale", 1.0)?, values("offset", 0.0)?);
-        let scale = self.net.vector(format!("{}.scale", layer.name), scale);
-        let shift = self.net.vector(format!("{}.shift", layer.name), shift);
+        let scale = self.net.vector(format!("{}.scale", layer.name), scale)?;
+        let shift = self.net.vector(format!("{}.shift", layer.name), shift)?;
         Ok(Op::ChannelAffine { scale, shift })
     }
 

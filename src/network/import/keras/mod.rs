@@ -11,6 +11,7 @@ mod store;
 use super::assembly::Assembly;
 use super::{Imported, Pixels};
 use crate::error::{Error, Result};
+use crate::io::guard;
 use crate::network::graph::NodeId;
 use crate::network::shape::Shape;
 use serde_json::Value;
@@ -24,6 +25,14 @@ use store::Store;
 /// [`Error::Io`], [`Error::Corrupt`] for a truncated file, [`Error::UnsupportedOp`] naming layer
 /// and class, [`Error::Invalid`] for weights that are not there or that no layer reads.
 pub fn read(path: &Path) -> Result<Imported> {
+    // The HDF5 library parses what it is asked for, wherever that is: any of it may panic.
+    guard::catch(|| import(path)).unwrap_or_else(|panic| {
+        let found = format!("a file that the HDF5 library gives up on ({panic})");
+        Err(Error::corrupt(path, "a Keras model with its weights", found, store::AGAIN))
+    })
+}
+
+fn import(path: &Path) -> Result<Imported> {
     let (store, config) = store::open(path)?;
     let class = config["class_name"].as_str().unwrap_or_default();
     if !matches!(class, "Sequential" | "Functional" | "Model") {
@@ -39,7 +48,7 @@ pub fn read(path: &Path) -> Result<Imported> {
         model => model["layers"].as_array().map_or_else(Vec::new, |l| l.iter().map(Layer::new).collect()),
     };
     let (first, shape) = input_of(path, &layers, &config["config"])?;
-    let mut net = Assembly::new(path, shape)?;
+    let mut net = Assembly::new(path, shape, store.bytes())?;
     if let Some(name) = first.filter(|n| *n != "data") {
         net.alias(name, "data");
     }

@@ -9,16 +9,17 @@
 use crate::error::{Error, Result};
 use crate::io::hdf5;
 use crate::network::import::names::{in_words, nearest};
+use crate::io::unzip::Unzip;
 use crate::network::import::read_bytes;
+use crate::size;
 use hdf5_pure::{AttrValue, File, Group};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
-use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-const AGAIN: &str = "the file is truncated or damaged: download or save it again with model.save()";
+pub const AGAIN: &str = "the file is truncated or damaged: download or save it again with model.save()";
 /// Groups and datasets that are visited before a file counts as endless (its groups may contain one
 /// another).
 const MOST: usize = 100_000;
@@ -32,6 +33,9 @@ pub struct Store {
     groups: Option<HashMap<String, String>>,
     /// What wrote the file.
     version: String,
+    /// Bytes of the HDF5 file, and of arrays that may still be read: chunks are packed.
+    bytes: usize,
+    left: Cell<u64>,
     /// Paths of the datasets that were read.
     read: RefCell<BTreeSet<String>>,
 }
@@ -51,9 +55,8 @@ fn corrupt(path: &Path, found: impl Into<String>) -> Error {
 }
 
 fn open_zip(bytes: Vec<u8>, path: &Path) -> Result<(Store, Value)> {
-    let broken = |e: zip::result::ZipError| corrupt(path, format!("a zip archive that cannot be read ({e})"));
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
-    let there: Vec<String> = archive.file_names().filter_map(|n| Some(n.ok()?.into_owned())).collect();
+    let mut archive = Unzip::open(bytes).map_err(|e| corrupt(path, e))?;
+    let there = archive.names().to_vec();
     let mut load = |name: &str| -> Result<Vec<u8>> {
         if !there.iter().any(|n| n == name) {
             let found = in_words(name, &there, "an empty zip archive");
@@ -65,21 +68,21 @@ fn open_zip(bytes: Vec<u8>, path: &Path) -> Result<(Store, Value)> {
                 hint,
             ));
         }
-        let mut data = Vec::new();
-        let mut entry = archive.by_name(name).map_err(broken)?;
-        entry.read_to_end(&mut data).map_err(|e| corrupt(path, format!("`{name}` that cannot be read ({e})")))?;
-        Ok(data)
+        archive.read(name).map_err(|e| corrupt(path, e))
     };
     let config: Value = serde_json::from_slice(&load("config.json")?)
         .map_err(|e| corrupt(path, format!("config.json that is no JSON ({e})")))?;
-    let file = hdf5::open(load("model.weights.h5")?).map_err(|e| corrupt(path, format!("as weights {e}")))?;
+    let weights = load("model.weights.h5")?;
+    let n = weights.len();
+    let file = hdf5::open(weights).map_err(|e| corrupt(path, format!("as weights {e}")))?;
     let metadata: Value = load("metadata.json").ok().and_then(|m| serde_json::from_slice(&m).ok()).unwrap_or_default();
     let version = format!("Keras {}", metadata["keras_version"].as_str().unwrap_or("3"));
     let groups = Some(groups_of(&config, &file, path, &version)?);
-    Ok((Store { file, path: path.to_path_buf(), groups, version, read: RefCell::default() }, config))
+    Ok((Store::new(file, path, groups, version, n), config))
 }
 
 fn open_legacy(bytes: Vec<u8>, path: &Path) -> Result<(Store, Value)> {
+    let n = bytes.len();
     let file = hdf5::open(bytes).map_err(|e| corrupt(path, e))?;
     let attributes = file.root().attrs().map_err(|e| corrupt(path, format!("attributes that cannot be read ({e})")))?;
     let text = attributes.get("model_config").and_then(|a| a.as_str()).ok_or_else(|| {
@@ -93,7 +96,7 @@ fn open_legacy(bytes: Vec<u8>, path: &Path) -> Result<(Store, Value)> {
     let config =
         serde_json::from_str(text).map_err(|e| corrupt(path, format!("a configuration that is no JSON ({e})")))?;
     let version = format!("Keras {}", attributes.get("keras_version").and_then(|a| a.as_str()).unwrap_or("2"));
-    Ok((Store { file, path: path.to_path_buf(), groups: None, version, read: RefCell::default() }, config))
+    Ok((Store::new(file, path, None, version, n), config))
 }
 
 /// The group of each layer in a `.keras` file: the layer whose name the attribute `name` of its
@@ -155,6 +158,22 @@ fn snake_case(class: &str) -> String {
 }
 
 impl Store {
+    fn new(
+        file: File,
+        path: &Path,
+        groups: Option<HashMap<String, String>>,
+        version: String,
+        bytes: usize,
+    ) -> Self {
+        let left = Cell::new(size::unpackable(bytes as u64));
+        Self { file, path: path.to_path_buf(), groups, version, bytes, left, read: RefCell::default() }
+    }
+
+    /// Bytes of the HDF5 file.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// A layer's weights, in Keras's order; each by one of its names in legacy files (versions
     /// differ).
     ///
@@ -225,7 +244,8 @@ impl Store {
                 return Err(self.missing(layer, &format!("`{path}`, its `{}`", names[0]), &there));
             }
         };
-        let numbers = hdf5::numbers(&dataset).map_err(bad)?;
+        let numbers = hdf5::numbers(&dataset, self.left.get()).map_err(bad)?;
+        self.left.set(self.left.get().saturating_sub((numbers.len() * numbers.stored.bytes) as u64));
         let values = numbers.to_f32(1.0).map_err(bad)?;
         self.read.borrow_mut().insert(path.to_owned());
         ArrayD::from_shape_vec(IxDyn(&numbers.shape), values).map_err(|e| bad(e.to_string()))

@@ -1,6 +1,6 @@
 //! ONNX operators without windows: activations, arithmetic with constants, sums, concatenation.
 
-use super::constant::{self, Constant};
+use super::constant::{self, Beside, Constant};
 use super::{Call, Import, Laid, Value};
 use crate::error::Result;
 use crate::network::op::Op;
@@ -80,7 +80,7 @@ impl Import {
 
     fn literal(&mut self, call: &Call<'_>) -> Result<Value> {
         let constant = if let Some(tensor) = call.attribute("value").and_then(|a| a.t.as_ref()) {
-            constant::read(tensor, self.net.file())?
+            constant::read(tensor, &mut Beside::new(self.net.file()))?
         } else if let Some(a) = call.attribute("value_float") {
             Constant::Floats(ArrayD::from_elem(IxDyn(&[]), a.f.unwrap_or(0.0)))
         } else if let Some(a) = call.attribute("value_floats") {
@@ -152,8 +152,8 @@ impl Import {
     }
 
     fn affine(&mut self, call: &Call<'_>, x: usize, laid: Laid, scale: Vec<f32>, shift: Vec<f32>) -> Result<Value> {
-        let scale = self.net.vector(format!("{}.scale", call.output), scale);
-        let shift = self.net.vector(format!("{}.shift", call.output), shift);
+        let scale = self.net.vector(format!("{}.scale", call.output), scale)?;
+        let shift = self.net.vector(format!("{}.shift", call.output), shift)?;
         self.push_as(call, Op::ChannelAffine { scale, shift }, &[x], laid)
     }
 

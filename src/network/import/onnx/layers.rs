@@ -78,7 +78,7 @@ impl Import {
                 let values = self.channels_of(call, &c, n, Laid { rank: 2, last: false })?;
                 let name =
                     if beta == 1.0 { call.proto.input[2].clone() } else { format!("{}.beta", call.proto.input[2]) };
-                Some(self.net.vector(name, values.into_iter().map(|v| beta * v).collect()))
+                Some(self.net.vector(name, values.into_iter().map(|v| beta * v).collect())?)
             }
             None => None,
         };
@@ -102,11 +102,11 @@ impl Import {
         };
         let name = &call.proto.input[1];
         if !transposed && alpha == 1.0 {
-            return Ok(self.net.weight(name, matrix.into_dyn()));
+            return self.net.weight(name, matrix.into_dyn());
         }
         let matrix = if transposed { matrix.reversed_axes() } else { matrix };
         let matrix = matrix.mapv(|v| alpha * v).as_standard_layout().into_owned();
-        Ok(self.net.weight(format!("{name}.out_in"), matrix.into_dyn()))
+        self.net.weight(format!("{name}.out_in"), matrix.into_dyn())
     }
 
     fn matrix_rows(&self, call: &Call<'_>, transposed: bool) -> Result<usize> {
@@ -126,7 +126,7 @@ impl Import {
     fn weight(&mut self, call: &Call<'_>, i: usize) -> Result<(String, Vec<usize>)> {
         let array = self.floats(call, i)?;
         let dims = array.shape().to_vec();
-        Ok((self.net.weight(&call.proto.input[i], array), dims))
+        Ok((self.net.weight(&call.proto.input[i], array)?, dims))
     }
 
     /// Stores input `i`, `n` values, under its own name.
@@ -139,6 +139,6 @@ impl Import {
             ));
         }
         let array = array.into_shape_with_order(IxDyn(&[n])).expect("n values on one axis");
-        Ok(self.net.weight(&call.proto.input[i], array))
+        self.net.weight(&call.proto.input[i], array)
     }
 }

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::network::graph::NodeId;
 use crate::network::op::Op;
 use crate::warning::Warning;
-use constant::Constant;
+use constant::{Beside, Constant};
 use prost::Message;
 use proto::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use std::cell::RefCell;
@@ -58,7 +58,7 @@ pub fn read(path: &Path) -> Result<Imported> {
             "export again with opset_version=17",
         ));
     }
-    let mut import = Import::new(path, &graph, opset)?;
+    let mut import = Import::new(path, &graph, opset, bytes.len())?;
     for node in &graph.node {
         import.node(node)?;
     }
@@ -87,17 +87,18 @@ struct Import {
 }
 
 impl Import {
-    fn new(path: &Path, graph: &GraphProto, opset: i64) -> Result<Self> {
+    fn new(path: &Path, graph: &GraphProto, opset: i64, bytes: usize) -> Result<Self> {
         let mut values = HashMap::new();
+        let mut beside = Beside::new(path);
         for tensor in &graph.initializer {
-            let constant = constant::read(tensor, path)?;
+            let constant = constant::read(tensor, &mut beside)?;
             let name = tensor.name.clone().unwrap_or_default();
             if values.insert(name.clone(), Value::Constant(constant.into())).is_some() {
                 return Err(namesakes(path, "initializer", &name));
             }
         }
         let input = input::of(path, graph, &values)?;
-        let mut net = Assembly::new(path, input.shape)?;
+        let mut net = Assembly::new(path, input.shape, bytes.saturating_add(beside.bytes()))?;
         if input.name != "data" {
             net.alias(&input.name, "data");
         }

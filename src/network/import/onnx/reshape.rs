@@ -6,7 +6,11 @@ use super::{Call, Import, Laid, Value};
 use crate::error::Result;
 use crate::network::graph::NodeId;
 use crate::network::op::{FlattenOrder, Op};
+use crate::size;
 use ndarray::IxDyn;
+
+/// Axes of a constant: NumPy's limit.
+const MOST_AXES: i64 = 64;
 
 /// Batch x features.
 const FEATURES: Laid = Laid { rank: 2, last: false };
@@ -142,6 +146,7 @@ impl Import {
         if sorted != (0..array.ndim()).collect::<Vec<_>>() {
             return Err(self.refuse(call, &format!("{perm:?} of {} axes", array.ndim())));
         }
+        self.net.take_room(array.len())?;
         let turned = array.clone().permuted_axes(IxDyn(&perm)).as_standard_layout().into_owned();
         Ok(Value::Constant(Constant::Floats(turned).into()))
     }
@@ -157,6 +162,9 @@ impl Import {
             "Unsqueeze" => {
                 let mut axes = self.ints(call, "axes", 1)?.unwrap_or_default();
                 let rank = (dims.len() + axes.len()) as i64;
+                if rank > MOST_AXES {
+                    return Err(self.refuse(call, &format!("of a constant to {rank} axes")));
+                }
                 axes.iter_mut().filter(|a| **a < 0).for_each(|a| *a += rank);
                 axes.sort_unstable();
                 axes.iter()
@@ -174,12 +182,41 @@ impl Import {
                 });
             }
         }
-        let known: i64 = dims.iter().filter(|d| **d != -1).product();
-        let dims: Vec<usize> =
-            dims.iter().map(|&d| if d == -1 { array.len() as i64 / known.max(1) } else { d } as usize).collect();
-        match array.clone().into_shape_with_order(IxDyn(&dims)) {
-            Ok(a) => Ok(Value::Constant(Constant::Floats(a).into())),
-            Err(_) => Err(self.refuse(call, &format!("of a constant to {dims:?}"))),
+        let Some(shape) = filled_in(&dims, array.len()) else {
+            return Err(self.refuse(call, &format!("of a constant to {dims:?}")));
+        };
+        self.net.take_room(array.len())?;
+        let changed = array.clone().into_shape_with_order(IxDyn(&shape)).expect("as many numbers as before");
+        Ok(Value::Constant(Constant::Floats(changed).into()))
+    }
+}
+
+/// Sides of `n` numbers, at most one of them given as -1.
+fn filled_in(dims: &[i64], n: usize) -> Option<Vec<usize>> {
+    if dims.len() as i64 > MOST_AXES {
+        return None;
+    }
+    let known = size::product(dims.iter().filter(|d| **d != -1).map(|&d| usize::try_from(d).unwrap_or(usize::MAX)))?;
+    let side = |&d: &i64| match d {
+        -1 if known > 0 => Some(n / known),
+        _ => usize::try_from(d).ok(),
+    };
+    let shape: Vec<usize> = dims.iter().map(side).collect::<Option<_>>()?;
+    (size::product(shape.iter().copied()) == Some(n)).then_some(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filled_in;
+
+    #[test]
+    fn sides_that_are_left_open_or_do_not_fit() {
+        assert_eq!(filled_in(&[2, -1], 6), Some(vec![2, 3]));
+        assert_eq!(filled_in(&[], 1), Some(vec![]));
+        assert_eq!(filled_in(&[0, 5], 0), Some(vec![0, 5]));
+        for wrong in [&[4, -1][..], &[-2, -3], &[0, -1], &[1 << 32, 1 << 32], &[0, i64::MAX, i64::MAX], &[1; 65]] {
+            assert_eq!(filled_in(wrong, 6), None, "{wrong:?}");
         }
+        assert_eq!(filled_in(&[0, i64::MAX, i64::MAX], 0), None);
     }
 }

@@ -31,8 +31,8 @@ pub(super) fn googlenet(b: &mut Builder) -> Result<()> {
 /// trained with.
 fn transform_input(b: &mut Builder) -> Result<NodeId> {
     let (mean, std) = ([0.485f64, 0.456, 0.406], [0.229f64, 0.224, 0.225]);
-    let scale = b.net.vector("transform_input.scale", std.iter().map(|s| (s / 0.5) as f32).collect());
-    let shift = b.net.vector("transform_input.shift", mean.iter().map(|m| ((m - 0.5) / 0.5) as f32).collect());
+    let scale = b.net.vector("transform_input.scale", std.iter().map(|s| (s / 0.5) as f32).collect())?;
+    let shift = b.net.vector("transform_input.shift", mean.iter().map(|m| ((m - 0.5) / 0.5) as f32).collect())?;
     b.net.push("transform_input", Op::ChannelAffine { scale, shift }, &[0])
 }
 

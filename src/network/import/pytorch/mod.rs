@@ -91,7 +91,8 @@ struct Misfit {
 
 fn fit(arch: &str, weights: Weights, whole: Vec<String>, path: &Path) -> std::result::Result<Graph, Misfit> {
     let size = if arch == "cowley-compact" { compact_size(&weights) } else { 224 };
-    let net = Assembly::new(path, Shape::new(3, size, size)).map_err(|error| Misfit { taken: 0, error })?;
+    let bytes = weights.values().map(|w| 4 * w.len()).sum();
+    let net = Assembly::new(path, Shape::new(3, size, size), bytes).map_err(|error| Misfit { taken: 0, error })?;
     let mut build = Builder { net, state: weights, whole, taken: 0, arch: arch.to_owned() };
     let built = match arch {
         "googlenet" => googlenet::googlenet(&mut build),
@@ -146,7 +147,7 @@ impl Builder {
     pub fn take(&mut self, name: &str) -> Result<String> {
         if let Some(array) = self.state.remove(name) {
             self.taken += 1;
-            return Ok(self.net.weight(name, array));
+            return self.net.weight(name, array);
         }
         let found = if self.whole.iter().any(|w| w == name) {
             "whole numbers under that name (a quantised network?)".to_owned()

@@ -2,12 +2,13 @@
 //! before PyTorch 1.6.
 
 use super::pickle::{Id, Item, Pickle, Refused, parse};
-use super::wrappers::{Group, groups};
+use super::wrappers::{Group, beside, groups};
 use crate::error::{Error, Result};
 use crate::network::graph::Weights;
+use crate::io::unzip::Unzip;
+use crate::size;
 use ndarray::{ArrayD, IxDyn};
 use std::collections::HashMap;
-use std::io::{Cursor, Read};
 use std::path::Path;
 
 const AGAIN: &str = "the file is truncated or damaged: download or save it again";
@@ -16,8 +17,8 @@ const SAVE: &str = "save the weights alone: torch.save(model.state_dict(), FILE)
 /// Dictionaries with fewer tensors than this many others are no network's: an optimiser keeps one a
 /// parameter.
 const LARGEST: usize = 16;
-/// Numbers that are read of a byte of the file, at most: tensors may be views on the same ones.
-const VIEWS: usize = 4;
+/// Axes of a tensor.
+const MOST_AXES: usize = 16;
 
 /// The tensors of one dictionary of a file, under the names that the network itself gives them.
 #[derive(Debug, Clone)]
@@ -54,25 +55,26 @@ pub fn read(path: &Path) -> Result<Weights> {
 pub fn candidates(path: &Path) -> Result<Vec<Candidate>> {
     let bytes = crate::network::import::read_bytes(path)?;
     let (pickle, storages) = if bytes.starts_with(b"PK") { from_zip(bytes, path)? } else { from_stream(&bytes, path)? };
-    let mut found = groups(&pickle);
+    let mut found = groups(&pickle).map_err(|what| corrupt(path, what))?;
     if found.is_empty() {
         return Err(Error::invalid(path.display().to_string(), "a state dict", "no tensors", SAVE));
     }
     found.sort_by_key(|g| std::cmp::Reverse(g.tensors.len()));
-    found.truncate(LARGEST);
-    let mut budget = VIEWS * storages.values().map(Vec::len).sum::<usize>();
-    found.iter().map(|group| candidate(group, &pickle, &storages, &mut budget, path)).collect()
+    // Tensors may be views on the same numbers: of 32 bits, each may be read four times.
+    let mut budget = storages.values().map(Vec::len).sum::<usize>();
+    let largest = found.iter().take(LARGEST);
+    largest.map(|group| candidate(group, beside(group, &found), &pickle, &storages, &mut budget, path)).collect()
 }
 
 fn candidate(
     group: &Group,
+    beside: Vec<String>,
     pickle: &Pickle,
     storages: &Storages,
     budget: &mut usize,
     path: &Path,
 ) -> Result<Candidate> {
-    let mut out =
-        Candidate { at: group.at.clone(), weights: Weights::new(), whole: vec![], beside: group.beside.clone() };
+    let mut out = Candidate { at: group.at.clone(), weights: Weights::new(), whole: vec![], beside };
     for (name, written, id) in &group.tensors {
         let found = match array(pickle, *id, storages) {
             Ok(found) => found,
@@ -125,21 +127,15 @@ fn parsed(bytes: &[u8], path: &Path) -> Result<Pickle> {
 }
 
 fn from_zip(bytes: Vec<u8>, path: &Path) -> Result<(Pickle, Storages)> {
-    let broken = |e: zip::result::ZipError| corrupt(path, format!("a zip archive that cannot be read ({e})"));
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
-    let names: Vec<String> = archive.file_names().filter_map(|n| Some(n.ok()?.into_owned())).collect();
+    let mut archive = Unzip::open(bytes).map_err(|e| corrupt(path, e))?;
+    let names = archive.names().to_vec();
     let main = names.iter().find(|n| n.ends_with("/data.pkl")).ok_or_else(|| {
         let found = crate::network::import::names::in_words("archive/data.pkl", &names, "an empty zip archive");
         let hint = "torch.save did not write it: a Keras model ends in .keras, NumPy's arrays in .npz";
         Error::invalid(path.display().to_string(), "`data.pkl` in the zip archive that torch.save writes", found, hint)
     })?;
     let root = main.trim_end_matches("data.pkl").to_owned();
-    let mut load = |name: &str| -> Result<Vec<u8>> {
-        let mut entry = archive.by_name(name).map_err(broken)?;
-        let mut data = Vec::new();
-        entry.read_to_end(&mut data).map_err(|e| corrupt(path, format!("`{name}` that cannot be read ({e})")))?;
-        Ok(data)
-    };
+    let mut load = |name: &str| archive.read(name).map_err(|e| corrupt(path, e));
     let pickle = parsed(&load(main)?, path)?;
     let order = format!("{root}byteorder");
     if names.contains(&order) && load(&order)? != b"little" {
@@ -250,15 +246,19 @@ fn array(pickle: &Pickle, id: Id, storages: &Storages) -> std::result::Result<Op
         .map(|((o, s), t)| (o, s, t))
         .filter(|(_, s, t)| s.len() == t.len())
         .ok_or_else(|| broken("sizes that make no sense"))?;
-    let count = size
-        .iter()
-        .try_fold(1usize, |n, &d| n.checked_mul(d))
-        .filter(|&n| n <= n_stored)
-        .ok_or_else(|| broken("too few numbers"))?;
+    if size.len() > MOST_AXES {
+        return Err(broken("too many axes"));
+    }
+    let counted = size::product(size.iter().copied()).filter(|&n| n <= n_stored);
+    let count = counted.ok_or_else(|| broken("too few numbers"))?;
     let reach =
         size.iter().zip(&stride).try_fold(offset, |at, (&d, &s)| at.checked_add(d.saturating_sub(1).checked_mul(s)?));
     if count > 0 && reach.is_none_or(|r| r >= n_stored) {
         return Err(broken("numbers beyond its storage"));
+    }
+    if count > 0 && stride == contiguous(&size) {
+        let whole = bytes[width * offset..width * (offset + count)].chunks_exact(width).map(number).collect();
+        return Ok(Some(ArrayD::from_shape_vec(IxDyn(&size), whole).expect("as many numbers as the sizes say")));
     }
     let mut index = vec![0usize; size.len()];
     let mut out = Vec::with_capacity(count);
@@ -274,6 +274,15 @@ fn array(pickle: &Pickle, id: Id, storages: &Storages) -> std::result::Result<Op
         }
     }
     Ok(Some(ArrayD::from_shape_vec(IxDyn(&size), out).expect("as many numbers as the sizes say")))
+}
+
+/// Strides of an array in row-major order.
+fn contiguous(size: &[usize]) -> Vec<usize> {
+    let mut stride = vec![1; size.len()];
+    for axis in (1..size.len()).rev() {
+        stride[axis - 1] = stride[axis] * size[axis];
+    }
+    stride
 }
 
 /// How a number of a storage type is read, from as many bytes as [`width`] says; `None` for whole

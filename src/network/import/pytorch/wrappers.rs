@@ -30,11 +30,23 @@ const HOLDERS: [&str; 14] = [
 pub(super) struct Group {
     /// Where in the file, in words.
     pub at: String,
+    /// The dictionary, and what holds the tensors in it.
+    dictionary: Id,
+    holders: String,
     /// Name without wrappers, name as written, item.
     pub tensors: Vec<(String, String, Id)>,
-    /// Names, as written, of the dictionary's other tensors.
-    pub beside: Vec<String>,
 }
+
+/// Names, as written, of the other tensors of a group's dictionary.
+pub(super) fn beside(group: &Group, all: &[Group]) -> Vec<String> {
+    let others = all.iter().filter(|g| g.dictionary == group.dictionary && g.holders != group.holders);
+    let mut others: Vec<&Group> = others.collect();
+    others.sort_by(|a, b| a.holders.cmp(&b.holders));
+    others.into_iter().flat_map(|g| &g.tensors).map(|t| t.1.clone()).collect()
+}
+
+/// Bytes of names and places for a byte of the pickle, which may use one name many times.
+const REPEATED: usize = 16;
 
 /// A name without what wrappers and holders add, and the holders.
 fn unwrapped(name: &str) -> (String, String) {
@@ -44,22 +56,32 @@ fn unwrapped(name: &str) -> (String, String) {
 }
 
 /// All groups of tensors of a file, outermost first.
-pub(super) fn groups(pickle: &Pickle) -> Vec<Group> {
+///
+/// # Errors
+/// In words: names that are repeated, or dictionaries in dictionaries, beyond what any program saves.
+pub(super) fn groups(pickle: &Pickle) -> Result<Vec<Group>, String> {
     let mut found = Vec::new();
+    let mut room = REPEATED * pickle.len + (1 << 20);
     let mut seen = HashSet::from([pickle.root]);
     let mut open = std::collections::VecDeque::from([(pickle.root, String::new())]);
     while let Some((id, at)) = open.pop_front() {
-        let children: Vec<(String, Id)> = match &pickle.items[id] {
-            Item::Dict(pairs) => pairs.iter().map(|&(k, v)| (key(pickle, k), v)).collect(),
+        // Numbers and words hold nothing: they are not even named.
+        let is_tensor = |id: Id| matches!(pickle.items[id], Item::Tensor { .. });
+        let holds = |id: Id| matches!(pickle.items[id], Item::Dict(_) | Item::List(_) | Item::Tuple(_));
+        let children: Vec<(Name, Id)> = match &pickle.items[id] {
+            Item::Dict(pairs) => pairs.iter().map(|&(k, v)| (Name::Key(k), v)).collect(),
             Item::List(items) | Item::Tuple(items) => {
-                items.iter().enumerate().map(|(i, &v)| (i.to_string(), v)).collect()
+                items.iter().enumerate().map(|(i, &v)| (Name::Place(i), v)).collect()
             }
             _ => continue,
         };
-        let is_tensor = |id: Id| matches!(pickle.items[id], Item::Tensor { .. });
-        let (tensors, others): (Vec<_>, Vec<_>) = children.into_iter().partition(|&(_, v)| is_tensor(v));
+        let children: Vec<_> = children.into_iter().filter(|&(_, v)| is_tensor(v) || holds(v)).collect();
+        let needed: usize = children.iter().map(|(name, _)| 2 * name.len(pickle) + at.len()).sum();
+        room = room.checked_sub(needed).ok_or("names that repeat over and over, or endless nesting")?;
+        let children = children.into_iter().map(|(name, id)| (name.text(pickle), id));
+        let (tensors, others): (Vec<_>, Vec<_>) = children.partition(|&(_, v)| is_tensor(v));
         if matches!(pickle.items[id], Item::Dict(_)) {
-            found.extend(grouped(&at, &tensors));
+            found.extend(grouped(&at, id, &tensors));
         }
         for (name, child) in others {
             if seen.insert(child) {
@@ -67,42 +89,60 @@ pub(super) fn groups(pickle: &Pickle) -> Vec<Group> {
             }
         }
     }
-    found
+    Ok(found)
 }
 
-fn key(pickle: &Pickle, id: Id) -> String {
-    match &pickle.items[id] {
-        Item::Text(text) => text.clone(),
-        Item::Int(n) => n.to_string(),
-        _ => "?".into(),
+/// What a value is called: by its key in a dictionary, or by its place in a list.
+#[derive(Clone, Copy)]
+enum Name {
+    Key(Id),
+    Place(usize),
+}
+
+impl Name {
+    /// Bytes of the text, or more.
+    fn len(self, pickle: &Pickle) -> usize {
+        match self {
+            Self::Key(id) => match &pickle.items[id] {
+                Item::Text(text) => text.len(),
+                _ => 20,
+            },
+            Self::Place(_) => 8,
+        }
+    }
+
+    fn text(self, pickle: &Pickle) -> String {
+        match self {
+            Self::Key(id) => match &pickle.items[id] {
+                Item::Text(text) => text.clone(),
+                Item::Int(n) => n.to_string(),
+                _ => "?".into(),
+            },
+            Self::Place(i) => i.to_string(),
+        }
     }
 }
 
 /// The tensors of a dictionary by what holds them.
-fn grouped(at: &str, tensors: &[(String, Id)]) -> Vec<Group> {
+fn grouped(at: &str, dictionary: Id, tensors: &[(String, Id)]) -> Vec<Group> {
     let mut groups: BTreeMap<String, Vec<(String, String, Id)>> = BTreeMap::new();
     for (written, id) in tensors {
         let (name, holders) = unwrapped(written);
         groups.entry(holders).or_default().push((name, written.clone(), *id));
     }
-    let others = |holders: &String| {
-        let of = |(h, list): (&String, &Vec<(String, String, Id)>)| {
-            if h == holders { vec![] } else { list.iter().map(|t| t.1.clone()).collect() }
-        };
-        groups.iter().flat_map(of).collect::<Vec<String>>()
-    };
     let place = |holders: &String| match (at, holders.as_str()) {
         ("", "") => "the file's own dictionary".to_owned(),
         ("", h) => format!("tensors called `{h}.`..."),
         (at, "") => format!("`{at}`"),
         (at, h) => format!("tensors of `{at}` called `{h}.`..."),
     };
-    let group = |(holders, list): (&String, &Vec<(String, String, Id)>)| Group {
-        at: place(holders),
-        tensors: list.clone(),
-        beside: others(holders),
+    let group = |(holders, tensors): (String, Vec<(String, String, Id)>)| Group {
+        at: place(&holders),
+        dictionary,
+        holders,
+        tensors,
     };
-    groups.iter().map(group).collect()
+    groups.into_iter().map(group).collect()
 }
 
 #[cfg(test)]
