@@ -108,6 +108,7 @@ impl Error {
             | Self::RunDir { .. } => 2,
             Self::Io { source, .. } => match source.kind() {
                 K::NotFound | K::PermissionDenied | K::NotADirectory | K::ReadOnlyFilesystem | K::AlreadyExists => 2,
+                K::IsADirectory | K::InvalidFilename | K::InvalidInput => 2,
                 _ => 1,
             },
             Self::Interrupted { .. } => 75,
@@ -118,7 +119,8 @@ impl Error {
 fn io_hint(source: &std::io::Error) -> Option<String> {
     use std::io::ErrorKind as K;
     let hint = match source.kind() {
-        K::NotFound | K::NotADirectory => "check the path",
+        K::NotFound | K::NotADirectory | K::InvalidInput => "check the path",
+        K::InvalidFilename => "the path, or a name in it, is longer than the file system allows: shorten it",
         K::PermissionDenied | K::ReadOnlyFilesystem => {
             "choose a folder that you may write to, or change its permissions"
         }

@@ -52,6 +52,15 @@ pub fn items(path: &Path, what: &str, sizes: &[usize], bytes_each: usize, availa
     }
 }
 
+/// How many bytes deflate (gzip, zip) can make of a packed one: 258 of two bits.
+const DEFLATE: u64 = 1032;
+
+/// The most bytes that so many packed by deflate (gzip, zip) can hold, and may: [`unpackable`],
+/// but never more than the format has room for.
+pub fn inflatable(packed: u64) -> u64 {
+    unpackable(packed).min(packed.saturating_mul(DEFLATE))
+}
+
 /// How many bytes may come out of so many packed ones.
 pub fn unpackable(packed: u64) -> u64 {
     packed.saturating_mul(RATIO).max(FREE)
@@ -128,6 +137,7 @@ mod tests {
         let path = Path::new("a.zip");
         assert!(unpacked(path, "`b.npy`", FREE, 1).is_ok());
         assert!(unpacked(path, "`b.npy`", FREE + 1, 1).is_err());
+        assert_eq!((inflatable(100), inflatable(1 << 20), inflatable(1 << 30)), (103_200, FREE, 100 << 30));
         assert!(unpacked(path, "`b.npy`", 20 << 30, 1 << 30).is_ok());
         assert!(unpacked(path, "`b.npy`", u64::MAX, u64::MAX).is_ok());
     }

@@ -1,7 +1,7 @@
 //! Flags that every job has, and how results reach the user.
 
 use super::progress::Style;
-use super::signals;
+use super::{signals, threads};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::job::flags::choice;
@@ -19,7 +19,7 @@ pub struct CommonArgs {
     /// Run directory to create.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Threads; default: SLURM_CPUS_PER_TASK, else all cores.
+    /// Threads, at most 4 for each core; default: SLURM_CPUS_PER_TASK, else all cores.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
     /// Check everything and print the plan; write nothing.
@@ -61,7 +61,7 @@ impl CommonArgs {
             began: Instant::now(),
         };
         signals::listen(&session.cancel);
-        let finished = on_threads(self.threads.map(usize::from), || work(&session))??;
+        let finished = threads::on(self.threads.map(usize::from), || work(&session))??;
         self.show(&session, &finished)
     }
 
@@ -82,18 +82,6 @@ impl CommonArgs {
         super::say(format_args!("report: {}", session.out.join("report.html").display()));
         Ok(())
     }
-}
-
-/// A worker may carry a whole job: as much stack as the main thread has.
-const STACK: usize = 8 << 20;
-
-/// Runs `work` on `n` threads, else on `SLURM_CPUS_PER_TASK`, else on all cores.
-fn on_threads<T: Send>(n: Option<usize>, work: impl FnOnce() -> T + Send) -> Result<T> {
-    let slurm = || std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|v| v.parse().ok());
-    let Some(n) = n.or_else(slurm) else { return Ok(work()) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(n).stack_size(STACK).build();
-    let pool = pool.map_err(|e| Error::invalid("--threads", format!("{n} threads"), e.to_string(), "give fewer"))?;
-    Ok(pool.install(work))
 }
 
 /// One JSON value, indented, to standard output.

@@ -8,6 +8,7 @@ pub mod models;
 mod progress;
 mod report;
 mod signals;
+mod threads;
 
 use self::keys::in_common_flags;
 use crate::error::Result;
@@ -45,6 +46,7 @@ fn of<A: Args>(name: &'static str, about: &'static str) -> Command {
 /// # Errors
 /// The job's.
 pub fn run(matches: &ArgMatches) -> Result<()> {
+    threads::settle();
     let (name, own) = matches.subcommand().expect("clap requires a subcommand");
     match name {
         "models" => models::run(read(own)).map_err(|e| in_common_flags(e, &["arch", "preprocess", "name"])),

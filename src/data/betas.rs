@@ -4,6 +4,7 @@ use super::names::natural_order;
 use super::volume::HALF_A_STEP;
 use crate::error::{Error, Result};
 use ndarray::{Array2, ArrayView2, Axis};
+use std::collections::{HashMap, HashSet};
 
 /// Response estimates with the condition and the run of each sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,12 @@ pub struct Betas {
     condition_names: Vec<String>,
     runs: Vec<usize>,
     run_names: Vec<String>,
+}
+
+/// The place of each name among all.
+fn places(all: &[String], names: &[String]) -> Vec<usize> {
+    let of: HashMap<&str, usize> = all.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+    names.iter().map(|name| of[name.as_str()]).collect()
 }
 
 /// Where a sample comes from: values of one file are equal where their stored numbers are, those of
@@ -56,15 +63,10 @@ impl Betas {
         let mut condition_names = conditions.to_vec();
         condition_names.sort_by(|a, b| natural_order(a, b));
         condition_names.dedup();
-        let mut run_names: Vec<String> = Vec::new();
-        runs.iter().for_each(|run| {
-            if !run_names.contains(run) {
-                run_names.push(run.clone());
-            }
-        });
-        let place = |names: &[String], name: &String| names.iter().position(|n| n == name).expect("collected above");
-        let conditions = conditions.iter().map(|c| place(&condition_names, c)).collect();
-        let runs = runs.iter().map(|r| place(&run_names, r)).collect();
+        let mut seen = HashSet::new();
+        let run_names: Vec<String> = runs.iter().filter(|run| seen.insert(run.as_str())).cloned().collect();
+        let conditions = places(&condition_names, conditions);
+        let runs = places(&run_names, runs);
         Ok(Self { patterns, conditions, condition_names, runs, run_names })
     }
 

@@ -5,11 +5,13 @@
 //! array of them.
 
 use super::images::{ImageSet, decode};
-use super::npz::damaged_zip;
+use super::npz::{damaged_zip, open_zip, unpack};
+use super::source;
 use crate::data::ImageSource;
 use crate::data::image_source::check_range;
 use crate::data::names::nfc;
 use crate::error::{Error, Result};
+use crate::size;
 use crate::warning::Warning;
 use ndarray::Array3;
 use rayon::prelude::*;
@@ -38,10 +40,7 @@ impl ImageSource for Files {
 
     fn read(&self, range: Range<usize>) -> Result<Vec<Array3<u8>>> {
         check_range(&range, self.paths.len())?;
-        in_order(self.paths[range].par_iter().map(|path| {
-            let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
-            decode(&bytes, path)
-        }))
+        in_order(self.paths[range].par_iter().map(|path| decode(&source::read_member(path)?, path)))
     }
 }
 
@@ -54,30 +53,34 @@ fn in_order(images: impl IndexedParallelIterator<Item = Result<Array3<u8>>>) -> 
 pub(super) struct Zipped {
     path: PathBuf,
     archive: Mutex<ZipArchive<BufReader<File>>>,
+    /// Bytes of the archive.
+    length: u64,
     /// Index in the archive and path within it, in the images' order.
     entries: Vec<(usize, PathBuf)>,
     names: Vec<String>,
 }
 
 impl Zipped {
-    /// Opens an archive and keeps the files that `wanted` says are images.
+    /// Opens an archive and keeps the files that `wanted` says are images; sizes are checked.
     pub fn open(path: &Path, wanted: impl Fn(&Path) -> Result<bool>) -> Result<(Self, Vec<PathBuf>)> {
         let damaged = |e: zip::result::ZipError| damaged_zip(path, e.to_string());
-        let file = File::open(path).map_err(Error::io(path, "read"))?;
-        let mut archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
+        let (mut archive, length) = open_zip(BufReader::new(source::open(path)?), path)?;
         let mut entries = Vec::new();
+        let mut claimed = 0u64;
         for index in 0..archive.len() {
             let file = archive.by_index(index).map_err(damaged)?;
             let inside = PathBuf::from(file.name().map_err(damaged)?.as_ref());
             if !file.is_dir() && wanted(&inside)? {
+                claimed = claimed.saturating_add(file.size());
                 entries.push((index, inside));
             }
         }
+        size::unpacked(path, "an archive", claimed, length)?;
         entries.sort_by(|a, b| {
             crate::data::names::natural_order(&nfc(&a.1.to_string_lossy()), &nfc(&b.1.to_string_lossy()))
         });
         let paths = entries.iter().map(|(_, inside)| inside.clone()).collect();
-        Ok((Self { path: path.into(), archive: Mutex::new(archive), entries, names: vec![] }, paths))
+        Ok((Self { path: path.into(), archive: Mutex::new(archive), length, entries, names: vec![] }, paths))
     }
 
     /// The images' names.
@@ -97,13 +100,12 @@ impl ImageSource for Zipped {
         {
             // A thread that panicked left the archive as it was: every read seeks first.
             let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut left = size::unpackable(self.length);
             for (index, inside) in &self.entries[range] {
-                let damaged = |found: String| damaged_zip(&self.path, format!("`{}`: {found}", inside.display()));
-                let mut file = archive.by_index(*index).map_err(|e| damaged(e.to_string()))?;
-                let mut bytes = Vec::new();
-                // Reading to the end checks the CRC.
-                file.read_to_end(&mut bytes).map_err(|e| damaged(e.to_string()))?;
-                packed.push((self.path.join(inside), bytes));
+                let name = inside.display().to_string();
+                let file = archive.by_index(*index);
+                let file = file.map_err(|e| damaged_zip(&self.path, format!("`{name}`: {e}")))?;
+                packed.push((self.path.join(inside), unpack(file, &name, &self.path, &mut left)?));
             }
         }
         in_order(packed.par_iter().map(|(path, bytes)| decode(bytes, path)))
@@ -129,7 +131,7 @@ impl ImageSource for Rows {
         check_range(&range, self.names.len())?;
         let (height, width) = self.size;
         let n_bytes = height * width * 3;
-        let mut file = File::open(&self.path).map_err(Error::io(&self.path, "read"))?;
+        let mut file = source::open(&self.path)?;
         let start = self.start + (range.start * n_bytes) as u64;
         file.seek(SeekFrom::Start(start)).map_err(Error::io(&self.path, "read"))?;
         range

@@ -15,7 +15,7 @@ use super::image_source::{Files, Rows, Zipped};
 use crate::data::ImageSource;
 use crate::data::names::{natural_order, nfc, same};
 use crate::error::{Error, Result};
-use crate::io::{npy, tsv};
+use crate::io::{npy, source, tsv};
 use crate::warning::Warning;
 use ndarray::Array3;
 use std::path::{Path, PathBuf};
@@ -57,14 +57,16 @@ pub fn load(path: &Path) -> Result<ImageSet> {
 /// | folder without images but with a `stimuli.tsv` | the rows' | names |
 /// | one PNG or JPEG file | | |
 ///
-/// Files are read as [`decode`] says, which refuses what it cannot be sure of.
+/// Files are read as [`decode`] says, which refuses what it cannot be sure of. What has the name of an
+/// image in a folder is one: links that lead nowhere, folders and files without permission are
+/// errors.
 ///
 /// # Errors
 /// [`Error::Io`] when something cannot be read; [`Error::Corrupt`] naming the file when an image is
 /// damaged or not PNG or JPEG, or when the numbers of an array are of no range that images have;
 /// [`Error::Invalid`] when there are no images.
 pub fn open(path: &Path) -> Result<Box<dyn ImageSource>> {
-    let kind = std::fs::metadata(path).map_err(Error::io(path, "read"))?;
+    let kind = source::about(path)?;
     let ending = ending(path);
     let files = match ending.as_str() {
         _ if kind.is_dir() => of_folder(path)?,
@@ -76,7 +78,19 @@ pub fn open(path: &Path) -> Result<Box<dyn ImageSource>> {
             Files { names: names(&paths), paths, warnings: vec![] }
         }
     };
+    few_enough(path, files.paths.len())?;
     Ok(Box::new(files))
+}
+
+/// More images than this are no set that anybody looks at, and their names alone fill the memory.
+const MOST_IMAGES: usize = 1_000_000;
+
+fn few_enough(path: &Path, n_images: usize) -> Result<()> {
+    if n_images <= MOST_IMAGES {
+        return Ok(());
+    }
+    let hint = "cut the set into parts; is an array n_images x height x width x 3?";
+    Err(Error::invalid(path.display().to_string(), format!("at most {MOST_IMAGES} images"), n_images.to_string(), hint))
 }
 
 fn ending(path: &Path) -> String {
@@ -109,12 +123,14 @@ fn of_folder(folder: &Path) -> Result<Files> {
         let file = entry.map_err(Error::io(folder, "read"))?.path();
         // A hidden folder above the set hides nothing: only the file's own name counts.
         let name = PathBuf::from(file.file_name().unwrap_or_default());
-        if is_image(&name)? && file.is_file() {
+        if is_image(&name)? {
+            // What is called an image and cannot be opened would be missing from the set.
+            source::open_member(&file)?;
             files.push(file);
         }
     }
     let table = folder.join("stimuli.tsv");
-    if files.is_empty() && table.is_file() {
+    if files.is_empty() && std::fs::symlink_metadata(&table).is_ok() {
         return of_table(&table);
     }
     if files.is_empty() {
@@ -201,6 +217,7 @@ fn at_least_here(path: &Path) -> &Path {
 fn open_array(path: &Path) -> Result<Box<dyn ImageSource>> {
     match npy::plain_bytes(path)? {
         Some((shape, start)) if shape.len() == 4 && shape[3] == 3 && array::shows_its_range(path, start)? => {
+            few_enough(path, shape[0])?;
             Ok(Box::new(Rows {
                 path: path.to_path_buf(),
                 names: array_names(shape[0]),
@@ -221,6 +238,7 @@ fn open_zip(path: &Path) -> Result<Box<dyn ImageSource>> {
     if files.is_empty() {
         return Err(no_images(path));
     }
+    few_enough(path, files.len())?;
     Ok(Box::new(zipped.named(names(&files))))
 }
 

@@ -1,18 +1,21 @@
 //! JSON files: read into a type, written atomically with two-space indentation and a final newline.
 
 use crate::error::{Error, Result};
-use crate::io::atomic;
+use crate::io::{atomic, source};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
+
+/// Bytes of the largest file that is read: values take more memory than their text.
+const MOST_BYTES: u64 = 100_000_000;
 
 /// Reads a value.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] with line and column when it does
-/// not hold a `T`.
+/// not hold a `T`, nests deeper than 128, or is larger than 100 MB.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+    let bytes = source::small(path, MOST_BYTES, "JSON")?;
     serde_json::from_slice(&bytes).map_err(|e| {
         Error::corrupt(path, "JSON of this program", e.to_string(), "the file is truncated or was edited by hand")
     })
@@ -61,5 +64,12 @@ mod tests {
         assert_eq!(read::<BTreeMap<String, f64>>(&path).unwrap(), map);
         std::fs::write(&path, "{\"a\": 0.").unwrap();
         assert!(read::<BTreeMap<String, f64>>(&path).unwrap_err().to_string().contains("line 1"));
+        for open in ["[", "{\"a\":"] {
+            std::fs::write(&path, open.repeat(100_000)).unwrap();
+            let error = read::<serde_json::Value>(&path).unwrap_err().to_string();
+            assert!(error.contains("recursion limit"), "{error}");
+        }
+        std::fs::File::create(&path).unwrap().set_len(MOST_BYTES + 1).unwrap();
+        assert!(read::<serde_json::Value>(&path).unwrap_err().to_string().contains("at most 100 MB"));
     }
 }

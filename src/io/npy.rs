@@ -6,7 +6,8 @@
 //! type; integers must be held exactly.
 
 use crate::error::{Error, Result};
-use crate::io::atomic;
+use crate::io::{atomic, source};
+use crate::size;
 use half::f16;
 use ndarray::{ArrayD, ArrayRef, Dimension, IxDyn, ShapeBuilder};
 use ndarray_npy::{WritableElement, WriteNpyExt};
@@ -79,8 +80,7 @@ impl Element for bool {
 /// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] when it is truncated, not npy, of
 /// a type without numbers (pickled objects, text, records), or holds a value that `T` cannot.
 pub fn read<T: Element>(path: &Path) -> Result<ArrayD<T>> {
-    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
-    decode(&bytes, path)
+    decode(&source::read(path)?, path)
 }
 
 /// Shape of an array of uint8 in C order and where its bytes begin in the file, so that they can be
@@ -90,7 +90,7 @@ pub fn read<T: Element>(path: &Path) -> Result<ArrayD<T>> {
 /// # Errors
 /// [`Error::Io`] when the file cannot be read.
 pub(crate) fn plain_bytes(path: &Path) -> Result<Option<(Vec<usize>, u64)>> {
-    let mut file = std::fs::File::open(path).map_err(Error::io(path, "read"))?;
+    let mut file = source::open(path)?;
     let size = file.metadata().map_err(Error::io(path, "read"))?.len();
     let mut start = Vec::new();
     file.by_ref().take(HEADER).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
@@ -106,6 +106,9 @@ pub(crate) fn plain_bytes(path: &Path) -> Result<Option<(Vec<usize>, u64)>> {
 
 /// Bytes that hold any header that NumPy writes.
 const HEADER: u64 = 1 << 16;
+
+/// NumPy's own limit (`NPY_MAXDIMS`).
+const MOST_SIDES: usize = 64;
 
 /// Writes an array; C order unless the array itself lies in Fortran order. NumPy's header version
 /// 1.0.
@@ -242,8 +245,10 @@ impl Header {
         let shape = shape.split(',').map(|n| n.trim().trim_end_matches('L')).filter(|n| !n.is_empty());
         let shape: Vec<usize> =
             shape.map(str::parse).collect::<Result<_, _>>().map_err(|_| bad("a shape that is not numbers"))?;
-        // A side of 0 must not hide sides whose product no memory holds.
-        if shape.iter().filter(|n| **n > 0).try_fold(8usize, |n, &side| n.checked_mul(side)).is_none() {
+        if shape.len() > MOST_SIDES {
+            return Err(bad(&format!("an array of {} sides", shape.len())));
+        }
+        if size::product(shape.iter().copied().chain([8])).is_none() {
             return Err(bad(&format!("the shape {shape:?}")));
         }
         Ok(Self { descr, fortran_order: order.starts_with("True"), shape, data_start: start + length })
@@ -359,6 +364,8 @@ mod tests {
             assert!(matches!(decode::<u8>(&file("|u1", shape, &[]), path()), Err(Error::Corrupt { .. })));
         }
         assert_eq!(decode::<u8>(&file("|u1", "(0, 3)", &[]), path()).unwrap().shape(), [0, 3]);
+        let sides = |n: usize| format!("({})", "1,".repeat(n));
+        assert_eq!(decode::<u8>(&file("|u1", &sides(20), &[7]), path()).unwrap().ndim(), 20);
     }
 
     #[test]

@@ -5,11 +5,14 @@
 //! compressed archives too.
 
 use crate::error::{Error, Result};
-use crate::io::{atomic, npy};
+use crate::io::{atomic, npy, source};
+use crate::size::{self, Limited};
 use ndarray::{ArrayD, ArrayRef, Dimension};
 use ndarray_npy::WritableElement;
-use std::io::{Cursor, Read, Seek, Write};
+use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use zip::ZipArchive;
+use zip::read::ZipFile;
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 
@@ -132,7 +135,7 @@ impl Npz {
 /// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] when it is damaged or holds
 /// anything but npy arrays.
 pub fn read(path: &Path) -> Result<Npz> {
-    let file = std::fs::File::open(path).map_err(Error::io(path, "read"))?;
+    let file = source::open(path)?;
     read_from(std::io::BufReader::new(file), path)
 }
 
@@ -166,29 +169,60 @@ pub(crate) fn damaged_zip(path: &Path, found: String) -> Error {
     Error::corrupt(path, "a zip archive", found, "the file is truncated or damaged: copy or write it again")
 }
 
+/// Opens a zip archive; and its own bytes.
+///
+/// # Errors
+/// [`Error::Corrupt`] for what is no archive, and for one with two files of one name: programs do not
+/// agree on which of them is meant.
+pub(crate) fn open_zip<R: Read + Seek>(mut reader: R, path: &Path) -> Result<(ZipArchive<R>, u64)> {
+    let length = reader.seek(SeekFrom::End(0)).map_err(Error::io(path, "read"))?;
+    let archive = ZipArchive::new(reader).map_err(|e| damaged_zip(path, e.to_string()))?;
+    if archive.has_duplicate_names() {
+        return Err(damaged_zip(path, "two files of one name".into()));
+    }
+    Ok((archive, length))
+}
+
+/// Unpacks a file of an archive, `name` in messages, and checks its CRC; its size is taken off
+/// what the archive may still unpack to (`left`).
+///
+/// # Errors
+/// [`Error::Corrupt`] when it is damaged, unpacks to more than it says, or says that it unpacks to
+/// more than it may.
+pub(crate) fn unpack<R: Read>(mut file: ZipFile<'_, R>, name: &str, path: &Path, left: &mut u64) -> Result<Vec<u8>> {
+    let (claimed, packed) = (file.size(), file.compressed_size());
+    size::unpacked(path, &format!("`{name}`"), claimed, packed)?;
+    *left = left.checked_sub(claimed).ok_or_else(|| {
+        let found = "files that share their bytes, or hardly have any".into();
+        damaged_zip(path, found)
+    })?;
+    let mut bytes = Vec::new();
+    let read = Limited::new(&mut file, claimed).read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|e| damaged_zip(path, format!("`{name}`: {e}")))
+}
+
 /// Calls `visit(name, read)` for every file of a zip archive in its order; `read` unpacks the file
-/// and checks its CRC.
+/// once.
 pub(crate) fn for_each_file<R: Read + Seek>(
     reader: R,
     path: &Path,
     mut visit: impl FnMut(&str, &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<()>,
 ) -> Result<()> {
     let damaged = |found: String| damaged_zip(path, found);
-    let mut archive = zip::ZipArchive::new(reader).map_err(|e| damaged(e.to_string()))?;
+    let (mut archive, length) = open_zip(reader, path)?;
+    let mut left = size::unpackable(length);
     for index in 0..archive.len() {
-        let mut file = archive.by_index(index).map_err(|e| damaged(e.to_string()))?;
+        let file = archive.by_index(index).map_err(|e| damaged(e.to_string()))?;
         if file.is_dir() {
             continue;
         }
         let name = file.name().map_err(|e| damaged(e.to_string()))?.into_owned();
-        let mut unpack = || {
-            let mut bytes = Vec::new();
-            match file.read_to_end(&mut bytes) {
-                Ok(_) => Ok(bytes),
-                Err(e) => Err(damaged(format!("`{name}`: {e}"))),
-            }
+        let mut file = Some(file);
+        let mut read = || match file.take() {
+            Some(file) => unpack(file, &name, path, &mut left),
+            None => Err(damaged(format!("`{name}` read twice"))),
         };
-        visit(&name, &mut unpack)?;
+        visit(&name, &mut read)?;
     }
     Ok(())
 }
@@ -228,6 +262,54 @@ mod tests {
         flipped[300] ^= 1;
         std::fs::write(&path, &flipped).unwrap();
         assert!(matches!(read(&path), Err(Error::Corrupt { .. })), "a flipped bit fails the CRC");
+    }
+
+    /// Files of zeros, packed.
+    fn packed(names: &[&str], n_bytes: usize) -> Vec<u8> {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for name in names {
+            archive.start_file(*name, SimpleFileOptions::default()).unwrap();
+            archive.write_all(&npy::encode(&Array1::<u8>::zeros(n_bytes))).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    /// Overwrites a file's unpacked size in the directory (`PK\1\2`, 24 bytes on) and in front of its
+    /// bytes (`PK\3\4`, 22 bytes on).
+    fn claim(bytes: &mut [u8], size: u32) {
+        for (mark, at) in [(b"PK\x01\x02", 24), (b"PK\x03\x04", 22)] {
+            let start = bytes.windows(4).position(|w| w == mark).unwrap() + at;
+            bytes[start..start + 4].copy_from_slice(&size.to_le_bytes());
+        }
+    }
+
+    #[test]
+    fn archives_unpack_to_what_they_may() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.npz");
+        let refused = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            let error = read(&path).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{error}");
+            error.to_string()
+        };
+        // Zeros are packed a thousandfold: honest as long as they are few.
+        let mut honest = packed(&["a.npy", "b.npy"], 30_000_000);
+        std::fs::write(&path, &honest).unwrap();
+        assert_eq!(read(&path).unwrap().get::<u8>("b").unwrap().len(), 30_000_000);
+        let bomb = packed(&["a.npy"], (size::FREE + 1) as usize);
+        assert!(refused(&bomb).contains("`a.npy` that unpacks to at most"), "more than may be");
+        let many = packed(&["a.npy", "b.npy", "c.npy"], 100_000_000);
+        assert!(refused(&many).contains("share their bytes"), "together more than may be");
+        claim(&mut honest, 1000);
+        assert!(refused(&honest).contains("`a.npy`"), "more than is said");
+        claim(&mut honest, u32::MAX - 1);
+        assert!(refused(&honest).contains("unpacks to at most"), "4 GB of 30 kB");
+        let mut twice = packed(&["a.npy", "b.npy"], 10);
+        while let Some(at) = twice.windows(5).position(|w| w == b"b.npy") {
+            twice[at] = b'a';
+        }
+        assert!(refused(&twice).contains("two files of one name"), "whose numbers are meant?");
     }
 
     proptest! {

@@ -43,7 +43,7 @@ pub fn encode(pixels: ArrayView3<'_, u8>) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] when it is damaged.
 pub fn read(path: &Path) -> Result<Array3<u8>> {
-    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+    let bytes = super::source::read(path)?;
     super::images::decode(&bytes, path)
 }
 

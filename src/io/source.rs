@@ -52,7 +52,7 @@ pub fn open(path: &Path) -> Result<File> {
 /// # Errors
 /// As [`open`].
 pub fn open_member(path: &Path) -> Result<File> {
-    let about = std::fs::metadata(path).map_err(|e| absent(path, e))?;
+    let about = about(path)?;
     if about.is_file() {
         return File::open(path).map_err(Error::io(path, "read"));
     }
@@ -62,6 +62,14 @@ pub fn open_member(path: &Path) -> Result<File> {
         ("a pipe, socket or device", "write its contents to a file and give that: a file can be read again")
     };
     Err(Error::corrupt(path, "a file", found, hint))
+}
+
+/// What a path leads to.
+///
+/// # Errors
+/// [`Error::Io`] when nothing is there; [`Error::Corrupt`] for a link that leads nowhere.
+pub fn about(path: &Path) -> Result<Metadata> {
+    std::fs::metadata(path).map_err(|e| absent(path, e))
 }
 
 /// All bytes of a regular file.
@@ -89,21 +97,37 @@ fn whole(mut file: File, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of a regular file.
+/// All bytes of a regular file of a kind that is never large.
 ///
 /// # Errors
-/// As [`read`]; [`Error::Corrupt`] where it is not UTF-8.
+/// As [`read`]; [`Error::Corrupt`] for a file of more than `most` bytes, before it is read.
+pub fn small(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>> {
+    let length = open(path)?.metadata().map_err(Error::io(path, "read"))?.len();
+    if length <= most {
+        return read(path);
+    }
+    let expected = format!("{kind} of at most {} MB", most / 1_000_000);
+    Err(Error::corrupt(path, expected, format!("{} MB", length / 1_000_000), "is this the file that was meant?"))
+}
+
+/// The text of a regular file, of at most [`MOST_TEXT`] bytes.
+///
+/// # Errors
+/// As [`small`]; [`Error::Corrupt`] where it is not UTF-8.
 pub fn text(path: &Path) -> Result<String> {
-    String::from_utf8(read(path)?).map_err(|e| {
+    String::from_utf8(small(path, MOST_TEXT, "text")?).map_err(|e| {
         let found = format!("another byte at position {}", e.utf8_error().valid_up_to());
         Error::corrupt(path, "text in UTF-8", found, "save it as UTF-8")
     })
 }
 
+/// Text that people write: configurations, model cards.
+pub const MOST_TEXT: u64 = 16_000_000;
+
 /// Says where a link leads that leads nowhere.
 fn absent(path: &Path, error: std::io::Error) -> Error {
     match std::fs::read_link(path) {
-        Ok(target) if error.kind() == ErrorKind::NotFound => Error::corrupt(
+        Ok(target) if error.kind() != ErrorKind::PermissionDenied => Error::corrupt(
             path,
             "a file",
             format!("a link to `{}`, which is not there", target.display()),
@@ -127,6 +151,11 @@ mod tests {
         assert!(text(&file).unwrap_err().to_string().contains("position 1"));
         assert!(read(dir.path()).unwrap_err().to_string().contains("a folder"));
         assert_eq!(read(&dir.path().join("none")).unwrap_err().exit_code(), 2);
+        assert_eq!(small(&file, 2, "JSON").unwrap(), [b'a', 0xff]);
+        assert!(small(&file, 1, "JSON").unwrap_err().to_string().contains("JSON of at most 0 MB"));
+        for odd in [dir.path().join("x".repeat(300)), "a\0b".into(), "d/".repeat(3000).into()] {
+            assert_eq!(read(&odd).unwrap_err().exit_code(), 2, "{}", odd.display());
+        }
     }
 
     #[test]
@@ -154,6 +183,9 @@ mod tests {
         std::os::unix::fs::symlink(".git/annex/objects/a.npy", &link).unwrap();
         let error = read(&link).unwrap_err();
         assert!(error.to_string().contains("annex/objects") && error.hint().unwrap().contains("annex get"), "{error}");
+        let circle = dir.path().join("b.npy");
+        std::os::unix::fs::symlink(&circle, &circle).unwrap();
+        assert_eq!(read(&circle).unwrap_err().exit_code(), 2);
         assert!(read(Path::new("/dev/zero")).unwrap_err().to_string().contains("device"));
     }
 }

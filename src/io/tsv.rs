@@ -4,7 +4,8 @@
 
 use crate::data::names::{nfc, same};
 use crate::error::{Error, Result};
-use crate::io::atomic;
+use crate::io::{atomic, source};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// A table of text: one header, rows of the same width.
@@ -98,21 +99,28 @@ pub fn bad_field(path: &Path, column: &str, row: usize, expected: &str, field: &
     Error::invalid(at, expected, format!("`{field}`"), hint)
 }
 
+/// Bytes of the largest table that is read.
+const MOST_BYTES: u64 = 256_000_000;
+/// Columns and fields of the largest table that is read: each takes more memory than its text.
+const MOST_COLUMNS: usize = 10_000;
+const MOST_FIELDS: usize = 10_000_000;
+
 /// Reads a table: UTF-8 with or without a byte-order mark. Blanks around fields are no part of
 /// them, nor are quotes (`"`, doubled inside) around them, which may hold tabs and line breaks.
 /// Text is brought to one Unicode spelling ([`nfc`]).
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] for another encoding than UTF-8,
-/// and with the line for a row that is not as wide as the header, a quote that is not closed, an
-/// empty line in a table of one column (a missing value, or none at all?), or two columns of one
-/// name.
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] for another encoding than UTF-8, a
+/// NUL byte, more than 256 MB, 10,000 columns or 10 million fields, and with the line for a row
+/// that is not as wide as the header, a quote that is not closed, an empty line in a table of one
+/// column (a missing value, or none at all?), or two columns of one name.
 pub fn read(path: &Path) -> Result<Table> {
-    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+    let bytes = source::small(path, MOST_BYTES, "a table")?;
     let text = utf8(&bytes, path)?;
     let mut lines = Records { text, line: 1, path };
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut blank = None;
+    let mut n_fields = 0;
     while let Some((line, row)) = lines.next()? {
         if row.len() == 1 && row[0].is_empty() {
             blank = blank.or((!rows.is_empty()).then_some(line));
@@ -128,6 +136,11 @@ pub fn read(path: &Path) -> Result<Table> {
             let hint = "write n/a for a missing value, or take the line out";
             return Err(Error::corrupt(path, "a value in every line", format!("nothing in line {line}"), hint));
         }
+        n_fields += width;
+        if n_fields > MOST_FIELDS {
+            let expected = format!("a table of at most {MOST_FIELDS} fields");
+            return Err(Error::corrupt(path, expected, format!("more, up to line {line}"), MEANT));
+        }
         rows.push(row);
     }
     if rows.is_empty() {
@@ -135,13 +148,15 @@ pub fn read(path: &Path) -> Result<Table> {
         return Err(Error::corrupt(path, "a tab-separated table", "an empty file", hint));
     }
     let header = rows.remove(0);
-    let twice = header.iter().enumerate().find(|(i, name)| !name.is_empty() && header[..*i].contains(name));
-    if let Some((_, name)) = twice {
+    let mut seen = HashSet::new();
+    if let Some(name) = header.iter().find(|name| !name.is_empty() && !seen.insert(name.as_str())) {
         let hint = "rename one of them";
         return Err(Error::corrupt(path, "one column a name", format!("`{name}` twice"), hint));
     }
     Ok(Table { header, rows })
 }
+
+const MEANT: &str = "is this the table that was meant?";
 
 /// The text of a file; a byte-order mark is what spreadsheet programs put in front of it.
 fn utf8<'t>(bytes: &'t [u8], path: &Path) -> Result<&'t str> {
@@ -150,6 +165,10 @@ fn utf8<'t>(bytes: &'t [u8], path: &Path) -> Result<&'t str> {
     let zeros = bytes.iter().take(64).filter(|b| **b == 0).count();
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || zeros > 8 {
         return other("UTF-16 text (\"Unicode\" in some programs)".into());
+    }
+    if let Some(at) = bytes.iter().position(|b| *b == 0) {
+        let line = 1 + bytes[..at].iter().filter(|b| **b == b'\n').count();
+        return other(format!("a NUL byte in line {line}: no text, or a damaged file"));
     }
     match std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
         Ok(text) => Ok(text),
@@ -177,6 +196,10 @@ impl Records<'_> {
         let line = self.line;
         let mut row = Vec::new();
         loop {
+            if row.len() == MOST_COLUMNS {
+                let expected = format!("a table of at most {MOST_COLUMNS} columns");
+                return Err(Error::corrupt(self.path, expected, format!("more in line {line}"), MEANT));
+            }
             row.push(self.field()?);
             let mut rest = self.text.chars();
             match rest.next() {

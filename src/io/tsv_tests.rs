@@ -74,6 +74,24 @@ fn what_could_shift_or_hide_a_value_is_refused() {
 }
 
 #[test]
+fn no_table_takes_more_than_its_share() {
+    assert!(refused(b"a\tb\n1\t\0\n").contains("a NUL byte in line 2"));
+    assert!(refused(&b"\t".repeat(1_000_000)).contains("at most 10000 columns, found more in line 1"));
+    let wide: Vec<String> = (0..10_000).map(|i| format!("c{i}")).collect();
+    let wide = table(format!("{}\n{}", wide.join("\t"), "\t".repeat(9_999)).as_bytes()).unwrap();
+    assert_eq!((wide.header.len(), wide.column("c9999").unwrap()), (10_000, vec![""]));
+    assert!(refused(&b"a\n".repeat(10_000_001)).contains("at most 10000000 fields"));
+    let line = "x".repeat(50_000_000);
+    assert_eq!(table(line.as_bytes()).unwrap().header, [line.as_str()]);
+    assert!(refused(format!("\"{line}").as_bytes()).contains("not closed"));
+    // A sparse file of a gigabyte.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tsv");
+    std::fs::File::create(&path).unwrap().set_len(1_000_000_000).unwrap();
+    assert!(read(&path).unwrap_err().to_string().contains("at most 256 MB, found 1000 MB"));
+}
+
+#[test]
 fn missing_values_have_many_spellings() {
     for text in ["n/a", "NA", "NaN", "nan", "", " ", "N/A", "<NA>"] {
         assert!(is_missing(text), "{text:?}");

@@ -1,6 +1,7 @@
 //! Configurations: defaults < file < flags, merged key by key as TOML tables.
 
 use crate::error::{Error, Result};
+use crate::io::source;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -18,9 +19,9 @@ impl File {
     /// Reads a TOML file.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Invalid`] with TOML's own line and column.
+    /// As [`source::text`]; [`Error::Invalid`] with TOML's own line and column.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+        let text = source::text(path)?;
         let at = path.display().to_string();
         let table = toml::from_str(&text).map_err(|e| wrong(&at, &e))?;
         Ok(Self { text, at, table })
@@ -86,9 +87,9 @@ fn wrong(at: &str, error: &toml::de::Error) -> Error {
 /// Reads a TOML file of a given layout.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::Invalid`] with TOML's own line and column.
+/// As [`source::text`]; [`Error::Invalid`] with TOML's own line and column.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+    let text = source::text(path)?;
     toml::from_str(&text).map_err(|e| wrong(&path.display().to_string(), &e))
 }
 
@@ -110,8 +111,10 @@ pub fn merge(base: &mut Table, over: Table) {
 /// # Errors
 /// [`Error::Invalid`] for values that TOML cannot hold, such as names that are not UTF-8.
 pub fn partial(values: &impl Serialize) -> Result<Table> {
-    let mut table = Table::try_from(values)
-        .map_err(|e| Error::invalid("configuration", "values that TOML can hold", e.to_string(), ""))?;
+    let mut table = Table::try_from(values).map_err(|e| {
+        let hint = "a configuration is UTF-8 text: rename files and folders whose names are not, or link to them";
+        Error::invalid("configuration", "values that it can hold", e.to_string(), hint)
+    })?;
     prune(&mut table);
     Ok(table)
 }

@@ -12,6 +12,7 @@ mod drive;
 pub mod flags;
 pub mod group;
 pub mod inputs;
+mod limits;
 pub mod machine;
 pub mod manifest;
 pub mod map;

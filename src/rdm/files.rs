@@ -77,20 +77,34 @@ fn is_layer(key: &str) -> bool {
 /// # Errors
 /// As [`load_rdms`]; [`Error::Invalid`] when an image is not among those of the run directory.
 pub fn load_rdms_of(path: &Path, images: &[String]) -> Result<Vec<(String, Rdm)>> {
-    let Some(names) = images_beside(path) else { return load_rdms(path, Some(images.len()), Some(images)) };
+    let Some(names) = images_beside(path)? else { return load_rdms(path, Some(images.len()), Some(images)) };
     let rdms = load_rdms(path, None, Some(&names))?;
     let found = find_all(images, &names, &path.display().to_string(), ("images", "images of the RDMs"))?;
     rdms.into_iter().map(|(name, rdm)| Ok((name, rdm.subset(&found.places)?))).collect()
 }
 
-/// The images of the run directory that an `arrays/rdms.npz` lies in, as its manifest names them.
-pub fn images_beside(file: &Path) -> Option<Vec<String>> {
-    let manifest: Value = json::read(&file.parent()?.parent()?.join("manifest.json")).ok()?;
+/// The images of the run directory that an `arrays/rdms.npz` lies in, as its manifest names them;
+/// `None` for any other file.
+///
+/// # Errors
+/// As [`json::read`]: where the manifest beside `arrays/` is there and cannot be read, the order of the
+/// conditions is not known.
+pub fn images_beside(file: &Path) -> Result<Option<Vec<String>>> {
+    let Some((folder, run)) = file.parent().and_then(|folder| Some((folder, folder.parent()?))) else {
+        return Ok(None);
+    };
+    let path = run.join("manifest.json");
+    let manifest: Value = match json::read(&path) {
+        Ok(manifest) => manifest,
+        // Other programs have manifests, too.
+        Err(e) if folder.ends_with("arrays") && std::fs::symlink_metadata(&path).is_ok() => return Err(e),
+        Err(_) => return Ok(None),
+    };
     let name = |v: &Value| match v {
         Value::String(name) => Some(nfc(name).into_owned()),
         other => ["name", "file", "filename"].iter().find_map(|key| other[*key].as_str()).map(|n| nfc(n).into_owned()),
     };
-    manifest["results"]["images"].as_array()?.iter().map(name).collect()
+    Ok(manifest["results"]["images"].as_array().and_then(|images| images.iter().map(name).collect()))
 }
 
 /// The RDMs of several subjects: every array of the file that holds more than one RDM, n_subjects x

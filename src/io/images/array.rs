@@ -6,9 +6,9 @@
 use super::ImageSet;
 use crate::error::{Error, Result};
 use crate::io::npy::{self, Kind};
+use crate::io::source;
 use crate::warning::Warning;
 use ndarray::{ArrayD, Axis, Ix4};
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -23,7 +23,7 @@ use std::path::Path;
 ///
 /// All else is refused, with the reason that it speaks for.
 pub(super) fn load(path: &Path) -> Result<ImageSet> {
-    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
+    let bytes = source::read(path)?;
     let (array, warnings) = match npy::kind(&bytes, path)? {
         Kind::Bool => (npy::decode::<u8>(&bytes, path)?.mapv(|v| 255 * v), vec![]),
         Kind::Integer => (integers(&bytes, path)?, vec![]),
@@ -38,6 +38,7 @@ pub(super) fn load(path: &Path) -> Result<ImageSet> {
         };
         return Err(Error::corrupt(path, "n_images x height x width x 3", format!("{shape:?}"), hint));
     };
+    super::few_enough(path, array.dim().0)?;
     let names = super::array_names(array.dim().0);
     let pixels = array.axis_iter(Axis(0)).map(|image| image.to_owned()).collect();
     Ok(ImageSet { names, pixels, warnings })
@@ -45,18 +46,15 @@ pub(super) fn load(path: &Path) -> Result<ImageSet> {
 
 /// Whether some byte behind the header is above 1, which only pixels of 0..255 are.
 pub(super) fn shows_its_range(path: &Path, start: u64) -> Result<bool> {
-    let read = Error::io(path, "read");
-    let found = File::open(path).and_then(|mut file| {
-        file.seek(SeekFrom::Start(start))?;
-        let mut block = vec![0; 1 << 16];
-        loop {
-            let n = file.read(&mut block)?;
-            if n == 0 || block[..n].iter().any(|&v| v > 1) {
-                return Ok(n > 0);
-            }
+    let mut file = source::open(path)?;
+    file.seek(SeekFrom::Start(start)).map_err(Error::io(path, "read"))?;
+    let mut block = vec![0; 1 << 16];
+    loop {
+        let n = file.read(&mut block).map_err(Error::io(path, "read"))?;
+        if n == 0 || block[..n].iter().any(|&v| v > 1) {
+            return Ok(n > 0);
         }
-    });
-    found.map_err(read)
+    }
 }
 
 fn out_of_range(path: &Path, found: String, hint: &str) -> Error {

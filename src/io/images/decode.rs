@@ -37,6 +37,18 @@ fn xmp_orientation(xmp: &[u8]) -> Option<Orientation> {
     Orientation::from_exif(digit.checked_sub(b'0')?)
 }
 
+/// Pixels of the largest image that is read: 8192 x 8192. A file of a few bytes may promise any
+/// number of them.
+const MOST_PIXELS: u64 = 1 << 26;
+
+/// Refuses an image before memory is taken for it.
+pub(super) fn small_enough(width: u32, height: u32) -> Result<(), String> {
+    if u64::from(width) * u64::from(height) <= MOST_PIXELS {
+        return Ok(());
+    }
+    Err(format!("{width} x {height} pixels, more than the {MOST_PIXELS} that are read"))
+}
+
 /// The pixels of a PNG or JPEG file, height x width x 3, RGB, 0..255, turned as its orientation
 /// (EXIF, XMP) says; `path` is only for messages.
 ///
@@ -45,7 +57,7 @@ fn xmp_orientation(xmp: &[u8]) -> Option<Orientation> {
 ///
 /// # Errors
 /// [`Error::Corrupt`] when the file is of another format, is damaged, ends before its last row and
-/// its end marker, is animated, has a transparent pixel (its colour depends on a background that
+/// its end marker, has more than 2^26 pixels, is animated, has a transparent pixel (its colour depends on a background that
 /// the file does not tell), or when its brightest value says that it was not scaled to its range: 1
 /// in a PNG of 8 bits, 255 or less in one of 16.
 pub fn decode(bytes: &[u8], path: &Path) -> Result<Array3<u8>> {

@@ -5,6 +5,11 @@
 
 const EARLY: &str = "data that end early, before the image's last row";
 
+/// Components of an image (grey, YCbCr, CMYK), and blocks of one in an MCU in each direction.
+const MOST_PARTS: usize = 4;
+/// Huffman tables of a file: every scan may bring its own, a few hundred in all.
+const MOST_TABLES: usize = 1000;
+
 /// Marks a coefficient that no scan has sent.
 const UNSENT: u8 = u8::MAX;
 
@@ -13,6 +18,7 @@ const UNSENT: u8 = u8::MAX;
 pub(super) struct Scans {
     dc: [Option<Codes>; 4],
     ac: [Option<Codes>; 4],
+    n_tables: usize,
     components: Vec<Component>,
     width: usize,
     height: usize,
@@ -53,6 +59,10 @@ impl Scans {
     /// DHT.
     pub(super) fn tables(&mut self, mut body: &[u8]) -> Result<(), String> {
         while let [class, rest @ ..] = body {
+            self.n_tables += 1;
+            if self.n_tables > MOST_TABLES {
+                return Err(format!("more than {MOST_TABLES} Huffman tables"));
+            }
             let counts = rest.get(..16).ok_or_else(damaged)?;
             let n: usize = counts.iter().map(|&c| usize::from(c)).sum();
             let symbols = rest.get(16..16 + n).ok_or_else(damaged)?;
@@ -79,9 +89,12 @@ impl Scans {
         let list = list.get(..3 * usize::from(*n)).ok_or_else(damaged)?;
         let side = |c: &[u8]| (usize::from(c[1] >> 4), usize::from(c[1] & 15));
         let sides: Vec<(usize, usize)> = list.chunks_exact(3).map(side).collect();
-        if self.width == 0 || self.height == 0 || sides.is_empty() || sides.iter().any(|s| s.0 == 0 || s.1 == 0) {
+        let parts = 1..=MOST_PARTS;
+        let all_parts = sides.iter().all(|s| parts.contains(&s.0) && parts.contains(&s.1));
+        if self.width == 0 || self.height == 0 || !parts.contains(&sides.len()) || !all_parts {
             return Err(damaged());
         }
+        super::decode::small_enough(self.width as u32, self.height as u32)?;
         let largest = sides.iter().fold((1, 1), |m, s| (m.0.max(s.0), m.1.max(s.1)));
         let component = |(c, &(horizontal, vertical)): (&[u8], &(usize, usize))| {
             let across = (self.width * horizontal).div_ceil(largest.0).div_ceil(8);

@@ -1,21 +1,29 @@
 //! JPEG: the stream is walked to its end marker before it is decoded, and decoded without
 //! tolerance. Most programs fill what a cut-off file lacks with grey.
 
-use super::decode::Metadata;
+use super::decode::{Metadata, small_enough};
 use super::entropy::Scans;
+use crate::io::guard;
 use image::{DynamicImage, GrayImage, RgbImage};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-/// A header must not ask for more memory than this (as `image` limits its other formats).
-const MOST_BYTES: usize = 512 << 20;
+/// Scans of a progressive file: ten are usual, and each may say something of every block in a few
+/// bytes. It is the decoder's own limit, too.
+const MOST_SCANS: usize = 100;
 
 /// The image and its metadata, or what is wrong.
 pub(super) fn read(bytes: &[u8]) -> Result<(DynamicImage, Metadata), String> {
     let metadata = walk(bytes)?;
     let options = DecoderOptions::default().set_strict_mode(true).set_max_width(usize::MAX).set_max_height(usize::MAX);
+    let decoded = guard::catch(|| decode(bytes, options));
+    let image = decoded.map_err(|panic| format!("data that its decoder was not made for ({panic})"))??;
+    Ok((image, metadata))
+}
+
+fn decode(bytes: &[u8], options: DecoderOptions) -> Result<DynamicImage, String> {
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(|e| e.to_string())?;
     let colours = match decoder.input_colorspace() {
@@ -23,9 +31,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<(DynamicImage, Metadata), String> {
         _ => ColorSpace::RGB,
     };
     let (width, height) = decoder.dimensions().unwrap_or((0, 0));
-    if width.saturating_mul(height).saturating_mul(3) > MOST_BYTES {
-        return Err(format!("{width} x {height} pixels, more than are read"));
-    }
+    let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    small_enough(side(width), side(height))?;
     decoder.set_options(options.jpeg_set_out_colorspace(colours));
     let pixels = decoder.decode().map_err(|e| e.to_string())?;
     let (width, height) = (width as u32, height as u32);
@@ -33,7 +40,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(DynamicImage, Metadata), String> {
         ColorSpace::Luma => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
         _ => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
     };
-    Ok((image.ok_or("fewer pixels than its header says")?, metadata))
+    image.ok_or_else(|| "fewer pixels than its header says".into())
 }
 
 /// Follows the markers to the end of the image and counts what its scans hold; what lies behind it
@@ -42,6 +49,7 @@ fn walk(bytes: &[u8]) -> Result<Metadata, String> {
     let early = || "data that end early, before the image's end marker".to_owned();
     let mut metadata = Metadata::default();
     let mut scans = Scans::default();
+    let mut n_scans = 0;
     let mut at = 2;
     loop {
         // Fill bytes may stand before a marker, and other bytes are for the decoder to refuse.
@@ -67,7 +75,11 @@ fn walk(bytes: &[u8]) -> Result<Metadata, String> {
                 return Err("a JPEG of a kind that is not read (lossless or arithmetic coding)".into());
             }
             0xdd => scans.restarts(body)?,
-            0xda => at += scans.scan(body, &bytes[at..])?,
+            0xda if n_scans == MOST_SCANS => return Err(format!("more than {MOST_SCANS} scans")),
+            0xda => {
+                n_scans += 1;
+                at += scans.scan(body, &bytes[at..])?;
+            }
             _ => {}
         }
     }

@@ -1,7 +1,8 @@
 //! PNG: chunks are walked to the last one and their checksums compared before the decoder sees
 //! them, which stops at the last row and skips damaged chunks that it does not need.
 
-use super::decode::Metadata;
+use super::decode::{Metadata, small_enough};
+use crate::io::guard;
 use image::{DynamicImage, ImageFormat};
 use std::io::Read;
 
@@ -11,7 +12,8 @@ const MOST_PROFILE_BYTES: u64 = 1 << 20;
 /// The image and its metadata, or what is wrong.
 pub(super) fn read(bytes: &[u8]) -> Result<(DynamicImage, Metadata), String> {
     let metadata = walk(bytes)?;
-    let image = image::load_from_memory_with_format(bytes, ImageFormat::Png).map_err(|e| e.to_string())?;
+    let decode = || image::load_from_memory_with_format(bytes, ImageFormat::Png).map_err(|e| e.to_string());
+    let image = guard::catch(decode).map_err(|panic| format!("data that its decoder was not made for ({panic})"))??;
     Ok((image, metadata))
 }
 
@@ -35,6 +37,12 @@ fn walk(bytes: &[u8]) -> Result<Metadata, String> {
         }
         match kind {
             b"IEND" => return Ok(metadata),
+            b"IHDR" => match body {
+                [a, b, c, d, e, f, g, h, ..] => {
+                    small_enough(u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]))?;
+                }
+                _ => return Err("a header that ends early".into()),
+            },
             b"PLTE" if body.is_empty() || body.len() % 3 != 0 => {
                 return Err(format!("a palette of {} bytes, not three a colour", body.len()));
             }

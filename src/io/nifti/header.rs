@@ -2,6 +2,7 @@
 
 use crate::data::{Affine, Grid};
 use crate::error::{Error, Result};
+use crate::size;
 use crate::warning::Warning;
 use std::path::Path;
 
@@ -213,6 +214,10 @@ impl Header {
             let hint = "complex, RGB and extended-precision images hold no single number a voxel: convert them first";
             Error::corrupt(path, "integers or floating-point numbers of up to 64 bits", found, hint)
         })?;
+        let all = sides[1..=rank as usize].iter().map(|&s| s as usize);
+        if size::product(all.chain([datatype.size()])).is_none() {
+            return Err(bad("numbers that can be counted", format!("sides of {:?}", &sides[1..=rank as usize])));
+        }
         let floats = |at_1: usize, at_2: usize| f.floats(if version == 1 { at_1 } else { at_2 }, version);
         let offset = if version == 1 { f64::from(f.f32(108)) } else { f.i64(168) as f64 };
         let least = if version == 1 { SIZE_1 } else { SIZE_2 } as f64;

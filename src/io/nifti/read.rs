@@ -5,9 +5,10 @@ use super::header::{Datatype, Header, SIZE_2};
 use super::numbers::{narrow, to_f32, to_f64, to_whole};
 use crate::data::{Grid, Mask, Volume};
 use crate::error::{Error, Result};
+use crate::io::source;
+use crate::size::{self, Limited};
 use crate::warning::Warning;
 use ndarray::Array2;
-use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -25,26 +26,48 @@ pub struct Nifti {
 /// Opens an image and reads its header.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] as [`Header::parse`] and for a
-/// damaged gzip stream.
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] as [`Header::parse`], for a
+/// damaged gzip stream, and for a header that promises more numbers than the file can hold.
 pub fn read(path: &Path) -> Result<Nifti> {
-    let file = File::open(path).map_err(Error::io(path, "read"))?;
+    let file = source::open(path)?;
+    let length = file.metadata().map_err(Error::io(path, "read"))?.len();
     let mut file = BufReader::with_capacity(1 << 18, file);
     let mut start = Vec::new();
     file.by_ref().take(2).read_to_end(&mut start).map_err(Error::io(path, "read"))?;
     let zipped = start == [0x1f, 0x8b];
     let raw = std::io::Cursor::new(start).chain(file);
-    let mut stream: Box<dyn Read> =
-        if zipped { Box::new(BufReader::with_capacity(1 << 18, Gunzip::new(raw))) } else { Box::new(raw) };
+    let available = if zipped { size::inflatable(length) } else { length };
+    let mut stream: Box<dyn Read> = if zipped {
+        Box::new(Limited::new(BufReader::with_capacity(1 << 18, Gunzip::new(raw)), available))
+    } else {
+        Box::new(raw)
+    };
     let mut bytes = Vec::new();
     stream.by_ref().take(SIZE_2 as u64).read_to_end(&mut bytes).map_err(|e| damaged(path, &e, "the header"))?;
     let header = Header::parse(&bytes, path)?;
+    fits(&header, available, path)?;
     let after_header = std::io::Cursor::new(bytes.split_off(header.offset.min(SIZE_2).min(bytes.len())));
     let mut stream: Box<dyn Read> = Box::new(after_header.chain(stream));
     let extensions = header.offset.saturating_sub(SIZE_2) as u64;
     std::io::copy(&mut stream.by_ref().take(extensions), &mut std::io::sink())
         .map_err(|e| damaged(path, &e, "the extensions"))?;
     Ok(Nifti { header, stream, path: path.to_path_buf(), next: 0, buffer: Vec::new() })
+}
+
+/// Refuses a header that promises more than the `available` bytes of the file.
+fn fits(header: &Header, available: u64, path: &Path) -> Result<()> {
+    let offset = header.offset as u64;
+    let volume = (header.grid.n_voxels() * header.datatype.size()) as u64;
+    let all = volume * header.n_volumes as u64;
+    if all <= available.saturating_sub(offset) {
+        return Ok(());
+    }
+    let n = header.n_volumes;
+    let found = match available.saturating_sub(offset) / volume {
+        _ if offset > available => format!("the end of the file at byte {available}, before the numbers"),
+        whole => format!("the end of the file within volume {} of {n}: {all} bytes do not fit in it", whole + 1),
+    };
+    Err(Error::corrupt(path, "a complete NIfTI image", found, AGAIN))
 }
 
 /// The header alone.

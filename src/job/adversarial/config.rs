@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
 use crate::image::{Equal, Norm};
+use crate::job::limits::{self, within};
 use crate::job::machine::Machine;
 use crate::job::model::NetworkConfig;
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,10 @@ impl Config {
         if self.epsilon.is_empty() {
             return bad("epsilon", "at least one radius", "none".into());
         }
+        within("steps", self.steps, 1, limits::STEPS)?;
+        within("batch", self.batch, 1, limits::IMAGES)?;
+        within("n_random", self.n_random, 0, limits::RESTARTS)?;
+        within("learning_rate", self.learning_rate, 0.0, limits::NUMBER)?;
         if !(self.learning_rate >= 0.0 && self.learning_rate.is_finite() && (0.0..=16.0).contains(&self.smooth)) {
             let found = format!("{} and {}", self.learning_rate, self.smooth);
             return bad("learning_rate, smooth", "at least 0; smoothing at most 16 px", found);

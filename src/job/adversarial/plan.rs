@@ -7,6 +7,7 @@ use crate::image::quantize;
 use crate::image::resize::{self, Resize};
 use crate::io::images;
 use crate::job::drive::{Check, Natural, Population, Towards, read_checks};
+use crate::job::limits::together;
 use crate::job::manifest::hash;
 use crate::job::model;
 use crate::tensor::Device;
@@ -69,6 +70,8 @@ impl Plan {
         let (population, mut warnings) = Population::load(&config.network, &units, config.skip_bad)?;
         let mut sets: BTreeMap<String, String> =
             population.members.iter().map(|m| (format!("model {}", m.name), m.blake3.clone())).collect();
+        let (height, width) = population.size();
+        together("batch", "images of a batch", &[config.batch, 3, height, width])?;
         let (bases, base_hash) = read_bases(&config, &population, &mut warnings)?;
         sets.insert("images".into(), base_hash);
         let n_values = bases.images().len() / bases.n_images();

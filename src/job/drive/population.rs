@@ -271,13 +271,14 @@ fn file_names(files: &[PathBuf]) -> Vec<String> {
     stems.iter().zip(files).map(|(stem, f)| if alone(stem) { stem.clone() } else { text(f.file_name()) }).collect()
 }
 
-/// Files of a folder that can be imported, in natural order.
+/// Files of a folder that can be imported, in natural order; also those that cannot be opened, a link
+/// that leads nowhere for example, which are an error where they are asked for.
 fn network_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
         let path = entry.map_err(Error::io(folder, "read"))?.path();
         let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        if path.is_file() && EXTENSIONS.contains(&ending.as_str()) {
+        if !path.is_dir() && EXTENSIONS.contains(&ending.as_str()) {
             files.push(path);
         }
     }

@@ -1,10 +1,11 @@
 //! Configuration of `orthoscope group`.
 
 use crate::error::{Error, Result};
+use crate::job::limits::{self, within};
 use crate::math::permutation::Tail;
 use crate::stats::group::GroupOptions;
 use crate::stats::neighbours::Connectivity;
-use crate::stats::tfce::Tfce;
+use crate::stats::tfce::{Heights, Tfce};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -26,6 +27,9 @@ pub struct Config {
     pub maps: MapsConfig,
     pub test: TestConfig,
 }
+
+/// Exponents of TFCE: 0.5 to 2 are usual.
+const MOST_EXPONENT: f64 = 10.0;
 
 /// Where the subjects' maps are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -179,6 +183,13 @@ impl Config {
         }
         if test.n_permutations == 0 {
             return bad("test.n_permutations", "1 or more sign flips", "0".into(), "5000 are usual");
+        }
+        within("test.n_permutations", test.n_permutations, 1, limits::FLIPS)?;
+        within("test.n_bootstraps", test.n_bootstraps, 0, limits::BOOTSTRAPS)?;
+        within("test.tfce.extent", test.tfce.extent, 0.0, MOST_EXPONENT)?;
+        within("test.tfce.height", test.tfce.height, 0.0, MOST_EXPONENT)?;
+        if let Heights::Dh(dh) = test.tfce.heights {
+            within("test.tfce.heights.dh", dh, f64::MIN_POSITIVE, limits::NUMBER)?;
         }
         if maps.prefix.contains(['/', '\\', ' ']) {
             return bad("maps.prefix", "the beginning of a file name", format!("`{}`", maps.prefix), "");

@@ -27,7 +27,7 @@ pub fn read(own: &FingerprintConfig) -> Result<Fingerprints> {
     }
     for path in &own.files {
         let file = if path.is_dir() { path.join("arrays").join("rdms.npz") } else { path.clone() };
-        let names = given.clone().or_else(|| images_beside(&file));
+        let names = if given.is_some() { given.clone() } else { images_beside(&file)? };
         read.named |= names.is_some();
         let rdms = load_rdms(&file, None, names.as_deref())?;
         let several = own.files.len() > 1 && rdms.len() > 1;

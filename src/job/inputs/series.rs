@@ -9,6 +9,7 @@ use crate::io::{nifti, tsv};
 use crate::stats::glm::{Condition, Design, Event, Fit, MIN_ONSET_S, fit};
 use crate::warning::Warning;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// A regressor shorter than this share of the median one is weak.
@@ -237,6 +238,7 @@ fn events(path: &Path, run_s: f64, config: Recorded<'_>) -> Result<Vec<Condition
     let (onsets, durations) = (column("onset", seconds)?, column("duration", seconds)?);
     let modulation = table.column("modulation");
     let mut conditions: Vec<Condition> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for (i, name) in names.iter().enumerate().filter(|(_, name)| !tsv::is_missing(name)) {
         let event = Event {
             onset_s: onset(path, i, onsets[i], run_s)?,
@@ -246,7 +248,8 @@ fn events(path: &Path, run_s: f64, config: Recorded<'_>) -> Result<Vec<Condition
                 None => 1.0,
             },
         };
-        match conditions.iter_mut().find(|c| c.name == *name) {
+        let place = *places.entry(name).or_insert(conditions.len());
+        match conditions.get_mut(place) {
             Some(condition) => condition.events.push(event),
             None => conditions.push(Condition { name: (*name).to_owned(), events: vec![event] }),
         }
@@ -315,11 +318,12 @@ fn confounds(path: &Path, of_volumes: (usize, &Path), wanted: &[String]) -> Resu
         return Err(Error::invalid(path.display().to_string(), expected, table.rows.len().to_string(), hint));
     }
     let chosen = |c: &&String| wanted.is_empty() || wanted.iter().any(|w| matches(c, w));
-    let names: Vec<String> = table.header.iter().filter(chosen).cloned().collect();
+    let places: Vec<usize> = (0..table.header.len()).filter(|&c| chosen(&&table.header[c])).collect();
+    let names: Vec<String> = places.iter().map(|&c| table.header[c].clone()).collect();
     let mut values = Array2::zeros((table.rows.len(), names.len()));
     for (c, name) in names.iter().enumerate() {
         let mut leading = true;
-        for (v, text) in table.column(name).unwrap_or_default().into_iter().enumerate() {
+        for (v, text) in table.rows.iter().map(|row| row[places[c]].as_str()).enumerate() {
             let number = text.trim().parse::<f64>().ok().filter(|x| x.is_finite());
             values[[v, c]] = match number {
                 Some(x) => x,

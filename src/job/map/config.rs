@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::job::inputs::{BetasConfig, BoldConfig, FingerprintConfig, Recorded, RegionConfig};
+use crate::job::limits::{self, together, within};
 use crate::job::shard::Shard;
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
@@ -46,6 +47,13 @@ pub struct Config {
     /// Run directories of all shards, to be put together.
     pub shards: Vec<PathBuf>,
 }
+
+/// Seconds between two volumes, and samples of the response in between.
+const MOST_TR_S: f64 = 1000.0;
+const MOST_OVERSAMPLING: usize = 1000;
+
+/// The largest sphere, mm or voxels: it holds a whole brain.
+const MOST_RADIUS: f64 = 100.0;
 
 /// How the maps are tested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -106,10 +114,29 @@ impl SimulationConfig {
                 "as in 1,2,4,8",
             ));
         }
+        self.check_size()?;
         if self.seconds_per_presentation.is_some_and(|s| s <= 0.0 || !s.is_finite()) {
             return Err(Error::invalid("simulation.seconds_per_presentation", "a positive number", "another", ""));
         }
         Ok(())
+    }
+}
+
+/// Numbers of repeats in a table of recovery, and presentations of an image.
+const MOST_REPEATS: usize = 1000;
+const MOST_PRESENTATIONS: usize = 1_000_000;
+
+impl SimulationConfig {
+    fn check_size(&self) -> Result<()> {
+        within("simulation.repeats", self.repeats.len(), 1, MOST_REPEATS)?;
+        for &n in &self.repeats {
+            within("simulation.repeats", n, 1, MOST_PRESENTATIONS)?;
+        }
+        let own = &self.brain;
+        within("simulation.brain.snr", own.snr, f64::MIN_POSITIVE, limits::NUMBER)?;
+        within("simulation.target", self.target, 0.0, 1.0)?;
+        let sizes = [own.n_regions, own.n_voxels, own.n_runs];
+        together("simulation.brain", "regions x voxels x runs", &sizes)
     }
 }
 
@@ -187,6 +214,9 @@ impl Config {
             return bad("fingerprints.files", "RDMs of layers", "none".into(), hint);
         }
         self.check_brain()?;
+        within("test.n_permutations", self.test.n_permutations, 0, limits::RELABELLINGS)?;
+        within("test.n_image_bootstraps", self.test.n_image_bootstraps, 0, limits::BOOTSTRAPS)?;
+        within("sphere.radius", self.sphere.radius, f64::MIN_POSITIVE, MOST_RADIUS)?;
         for (at, p) in [("test.alpha", self.test.alpha), ("test.level", self.test.level)] {
             if !(p > 0.0 && p < 1.0) {
                 return bad(at, "a number between 0 and 1", p.to_string(), "");
@@ -206,6 +236,15 @@ impl Config {
             return bad("maps.prefix", "the beginning of a file name", format!("`{}`", self.maps.prefix), "");
         }
         Ok(())
+    }
+
+    /// What a model of time series may be made of.
+    fn check_bold(&self) -> Result<()> {
+        let design = &self.bold.design;
+        within("bold.tr_s", self.bold.tr_s.unwrap_or(1.0), MOST_TR_S / 1e6, MOST_TR_S)?;
+        within("bold.design.high_pass_hz", design.high_pass_hz, 0.0, 1.0)?;
+        within("bold.design.slice_time_ref", design.slice_time_ref, 0.0, 1.0)?;
+        within("bold.design.oversampling", design.oversampling, 1, MOST_OVERSAMPLING)
     }
 
     /// Shards are of searchlights.
@@ -238,6 +277,7 @@ impl Config {
                 hint,
             ));
         }
+        self.check_bold()?;
         let bold = &self.bold;
         let (n_runs, n_events, n_confounds) = (bold.files.len(), bold.events.len(), bold.confounds.len());
         if n_events != n_runs || !(n_confounds == 0 || n_confounds == n_runs) {

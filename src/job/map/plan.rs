@@ -6,6 +6,7 @@ use super::regions::{RegionRdms, read_rdms};
 use crate::error::{Error, Result};
 use crate::job::inputs::betas::{self, Data};
 use crate::job::inputs::fingerprints::{self, Fingerprints};
+use crate::job::limits::together;
 use crate::mapping::image_bootstrap::{BootstrapOptions, ImageBootstrap};
 use crate::mapping::null;
 use crate::mapping::{Comparator, Measurement, Neighbourhoods, Part, Patterns, Question, Relabellings, Statistic};
@@ -127,6 +128,7 @@ impl Plan {
 
     fn check_test(&self) -> Result<()> {
         let n = self.config.test.n_permutations;
+        together("test.n_permutations", "relabellings x conditions", &[n, self.conditions.len()])?;
         let smallest = null::smallest_p(self.conditions.len(), n);
         if n > 0 && smallest > self.config.test.alpha {
             let expected = format!("enough relabellings for p below {}", self.config.test.alpha);

@@ -15,6 +15,7 @@ use crate::job::RunDir;
 use crate::job::Session;
 use crate::job::brain::maps::number;
 use crate::job::inputs::{FingerprintConfig, fingerprints};
+use crate::job::limits::together;
 use crate::mapping::searchlight::{Places, Regions};
 use crate::mapping::simulate::{Judgement, Recovery, SimulationOptions, brain};
 use crate::mapping::{Comparator, Measurement, Patterns, Question, Relabellings, Residual, Statistic, measure};
@@ -65,6 +66,11 @@ impl Plan {
         let simulation = config.simulation.clone().unwrap_or_default();
         refuse(&config)?;
         let sets = sets(&config)?;
+        let own = &simulation.brain;
+        for set in &sets {
+            let sizes = [set.layers.len(), set.layers[0].1.n_conditions(), own.n_regions, own.n_voxels, own.n_runs];
+            together("simulation.brain", "layers x images x regions x voxels x runs", &sizes)?;
+        }
         for set in &sets {
             // Whether patterns can have these fingerprints is found out now, with a brain of a few
             // voxels.

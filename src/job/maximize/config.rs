@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::image::resize::Resize;
 use crate::image::warp::PoseOptions;
+use crate::job::limits::{self, within};
 use crate::job::machine::Machine;
 use crate::job::model::NetworkConfig;
 use serde::{Deserialize, Serialize};
@@ -233,6 +234,10 @@ impl Config {
                 format!("{counts:?}"),
             );
         }
+        within("steps", self.steps, 1, limits::STEPS)?;
+        within("restarts", self.restarts, 1, limits::RESTARTS)?;
+        within("n_images", self.n_images, 1, limits::IMAGES)?;
+        within("search.candidates", self.search.candidates, 1, limits::RESTARTS)?;
         if self.init_images.is_some() && !matches!(self.method, Method::Cowley | Method::Adam) {
             return bad("init_images", "`method` cowley or adam with it", format!("{:?}", self.method));
         }
@@ -260,6 +265,7 @@ impl Config {
                 self.diversity.to_string(),
             );
         }
+        within("diversity", self.diversity, 0.0, limits::NUMBER)?;
         self.check_image().and_then(|()| self.check_search())
     }
 
@@ -284,7 +290,12 @@ impl Config {
                 format!("{}, {}", i.band_limit, i.decay),
             );
         }
-        Ok(())
+        within("image.mask_diameter", i.mask_diameter, 0.0, limits::NUMBER)?;
+        within("image.mask_edge", i.mask_edge, 0.0, limits::NUMBER)?;
+        for offset in i.mask_centre {
+            within("image.mask_centre", offset, -limits::NUMBER, limits::NUMBER)?;
+        }
+        within("image.px_per_degree", i.px_per_degree.unwrap_or(1.0), 0.0, limits::NUMBER)
     }
 
     fn check_search(&self) -> Result<()> {
@@ -295,7 +306,8 @@ impl Config {
             && s.tolerance >= 0.0
             && (0.0..=16.0).contains(&s.smooth);
         if good {
-            return Ok(());
+            within("search.learning_rate", s.learning_rate, 0.0, limits::NUMBER)?;
+            return within("search.tolerance", s.tolerance, 0.0, 1.0);
         }
         let found = format!("{}, {} and {}", s.learning_rate, s.tolerance, s.smooth);
         Err(Error::invalid(

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::image::{Aperture, Constraint};
 use crate::job::drive::population::Member;
 use crate::job::drive::{Check, Population, Towards, load_beside, read_checks};
+use crate::job::limits::together;
 use crate::job::model;
 use crate::network::NodeId;
 use crate::tensor::Device;
@@ -62,6 +63,9 @@ impl Plan {
         let sets: BTreeMap<String, String> =
             population.members.iter().map(|m| (format!("model {}", m.name), m.blake3.clone())).collect();
         let towards = towards(&config);
+        let (height, width) = population.size();
+        let sizes = [towards.len(), config.restarts, config.n_images, 3, height, width];
+        together("restarts, n_images", "directions x restarts x images", &sizes)?;
         let mut plan = Self {
             config,
             population,

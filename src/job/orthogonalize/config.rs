@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::image::JitterOptions;
 use crate::image::resize::Resize;
+use crate::job::limits::{self, within};
 use crate::job::machine::Machine;
 use crate::job::model::NetworkConfig;
 use crate::network::SpatialPooling;
@@ -218,6 +219,9 @@ impl Config {
             let found = format!("{}, {} and {}", self.steps, self.restarts, self.checkpoint_every);
             return bad("steps, restarts, checkpoint_every", "at least 1", found);
         }
+        within("n_images", self.n_images, 3, limits::IMAGES)?;
+        within("steps", self.steps, 1, limits::STEPS)?;
+        within("restarts", self.restarts, 1, limits::RESTARTS)?;
         let o = &self.objective;
         if o.target.is_some() && (o.target_rsms.is_some() || o.penalty == Penalty::LogDet) {
             return bad(
@@ -233,6 +237,8 @@ impl Config {
                 format!("{} and {}", o.min_sd, o.sd_weight),
             );
         }
+        within("objective.min_sd", o.min_sd, 0.0, 1.0)?;
+        within("objective.sd_weight", o.sd_weight, 0.0, limits::NUMBER)?;
         self.check_image().and_then(|()| self.check_numbers())
     }
 
@@ -268,7 +274,7 @@ impl Config {
                 found,
             );
         }
-        Ok(())
+        within("image.init_sd", i.init_sd, 0.0, 100.0)
     }
 
     fn check_numbers(&self) -> Result<()> {
@@ -286,6 +292,8 @@ impl Config {
                 found,
             );
         }
+        within("optimizer.learning_rate", o.learning_rate, 0.0, limits::NUMBER)?;
+        within("optimizer.tolerance", o.tolerance, 0.0, 1.0)?;
         let scale_ok = 0.5 <= r.scale[0] && r.scale[0] <= r.scale[1] && r.scale[1] <= 2.0;
         if !(scale_ok && (0.0..=32.0).contains(&r.jitter) && (0.0..=8.0).contains(&r.blur)) {
             let found = format!("{}, {} and {:?}", r.jitter, r.blur, r.scale);

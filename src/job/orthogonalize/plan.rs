@@ -9,6 +9,7 @@ use crate::image::{
     LaplacianGradient, Pixels, Upsampled, octave_sizes,
 };
 use crate::io::npy;
+use crate::job::limits::together;
 use crate::job::model;
 use crate::network::{Graph, NodeId, SpatialPooling, TapRequest};
 use crate::objective::{Goal, RsmTaps, flat_fingerprints, second_order_penalty, target_rsm_error};
@@ -56,6 +57,7 @@ impl Plan {
             let hint = "one layer has nothing to be orthogonal to; name more, or give `objective.target_rsms`";
             return Err(Error::invalid("taps", "at least 2 layers", "1", hint));
         }
+        together("n_images", "images", &[config.n_images, 3, graph.input.height, graph.input.width])?;
         if config.objective.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
         }

@@ -10,6 +10,7 @@ mod results;
 pub use models::{Bootstrap, Inference, Models};
 pub use results::Results;
 
+use super::limits::{self, together, within};
 use super::machine::Machine;
 use super::model::{self, NetworkConfig};
 use super::{Checked, Job, RunDir, Session};
@@ -108,6 +109,10 @@ impl Plan {
             let hint = "say which images to look at";
             return Err(Error::invalid("images", "a folder, zip or npy of images", "none", hint));
         }
+        within("n_permutations", config.n_permutations, 0, limits::RELABELLINGS)?;
+        if let Some(inference) = &config.inference {
+            within("inference.n_bootstraps", inference.n_bootstraps, 0, limits::BOOTSTRAPS)?;
+        }
         let device = config.machine.device()?;
         let found = config.network.load()?;
         let mut graph = found.graph;
@@ -119,6 +124,7 @@ impl Plan {
             let hint = "an RDM of two images has a single number";
             return Err(Error::invalid("images", "at least 3 images", images.n_images().to_string(), hint));
         }
+        together("n_permutations", "relabellings x images", &[config.n_permutations, images.n_images()])?;
         let sets = BTreeMap::from([("model".to_owned(), found.blake3), ("images".to_owned(), hash)]);
         let mut references = Vec::new();
         for path in &config.compare {

@@ -4,6 +4,7 @@ use super::hrf::Hrf;
 use crate::error::{Error, Result};
 use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Events that begin earlier than this before the first volume cannot be modelled (nilearn's
 /// `min_onset`).
@@ -144,9 +145,14 @@ fn check(
     if conditions.is_empty() {
         return invalid("a condition or more", "none".into(), "check the events file's trial_type");
     }
+    if conditions.len() >= n_volumes {
+        let found = format!("{} conditions and {n_volumes} volumes", conditions.len());
+        return invalid("fewer conditions than volumes", found, "is this the column of the conditions?");
+    }
     let end = n_volumes as f64 * t_r_s;
-    for (i, Condition { name, events }) in conditions.iter().enumerate() {
-        if conditions[..i].iter().any(|c| c.name == *name) || events.is_empty() {
+    let mut seen = HashSet::new();
+    for Condition { name, events } in conditions {
+        if !seen.insert(name.as_str()) || events.is_empty() {
             let found = if events.is_empty() { format!("`{name}` has none") } else { format!("`{name}` twice") };
             return invalid("conditions of different names, each with an event or more", found, "");
         }
