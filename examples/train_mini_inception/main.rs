@@ -65,7 +65,7 @@ fn main() -> anyhow::Result<()> {
         first_decay: args.first_decay,
         settle: args.settle,
     };
-    let (graph, history) = train::train(&settings, &args.out.join("checkpoint.safetensors"))?;
+    let (graph, history) = train::train(&settings, &args.out.join("training.checkpoint"))?;
     export::export(&graph, &settings, &history, &args.model)?;
     println!(
         "{}",

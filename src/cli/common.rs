@@ -26,9 +26,9 @@ pub struct CommonArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Continue DIR if it holds an unfinished run of the same configuration.
-    #[arg(long, conflicts_with = "force")]
+    #[arg(long)]
     pub resume: bool,
-    /// Replace an earlier run in DIR.
+    /// Replace an earlier run in DIR when the new one is complete.
     #[arg(long)]
     pub force: bool,
     /// auto, bar, lines or none.

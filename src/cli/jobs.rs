@@ -4,7 +4,7 @@ use super::common::CommonArgs;
 use super::keys::{in_common_flags, in_flags, with_defaults};
 use crate::error::{Error, Result};
 use crate::job::configuration::File;
-use crate::job::{self, Entry, Given};
+use crate::job::{self, Entry, Given, Manifest, run_dir};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use std::path::PathBuf;
 
@@ -73,17 +73,29 @@ pub struct ResumeArgs {
 /// # Errors
 /// The job's; [`Error::RunDir`] when DIR is not a run.
 pub fn resume(args: ResumeArgs) -> Result<()> {
-    let config = args.dir.join("config.toml");
+    let refuse = |found: &str, hint: &str| Error::RunDir {
+        path: args.dir.clone(),
+        expected: "a run directory with manifest.json and config.toml".into(),
+        found: found.into(),
+        hint: hint.into(),
+    };
+    let dir = std::path::absolute(&args.dir).map_err(Error::io(&args.dir, "find"))?;
+    run_dir::settle(&dir)?;
+    let Some(work) = run_dir::unfinished(&dir) else {
+        return Err(refuse("none", "give the directory that --out named"));
+    };
+    let config = work.join("config.toml");
     if !config.exists() {
-        return Err(Error::RunDir {
-            path: args.dir,
-            expected: "a run directory with config.toml".into(),
-            found: "none".into(),
-            hint: "give the directory that --out named".into(),
-        });
+        let hint = "the run was stopped before it began: give its own command again, with --resume or --force";
+        return Err(refuse("no config.toml", hint));
     }
-    let common = CommonArgs { out: Some(args.dir), resume: true, force: false, ..args.common };
     let file = File::read(&config)?;
+    // Its relative paths are meant from where the run began.
+    let began = Manifest::read(&work.join("manifest.json"))?.directory;
+    if began.is_absolute() && began.is_dir() && std::env::current_dir().ok().as_ref() != Some(&began) {
+        std::env::set_current_dir(&began).map_err(Error::io(&began, "go to"))?;
+    }
+    let common = CommonArgs { out: Some(dir), resume: true, force: false, ..args.common };
     let entry = job::of_command(file.command()?, file.at())?;
     let given = Given { file: Some(file), ..Given::default() };
     common.run("resume", |session| (entry.run)(given, session)).map_err(|e| in_common_flags(e, &[]))

@@ -5,6 +5,31 @@ use crate::error::{Error, Result};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+/// Names of temporary files begin and end so.
+const PREFIX: &str = ".orthoscope-";
+const SUFFIX: &str = ".part";
+
+/// Whether a name is that of a temporary file of this program.
+pub fn is_temporary(name: &std::ffi::OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX))
+}
+
+/// Removes temporary files that processes left in a folder when they were killed. Nobody may be
+/// writing there.
+pub fn sweep(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| is_temporary(&entry.file_name())).for_each(|entry| {
+        std::fs::remove_file(entry.path()).ok();
+    });
+}
+
+/// Brings renames in a folder to the disk; a file system without this is still consistent.
+pub fn sync_folder(folder: &Path) {
+    if let Ok(dir) = std::fs::File::open(folder) {
+        dir.sync_all().ok();
+    }
+}
+
 /// Writes a file through `write`; on any error the file that was there before is untouched.
 ///
 /// # Errors
@@ -17,22 +42,15 @@ pub fn write_with(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let temporary = tempfile::Builder::new()
-        .prefix(".orthoscope-")
-        .suffix(".part")
-        .tempfile_in(folder)
-        .map_err(Error::io(path, "write"))?;
+    let temporary =
+        tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder).map_err(Error::io(path, "write"))?;
     let mut buffer = BufWriter::with_capacity(1 << 16, temporary.as_file());
     write(&mut buffer).and_then(|()| buffer.flush()).map_err(Error::io(path, "write"))?;
     drop(buffer);
     temporary.as_file().sync_all().map_err(Error::io(path, "write"))?;
     set_readable(temporary.as_file());
     temporary.persist(path).map_err(|e| Error::io(path, "write")(e.error))?;
-    // The rename itself reaches the disk with the folder; a file system without folder sync is
-    // still consistent.
-    if let Ok(dir) = std::fs::File::open(folder) {
-        dir.sync_all().ok();
-    }
+    sync_folder(folder);
     Ok(())
 }
 

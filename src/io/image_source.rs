@@ -40,7 +40,7 @@ impl ImageSource for Files {
 
     fn read(&self, range: Range<usize>) -> Result<Vec<Array3<u8>>> {
         check_range(&range, self.paths.len())?;
-        in_order(self.paths[range].par_iter().map(|path| decode(&source::read(path)?, path)))
+        in_order(self.paths[range].par_iter().map(|path| decode(&source::read_member(path)?, path)))
     }
 }
 

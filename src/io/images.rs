@@ -125,7 +125,7 @@ fn of_folder(folder: &Path) -> Result<Files> {
         let name = PathBuf::from(file.file_name().unwrap_or_default());
         if is_image(&name)? {
             // What is called an image and cannot be opened would be missing from the set.
-            source::open(&file)?;
+            source::open_member(&file)?;
             files.push(file);
         }
     }

@@ -12,6 +12,7 @@ pub mod nifti;
 pub mod npy;
 pub mod npz;
 pub mod png;
+pub mod sealed;
 pub mod source;
 pub mod tsv;
 pub mod unzip;

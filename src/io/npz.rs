@@ -42,6 +42,15 @@ impl NpzWriter {
     /// [`Error::Invalid`] when two arrays have one name; [`Error::Io`] when the file cannot be
     /// written.
     pub fn write(&self, path: &Path) -> Result<()> {
+        let bytes = self.bytes(path)?;
+        atomic::write_with(path, |file| file.write_all(&bytes))
+    }
+
+    /// The bytes of the archive; `path` is only for messages.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when two arrays have one name.
+    pub fn bytes(&self, path: &Path) -> Result<Vec<u8>> {
         for (i, (name, _)) in self.entries.iter().enumerate() {
             if self.entries[..i].iter().any(|(earlier, _)| earlier == name) {
                 let at = path.display().to_string();
@@ -53,11 +62,7 @@ impl NpzWriter {
                 ));
             }
         }
-        atomic::write_with(path, |file| {
-            // The archive is made in memory: the writer wants to seek, an atomic write is a stream.
-            let bytes = self.archive().map_err(std::io::Error::other)?;
-            file.write_all(&bytes)
-        })
+        self.archive().map_err(|e| Error::io(path, "write")(std::io::Error::other(e)))
     }
 
     fn archive(&self) -> Result<Vec<u8>, ZipError> {
@@ -131,8 +136,20 @@ impl Npz {
 /// anything but npy arrays.
 pub fn read(path: &Path) -> Result<Npz> {
     let file = source::open(path)?;
+    read_from(std::io::BufReader::new(file), path)
+}
+
+/// As [`read`], from bytes; `path` is only for messages.
+///
+/// # Errors
+/// As [`read`].
+pub fn decode(bytes: &[u8], path: &Path) -> Result<Npz> {
+    read_from(Cursor::new(bytes), path)
+}
+
+fn read_from(reader: impl Read + Seek, path: &Path) -> Result<Npz> {
     let mut entries = Vec::new();
-    for_each_file(std::io::BufReader::new(file), path, |name, bytes| {
+    for_each_file(reader, path, |name, bytes| {
         let Some(name) = name.strip_suffix(".npy") else {
             return Err(Error::corrupt(
                 path,

@@ -1,9 +1,40 @@
-//! The one place where files that a user names are opened for reading.
+//! The one place where files that a user names are opened for reading, so that a file that is read
+//! is a file that is known: see [`recorded`].
 
 use crate::error::{Error, Result};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+thread_local! {
+    /// What the innermost [`recorded`] of this thread saw.
+    static OPENED: RefCell<Option<BTreeSet<PathBuf>>> = const { RefCell::new(None) };
+}
+
+/// Does something, and tells which files were opened meanwhile on this thread, sorted.
+///
+/// Files of large sets, which are hashed as a set, are left out: see [`open_member`].
+pub fn recorded<T>(work: impl FnOnce() -> T) -> (T, Vec<PathBuf>) {
+    /// Gives the thread its record back, also where `work` panics.
+    struct Outer(Option<BTreeSet<PathBuf>>);
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            OPENED.set(self.0.take());
+        }
+    }
+    let outer = Outer(OPENED.replace(Some(BTreeSet::new())));
+    let found = work();
+    let opened = so_far();
+    drop(outer);
+    (found, opened)
+}
+
+/// What was opened since [`recorded`] began on this thread, sorted.
+pub fn so_far() -> Vec<PathBuf> {
+    OPENED.with_borrow(|opened| opened.iter().flatten().cloned().collect())
+}
 
 /// Opens a regular file (or a link to one): pipes and devices, which wait or never end, are refused
 /// before they are opened.
@@ -11,6 +42,16 @@ use std::path::Path;
 /// # Errors
 /// [`Error::Io`] when it is absent or unreadable; [`Error::Corrupt`] when it is something else.
 pub fn open(path: &Path) -> Result<File> {
+    let file = open_member(path)?;
+    OPENED.with_borrow_mut(|opened| opened.as_mut().map(|all| all.insert(path.to_path_buf())));
+    Ok(file)
+}
+
+/// As [`open`], for one file of a set whose hash the caller makes.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_member(path: &Path) -> Result<File> {
     let about = about(path)?;
     if about.is_file() {
         return File::open(path).map_err(Error::io(path, "read"));
@@ -36,7 +77,18 @@ pub fn about(path: &Path) -> Result<Metadata> {
 /// # Errors
 /// As [`open`]; [`Error::Io`] also where there is no memory for them.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let mut file = open(path)?;
+    whole(open(path)?, path)
+}
+
+/// As [`read`], for one file of a set whose hash the caller makes.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_member(path: &Path) -> Result<Vec<u8>> {
+    whole(open_member(path)?, path)
+}
+
+fn whole(mut file: File, path: &Path) -> Result<Vec<u8>> {
     let length = file.metadata().as_ref().map_or(0, Metadata::len);
     let mut bytes = Vec::new();
     let room = usize::try_from(length).ok().and_then(|n| bytes.try_reserve_exact(n).ok());
@@ -104,6 +156,23 @@ mod tests {
         for odd in [dir.path().join("x".repeat(300)), "a\0b".into(), "d/".repeat(3000).into()] {
             assert_eq!(read(&odd).unwrap_err().exit_code(), 2, "{}", odd.display());
         }
+    }
+
+    #[test]
+    fn what_is_read_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        ["a", "b", "c"].iter().for_each(|name| std::fs::write(at(name), name).unwrap());
+        let ((), all) = recorded(|| {
+            read(&at("b")).unwrap();
+            let (_, inner) = recorded(|| read(&at("c")).unwrap());
+            assert_eq!(inner, [at("c")]);
+            text(&at("a")).unwrap();
+            read_member(&at("c")).unwrap();
+            read(&at("none")).unwrap_err();
+        });
+        assert_eq!(all, [at("a"), at("b")]);
+        assert!(so_far().is_empty());
     }
 
     #[cfg(unix)]

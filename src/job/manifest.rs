@@ -4,12 +4,12 @@ use crate::error::{Error, Result};
 use crate::io::atomic;
 use crate::warning::Warning;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Version of the manifest's layout.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// How the run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,12 @@ pub struct Manifest {
     pub status: Status,
     /// Executor and device in words.
     pub device: String,
+    /// Vector instructions that the run began with: numbers differ between them in the last digits.
+    #[serde(default)]
+    pub instruction_set: String,
+    /// Where the run began: relative paths of the configuration are meant from here.
+    #[serde(default)]
+    pub directory: PathBuf,
     pub seed: u64,
     /// UTC, ISO 8601.
     pub started: String,
@@ -60,6 +66,8 @@ impl Manifest {
             git_commit: env!("ORTHOSCOPE_GIT").into(),
             status: Status::Running,
             device: String::new(),
+            instruction_set: instruction_set(),
+            directory: std::env::current_dir().unwrap_or_default(),
             seed,
             started: now(),
             finished: None,
@@ -81,6 +89,47 @@ impl Manifest {
         }
     }
 
+    /// Whether this program may go on with the run.
+    ///
+    /// # Errors
+    /// [`Error::RunDir`] for another version of the program or of this layout.
+    pub fn require_continuable(&self, dir: &Path) -> Result<()> {
+        let own = Self::new("", 0, "");
+        if (self.schema, &self.version) == (own.schema, &own.version) {
+            return Ok(());
+        }
+        let name = |m: &Self| format!("orthoscope {} (manifest {})", m.version, m.schema);
+        Err(Error::RunDir {
+            path: dir.to_path_buf(),
+            expected: format!("a run that {} began", name(&own)),
+            found: format!("one of {}", name(self)),
+            hint: "continue it with the program that began it, or start again with `force` or another `out`".into(),
+        })
+    }
+
+    /// What is to be said where this process is not quite like the one that began the run.
+    pub fn continued_otherwise(&self) -> Option<Warning> {
+        let own = Self::new("", 0, "");
+        let differs = |what: &str, began: &str, now: &str| {
+            (began != now).then(|| format!("it began with {what} {began} and goes on with {now}"))
+        };
+        let said = [
+            differs("build", &self.git_commit, &own.git_commit),
+            differs("instructions", &self.instruction_set, &own.instruction_set),
+        ];
+        let said: Vec<String> = said.into_iter().flatten().collect();
+        let end = "the last digits may differ from those of a run in one go";
+        (!said.is_empty()).then(|| Warning::Note { text: format!("this run was resumed: {}: {end}", said.join(", ")) })
+    }
+
+    /// As `manifest.json` has it.
+    pub fn to_map(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map,
+            other => unreachable!("a manifest is an object: {other:?}"),
+        }
+    }
+
     /// # Errors
     /// [`Error::Io`] or [`Error::Corrupt`].
     pub fn read(path: &Path) -> Result<Self> {
@@ -99,6 +148,16 @@ impl Manifest {
     }
 }
 
+/// The vector instructions that the engine uses here, and the machine's best where it is told to use
+/// others.
+fn instruction_set() -> String {
+    let best = orthoscope_kernels::isa::available()[0].name;
+    match orthoscope_kernels::isa::chosen() {
+        Ok(chosen) if chosen.name != best => format!("{} of {best}", chosen.name),
+        _ => best.into(),
+    }
+}
+
 /// BLAKE3 of some bytes, hexadecimal.
 pub fn hash(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
@@ -113,6 +172,14 @@ pub fn hash_file(path: &Path) -> Result<String> {
     let mut file = std::fs::File::open(path).map_err(Error::io(path, "read"))?;
     std::io::copy(&mut file, &mut hasher).map_err(Error::io(path, "read"))?;
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Names of some files, as they were given, and their hashes.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn hashes(files: &[PathBuf]) -> Result<BTreeMap<String, String>> {
+    files.iter().map(|file| Ok((file.display().to_string(), hash_file(file)?))).collect()
 }
 
 /// The present moment, UTC, ISO 8601 with seconds.

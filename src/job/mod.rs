@@ -73,6 +73,7 @@ pub fn of_command(command: &str, at: &str) -> Result<&'static Entry> {
 /// [`Error::Io`] when the manifest cannot be read or the page not written, [`Error::Corrupt`] when
 /// it is no manifest.
 pub fn report(dir: &Path) -> Result<PathBuf> {
+    run_dir::settle(dir)?;
     let manifest = Manifest::read(&dir.join("manifest.json"))?;
     if manifest.results.is_null() {
         return crate::report::write(dir, &format!("orthoscope {}", manifest.command), |page, _| {

@@ -14,7 +14,7 @@ pub struct Session {
     pub dry_run: bool,
     /// Continue the directory if it holds an unfinished run of the same configuration.
     pub resume: bool,
-    /// Replace an earlier run in the directory.
+    /// Replace an earlier run in the directory; with `resume`, only where it cannot be continued.
     pub force: bool,
     /// Asks the run to end with a checkpoint.
     pub cancel: Cancel,

@@ -2,10 +2,12 @@
 //! warnings, report.
 
 use super::configuration::Given;
+use super::manifest::hashes;
 use super::run_dir::{Opened, RunDir};
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::report::{Figures, Page};
+use crate::io::source;
+use crate::report::{self, Figures, Page};
 use crate::warning::Warning;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -81,8 +83,9 @@ pub trait Job: 'static {
 pub struct Checked<'a, C> {
     /// Written to `config.toml`; its hash decides whether a directory may be resumed.
     pub config: &'a C,
-    /// Names and hashes of everything that was read: a resumed run must see the same.
-    pub inputs: &'a BTreeMap<String, String>,
+    /// Names and hashes of what is known as a whole: networks, sets of images. Files that the plan
+    /// read are known without being named, see [`crate::io::source`].
+    pub sets: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
 }
 
@@ -110,19 +113,25 @@ pub enum Outcome<R> {
 /// Bad input before anything is written; [`Error::Interrupted`] and whatever the work says, noted
 /// in the manifest.
 pub fn run<J: Job>(config: J::Config, session: &Session) -> Result<Outcome<J::Results>> {
-    let plan = J::plan(config)?;
+    let (plan, files) = source::recorded(|| J::plan(config));
+    let plan = plan?;
     if session.dry_run {
         return J::describe(&plan).map(Outcome::Plan);
     }
     let checked = J::checked(&plan);
+    let mut inputs = hashes(&files)?;
+    inputs.extend(checked.sets);
     let (mut run, opened) = RunDir::open(session, J::NAME, checked.config)?;
-    run.check_inputs(checked.inputs, opened)?;
+    run.check_inputs(&inputs, opened)?;
     if opened == Opened::Complete {
         let results = run.manifest.results.take();
         run.release();
         return typed::<J>(results, run.path()).map(Outcome::Results);
     }
-    match work::<J>(&plan, checked, session, &mut run) {
+    let mut warnings = checked.warnings;
+    warnings.extend(run.manifest.continued_otherwise());
+    let worked = run.begin(inputs, warnings).and_then(|()| work::<J>(&plan, session, &mut run));
+    match worked {
         Ok(results) => Ok(Outcome::Results(results)),
         Err(Error::Interrupted { .. }) => Err(run.interrupted()),
         Err(e) => {
@@ -132,17 +141,13 @@ pub fn run<J: Job>(config: J::Config, session: &Session) -> Result<Outcome<J::Re
     }
 }
 
-fn work<J: Job>(
-    plan: &J::Plan,
-    checked: Checked<'_, J::Config>,
-    session: &Session,
-    run: &mut RunDir,
-) -> Result<J::Results> {
-    run.begin(checked.inputs, checked.warnings)?;
+fn work<J: Job>(plan: &J::Plan, session: &Session, run: &mut RunDir) -> Result<J::Results> {
     let results = J::execute(plan, session, run)?;
     let value = serde_json::to_value(&results).expect("results have only string keys");
-    run.complete(value.clone())?;
-    crate::report::write(run.path(), J::TITLE, |page, figures| J::page(&results, page, figures))?;
+    run.complete(value, |folder, run, manifest| {
+        let about = report::Run { folder, name: run, manifest };
+        report::write_of(&about, J::TITLE, |page, figures| J::page(&results, page, figures))
+    })?;
     Ok(results)
 }
 

@@ -17,4 +17,4 @@ mod svg;
 pub mod values;
 
 pub use html::Page;
-pub use run::{Figures, write};
+pub use run::{Figures, Run, write, write_of};

@@ -13,25 +13,43 @@ const PLACED: [&str; 4] = ["results", "warnings", "command", "status"];
 /// Entries with more values than this are folded away.
 const MAX_ROWS: usize = 8;
 
-/// Writes `report.html` from `manifest.json`, `config.toml` and `figures/*.png`; returns its path.
+/// A run to write about.
+pub struct Run<'a> {
+    /// Holds `config.toml` and `figures/*.png`, and is given `report.html`.
+    pub folder: &'a Path,
+    /// The run directory, after which the page is called.
+    pub name: &'a Path,
+    pub manifest: &'a Map<String, Value>,
+}
+
+/// Writes `report.html` of a run directory from `manifest.json`, `config.toml` and
+/// `figures/*.png`; returns its path.
+///
+/// # Errors
+/// As [`write_of`]; [`Error::Io`] when the manifest cannot be read, [`Error::Corrupt`] when it is
+/// not a JSON object.
+pub fn write(run_dir: &Path, title: &str, fill: impl FnOnce(&mut Page, &mut Figures)) -> Result<PathBuf> {
+    let manifest = read_manifest(&run_dir.join("manifest.json"))?;
+    write_of(&Run { folder: run_dir, name: run_dir, manifest: &manifest }, title, fill)
+}
+
+/// Writes the page about a run; returns its path.
 ///
 /// `fill` says what there is to say about the results. Figures and configuration that are not there
 /// are left out, with a note.
 ///
 /// # Errors
-/// [`Error::Io`] when the manifest cannot be read or the page not written, [`Error::Corrupt`] when
-/// the manifest is not a JSON object.
-pub fn write(run_dir: &Path, title: &str, fill: impl FnOnce(&mut Page, &mut Figures)) -> Result<PathBuf> {
-    let manifest = read_manifest(&run_dir.join("manifest.json"))?;
-    let mut page = Page::new(title, subtitle(&manifest, run_dir));
-    status(&mut page, &manifest);
-    page.warnings(warnings(&manifest));
-    let mut figures = Figures::of(run_dir)?;
+/// [`Error::Io`] when the page cannot be written.
+pub fn write_of(run: &Run<'_>, title: &str, fill: impl FnOnce(&mut Page, &mut Figures)) -> Result<PathBuf> {
+    let mut page = Page::new(title, subtitle(run.manifest, run.name));
+    status(&mut page, run.manifest);
+    page.warnings(warnings(run.manifest));
+    let mut figures = Figures::of(run.folder)?;
     fill(&mut page, &mut figures);
     figures.rest(&mut page);
-    configuration(&mut page, &run_dir.join("config.toml"));
-    provenance(&mut page, &manifest);
-    let path = run_dir.join("report.html");
+    configuration(&mut page, &run.folder.join("config.toml"));
+    provenance(&mut page, run.manifest);
+    let path = run.folder.join("report.html");
     page.write(&path)?;
     Ok(path)
 }

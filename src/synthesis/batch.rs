@@ -2,6 +2,7 @@
 //! the batch for itself.
 
 use super::converge::verdict;
+use super::optimizer::fits;
 use super::synthesizer::{Evaluation, Synthesizer};
 use crate::error::Result;
 use ndarray::{Array1, Array2, Axis};
@@ -40,6 +41,20 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Whether this batch, read from somewhere, can go on where `start` begins.
+    pub fn continues(&self, start: &Self) -> bool {
+        let widths = |leaves: &[Array2<f32>]| leaves.iter().map(Array2::ncols).collect::<Vec<_>>();
+        let kept = |row: &Row| row.kept.iter().map(Array1::len).collect::<Vec<_>>();
+        let wanted = widths(&start.leaves);
+        let open: Vec<usize> = (0..self.rows.len()).filter(|&r| !self.rows[r].done).collect();
+        self.rows.len() == start.rows.len()
+            && self.rows.iter().all(|row| kept(row) == wanted)
+            && self.active == open
+            && widths(&self.leaves) == wanted
+            && self.leaves.iter().all(|l| l.nrows() == self.active.len())
+            && fits(&self.optimizer, &self.leaves)
+    }
+
     /// Images that have not been looked at yet: one per row of the leaves.
     pub fn new(leaves: Vec<Array2<f32>>) -> Self {
         let row = |r: usize| Row {

@@ -21,6 +21,25 @@ pub trait Optimizer: Send {
     fn retain(&mut self, keep: &[bool]);
 }
 
+/// Whether what an optimizer saved is of leaves of these shapes: moments are as long as their leaf,
+/// directions as all leaves together, and the rest is a few numbers.
+pub(super) fn fits(saved: &[(String, Vec<f32>)], leaves: &[Array2<f32>]) -> bool {
+    let whole: usize = leaves.iter().map(Array2::len).sum();
+    let of = |prefix: &str| saved.iter().filter(|(name, _)| name.starts_with(prefix)).count();
+    let counts = [of("first."), of("second.")];
+    let moments = counts == [0, 0] || counts == [leaves.len(); 2];
+    moments
+        && of("s.") == of("y.")
+        && saved.iter().all(|(name, values)| match name.split_once('.') {
+            Some(("first" | "second", i)) => {
+                i.parse().ok().and_then(|i: usize| leaves.get(i)).is_some_and(|leaf| leaf.len() == values.len())
+            }
+            Some(("s" | "y", _)) => values.len() == whole,
+            _ if matches!(name.as_str(), "point" | "gradient" | "direction") => [0, whole].contains(&values.len()),
+            _ => values.len() <= 16,
+        })
+}
+
 /// Values that one task updates.
 const CHUNK: usize = 1 << 14;
 

@@ -1,5 +1,6 @@
 //! Everything that the next step depends on: saved and restored bit for bit.
 
+use super::optimizer;
 use super::trace::Trace;
 use ndarray::{Array2, ArrayD, IxDyn};
 use std::collections::BTreeMap;
@@ -40,6 +41,12 @@ impl State {
             out.insert(format!("optimizer.{name}"), vector(values.clone()));
         }
         out
+    }
+
+    /// Whether this state, read from somewhere, can go on where `start` begins.
+    pub fn continues(&self, start: &Self) -> bool {
+        let shapes = |state: &Self| state.leaves.iter().map(Array2::dim).collect::<Vec<_>>();
+        shapes(self) == shapes(start) && self.step <= self.horizon && optimizer::fits(&self.optimizer, &self.leaves)
     }
 
     /// The reverse of [`to_arrays`](Self::to_arrays); the rest comes from the checkpoint's text

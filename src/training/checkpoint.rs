@@ -1,11 +1,12 @@
 //! A training's state as a file: what goes on from it makes the same weights, bit for bit.
 //!
-//! Safetensors of 32-bit arrays: `value NAME` for each trained weight, `first NAME` and `second
+//! Under a seal, safetensors of 32-bit arrays: `value NAME` for each trained weight, `first NAME` and `second
 //! NAME` (AdamW) or `velocity NAME` (SGD), `stored NAME` for moments of batch norms, `steps`;
 //! metadata `settings` and `history`, JSON.
 
 use super::trainer::Trainer;
 use crate::error::{Error, Result};
+use crate::io::sealed;
 use crate::io::weights::{self, Storage};
 use ndarray::{ArrayD, arr1};
 use serde::Serialize;
@@ -21,7 +22,7 @@ use std::path::Path;
 pub fn save(path: &Path, trainer: &Trainer, settings: &impl Serialize, history: &impl Serialize) -> Result<()> {
     let arrays = trainer.save().into_iter().map(|(name, values)| (name, arr1(&values).into_dyn()));
     let notes = BTreeMap::from([("settings".to_owned(), json(settings)), ("history".to_owned(), json(history))]);
-    weights::write(path, &arrays.collect(), &notes, Storage::F32)
+    sealed::write(path, &weights::encode(&arrays.collect(), &notes, Storage::F32)?)
 }
 
 fn json(value: &impl Serialize) -> String {
@@ -34,10 +35,8 @@ fn json(value: &impl Serialize) -> String {
 /// [`Error::Io`] and [`Error::Corrupt`]; [`Error::Invalid`] when the settings or the network are
 /// others.
 pub fn resume<H: DeserializeOwned>(path: &Path, trainer: &mut Trainer, settings: &impl Serialize) -> Result<Option<H>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let (arrays, notes) = weights::read(path)?;
+    let Some(bytes) = sealed::read(path)? else { return Ok(None) };
+    let (arrays, notes) = weights::decode(&bytes, path)?;
     let note = |key: &str| {
         let expected = "a checkpoint of a training";
         let hint = "remove the file to train from the beginning";

@@ -34,7 +34,6 @@ struct Flags {
 /// Everything that was read and checked.
 struct Plan {
     config: Config,
-    inputs: BTreeMap<String, String>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -58,11 +57,11 @@ impl Job for Hello {
         if config.name.is_empty() {
             return Err(Error::invalid("name", "somebody", "nobody", ""));
         }
-        Ok(Plan { config, inputs: BTreeMap::new() })
+        Ok(Plan { config })
     }
 
     fn checked(plan: &Plan) -> Checked<'_, Config> {
-        Checked { config: &plan.config, inputs: &plan.inputs, warnings: vec![] }
+        Checked { config: &plan.config, sets: BTreeMap::new(), warnings: vec![] }
     }
 
     fn describe(plan: &Plan) -> Result<Value> {

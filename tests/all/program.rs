@@ -31,6 +31,16 @@ impl Program {
         self
     }
 
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn directory(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
     pub fn run(mut self) -> Ended {
         Ended { output: self.command.output().unwrap() }
     }

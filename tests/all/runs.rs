@@ -35,7 +35,7 @@ fn manifest(run: &Path) -> serde_json::Value {
 /// Waits until an item's checkpoint lies on the disk.
 fn await_checkpoint(run: &Path) {
     let began = Instant::now();
-    while !run.join("checkpoint/item-000.safetensors").exists() {
+    while !run.join("checkpoint/item-000.checkpoint").exists() {
         assert!(began.elapsed() < Duration::from_secs(120), "no checkpoint was written");
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -259,7 +259,7 @@ fn a_resumed_training_gives_the_same_bytes() {
 #[test]
 fn checkpoints_of_something_else_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("checkpoint.safetensors");
+    let path = folder.path().join("training.checkpoint");
     let fresh = || trainer(network(7), options(Method::default(), BATCH), &all);
     let mut trained = fresh();
     step(&mut trained, 0, 0.05);

@@ -6,6 +6,7 @@ use super::plan::{BatchPlan, Item, Minimal, Plan};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::{Ascent, Bounded};
+use crate::job::RunDir;
 use crate::job::drive::record::{file_name_among, write_image};
 use crate::job::drive::{Natural, Towards, batch_file};
 use crate::objective::{Drive, Goal, UnitTap, drive, margin};
@@ -21,7 +22,7 @@ pub struct Shared<'a> {
     pub natural: Option<&'a Natural>,
     /// Responses to the base images, n_bases x n_units.
     pub base: &'a Array2<f64>,
-    pub run: &'a Path,
+    pub run: &'a RunDir,
     pub cancel: &'a Cancel,
     pub progress: &'a Mutex<Progress>,
 }
@@ -52,7 +53,7 @@ const BISECTIONS: usize = 7;
 /// [`Error::Interrupted`] after a checkpoint; whatever a step or a write says.
 pub fn run_batch(shared: &Shared<'_>, index: usize) -> Result<Vec<Perturbed>> {
     let planned = &shared.plan.batches[index];
-    let path = batch_file::path(shared.run, index);
+    let path = batch_file::path(&shared.run.checkpoint(), index);
     let found = match shared.plan.goal {
         None => {
             let radii: Vec<f64> = planned.items.iter().map(|i| shared.plan.config.epsilon[i.epsilon]).collect();
@@ -100,9 +101,10 @@ impl Shared<'_> {
         file: Option<&Path>,
     ) -> Result<Batch> {
         let mut search = self.synthesizer(planned, items, radii)?;
-        let mut batch = match file.map(batch_file::read).transpose()?.flatten() {
-            Some(batch) => batch,
-            None => search.start_batch(),
+        let start = search.start_batch();
+        let mut batch = match file {
+            Some(file) => batch_file::resume(file, start)?,
+            None => start,
         };
         let leave = Leave { at_value: levels.to_vec() };
         while !batch.is_done() {
@@ -110,7 +112,7 @@ impl Shared<'_> {
                 if let Some(file) = file {
                     batch_file::write(file, &batch)?;
                 }
-                return Err(Error::Interrupted { dir: self.run.to_path_buf() });
+                return Err(Error::Interrupted { dir: self.run.path().to_path_buf() });
             }
             search.step_batch(&mut batch, &leave)?;
             let name = &self.plan.population.units[planned.unit].name;
@@ -218,7 +220,7 @@ impl Shared<'_> {
         let achieved = plan.config.norm.of(differences);
         let image = Array3::from_shape_vec(base.raw_dim(), rounded).expect("as many values as the base");
         let file = PathBuf::from("images").join(format!("{}.png", name(plan, planned.unit, item)));
-        write_image(&self.run.join(&file), image.view())?;
+        write_image(&self.run.file(&file), image.view())?;
         Ok(Perturbed {
             item,
             unit: planned.unit,

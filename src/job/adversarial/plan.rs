@@ -27,7 +27,8 @@ pub struct Plan {
     pub goal: Option<Minimal>,
     pub batches: Vec<BatchPlan>,
     pub device: Device,
-    pub inputs: BTreeMap<String, String>,
+    /// Hashes of the networks and of the sets of images.
+    pub sets: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
 }
 
@@ -67,12 +68,12 @@ impl Plan {
         let device = config.machine.device()?;
         let units = if config.aim == Aim::Margin { vec!["all".to_owned()] } else { config.units.clone() };
         let (population, mut warnings) = Population::load(&config.network, &units, config.skip_bad)?;
-        let mut inputs: BTreeMap<String, String> =
+        let mut sets: BTreeMap<String, String> =
             population.members.iter().map(|m| (format!("model {}", m.name), m.blake3.clone())).collect();
         let (height, width) = population.size();
         together("batch", "images of a batch", &[config.batch, 3, height, width])?;
         let (bases, base_hash) = read_bases(&config, &population, &mut warnings)?;
-        inputs.insert("images".into(), base_hash);
+        sets.insert("images".into(), base_hash);
         let n_values = bases.images().len() / bases.n_images();
         for &epsilon in &config.epsilon {
             config.norm.check(epsilon, n_values)?;
@@ -81,7 +82,7 @@ impl Plan {
             Some(path) => {
                 let (stimuli, hash, found) = model::load_images(path, &population.members[0].graph, Resize::default())?;
                 warnings.extend(found);
-                inputs.insert("natural".into(), hash);
+                sets.insert("natural".into(), hash);
                 Some(stimuli)
             }
             None => None,
@@ -89,7 +90,7 @@ impl Plan {
         let goal = minimal(&config, natural.is_some())?;
         let checks = read_checks(&config.check, &config.network, &units, &population, population.units.len())?;
         for check in &checks {
-            inputs.extend(
+            sets.extend(
                 check.population.members.iter().map(|m| (format!("check {} {}", check.name, m.name), m.blake3.clone())),
             );
         }
@@ -104,7 +105,7 @@ impl Plan {
             goal,
             batches: vec![],
             device,
-            inputs,
+            sets,
             warnings,
         };
         plan.batches = plan.plan_batches();

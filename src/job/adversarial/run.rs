@@ -44,7 +44,7 @@ impl Job for Adversarial {
     }
 
     fn checked(plan: &Plan) -> Checked<'_, Config> {
-        Checked { config: &plan.config, inputs: &plan.inputs, warnings: plan.warnings.clone() }
+        Checked { config: &plan.config, sets: plan.sets.clone(), warnings: plan.warnings.clone() }
     }
 
     fn describe(plan: &Plan) -> Result<Value> {
@@ -83,14 +83,8 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
     };
     let total = plan.batches.len() * (plan.config.n_steps() + 1);
     let progress = Mutex::new(Progress::new(&session.progress, "adversarial", total as u64, 0));
-    let shared = Shared {
-        plan,
-        natural: natural.as_ref(),
-        base: &base,
-        run: run.path(),
-        cancel: &session.cancel,
-        progress: &progress,
-    };
+    let shared =
+        Shared { plan, natural: natural.as_ref(), base: &base, run, cancel: &session.cancel, progress: &progress };
     let made: Vec<Perturbed> =
         on_all_threads(plan.batches.len(), |batch| run_batch(&shared, batch))?.into_iter().flatten().collect();
     progress.into_inner().expect("all workers have ended").finish();

@@ -1,6 +1,7 @@
 //! A batch between two steps, as one atomic file.
 
 use crate::error::{Error, Result};
+use crate::io::sealed;
 use crate::io::weights::{self, Storage};
 use crate::synthesis::{Batch, Row};
 use ndarray::{Array1, Array2, ArrayD, Ix2, IxDyn};
@@ -32,8 +33,8 @@ struct RowText {
 }
 
 /// Where the batch number `batch` lies.
-pub fn path(run: &Path, batch: usize) -> PathBuf {
-    run.join("checkpoint").join(format!("batch-{batch:04}.safetensors"))
+pub fn path(folder: &Path, batch: usize) -> PathBuf {
+    folder.join(format!("batch-{batch:04}.checkpoint"))
 }
 
 fn finite(v: f64) -> Number {
@@ -74,7 +75,23 @@ pub fn write(path: &Path, batch: &Batch) -> Result<()> {
         arrays.insert(format!("optimizer.{name}"), array);
     }
     let text = serde_json::to_string(&text).expect("a batch's text has only string keys");
-    weights::write(path, &arrays, &BTreeMap::from([("batch".to_owned(), text)]), Storage::F32)
+    let notes = BTreeMap::from([("batch".to_owned(), text)]);
+    sealed::write(path, &weights::encode(&arrays, &notes, Storage::F32)?)
+}
+
+/// The batch to go on from: what was written, or `start` when nothing was.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it does not fit `start`, or is damaged; [`Error::Io`].
+pub fn resume(path: &Path, start: Batch) -> Result<Batch> {
+    match read(path)? {
+        Some(batch) if batch.continues(&start) => Ok(batch),
+        Some(_) => {
+            let hint = "start again with `force`";
+            Err(Error::corrupt(path, "a checkpoint of this run", "images or an optimizer of other shapes", hint))
+        }
+        None => Ok(start),
+    }
 }
 
 /// Reads a batch; `None` when there is none.
@@ -82,10 +99,8 @@ pub fn write(path: &Path, batch: &Batch) -> Result<()> {
 /// # Errors
 /// [`Error::Corrupt`] or [`Error::Io`].
 pub fn read(path: &Path) -> Result<Option<Batch>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let (arrays, metadata) = weights::read(path)?;
+    let Some(bytes) = sealed::read(path)? else { return Ok(None) };
+    let (arrays, metadata) = weights::decode(&bytes, path)?;
     let corrupt = |found: &str| Error::corrupt(path, "a checkpoint of this program", found, "start again with `force`");
     let text = metadata.get("batch").ok_or_else(|| corrupt("no `batch` entry"))?;
     let text: Text = serde_json::from_str(text).map_err(|e| corrupt(&e.to_string()))?;

@@ -7,11 +7,9 @@ use crate::data::{Grid, Mask, Volume};
 use crate::error::{Error, Result};
 use crate::io::{json, nifti};
 use crate::job::brain::maps::{label, label_among};
-use crate::job::manifest::hash_file;
 use crate::warning::Warning;
 use ndarray::{Array2, Axis};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is tested.
@@ -27,7 +25,6 @@ pub struct Data {
     pub stat: String,
     /// What the runs of both sets say of the overlap of their layers, subject by subject.
     pub overlaps: Option<(Vec<Value>, Vec<Value>)>,
-    pub inputs: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
 }
 
@@ -57,7 +54,6 @@ pub fn read(config: &Config) -> Result<Data> {
             return Err(Error::invalid("maps.against", format!("maps of `{}`", set.names.join("`, `")), found, hint));
         }
     }
-    let mut inputs = BTreeMap::new();
     let header = nifti::read_header(&set.paths[0][0])?;
     let (grid, space) = (header.grid, header.space);
     let correlations = set.stat.as_deref().is_some_and(|s| CORRELATIONS.contains(&s));
@@ -65,7 +61,6 @@ pub fn read(config: &Config) -> Result<Data> {
     let mut warnings = Vec::new();
     let given = match &own.mask {
         Some(path) => {
-            inputs.insert(format!("mask {}", path.display()), hash_file(path)?);
             let (mask, said) = nifti::read_mask(path)?;
             grid.require_same("maps.mask", mask.grid())?;
             warnings.extend(said);
@@ -77,7 +72,7 @@ pub fn read(config: &Config) -> Result<Data> {
     let usual = if own.subjects.iter().all(|p| p.is_dir()) { Zeros::Data } else { Zeros::Missing };
     let rule = Rule { fisher, zeros: own.zeros.unwrap_or(usual), mask: given.as_ref() };
     let mut read = |paths: &Vec<PathBuf>| -> Result<Rows> {
-        let maps = rows::volumes(paths, &mut inputs, &mut warnings)?;
+        let maps = rows::volumes(paths, &mut warnings)?;
         Rows::new(maps, &grid, &rule, &mut warnings)
     };
     let mut pairs: Vec<(Rows, Option<Rows>)> = Vec::new();
@@ -101,10 +96,10 @@ pub fn read(config: &Config) -> Result<Data> {
         None => inside(first.values),
     });
     let maps = maps.collect();
-    let background = background(config, &grid, &mut inputs)?;
+    let background = background(config, &grid)?;
     let stat = set.stat.clone().unwrap_or_else(|| "value".into());
     let overlaps = overlaps(config)?.map(|(own, other)| (chosen(own, &present), chosen(other, &present)));
-    Ok(Data { names: set.names, maps, mask, background, space, fisher_z: fisher, overlaps, stat, inputs, warnings })
+    Ok(Data { names: set.names, maps, mask, background, space, fisher_z: fisher, overlaps, stat, warnings })
 }
 
 /// Those of the subjects that are left.
@@ -340,9 +335,8 @@ fn read_as_missing(pairs: &[(Rows, Option<Rows>)], rule: &Rule<'_>, left_out: bo
     Some(Warning::Note { text })
 }
 
-fn background(config: &Config, grid: &Grid, inputs: &mut BTreeMap<String, String>) -> Result<Option<Volume>> {
+fn background(config: &Config, grid: &Grid) -> Result<Option<Volume>> {
     let Some(path) = &config.maps.background else { return Ok(None) };
-    inputs.insert(format!("background {}", path.display()), hash_file(path)?);
     let volume = nifti::read_volume(path)?;
     grid.require_same("maps.background", volume.grid())?;
     Ok(Some(volume))

@@ -5,11 +5,9 @@ use super::inputs::chosen;
 use crate::data::{Background, Grid, HALF_A_STEP, Mask};
 use crate::error::{Error, Result};
 use crate::io::nifti;
-use crate::job::manifest::hash_file;
 use crate::stats::group::fisher_z;
 use crate::warning::Warning;
 use ndarray::{Array2, ArrayView1, Axis};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How maps are read.
@@ -35,15 +33,10 @@ pub struct Map {
     step: f64,
 }
 
-/// The maps of all files, with their hashes; a single 4-D file holds all subjects.
-pub fn volumes(
-    paths: &[PathBuf],
-    hashes: &mut BTreeMap<String, String>,
-    warnings: &mut Vec<Warning>,
-) -> Result<Vec<Map>> {
+/// The maps of all files; a single 4-D file holds all subjects.
+pub fn volumes(paths: &[PathBuf], warnings: &mut Vec<Warning>) -> Result<Vec<Map>> {
     let mut maps = Vec::new();
     for path in paths {
-        hashes.insert(format!("map {}", path.display()), hash_file(path)?);
         let mut file = nifti::read(path)?;
         warnings.extend(file.header().warning(path));
         let (grid, step, n) = (*file.grid(), file.header().step(), file.header().n_volumes);

@@ -19,6 +19,7 @@ use crate::stats::neighbours::Neighbours;
 use crate::warning::Warning;
 use ndarray::Array2;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Fewer subjects than this cannot reach p <= 0.05 by sign flips.
 const FEW: usize = 5;
@@ -66,7 +67,7 @@ impl Job for Group {
 
     fn checked(plan: &Plan) -> Checked<'_, Config> {
         let warnings = plan.data.warnings.iter().cloned().chain(few(&plan.data)).collect();
-        Checked { config: &plan.config, inputs: &plan.data.inputs, warnings }
+        Checked { config: &plan.config, sets: BTreeMap::new(), warnings }
     }
 
     fn describe(plan: &Plan) -> Result<Value> {

@@ -6,11 +6,9 @@ use super::series::{self, FittedRun};
 use crate::data::{Betas, Grid, Mask, Origin, Volume};
 use crate::error::{Error, Result};
 use crate::io::{glmsingle, labels, nifti, npy};
-use crate::job::manifest::hash_file;
 use crate::mapping::searchlight::Regions;
 use crate::warning::Warning;
 use ndarray::{Array2, ArrayView1, Axis, Ix2, concatenate};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What was read.
@@ -29,7 +27,6 @@ pub struct Data {
     pub n_dropped: usize,
     /// The models of time series, run by run; empty where betas were given.
     pub fitted: Vec<FittedRun>,
-    pub hashes: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
 }
 
@@ -40,26 +37,13 @@ fn ending(path: &Path) -> String {
 /// Reads everything that is about the brain.
 pub fn read(config: Recorded<'_>) -> Result<Data> {
     let own = config.betas;
-    let mut hashes = BTreeMap::new();
     let bold = config.bold;
-    let mut named: Vec<(&str, &PathBuf)> = own.files.iter().map(|p| ("betas", p)).collect();
-    named.extend(bold.files.iter().map(|p| ("bold", p)));
-    named.extend(bold.events.iter().map(|p| ("events", p)));
-    named.extend(bold.confounds.iter().map(|p| ("confounds", p)));
-    named.extend(own.labels.iter().map(|p| ("labels", p)));
-    named.extend(own.mask.iter().map(|p| ("mask", p)));
-    named.extend(own.centres.iter().map(|p| ("centres", p)));
-    named.extend(config.regions.image.iter().map(|p| ("rois", p)));
-    for (what, path) in named {
-        hashes.insert(format!("{what} {}", path.display()), hash_file(path)?);
-    }
     let mut data = if !bold.files.is_empty() {
         from_series(config)?
     } else {
         require_labels(config)?;
         if ending(&own.files[0]) == "npy" { from_npy(config)? } else { from_images(config)? }
     };
-    data.hashes = hashes;
     if own.centre_runs {
         data.betas = data.betas.centred_within_runs();
     }
@@ -226,9 +210,8 @@ impl Space {
             None => None,
         };
         let n_dropped = kept.n_not_finite;
-        let hashes = BTreeMap::new();
         let (mask, fitted) = (Some(mask), vec![]);
-        Ok(Data { betas, mask, centres, background, space, regions, n_dropped, fitted, hashes, warnings })
+        Ok(Data { betas, mask, centres, background, space, regions, n_dropped, fitted, warnings })
     }
 }
 
@@ -400,6 +383,5 @@ fn from_npy(config: Recorded<'_>) -> Result<Data> {
         regions: Some(regions),
         n_dropped,
         fitted: vec![],
-        hashes: BTreeMap::new(),
     })
 }

@@ -4,13 +4,11 @@ use super::FingerprintConfig;
 use crate::data::names::{find_all, same};
 use crate::error::{Error, Result};
 use crate::io::{npz, tsv};
-use crate::job::manifest::hash_file;
 use crate::mapping::activation::{Moments, residual_rdms};
 use crate::rdm::files::{images_beside, load_rdms};
 use crate::rdm::{Measure, Rdm};
 use crate::warning::Warning;
 use ndarray::{Axis, Ix2};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What was read.
@@ -18,16 +16,14 @@ pub struct Fingerprints {
     pub layers: Vec<(String, Rdm)>,
     /// Whether the conditions have names of their own.
     pub named: bool,
-    pub hashes: BTreeMap<String, String>,
 }
 
 /// Reads all files, and keeps the layers that were asked for.
 pub fn read(own: &FingerprintConfig) -> Result<Fingerprints> {
     let given = own.conditions.as_ref().map(|path| condition_names(path)).transpose()?;
-    let mut read = Fingerprints { layers: Vec::new(), named: given.is_some(), hashes: BTreeMap::new() };
+    let mut read = Fingerprints { layers: Vec::new(), named: given.is_some() };
     if let Some(path) = &own.activations {
         read.layers = from_activations(path, given.as_deref())?;
-        read.hashes.insert(format!("activations {}", path.display()), hash_file(path)?);
     }
     for path in &own.files {
         let file = if path.is_dir() { path.join("arrays").join("rdms.npz") } else { path.clone() };
@@ -40,7 +36,6 @@ pub fn read(own: &FingerprintConfig) -> Result<Fingerprints> {
             let taken = several && !name.starts_with(&stem);
             (if taken { format!("{stem}.{name}") } else { name }, rdm)
         }));
-        read.hashes.insert(format!("fingerprints {}", file.display()), hash_file(&file)?);
     }
     read.layers = chosen(read.layers, &own.layers)?;
     let mut seen = std::collections::HashSet::new();

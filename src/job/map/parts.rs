@@ -8,10 +8,10 @@ use super::config::Config;
 use super::plan::Plan;
 use super::watched::watched;
 use crate::error::{Error, Result};
-use crate::io::{json, npz};
-use crate::job::Session;
-use crate::job::manifest::hash;
+use crate::io::{json, npz, sealed, source};
+use crate::job::manifest::{hash, hashes};
 use crate::job::shard::Shard;
+use crate::job::{RunDir, Session};
 use crate::mapping::measure::ALIGNED;
 use crate::mapping::null::Null;
 use crate::mapping::searchlight::{Maps, Places};
@@ -38,14 +38,17 @@ pub fn whole<P: Places>(plan: &Plan, places: &P, folder: &Path, session: &Sessio
     join(parts, n_places)
 }
 
-/// The places of a shard, whose parts stay in `folder`; their number.
+/// The places of a shard, whose parts are the outputs of the run; their number.
 ///
 /// # Errors
 /// As [`whole`].
-pub fn shard<P: Places>(plan: &Plan, shard: Shard, places: &P, folder: &Path, session: &Session) -> Result<usize> {
+pub fn shard<P: Places>(plan: &Plan, shard: Shard, places: &P, run: &RunDir, session: &Session) -> Result<usize> {
     let range = slice(shard, places.len());
     let n = range.len();
-    measured(plan, places, range, folder, session).map(|_| n)
+    for part in measured(plan, places, range, &run.checkpoint(), session)? {
+        archive(&part).write(&run.file(format!("arrays/part-{:08}.npz", part.start)))?;
+    }
+    Ok(n)
 }
 
 /// The places of a shard: `of` ranges of about equal size, in order.
@@ -72,16 +75,16 @@ fn measured<P: Places>(
     watched(session, "map", range.len() * passes, |sink| {
         let mut parts = Vec::new();
         for range in ranges(range) {
-            let path = folder.join(format!("part-{:08}.npz", range.start));
-            let kept = if path.exists() { Some(read(&path)?).filter(|p| p.n_places() == range.len()) } else { None };
-            if kept.is_some() {
-                sink(range.len() * passes);
-            }
-            parts.push(match kept {
-                Some(part) => part,
+            let path = folder.join(format!("part-{:08}.checkpoint", range.start));
+            let n_places = range.len();
+            parts.push(match sealed::read(&path)? {
+                Some(bytes) => {
+                    sink(n_places * passes);
+                    read(&npz::decode(&bytes, &path)?, &path).and_then(|part| require(part, &range, &path))?
+                }
                 None => {
                     let part = measure(&question, places, range, &relabellings, sink)?;
-                    write(&part, &path)?;
+                    sealed::write(&path, &archive(&part).bytes(&path)?)?;
                     part
                 }
             });
@@ -112,7 +115,18 @@ fn join(mut parts: Vec<Part>, n_places: usize) -> Result<Part> {
     Ok(Part::joined(&parts))
 }
 
-pub fn write(part: &Part, path: &Path) -> Result<()> {
+/// A part must be of the places that it is named after.
+fn require(part: Part, range: &Range<usize>, path: &Path) -> Result<Part> {
+    if (part.start, part.n_places()) == (range.start, range.len()) {
+        return Ok(part);
+    }
+    let found = format!("{} places from {}", part.n_places(), part.start);
+    let hint = "remove the file: its places are measured again";
+    Err(Error::corrupt(path, format!("{} places from {}", range.len(), range.start), found, hint))
+}
+
+/// A part as arrays.
+pub fn archive(part: &Part) -> npz::NpzWriter {
     let n_voxels: Array1<f64> = part.maps.n_voxels.iter().map(|&n| f64::from(n)).collect();
     let place = Array1::from(vec![part.start as f64, part.maps.n_undefined as f64]);
     let mut file = npz::NpzWriter::new().add("place", &place).add("values", &part.maps.values);
@@ -120,11 +134,14 @@ pub fn write(part: &Part, path: &Path) -> Result<()> {
     if let Some(null) = &part.null {
         file = file.add("p", &null.p).add("extreme", &null.extreme);
     }
-    file.write(path)
+    file
 }
 
-pub fn read(path: &Path) -> Result<Part> {
-    let file = npz::read(path)?;
+/// A part from its arrays.
+///
+/// # Errors
+/// [`Error::Corrupt`] when they are not those of a part, or do not fit each other.
+pub fn read(file: &npz::Npz, path: &Path) -> Result<Part> {
     let shaped = |e: ndarray::ShapeError| Error::corrupt(path, "matrices", e.to_string(), "compute the part again");
     let matrix =
         |name: &str| -> Result<Array2<f64>> { file.get::<f64>(name)?.into_dimensionality::<Ix2>().map_err(shaped) };
@@ -141,6 +158,14 @@ pub fn read(path: &Path) -> Result<Part> {
     let tested = file.names().any(|name| name == "extreme");
     let null =
         if tested { Some(Null { p: matrix("p")?, extreme: matrix("extreme")?, tail: Plan::TAIL }) } else { None };
+    let n = maps.values.ncols();
+    let fits = null
+        .as_ref()
+        .is_none_or(|null| null.p.dim() == maps.values.dim() && null.extreme.ncols() == maps.values.nrows());
+    if maps.n_voxels.len() != n || !fits {
+        let found = format!("{n} places, voxels of {}", maps.n_voxels.len());
+        return Err(Error::corrupt(path, "values and tests of the same places", found, "compute the part again"));
+    }
     Ok(Part { start: start as usize, maps, null })
 }
 
@@ -155,7 +180,9 @@ pub fn job_hash(config: &Config) -> String {
 /// # Errors
 /// [`Error::Invalid`] for a directory that is no complete shard of this job, or saw other inputs,
 /// and when places are missing or twice there.
-pub fn of_shards(config: &Config, inputs: &BTreeMap<String, String>, n_places: usize) -> Result<Part> {
+pub fn of_shards(config: &Config, n_places: usize) -> Result<Part> {
+    // What was read before: the shards read the same, and nothing else.
+    let inputs = hashes(&source::so_far())?;
     let mut parts = Vec::new();
     for dir in &config.shards {
         let manifest: Value = json::read(&dir.join("manifest.json"))?;
@@ -166,12 +193,12 @@ pub fn of_shards(config: &Config, inputs: &BTreeMap<String, String>, n_places: u
             return Err(Error::invalid(at, "a complete shard of this job", found, hint));
         }
         let seen: BTreeMap<String, String> = serde_json::from_value(manifest["inputs"].clone()).unwrap_or_default();
-        let hashes = |all: &BTreeMap<String, String>| {
+        let sorted = |all: &BTreeMap<String, String>| {
             let mut hashes: Vec<String> = all.values().cloned().collect();
             hashes.sort();
             hashes
         };
-        if hashes(&seen) != hashes(inputs) {
+        if sorted(&seen) != sorted(&inputs) {
             return Err(Error::invalid(at, "a shard of the same input files", "other ones", "compute it again"));
         }
         let folder = dir.join("arrays");
@@ -180,7 +207,13 @@ pub fn of_shards(config: &Config, inputs: &BTreeMap<String, String>, n_places: u
         files.retain(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("part-")));
         files.sort();
         for file in files {
-            parts.push(read(&file)?);
+            let name = format!("arrays/{}", file.file_name().unwrap_or_default().to_string_lossy());
+            let bytes = source::read(&file)?;
+            if manifest["outputs"][&name].as_str() != Some(hash(&bytes).as_str()) {
+                let found = "other bytes: its hash is not that of the shard's manifest";
+                return Err(Error::corrupt(&file, "a part as it was written", found, "copy it or compute it again"));
+            }
+            parts.push(read(&npz::decode(&bytes, &file)?, &file)?);
         }
     }
     join(parts, n_places)

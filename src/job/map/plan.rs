@@ -13,7 +13,6 @@ use crate::mapping::{Comparator, Measurement, Neighbourhoods, Part, Patterns, Qu
 use crate::math::permutation::Tail;
 use crate::warning::Warning;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// Where the brain's RDMs come from.
 pub enum Brain {
@@ -35,7 +34,6 @@ pub struct Plan {
     /// Absent where the brain's RDMs are given.
     pub patterns: Option<Patterns>,
     pub conditions: Vec<String>,
-    pub inputs: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
     /// What the shards measured, where there are some to put together.
     pub joined: Option<Part>,
@@ -46,12 +44,10 @@ impl Plan {
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
         let mut read = fingerprints::read(&config.fingerprints)?;
-        let mut inputs = read.hashes.clone();
         let (brain, conditions, mut warnings) = if config.regions.rdms.is_empty() {
-            Self::from_betas(&config, &mut read, &mut inputs)?
+            Self::from_betas(&config, &mut read)?
         } else {
-            let (rdms, hashes) = read_rdms(&config, &read)?;
-            inputs.extend(hashes);
+            let rdms = read_rdms(&config, &read)?;
             let names = read.layers.first().map_or_else(Vec::new, |(_, rdm)| rdm.labels().to_vec());
             (Brain::Rdms(rdms), names, vec![])
         };
@@ -73,20 +69,14 @@ impl Plan {
             0 => None,
             _ => Some(ImageBootstrap::new(&read.layers, config.statistic, config.residual)?),
         };
-        let mut plan =
-            Self { config, brain, comparator, bootstrap, patterns, conditions, inputs, warnings, joined: None };
+        let mut plan = Self { config, brain, comparator, bootstrap, patterns, conditions, warnings, joined: None };
         plan.check_test()?;
         plan.joined = plan.join_shards()?;
         Ok(plan)
     }
 
-    fn from_betas(
-        config: &Config,
-        read: &mut Fingerprints,
-        inputs: &mut BTreeMap<String, String>,
-    ) -> Result<(Brain, Vec<String>, Vec<Warning>)> {
+    fn from_betas(config: &Config, read: &mut Fingerprints) -> Result<(Brain, Vec<String>, Vec<Warning>)> {
         let data = betas::read(config.recorded())?;
-        inputs.extend(data.hashes.clone());
         let conditions = data.betas.condition_names().to_vec();
         let mut warnings = data.warnings.clone();
         warnings.extend(fingerprints::match_conditions(read, &conditions)?);
@@ -125,7 +115,7 @@ impl Plan {
         {
             let mask = data.mask.as_ref().expect("images have a mask");
             let spheres = Neighbourhoods::new(mask, data.centres.as_ref(), self.config.sphere)?;
-            return parts::of_shards(&self.config, &self.inputs, spheres.centres().len()).map(Some);
+            return parts::of_shards(&self.config, spheres.centres().len()).map(Some);
         }
         Ok(None)
     }

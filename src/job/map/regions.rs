@@ -4,13 +4,11 @@ use super::config::Config;
 use super::plan::Plan;
 use crate::error::{Error, Result};
 use crate::job::inputs::fingerprints::Fingerprints;
-use crate::job::manifest::hash_file;
 use crate::mapping::ceiling::Ceiling;
 use crate::mapping::subjects::compare_subjects;
 use crate::rdm::Rdm;
 use crate::rdm::files::load_rdms;
 use ndarray::Array2;
-use std::collections::BTreeMap;
 
 /// The RDMs of one region, one a subject.
 pub struct RegionRdms {
@@ -19,11 +17,10 @@ pub struct RegionRdms {
 }
 
 /// One file a region.
-pub fn read_rdms(config: &Config, fingerprints: &Fingerprints) -> Result<(Vec<RegionRdms>, BTreeMap<String, String>)> {
+pub fn read_rdms(config: &Config, fingerprints: &Fingerprints) -> Result<Vec<RegionRdms>> {
     let Some((_, first)) = fingerprints.layers.first() else {
         return Err(Error::invalid("fingerprints.files", "RDMs of layers", "none", ""));
     };
-    let mut hashes = BTreeMap::new();
     let mut regions = Vec::new();
     for path in &config.regions.rdms {
         let subjects: Vec<Rdm> = load_rdms(path, Some(first.n_conditions()), Some(first.labels()))?
@@ -34,11 +31,10 @@ pub fn read_rdms(config: &Config, fingerprints: &Fingerprints) -> Result<(Vec<Re
             let found = format!("NaN in number {bad}");
             return Err(Error::corrupt(path, "RDMs without undefined entries", found, "leave that subject out"));
         }
-        hashes.insert(format!("rdms {}", path.display()), hash_file(path)?);
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         regions.push(RegionRdms { name, subjects });
     }
-    Ok((regions, hashes))
+    Ok(regions)
 }
 
 /// One region's comparison with all layers.

@@ -24,6 +24,7 @@ use crate::report::{Figures, Page};
 use crate::warning::Warning;
 use ndarray::{Array2, Axis, Slice};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A checked run, of recordings or of a made-up brain.
 pub enum Plan {
@@ -63,8 +64,8 @@ impl Job for Map {
 
     fn checked(plan: &Plan) -> Checked<'_, Config> {
         match plan {
-            Plan::Recorded(p) => Checked { config: &p.config, inputs: &p.inputs, warnings: p.warnings.clone() },
-            Plan::Simulated(p) => Checked { config: &p.config, inputs: &p.inputs, warnings: vec![] },
+            Plan::Recorded(p) => Checked { config: &p.config, sets: BTreeMap::new(), warnings: p.warnings.clone() },
+            Plan::Simulated(p) => Checked { config: &p.config, sets: BTreeMap::new(), warnings: vec![] },
         }
     }
 
@@ -129,7 +130,7 @@ fn volume(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) -> 
     Ok(Found::Map(Box::new(summary.results(plan, Some((data, &spheres, &tested))))))
 }
 
-/// One slice of the centres: its parts stay in `arrays/`, for `--shards`.
+/// One slice of the centres: its parts are its outputs, for `--shards`.
 fn shard(
     plan: &Recorded,
     shard: Shard,
@@ -137,7 +138,7 @@ fn shard(
     session: &Session,
     run: &mut RunDir,
 ) -> Result<Found> {
-    let n_centres = parts::shard(plan, shard, spheres, &run.file("arrays"), session)?;
+    let n_centres = parts::shard(plan, shard, spheres, run, session)?;
     Ok(Found::Shard(Sliced { shard, job: parts::job_hash(&plan.config), n_centres }))
 }
 

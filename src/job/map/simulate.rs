@@ -25,7 +25,6 @@ use crate::report::figures::{self, CurveOptions, CurveSeries, MatrixOptions};
 use crate::warning::Warning;
 use ndarray::Array2;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// Images whose layers' fingerprints are known.
 struct Set {
@@ -53,7 +52,6 @@ impl Line {
 /// A checked simulation.
 pub struct Plan {
     pub config: Config,
-    pub inputs: BTreeMap<String, String>,
     simulation: SimulationConfig,
     sets: Vec<Set>,
 }
@@ -67,8 +65,7 @@ impl Plan {
         config.check()?;
         let simulation = config.simulation.clone().unwrap_or_default();
         refuse(&config)?;
-        let mut inputs = BTreeMap::new();
-        let sets = sets(&config, &mut inputs)?;
+        let sets = sets(&config)?;
         let own = &simulation.brain;
         for set in &sets {
             let sizes = [set.layers.len(), set.layers[0].1.n_conditions(), own.n_regions, own.n_voxels, own.n_runs];
@@ -82,7 +79,7 @@ impl Plan {
             brain(&rdms, &[1, 1], &[1], 1, &small)?;
             Comparator::new(&set.layers, config.statistic, config.residual)?;
         }
-        Ok(Self { config, inputs, simulation, sets })
+        Ok(Self { config, simulation, sets })
     }
 
     /// What `--dry-run` prints.
@@ -116,12 +113,11 @@ fn refuse(config: &Config) -> Result<()> {
 }
 
 /// One set a file of fingerprints, named after its run directory or its file.
-fn sets(config: &Config, inputs: &mut BTreeMap<String, String>) -> Result<Vec<Set>> {
+fn sets(config: &Config) -> Result<Vec<Set>> {
     let mut sets: Vec<Set> = Vec::new();
     for path in &config.fingerprints.files {
         let only = FingerprintConfig { files: vec![path.clone()], ..config.fingerprints.clone() };
         let read = fingerprints::read(&only)?;
-        inputs.extend(read.hashes);
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let folder = path.ancestors().nth(2).and_then(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned());
         // `NAME/arrays/rdms.npz` is called NAME.

@@ -38,7 +38,7 @@ pub fn tested<P: Places>(
 ) -> Result<Tested> {
     let part = match &plan.joined {
         Some(joined) => joined.clone(),
-        None => parts::whole(plan, places, &run.file("checkpoint"), session)?,
+        None => parts::whole(plan, places, &run.checkpoint(), session)?,
     };
     if plan.n_permutations() == 0 && plan.config.test.n_permutations > 0 {
         run.warn(Warning::Note { text: "Kendall's tau-a maps are not tested: use spearman for significance".into() });

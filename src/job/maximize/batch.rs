@@ -10,6 +10,7 @@ use crate::image::ball::LEVELS;
 use crate::image::{
     Amplitude, Aperture, Canvas, Fourier, FourierOptions, GradientRule, ImageParam, Init, PhaseOnly, Pixels, Relax,
 };
+use crate::job::RunDir;
 use crate::job::drive::population::Wired;
 use crate::job::drive::receptive::{disc, gradient_energy};
 use crate::job::drive::{Natural, Towards, batch_file};
@@ -19,7 +20,6 @@ use crate::progress::Progress;
 use crate::rng;
 use crate::synthesis::{Batch, Leave, OptimizerKind, Synthesizer, Views};
 use ndarray::{Array2, Array4, Axis};
-use std::path::Path;
 use std::sync::Mutex;
 
 /// What all batches share.
@@ -27,7 +27,7 @@ pub struct Shared<'a> {
     pub plan: &'a Plan,
     pub natural: Option<&'a Natural>,
     pub amplitude: Option<&'a Amplitude>,
-    pub run: &'a Path,
+    pub run: &'a RunDir,
     pub cancel: &'a Cancel,
     pub progress: &'a Mutex<Progress>,
 }
@@ -68,18 +68,15 @@ const MASK_IMAGES: usize = 16;
 /// [`Error::Interrupted`] after the checkpoint was written; whatever a step or a write says.
 pub fn run_batch(shared: &Shared<'_>, index: usize) -> Result<Finished> {
     let (plan, planned) = (shared.plan, &shared.plan.batches[index]);
-    let path = batch_file::path(shared.run, index);
+    let path = batch_file::path(&shared.run.checkpoint(), index);
     let (mut search, mask) = shared.search(planned)?;
     let levels = plan.towards.iter().any(|t| matches!(t, Towards::Percentile(_)));
     let leave = Leave { at_value: if levels { vec![-NEAR * NEAR; plan.n_items()] } else { vec![] } };
-    let mut batch = match batch_file::read(&path)? {
-        Some(batch) => batch,
-        None => search.start(),
-    };
+    let mut batch = batch_file::resume(&path, search.start())?;
     while !batch.is_done() {
         if shared.cancel.requested() {
             batch_file::write(&path, &batch)?;
-            return Err(Error::Interrupted { dir: shared.run.to_path_buf() });
+            return Err(Error::Interrupted { dir: shared.run.path().to_path_buf() });
         }
         search.step(&mut batch, &leave)?;
         let tick = |p: &mut Progress| p.tick(|| planned.name.clone());

@@ -8,7 +8,6 @@ use crate::image::{Aperture, Constraint};
 use crate::job::drive::population::Member;
 use crate::job::drive::{Check, Population, Towards, load_beside, read_checks};
 use crate::job::limits::together;
-use crate::job::manifest::hash_file;
 use crate::job::model;
 use crate::network::NodeId;
 use crate::tensor::Device;
@@ -30,7 +29,8 @@ pub struct Plan {
     /// Units of the first network(s); those of `against` follow them.
     pub n_driven: usize,
     pub device: Device,
-    pub inputs: BTreeMap<String, String>,
+    /// Hashes of the networks and of the sets of images.
+    pub sets: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
 }
 
@@ -60,11 +60,8 @@ impl Plan {
             let (other, _) = load_beside(against, &config.network, &config.units)?;
             population.join(other)?;
         }
-        let mut inputs: BTreeMap<String, String> =
+        let sets: BTreeMap<String, String> =
             population.members.iter().map(|m| (format!("model {}", m.name), m.blake3.clone())).collect();
-        if let Some(path) = &config.population {
-            inputs.insert("population".into(), hash_file(path)?);
-        }
         let towards = towards(&config);
         let (height, width) = population.size();
         let sizes = [towards.len(), config.restarts, config.n_images, 3, height, width];
@@ -79,7 +76,7 @@ impl Plan {
             start: None,
             n_driven,
             device,
-            inputs,
+            sets,
             warnings,
         };
         plan.batches = plan.plan_batches()?;
@@ -89,7 +86,7 @@ impl Plan {
             read_checks(&plan.config.check, &plan.config.network, &plan.config.units, &plan.population, n_driven)?;
         for check in &plan.checks {
             let hash = |m: &Member| (format!("check {} {}", check.name, m.name), m.blake3.clone());
-            plan.inputs.extend(check.population.members.iter().map(hash));
+            plan.sets.extend(check.population.members.iter().map(hash));
         }
         plan.constraint().map_or(Ok(()), |c| c.check())?;
         plan.given_mask().map_or(Ok(()), |m| m.check())?;
@@ -136,7 +133,7 @@ impl Plan {
             let hint = "a distribution needs more than one image";
             return Err(Error::invalid("natural", "at least 2 images", stimuli.n_images().to_string(), hint));
         }
-        self.inputs.insert("natural".into(), hash.clone());
+        self.sets.insert("natural".into(), hash.clone());
         self.warnings.extend(warnings);
         self.natural = Some((stimuli, hash));
         Ok(())
@@ -148,7 +145,7 @@ impl Plan {
         let Some(path) = self.config.init_images.clone() else { return Ok(()) };
         let (stimuli, hash, warnings) =
             model::load_images(&path, &self.population.members[0].graph, self.config.resize)?;
-        self.inputs.insert("init_images".into(), hash);
+        self.sets.insert("init_images".into(), hash);
         self.warnings.extend(warnings);
         let chosen: Vec<usize> = (0..self.n_items()).map(|item| self.place(item).1 % stimuli.n_images()).collect();
         self.start = Some(stimuli.images().select(Axis(0), &chosen));

@@ -40,7 +40,7 @@ impl Job for Maximize {
     }
 
     fn checked(plan: &Plan) -> Checked<'_, Config> {
-        Checked { config: &plan.config, inputs: &plan.inputs, warnings: plan.warnings.clone() }
+        Checked { config: &plan.config, sets: plan.sets.clone(), warnings: plan.warnings.clone() }
     }
 
     fn describe(plan: &Plan) -> Result<Value> {
@@ -112,14 +112,8 @@ fn synthesise(plan: &Plan, session: &Session, run: &RunDir, natural: Option<&Nat
     };
     let total = plan.batches.len() * (plan.config.steps + 1);
     let progress = Mutex::new(Progress::new(&session.progress, "maximize", total as u64, 0));
-    let shared = Shared {
-        plan,
-        natural,
-        amplitude: amplitude.as_ref(),
-        run: run.path(),
-        cancel: &session.cancel,
-        progress: &progress,
-    };
+    let shared =
+        Shared { plan, natural, amplitude: amplitude.as_ref(), run, cancel: &session.cancel, progress: &progress };
     let finished = on_all_threads(plan.batches.len(), |batch| run_batch(&shared, batch))?;
     progress.into_inner().expect("all workers have ended").finish();
     Ok(finished)

@@ -1,6 +1,7 @@
 //! One file per item holds everything that its next step depends on.
 
 use crate::error::{Error, Result};
+use crate::io::sealed;
 use crate::io::weights::{self, Storage};
 use crate::synthesis::{State, Trace};
 use serde::{Deserialize, Serialize};
@@ -30,8 +31,8 @@ struct Text {
 }
 
 /// Where an item's checkpoint lies.
-pub fn path(run: &Path, item: usize) -> PathBuf {
-    run.join("checkpoint").join(format!("item-{item:03}.safetensors"))
+pub fn path(folder: &Path, item: usize) -> PathBuf {
+    folder.join(format!("item-{item:03}.checkpoint"))
 }
 
 /// Writes a checkpoint as one atomic file.
@@ -50,7 +51,13 @@ pub fn write(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
         trace: state.trace.columns().map(|(n, v)| (n.to_owned(), v.iter().map(finite).collect())).collect(),
     };
     let text = serde_json::to_string(&text).expect("a checkpoint's text has only string keys");
-    weights::write(path, &state.to_arrays(), &BTreeMap::from([("checkpoint".to_owned(), text)]), Storage::F32)
+    let notes = BTreeMap::from([("checkpoint".to_owned(), text)]);
+    sealed::write(path, &weights::encode(&state.to_arrays(), &notes, Storage::F32)?)
+}
+
+/// What is said of a checkpoint that cannot be gone on from.
+pub fn damaged(path: &Path, found: &str) -> Error {
+    Error::corrupt(path, "a checkpoint of this run", found, "start again with `force`")
 }
 
 /// Reads a checkpoint; `None` when there is none.
@@ -58,11 +65,9 @@ pub fn write(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
 /// # Errors
 /// [`Error::Corrupt`] or [`Error::Io`].
 pub fn read(path: &Path) -> Result<Option<Checkpoint>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let (arrays, metadata) = weights::read(path)?;
-    let corrupt = |found: &str| Error::corrupt(path, "a checkpoint of this program", found, "start again with `force`");
+    let Some(bytes) = sealed::read(path)? else { return Ok(None) };
+    let (arrays, metadata) = weights::decode(&bytes, path)?;
+    let corrupt = |found: &str| damaged(path, found);
     let text = metadata.get("checkpoint").ok_or_else(|| corrupt("no `checkpoint` entry"))?;
     let text: Text = serde_json::from_str(text).map_err(|e| corrupt(&e.to_string()))?;
     let columns = text.trace.into_iter().map(|(n, v)| (n, v.into_iter().map(|x| x.unwrap_or(f64::NAN)).collect()));

@@ -23,11 +23,14 @@ pub struct Finished {
 ///
 /// # Errors
 /// [`Error::Interrupted`] after the checkpoint was written; whatever a step or a write says.
-pub fn run_item(plan: &Plan, run: &Path, item: usize, cancel: &Cancel, progress: &mut Progress) -> Result<Finished> {
-    let path = checkpoint::path(run, item);
+pub fn run_item(plan: &Plan, folder: &Path, item: usize, cancel: &Cancel, progress: &mut Progress) -> Result<Finished> {
+    let path = checkpoint::path(folder, item);
     let start = plan.synthesizer(item as u64, 0, None)?;
     let start_images = start.images(&start.start());
     let mut current = match checkpoint::read(&path)? {
+        Some(found) if found.octave >= plan.octaves.len() => {
+            return Err(checkpoint::damaged(&path, &format!("enlargement {}", found.octave)));
+        }
         Some(found) => found,
         None => Checkpoint { state: start.start(), octave: 0, seconds: 0.0, executor_seconds: 0.0 },
     };
@@ -35,8 +38,11 @@ pub fn run_item(plan: &Plan, run: &Path, item: usize, cancel: &Cancel, progress:
         0 => start,
         octave => plan.synthesizer(item as u64, octave, None)?,
     };
+    if !current.state.continues(&synthesizer.start()) {
+        return Err(checkpoint::damaged(&path, "images or an optimizer of other shapes"));
+    }
     loop {
-        run_octave(plan, run, &path, cancel, &mut synthesizer, &mut current, progress)?;
+        run_octave(plan, &path, cancel, &mut synthesizer, &mut current, progress)?;
         if current.octave + 1 == plan.octaves.len() {
             break;
         }
@@ -49,7 +55,6 @@ pub fn run_item(plan: &Plan, run: &Path, item: usize, cancel: &Cancel, progress:
 
 fn run_octave(
     plan: &Plan,
-    run: &Path,
     path: &Path,
     cancel: &Cancel,
     synthesizer: &mut Synthesizer,
@@ -63,7 +68,7 @@ fn run_octave(
         progress.tick(|| describe(&report.metrics));
         if cancel.requested() {
             checkpoint::write(path, current)?;
-            return Err(Error::Interrupted { dir: run.to_path_buf() });
+            return Err(Error::Interrupted { dir: path.to_path_buf() });
         }
         if current.state.step.is_multiple_of(plan.config.checkpoint_every) {
             checkpoint::write(path, current)?;

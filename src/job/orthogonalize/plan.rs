@@ -10,7 +10,6 @@ use crate::image::{
 };
 use crate::io::npy;
 use crate::job::limits::together;
-use crate::job::manifest::hash_file;
 use crate::job::model;
 use crate::network::{Graph, NodeId, SpatialPooling, TapRequest};
 use crate::objective::{Goal, RsmTaps, flat_fingerprints, second_order_penalty, target_rsm_error};
@@ -36,7 +35,8 @@ pub struct Plan {
     /// Canvas of each octave, rows and columns, smallest first.
     pub octaves: Vec<[usize; 2]>,
     /// Hashes of everything that was read.
-    pub inputs: BTreeMap<String, String>,
+    /// Hashes of the network and of the sets of images.
+    pub sets: BTreeMap<String, String>,
     pub warnings: Vec<Warning>,
     pub chance: f64,
 }
@@ -64,7 +64,7 @@ impl Plan {
         let mut plan = Self {
             octaves: octave_sizes(graph.input.height, graph.input.width, config.image.octaves, OCTAVE_FACTOR),
             chance: chance_mean_abs_r(config.n_images, taps.len().max(2)),
-            inputs: BTreeMap::from([("model".to_owned(), found.blake3)]),
+            sets: BTreeMap::from([("model".to_owned(), found.blake3)]),
             model_origin: found.origin,
             config,
             graph,
@@ -98,7 +98,6 @@ impl Plan {
             self.target = Some(target.ok_or_else(|| {
                 Error::invalid("objective.target", expected, found, "one row per tap, in their order")
             })?);
-            self.inputs.insert("target".into(), hash_file(&path)?);
         }
         if let Some(path) = self.config.objective.target_rsms.clone() {
             let array = npy::read::<f64>(&path)?;
@@ -111,7 +110,6 @@ impl Plan {
             self.target_rsms = Some(target.ok_or_else(|| {
                 Error::invalid("objective.target_rsms", expected, found, "one RSM per tap, in their order")
             })?);
-            self.inputs.insert("target_rsms".into(), hash_file(&path)?);
         }
         Ok(())
     }
@@ -120,14 +118,14 @@ impl Plan {
         let n = self.config.n_images;
         if let Some(path) = self.config.baseline.clone() {
             let (stimuli, hash, warnings) = model::load_images(&path, &self.graph, self.config.resize)?;
-            self.inputs.insert("baseline".into(), hash);
+            self.sets.insert("baseline".into(), hash);
             self.warnings.extend(warnings);
             self.baseline = Some(self.first(stimuli, "baseline", n)?);
         }
         if self.config.image.init == InitKind::Natural {
             let path = self.config.image.init_images.clone().unwrap_or_default();
             let (stimuli, hash, warnings) = model::load_images(&path, &self.graph, self.config.resize)?;
-            self.inputs.insert("init_images".into(), hash);
+            self.sets.insert("init_images".into(), hash);
             self.warnings.extend(warnings);
             self.init_images = Some(self.first(stimuli, "image.init_images", n)?.into_parts().1);
         }

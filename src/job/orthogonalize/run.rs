@@ -64,7 +64,7 @@ impl Job for Orthogonalize {
     }
 
     fn checked(plan: &Plan) -> Checked<'_, Config> {
-        Checked { config: &plan.config, inputs: &plan.inputs, warnings: plan.warnings.clone() }
+        Checked { config: &plan.config, sets: plan.sets.clone(), warnings: plan.warnings.clone() }
     }
 
     fn describe(plan: &Plan) -> Result<Value> {
@@ -90,13 +90,13 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
     let total = plan.config.restarts * plan.steps_per_octave() * plan.octaves.len();
     let mut done = 0;
     for item in 0..plan.config.restarts {
-        done += checkpoint::read(&checkpoint::path(run.path(), item))?.map_or(0, |c| c.state.step);
+        done += checkpoint::read(&checkpoint::path(&run.checkpoint(), item))?.map_or(0, |c| c.state.step);
     }
     let mut progress = Progress::new(&session.progress, "orthogonalize", total as u64, done as u64);
     let mut best: Option<Outcome> = None;
     let mut items = Vec::new();
     for item in 0..plan.config.restarts {
-        let finished = run_item(plan, run.path(), item, &session.cancel, &mut progress)?;
+        let finished = run_item(plan, &run.checkpoint(), item, &session.cancel, &mut progress)?;
         let outcome = measure(plan, scorer.as_mut(), item, finished)?;
         let (exported, steps) = (outcome.exported.score(), outcome.checkpoint.state.step);
         items.push(Restart { item, exported, steps });

@@ -12,7 +12,6 @@ pub use results::Results;
 
 use super::limits::{self, together, within};
 use super::machine::Machine;
-use super::manifest::hash_file;
 use super::model::{self, NetworkConfig};
 use super::{Checked, Job, RunDir, Session};
 use crate::data::StimulusSource;
@@ -97,7 +96,7 @@ pub struct Plan {
     images: Resized,
     references: Vec<(String, Rdm)>,
     subjects: models::Subjects,
-    inputs: BTreeMap<String, String>,
+    sets: BTreeMap<String, String>,
     warnings: Vec<Warning>,
 }
 
@@ -126,17 +125,16 @@ impl Plan {
             return Err(Error::invalid("images", "at least 3 images", images.n_images().to_string(), hint));
         }
         together("n_permutations", "relabellings x images", &[config.n_permutations, images.n_images()])?;
-        let mut inputs = BTreeMap::from([("model".to_owned(), found.blake3), ("images".to_owned(), hash)]);
+        let sets = BTreeMap::from([("model".to_owned(), found.blake3), ("images".to_owned(), hash)]);
         let mut references = Vec::new();
         for path in &config.compare {
             references.extend(load_rdms_of(path, images.names())?);
-            inputs.insert(format!("compare {}", path.display()), hash_file(path)?);
         }
         let subjects = models::load(&config.compare, config.inference.as_ref(), images.n_images())?;
         if config.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
         }
-        Ok(Self { config, graph, taps, tap_names, device, images, references, subjects, inputs, warnings })
+        Ok(Self { config, graph, taps, tap_names, device, images, references, subjects, sets, warnings })
     }
 
     /// For all images at once where they fit into [`MEMORY`], else for batches.
@@ -211,7 +209,7 @@ impl Job for LayerRdms {
     }
 
     fn checked(plan: &Plan) -> Checked<'_, Config> {
-        Checked { config: &plan.config, inputs: &plan.inputs, warnings: plan.warnings.clone() }
+        Checked { config: &plan.config, sets: plan.sets.clone(), warnings: plan.warnings.clone() }
     }
 
     fn describe(plan: &Plan) -> Result<Value> {
@@ -237,7 +235,7 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
     let n_steps = n_steps(executor.as_ref(), plan.images.n_images())? as u64;
     let progress = RefCell::new(Progress::new(&session.progress, "rdm", n_steps + 2, 0));
     let through = || format!("{} images through {} layers", plan.images.n_images(), plan.taps.len());
-    let layers = plan.fingerprints(executor.as_mut(), run.path(), &|n| {
+    let layers = plan.fingerprints(executor.as_mut(), &run.checkpoint(), &|n| {
         (0..n).for_each(|_| progress.borrow_mut().tick(through));
         !session.cancel.requested()
     })?;

@@ -4,6 +4,7 @@ use super::networks::small_graph;
 use super::{Input, Reader, written};
 use ndarray::{Array2, array};
 use orthoscope::Result;
+use orthoscope::io::{npz, sealed};
 use orthoscope::job::drive::batch_file;
 use orthoscope::job::map::parts;
 use orthoscope::job::orthogonalize::checkpoint::{self, Checkpoint};
@@ -14,13 +15,53 @@ use orthoscope::network::probe::waves;
 use orthoscope::synthesis::{Batch, Row, State, Trace};
 use orthoscope::tensor::Device;
 use orthoscope::training::{Method, Normalisation, Options, Trainer};
+use std::path::Path;
 
+/// A checkpoint as a whole, whose seal no mutant breaks unseen; and what lies under the seals, sealed
+/// again.
 pub const READERS: &[Reader] = &[
-    Reader::of_files("checkpoint-set", "item.safetensors", sets, |input| checkpoint::read(input.path).map(drop)),
-    Reader::of_files("checkpoint-batch", "batch.safetensors", batches, |input| batch_file::read(input.path).map(drop)),
-    Reader::of_files("checkpoint-map", "part.npz", map_parts, read_part),
-    Reader::of_files("checkpoint-training", "training.safetensors", trainings, read_training),
+    Reader::of_files("sealed", "item.checkpoint", whole, read_whole),
+    Reader::of_bytes("checkpoint-set", "item.safetensors", sets, |i| {
+        seal(i).and_then(|()| checkpoint::read(i.path).map(drop))
+    }),
+    Reader::of_bytes("checkpoint-batch", "batch.safetensors", batches, |i| {
+        seal(i).and_then(|()| batch_file::read(i.path).map(drop))
+    }),
+    Reader::of_bytes("checkpoint-map", "part.npz", map_parts, |i| {
+        parts::read(&npz::decode(i.bytes, i.path)?, i.path).map(drop)
+    }),
+    Reader::of_bytes("checkpoint-training", "training.safetensors", trainings, |i| {
+        seal(i).and_then(|()| read_training(i))
+    }),
 ];
+
+fn seal(input: &Input<'_>) -> Result<()> {
+    sealed::write(input.path, input.bytes)
+}
+
+/// What a writer of checkpoints puts under its seal.
+fn unsealed(write: impl FnOnce(&Path)) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("checkpoint");
+    write(&path);
+    sealed::read(&path).expect("it was sealed").expect("it was written")
+}
+
+fn whole() -> Vec<Vec<u8>> {
+    sets().iter().map(|bytes| written("a.checkpoint", |path| sealed::write(path, bytes).expect("a new file"))).collect()
+}
+
+fn read_whole(input: &Input<'_>) -> Result<()> {
+    let kept = checkpoint::read(input.path)?;
+    assert!(kept.is_some() && input.bytes == whole_once(), "a checkpoint that was changed is taken for whole");
+    Ok(())
+}
+
+/// The one honest file of [`whole`], made once.
+fn whole_once() -> &'static [u8] {
+    static ONCE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    ONCE.get_or_init(|| whole().remove(0))
+}
 
 fn sets() -> Vec<Vec<u8>> {
     let leaves = vec![Array2::from_elem((3, 4), 0.25f32), Array2::from_elem((3, 2), 0.5)];
@@ -33,7 +74,7 @@ fn sets() -> Vec<Vec<u8>> {
         trace: Trace::from_columns(columns),
     };
     let checkpoint = Checkpoint { state, octave: 1, seconds: 1.5, executor_seconds: 1.0 };
-    vec![written("item.safetensors", |path| checkpoint::write(path, &checkpoint).expect("finite leaves"))]
+    vec![unsealed(|path| checkpoint::write(path, &checkpoint).expect("finite leaves"))]
 }
 
 fn batches() -> Vec<Vec<u8>> {
@@ -57,7 +98,7 @@ fn batches() -> Vec<Vec<u8>> {
             seconds: 1.5,
             executor_seconds: 1.0,
         };
-        written("batch.safetensors", |path| batch_file::write(path, &batch).expect("finite leaves"))
+        unsealed(|path| batch_file::write(path, &batch).expect("finite leaves"))
     };
     vec![of(vec![1]), of(vec![])]
 }
@@ -70,13 +111,9 @@ fn map_parts() -> Vec<Vec<u8>> {
         .into_iter()
         .map(|null| {
             let part = Part { start: 64, maps: maps(), null };
-            written("part.npz", |path| parts::write(&part, path).expect("other names"))
+            written("part.npz", |path| parts::archive(&part).write(path).expect("other names"))
         })
         .collect()
-}
-
-fn read_part(input: &Input<'_>) -> Result<()> {
-    parts::read(input.path).map(drop)
 }
 
 const METHODS: [Method; 2] = [Method::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }, Method::Sgd { momentum: 0.9 }];
@@ -94,10 +131,10 @@ fn trainings() -> Vec<Vec<u8>> {
         let images = waves(8, 8, &Device::default());
         let loss = |outputs: &[orthoscope::tensor::Var<4>]| Ok(outputs[0].clone().powf_scalar(2.0).mean());
         trainer.step(images, 0.01, &|_, _| 0.0, loss).expect("a finite loss");
-        let write = |path: &std::path::Path| {
+        let write = |path: &Path| {
             orthoscope::training::checkpoint::save(path, &trainer, &"settings", &[1.0, 0.5]).expect("finite weights");
         };
-        written("training.safetensors", write)
+        unsealed(write)
     };
     METHODS.map(of).into()
 }
