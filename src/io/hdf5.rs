@@ -240,6 +240,18 @@ mod tests {
     }
 
     #[test]
+    fn arrays_and_chunks_larger_than_they_may_be_are_refused() {
+        let read = |most: u64, chunk: u64| {
+            let mut file = FileBuilder::new();
+            file.create_dataset("d").with_f64_data(&[1.0; 4]).with_shape(&[4]).with_chunks(&[chunk]);
+            numbers(&File::from_bytes(file.finish().unwrap()).unwrap().dataset("d").unwrap(), most)
+        };
+        assert_eq!(read(32, 4).unwrap().len(), 4);
+        assert!(read(31, 4).unwrap_err().contains("more than such a file can hold"));
+        assert!(read(800, 100).is_ok() && read(799, 100).is_err(), "a chunk is unpacked whole");
+    }
+
+    #[test]
     fn a_file_that_was_cut_off_is_called_that() {
         let mut file = FileBuilder::new();
         file.create_dataset("d").with_f32_data(&[1.0; 64]);
