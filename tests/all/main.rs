@@ -14,6 +14,8 @@ mod engine_graphs;
 mod fused_training;
 mod googlenet;
 mod hello;
+mod hostile_models;
+mod hostile_onnx;
 mod import_caffe;
 mod import_keras;
 mod import_onnx;
