@@ -66,10 +66,7 @@ mod tests {
         assert_eq!(capped((8, "--threads"), 2), (8, None));
         let (n, said) = capped((65_535, "SLURM_CPUS_PER_TASK"), 16);
         assert_eq!(n, 64);
-        assert_eq!(
-            said.unwrap(),
-            "SLURM_CPUS_PER_TASK asks for 65535 threads: 64 are used, 4 for each of 16 cores"
-        );
+        assert_eq!(said.unwrap(), "SLURM_CPUS_PER_TASK asks for 65535 threads: 64 are used, 4 for each of 16 cores");
         assert_eq!(capped((usize::MAX, "--threads"), 1).0, 4);
     }
 }

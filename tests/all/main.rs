@@ -13,6 +13,7 @@ mod engine_graphs;
 mod fused_training;
 mod googlenet;
 mod hello;
+mod hostile_data;
 mod import_caffe;
 mod import_keras;
 mod import_onnx;

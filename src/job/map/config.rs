@@ -1,8 +1,8 @@
 //! Configuration of `orthoscope map`.
 
 use crate::error::{Error, Result};
-use crate::job::limits::{self, together, within};
 use crate::job::inputs::{BetasConfig, BoldConfig, FingerprintConfig, Recorded, RegionConfig};
+use crate::job::limits::{self, together, within};
 use crate::job::shard::Shard;
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
