@@ -16,6 +16,7 @@ mod googlenet;
 mod hello;
 mod hostile_models;
 mod hostile_onnx;
+mod hostile_data;
 mod import_caffe;
 mod import_keras;
 mod import_onnx;
