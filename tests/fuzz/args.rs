@@ -72,6 +72,8 @@ impl Args {
                     args.words = vec![value()?];
                 }
                 // What `cargo test` hands to every test program.
+                "--test-threads" | "--skip" | "--format" | "--color" => drop(value()?),
+                "--exact" | "--ignored" | "--include-ignored" => {}
                 "--nocapture" | "--no-capture" | "--quiet" | "-q" | "--show-output" => {}
                 _ if flag.starts_with('-') => return Err(format!("`{flag}` is no flag of this bench")),
                 _ => args.words.push(flag),
