@@ -171,8 +171,7 @@ mod tests {
     fn a_node_is_counted_with_what_it_needs_on_the_way() {
         let x = Shape::new(1, 100, 100);
         let mut load = Load::default();
-        let pool =
-            Op::MaxPool { kernel: [9, 9], stride: [60_000; 2], padding: [5, 6, 7, 8], ceil: false };
+        let pool = Op::MaxPool { kernel: [9, 9], stride: [60_000; 2], padding: [5, 6, 7, 8], ceil: false };
         add(&mut load, pool, &[x], Shape::new(1, 1, 1)).unwrap();
         assert_eq!((load.numbers, load.operations, load.edges), (112 * 114 + 1, 32 * 81, 1));
         let wide = Op::Pad { padding: [60_000, 0, 0, 60_000] };
@@ -195,14 +194,8 @@ mod tests {
 
     #[test]
     fn weights_that_are_read_over_and_over_are_noticed() {
-        let conv = Op::Conv2d {
-            weight: "w".into(),
-            bias: None,
-            stride: [1, 1],
-            padding: [0; 4],
-            dilation: [1, 1],
-            groups: 1,
-        };
+        let conv =
+            Op::Conv2d { weight: "w".into(), bias: None, stride: [1, 1], padding: [0; 4], dilation: [1, 1], groups: 1 };
         let x = Shape::new(1, 1, 1000);
         let mut load = Load { reads: READS - 1000, ..Load::default() };
         add(&mut load, conv.clone(), &[x], Shape::new(1, 1, 1)).unwrap();

@@ -134,7 +134,11 @@ impl Checker<'_> {
         match self.op {
             Op::Conv2d { weight, bias, stride, padding, dilation, groups } => {
                 let w = self.dims(weights, weight, 4)?;
-                if *groups == 0 || w[1].checked_mul(*groups) != Some(x.channels) || w[0] % groups != 0 || w[2] * w[3] == 0 {
+                if *groups == 0
+                    || w[1].checked_mul(*groups) != Some(x.channels)
+                    || w[0] % groups != 0
+                    || w[2] * w[3] == 0
+                {
                     return Err(self.wrong(
                         format!("a kernel of O x {} x KH x KW for {groups} group(s)", x.channels / (*groups).max(1)),
                         format!("{w:?}"),
@@ -256,13 +260,8 @@ mod tests {
         };
         let lrn = |size, alpha, beta, k| Op::Lrn { size, alpha, beta, k };
         let pool = |kernel, stride, padding| Op::MaxPool { kernel, stride, padding, ceil: true };
-        let norm = |var: &str, epsilon| Op::BatchNorm {
-            scale: None,
-            shift: None,
-            mean: "v".into(),
-            var: var.into(),
-            epsilon,
-        };
+        let norm =
+            |var: &str, epsilon| Op::BatchNorm { scale: None, shift: None, mean: "v".into(), var: var.into(), epsilon };
         let (one, none) = ([1, 1], [0; 4]);
         infer("n", &conv("k", one, none, one, 1), &x, &weights).unwrap();
         infer("n", &norm("v", 1e-3), &x, &weights).unwrap();

@@ -8,8 +8,8 @@
 
 use crate::error::{Error, Result};
 use crate::io::hdf5;
-use crate::network::import::names::{in_words, nearest};
 use crate::io::unzip::Unzip;
+use crate::network::import::names::{in_words, nearest};
 use crate::network::import::read_bytes;
 use crate::size;
 use hdf5_pure::{AttrValue, File, Group};
@@ -158,13 +158,7 @@ fn snake_case(class: &str) -> String {
 }
 
 impl Store {
-    fn new(
-        file: File,
-        path: &Path,
-        groups: Option<HashMap<String, String>>,
-        version: String,
-        bytes: usize,
-    ) -> Self {
+    fn new(file: File, path: &Path, groups: Option<HashMap<String, String>>, version: String, bytes: usize) -> Self {
         let left = Cell::new(size::unpackable(bytes as u64));
         Self { file, path: path.to_path_buf(), groups, version, bytes, left, read: RefCell::default() }
     }

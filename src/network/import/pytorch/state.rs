@@ -4,8 +4,8 @@
 use super::pickle::{Id, Item, Pickle, Refused, parse};
 use super::wrappers::{Group, beside, groups};
 use crate::error::{Error, Result};
-use crate::network::graph::Weights;
 use crate::io::unzip::Unzip;
+use crate::network::graph::Weights;
 use crate::size;
 use ndarray::{ArrayD, IxDyn};
 use std::collections::HashMap;
