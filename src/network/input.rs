@@ -96,7 +96,7 @@ impl InputSpec {
         let usable = |(&mean, &std): (&f32, &f32)| {
             std > 0.0 && std.is_finite() && (self.range / std).is_finite() && (mean / std).is_finite()
         };
-        if !planes || !(self.range > 0.0) || !self.mean.iter().zip(&self.std).all(usable) {
+        if !planes || self.range.is_nan() || self.range <= 0.0 || !self.mean.iter().zip(&self.std).all(usable) {
             return Err(Error::invalid(
                 at,
                 format!("a range above 0, {n} finite mean(s) and {n} standard deviation(s) above 0"),

@@ -165,7 +165,7 @@ impl Checker<'_> {
                 for name in names.into_iter().flatten() {
                     self.vectors(weights, std::slice::from_ref(name), x.channels)?;
                 }
-                if let Some(odd) = weights[var].iter().map(|v| v + epsilon).find(|v| !(*v > 0.0)) {
+                if let Some(odd) = weights[var].iter().map(|v| v + epsilon).find(|v| v.is_nan() || *v <= 0.0) {
                     return Err(self.wrong("variance + epsilon above 0", odd.to_string()));
                 }
                 Ok(x)
