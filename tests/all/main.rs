@@ -18,6 +18,7 @@ mod import_caffe;
 mod import_keras;
 mod import_onnx;
 mod import_pytorch;
+mod inputs;
 mod linalg;
 mod many_images;
 mod map;
