@@ -6,7 +6,7 @@
 //! y, z, trial as they are, trial fastest.
 
 use super::hdf5::{self, Class, Numbers, Stored};
-use super::{guard, source};
+use super::source;
 use crate::data::{Grid, Mask};
 use crate::error::{Error, Result};
 use crate::size;
@@ -53,8 +53,7 @@ enum Order {
 /// something for each, tells them apart.
 pub fn read(path: &Path, mask: &Mask) -> Result<Estimates> {
     let bytes = source::read(path)?;
-    // The HDF5 library parses what it is asked for, wherever that is: any of it may panic.
-    guard::catch(|| decode(bytes, path, mask)).unwrap_or_else(|panic| {
+    hdf5::apart(|| decode(bytes, path, mask)).unwrap_or_else(|panic| {
         let found = format!("a file that the HDF5 library gives up on ({panic})");
         Err(Error::corrupt(path, "estimates in HDF5", found, "download or save the file again"))
     })

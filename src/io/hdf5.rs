@@ -4,6 +4,7 @@
 //! (The reader's own typed functions convert silently: an `int32` asked for as 16 bits loses its
 //! upper half, a `float16` comes back empty. So the bytes are taken as they are and decoded here.)
 
+use crate::io::{guard, hdf5_trees};
 use crate::size;
 use half::{bf16, f16};
 use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder, File};
@@ -15,9 +16,26 @@ use std::fmt;
 /// In words: no HDF5, or fewer bytes than the file says that it has.
 pub fn open(bytes: Vec<u8>) -> Result<File, String> {
     let n = bytes.len() as u64;
+    hdf5_trees::check(&bytes)?;
     let file = File::from_bytes(bytes).map_err(|e| format!("a file that is no HDF5 or is damaged ({e})"))?;
     let whole = file.superblock().eof_address;
     if n < whole { Err(format!("a file cut off at {n} of {whole} bytes")) } else { Ok(file) }
+}
+
+/// Bytes of stack for [`apart`].
+const STACK: usize = 64 << 20;
+
+/// Runs what reads a file, on a thread of its own. The library parses types by recursion, of which a
+/// message of 64 kB holds thousands within each other, and any of it may panic on a damaged file.
+///
+/// # Errors
+/// In words: what it said when it panicked, or that there is no thread.
+pub fn apart<T: Send>(read: impl FnOnce() -> T + Send) -> Result<T, String> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || guard::catch(read));
+        let thread = thread.map_err(|e| format!("no thread could be started ({e})"))?;
+        thread.join().unwrap_or_else(|_| Err("the reader ended".into()))
+    })
 }
 
 /// How a number is stored.
@@ -237,6 +255,29 @@ mod tests {
         );
         let bytes: Vec<u8> = [0.25f64].iter().flat_map(|v| v.to_be_bytes()).collect();
         assert_eq!(one(|d| d.with_raw_data(big(make_f64_type()), bytes, 1)).unwrap().to_f32(1.0).unwrap(), [0.25]);
+    }
+
+    #[test]
+    fn readers_apart_may_go_deep_and_panic() {
+        fn deep(n: usize) -> usize {
+            let room = std::hint::black_box([n as u8; 1024]);
+            if n == 0 { usize::from(room[0]) } else { 1 + deep(n - 1) }
+        }
+        // More than the 8 MB that a program's first thread has.
+        assert_eq!(apart(|| deep(16_000)), Ok(16_000));
+        assert_eq!(apart(|| -> u8 { panic!("no such type") }), Err("no such type".to_owned()));
+    }
+
+    #[test]
+    fn arrays_and_chunks_larger_than_they_may_be_are_refused() {
+        let read = |most: u64, chunk: u64| {
+            let mut file = FileBuilder::new();
+            file.create_dataset("d").with_f64_data(&[1.0; 4]).with_shape(&[4]).with_chunks(&[chunk]);
+            numbers(&File::from_bytes(file.finish().unwrap()).unwrap().dataset("d").unwrap(), most)
+        };
+        assert_eq!(read(32, 4).unwrap().len(), 4);
+        assert!(read(31, 4).unwrap_err().contains("more than such a file can hold"));
+        assert!(read(800, 100).is_ok() && read(799, 100).is_err(), "a chunk is unpacked whole");
     }
 
     #[test]

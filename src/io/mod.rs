@@ -4,6 +4,7 @@ pub mod atomic;
 pub mod glmsingle;
 pub mod guard;
 pub mod hdf5;
+mod hdf5_trees;
 mod image_source;
 pub mod images;
 pub mod json;

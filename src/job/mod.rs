@@ -7,7 +7,7 @@
 pub mod adversarial;
 mod brain;
 pub mod configuration;
-mod drive;
+pub mod drive;
 #[cfg(feature = "cli")]
 pub mod flags;
 pub mod group;

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | [`NODES`], [`EDGES`] | a graph | 1,000 and 4,000 in the deepest |
 //! | [`NUMBERS`] | a node | 3.2 million (VGG at 224 x 224) |
+//! | [`WINDOWS`] | all windows of a convolution | 29 million (VGG at 224 x 224) |
 //! | [`ALL_NUMBERS`], or [`FOR_A_WEIGHT`] times the weights | all nodes | 5 to 40 for a weight |
 //! | [`OPERATIONS`], or [`USES`] times the weights | all nodes | 100 to 1,000 for a weight |
 //! | [`READS`], or twice the weights | weights that nodes read, each time counted | every weight once |
@@ -25,6 +26,9 @@ pub const NODES: usize = 1 << 13;
 pub const EDGES: usize = 1 << 16;
 /// Numbers of one image at one node: 256 MiB.
 pub const NUMBERS: usize = 1 << 26;
+/// Numbers in all windows of a convolution, each counted as often as a window holds it: the way
+/// back lays them out, 2 GiB.
+pub const WINDOWS: usize = 1 << 29;
 /// Numbers of one image at all nodes: 1 GiB.
 pub const ALL_NUMBERS: u64 = 1 << 28;
 /// The same for each weight, in networks with many.
@@ -68,6 +72,16 @@ impl Load {
                 too_large(at(), format!("at most {NUMBERS} numbers of one image"), found)
             })?;
             numbers += count as u64;
+        }
+        if let Op::Conv2d { weight, .. } = op
+            && let Some(&[_, _, rows, columns]) = weights.get(weight).map(|w| w.shape())
+        {
+            let channels = inputs.first().map_or(0, |x| x.channels);
+            let all = size::product([channels, rows, columns, out.height, out.width]);
+            if all.is_none_or(|n| n > WINDOWS && rows * columns > 1) {
+                let found = format!("{} x {} windows of {channels} x {rows} x {columns}", out.height, out.width);
+                return Err(too_large(at(), format!("at most {WINDOWS} numbers in all windows"), found));
+            }
         }
         let reads: u64 = op.weights().iter().filter_map(|name| weights.get(*name)).map(|w| w.len() as u64).sum();
         self.edges = self.edges.saturating_add(inputs.len());
@@ -135,8 +149,9 @@ fn operations(op: &Op, inputs: &[Shape], out: Shape, weights: &Weights) -> u64 {
         Op::Conv2d { weight, .. } | Op::Linear { weight, .. } => {
             times(&[weights.get(weight).map_or(0, |w| w.len()), out.height, out.width])
         }
-        Op::MaxPool { kernel, .. } | Op::AvgPool { kernel, .. } => times(&[out.len(), kernel[0], kernel[1]]),
-        Op::Lrn { size, .. } => times(&[out.channels.saturating_add(*size), out.height, out.width, *size]),
+        // These take as long as so many multiplications, on the way back above all.
+        Op::MaxPool { kernel, .. } | Op::AvgPool { kernel, .. } => times(&[32, out.len(), kernel[0], kernel[1]]),
+        Op::Lrn { size, .. } => times(&[128, out.channels.saturating_add(*size), out.height, out.width, *size]),
         _ => times(&[out.len(), inputs.len()]),
     }
 }
@@ -158,7 +173,7 @@ mod tests {
         let mut load = Load::default();
         let pool = Op::MaxPool { kernel: [9, 9], stride: [60_000; 2], padding: [5, 6, 7, 8], ceil: false };
         add(&mut load, pool, &[x], Shape::new(1, 1, 1)).unwrap();
-        assert_eq!((load.numbers, load.operations, load.edges), (112 * 114 + 1, 81, 1));
+        assert_eq!((load.numbers, load.operations, load.edges), (112 * 114 + 1, 32 * 81, 1));
         let wide = Op::Pad { padding: [60_000, 0, 0, 60_000] };
         let error = add(&mut load, wide, &[x], Shape::new(1, 1, 1)).unwrap_err();
         assert!(error.to_string().contains("1 x 60100 x 60100"), "{error}");
@@ -184,6 +199,8 @@ mod tests {
         let x = Shape::new(1, 1, 1000);
         let mut load = Load { reads: READS - 1000, ..Load::default() };
         add(&mut load, conv.clone(), &[x], Shape::new(1, 1, 1)).unwrap();
+        let windows = add(&mut Load::default(), conv.clone(), &[x], Shape::new(1, 1000, 1000)).unwrap_err();
+        assert!(windows.to_string().contains("1000 x 1000 windows of 1 x 1 x 1000"), "{windows}");
         assert!(add(&mut load, conv, &[x], Shape::new(1, 1, 1)).is_err());
     }
 }

@@ -110,7 +110,7 @@ fn probed(graph: &Graph, golden: Option<&Golden>) -> Result<Vec<NodeId>> {
 }
 
 /// Nodes that are run in all, most of them many times: each tap runs what it depends on.
-const RUNS: usize = 1 << 18;
+const RUNS: usize = 150_000;
 
 /// At most `most` of `nodes`, evenly, with the last.
 fn spread(nodes: Vec<NodeId>, most: usize) -> Vec<NodeId> {
@@ -122,7 +122,7 @@ fn spread(nodes: Vec<NodeId>, most: usize) -> Vec<NodeId> {
 }
 
 /// Probes a network on the reference executor: every tap of its presets, or so many of them that
-/// no more than 2^18 nodes are run.
+/// no more than 150,000 nodes are run.
 ///
 /// A tap passes when its activations are finite, the gradient of half its summed squares at the
 /// pixels is finite and not zero everywhere, and it agrees with the card's golden activations.

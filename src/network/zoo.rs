@@ -107,13 +107,20 @@ pub fn load_model(spec: &str, options: &LoadOptions) -> Result<Model> {
     ))
 }
 
-/// An error that names the file, in words of a length that people read: what a file calls things
+/// An error that names the file, in one line of a length that people read: what a file calls things
 /// may be endless.
 fn of_file(path: &Path, error: Error) -> Error {
     let file = path.display().to_string();
-    let short = |text: String| match text.char_indices().nth(400 + file.len()) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
+    let short = |text: String| {
+        let mut out = String::new();
+        for (i, c) in text.chars().enumerate() {
+            match c {
+                _ if i == 400 + file.len() => return out + "...",
+                c if c.is_control() => out.extend(c.escape_default()),
+                c => out.push(c),
+            }
+        }
+        out
     };
     match error {
         Error::Invalid { at, expected, found, hint } => {

@@ -83,6 +83,9 @@ impl Scans {
     /// SOF0, SOF1 or SOF2.
     pub(super) fn frame(&mut self, body: &[u8], progressive: bool) -> Result<(), String> {
         let [_, h1, h0, w1, w0, n, list @ ..] = body else { return Err(damaged()) };
+        if !self.components.is_empty() {
+            return Err("two headers of one image".into());
+        }
         self.height = usize::from(u16::from_be_bytes([*h1, *h0]));
         self.width = usize::from(u16::from_be_bytes([*w1, *w0]));
         self.progressive = progressive;

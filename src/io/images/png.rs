@@ -11,14 +11,19 @@ const MOST_PROFILE_BYTES: u64 = 1 << 20;
 
 /// The image and its metadata, or what is wrong.
 pub(super) fn read(bytes: &[u8]) -> Result<(DynamicImage, Metadata), String> {
-    let metadata = walk(bytes)?;
-    let decode = || image::load_from_memory_with_format(bytes, ImageFormat::Png).map_err(|e| e.to_string());
+    let (metadata, pixels) = walk(bytes)?;
+    let decode = || image::load_from_memory_with_format(&pixels, ImageFormat::Png).map_err(|e| e.to_string());
     let image = guard::catch(decode).map_err(|panic| format!("data that its decoder was not made for ({panic})"))??;
     Ok((image, metadata))
 }
 
-fn walk(bytes: &[u8]) -> Result<Metadata, String> {
+/// Chunks of text and profiles, which the decoder would unpack although they change no pixel.
+const WORDS: [&[u8]; 4] = [b"tEXt", b"zTXt", b"iTXt", b"iCCP"];
+
+/// The metadata, and the file without [`WORDS`].
+fn walk(bytes: &[u8]) -> Result<(Metadata, Vec<u8>), String> {
     let mut metadata = Metadata::default();
+    let mut pixels = bytes.get(..8).unwrap_or_default().to_vec();
     let mut rest = bytes.get(8..).unwrap_or_default();
     loop {
         let (length, kind) = match rest {
@@ -35,8 +40,11 @@ fn walk(bytes: &[u8]) -> Result<Metadata, String> {
         if crc.sum().to_be_bytes() != sum {
             return Err(format!("a chunk {name:?} whose checksum does not fit its bytes"));
         }
+        if !WORDS.contains(&kind) {
+            pixels.extend_from_slice(&rest[..end + 4]);
+        }
         match kind {
-            b"IEND" => return Ok(metadata),
+            b"IEND" => return Ok((metadata, pixels)),
             b"IHDR" => match body {
                 [a, b, c, d, e, f, g, h, ..] => {
                     small_enough(u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]))?;
@@ -76,4 +84,24 @@ fn profile(body: &[u8], compressed: bool) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.split_ascii_whitespace().skip(2).flat_map(str::bytes).collect();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     digits.chunks_exact(2).map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_do_not_reach_the_decoder() {
+        let pixels = ndarray::Array3::from_shape_fn((2, 3, 3), |(y, x, c)| (20 * y + 5 * x + c) as u8);
+        let plain = crate::io::png::encode(pixels.view()).unwrap();
+        let text = [&b"iCCPname\0\0"[..], b"not packed"].concat();
+        let mut crc = flate2::Crc::new();
+        crc.update(&text);
+        let chunk = [&((text.len() - 4) as u32).to_be_bytes()[..], &text, &crc.sum().to_be_bytes()].concat();
+        // The header ends at byte 33.
+        let with = [&plain[..33], &chunk, &plain[33..]].concat();
+        assert_eq!(walk(&with).unwrap().1, plain);
+        assert_eq!(walk(&plain).unwrap().1, plain);
+        assert_eq!(read(&with).unwrap().0.into_rgb8().into_raw(), pixels.into_raw_vec_and_offset().0);
+    }
 }

@@ -268,8 +268,8 @@ fn files_end_with_their_last_volume() {
         (vec![2, 3], "2 more bytes (0.3333 volumes)"),
     ] {
         std::fs::write(&path, file(&sides, Datatype::U8, (1.0, 0.0), &numbers)).unwrap();
-        let mut image = read(&path).unwrap();
-        let volumes: Result<Vec<_>, _> = (0..image.header().n_volumes).map(|_| image.next_volume()).collect();
+        let all = |mut image: Nifti| (0..image.header().n_volumes).map(|_| image.next_volume()).collect();
+        let volumes: Result<Vec<_>, _> = read(&path).and_then(all);
         let error = volumes.unwrap_err();
         assert!(error.to_string().contains(words), "{error} without {words}");
         assert!(error.to_string().contains("a.nii") && error.exit_code() == 2);
@@ -277,6 +277,53 @@ fn files_end_with_their_last_volume() {
     std::fs::write(&path, file(&[2, 2, 1, 2], Datatype::U8, (1.0, 0.0), &numbers)).unwrap();
     let mut image = read(&path).unwrap();
     assert_eq!((image.next_volume().unwrap()[3], image.next_values().unwrap()[3]), (3.0, 7.0));
+}
+
+/// A NIfTI-2 file of `sides` of one byte a voxel, with nothing behind its header.
+fn promises(sides: &[i64]) -> Vec<u8> {
+    let mut bytes = vec![0u8; 544];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0, &540i32.to_le_bytes());
+    put(4, b"n+2\0\r\n\x1a\n");
+    put(12, &Datatype::U8.code().to_le_bytes());
+    put(16, &(sides.len() as i64).to_le_bytes());
+    sides.iter().enumerate().for_each(|(i, s)| put(24 + 8 * i, &s.to_le_bytes()));
+    (0..4).for_each(|i| put(104 + 8 * i, &1f64.to_le_bytes()));
+    put(168, &544i64.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn headers_cannot_ask_for_memory_without_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.nii");
+    let most = i64::from(i32::MAX);
+    let refused = |bytes: &[u8], words: &str| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = read(&path).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains(words) && error.exit_code() == 2, "{error} without {words}");
+    };
+    for sides in [vec![most; 3], vec![8, 8, 4, 65_536, 65_536, 65_536, 65_536], vec![most; 7]] {
+        refused(&promises(&sides), "numbers that can be counted");
+    }
+    refused(&promises(&[2000, 2000, 2000]), "within volume 1 of 1: 8000000000 bytes");
+    // 512 bytes of zeros are 100 kB at most when they are unpacked.
+    refused(&gzip(&promises(&[2000, 2000, 2000])), "within volume 1 of 1");
+    refused(&gzip(&promises(&[100, 100, 100])), "within volume 1 of 1");
+    let mut far = promises(&[1, 1, 1]);
+    far[168..176].copy_from_slice(&900_000_000i64.to_le_bytes());
+    refused(&far, "before the numbers");
+    refused(&gzip(&far), "before the numbers");
+    for offset in [f32::NAN, f32::INFINITY, -1.0, 1e30] {
+        let mut bytes = shorts((1.0, 0.0));
+        bytes[108..112].copy_from_slice(&offset.to_le_bytes());
+        refused(&bytes, "the numbers after the header");
+    }
+    // Behind the last volume a stream may go on, but not for ever.
+    let long = [promises(&[1, 1, 1]), vec![0; 300 << 20]].concat();
+    std::fs::write(&path, gzip(&long)).unwrap();
+    let error = read_volume(&path).unwrap_err().to_string();
+    assert!(error.contains("unpacks to more bytes than it may"), "{error}");
 }
 
 /// Ids of the Allen atlas, which 32-bit floats change to 312782560 -> 312782560 + or - 16.

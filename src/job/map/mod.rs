@@ -9,7 +9,7 @@ mod draw;
 mod flags;
 mod output;
 mod page;
-mod parts;
+pub mod parts;
 mod plan;
 mod regions;
 mod results;

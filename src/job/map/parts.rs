@@ -125,7 +125,8 @@ fn require(part: Part, range: &Range<usize>, path: &Path) -> Result<Part> {
     Err(Error::corrupt(path, format!("{} places from {}", range.len(), range.start), found, hint))
 }
 
-fn archive(part: &Part) -> npz::NpzWriter {
+/// A part as arrays.
+pub fn archive(part: &Part) -> npz::NpzWriter {
     let n_voxels: Array1<f64> = part.maps.n_voxels.iter().map(|&n| f64::from(n)).collect();
     let place = Array1::from(vec![part.start as f64, part.maps.n_undefined as f64]);
     let mut file = npz::NpzWriter::new().add("place", &place).add("values", &part.maps.values);
@@ -136,7 +137,11 @@ fn archive(part: &Part) -> npz::NpzWriter {
     file
 }
 
-fn read(file: &npz::Npz, path: &Path) -> Result<Part> {
+/// A part from its arrays.
+///
+/// # Errors
+/// [`Error::Corrupt`] when they are not those of a part, or do not fit each other.
+pub fn read(file: &npz::Npz, path: &Path) -> Result<Part> {
     let shaped = |e: ndarray::ShapeError| Error::corrupt(path, "matrices", e.to_string(), "compute the part again");
     let matrix =
         |name: &str| -> Result<Array2<f64>> { file.get::<f64>(name)?.into_dimensionality::<Ix2>().map_err(shaped) };

@@ -1,6 +1,6 @@
 //! `orthogonalize`: N images whose layer RSMs are mutually uncorrelated, or as designed.
 
-mod checkpoint;
+pub mod checkpoint;
 mod config;
 #[cfg(feature = "cli")]
 mod flags;

@@ -100,9 +100,13 @@ impl Assembly {
     /// a number: two layers of a file may be called the same.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for too many of one name, and as [`Self::take_room`].
+    /// [`Error::Corrupt`] for a number that is not finite; [`Error::Invalid`] for too many of one
+    /// name, and as [`Self::take_room`].
     pub fn weight(&mut self, name: impl Into<String>, array: ArrayD<f32>) -> Result<String> {
         let wanted = name.into();
+        if let Some(odd) = array.iter().find(|v| !v.is_finite()) {
+            return Err(self.corrupt(format!("finite weights in `{wanted}`"), odd.to_string()));
+        }
         for count in 1..=NAMESAKES {
             let name = if count == 1 { wanted.clone() } else { format!("{wanted}#{count}") };
             match self.builder.weights().get(&name) {
@@ -123,12 +127,9 @@ impl Assembly {
     /// Stores one value per channel, computed from what the file says.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for a value that is not finite; as [`Self::weight`].
+    /// As [`Self::weight`].
     pub fn vector(&mut self, name: impl Into<String>, values: Vec<f32>) -> Result<String> {
-        let (name, n) = (name.into(), values.len());
-        if let Some(odd) = values.iter().find(|v| !v.is_finite()) {
-            return Err(self.corrupt(format!("finite numbers for `{name}`"), odd.to_string()));
-        }
+        let n = values.len();
         self.weight(name, ArrayD::from_shape_vec(IxDyn(&[n]), values).expect("one axis of n values"))
     }
 

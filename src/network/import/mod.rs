@@ -10,6 +10,7 @@ pub mod keras;
 mod names;
 pub mod onnx;
 mod pixels;
+mod protobuf;
 pub mod pytorch;
 
 pub use pixels::{Pixels, Says, choose};

@@ -8,13 +8,12 @@ mod layers;
 mod proto;
 
 use super::assembly::Assembly;
-use super::{Imported, Pixels, Says};
+use super::{Imported, Pixels, Says, protobuf};
 use crate::error::{Error, Result};
 use crate::network::graph::{Graph, NodeId};
 use crate::network::input::{ChannelOrder, InputSpec};
 use crate::network::shape::Shape;
 use crate::warning::Warning;
-use prost::Message;
 use proto::{LayerParameter, NetParameter, Transformation};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -42,8 +41,7 @@ pub fn read(path: &Path) -> Result<Imported> {
     let bytes = super::read_bytes(path)?;
     let again = "the file is truncated or no .caffemodel: download it again";
     let damaged = |found: String| Error::corrupt(path, "a Caffe network with its weights", found, again);
-    let mut net = NetParameter::decode(bytes.as_slice())
-        .map_err(|e| damaged(format!("{} bytes that do not decode ({e})", bytes.len())))?;
+    let mut net: NetParameter = protobuf::decode(&bytes, &proto::NET).map_err(damaged)?;
     let old = std::mem::take(&mut net.v1);
     net.layer.extend(old.into_iter().map(proto::V1LayerParameter::upgraded));
     if bytes.is_empty() {

@@ -1,7 +1,18 @@
 //! The part of `caffe.proto` that a deployed or trained network uses. Field numbers are the
 //! format's.
 
+use crate::network::import::protobuf::Kind;
 use prost::Message;
+
+/// What lies in a network, as far as there may be many.
+pub static NET: Kind =
+    Kind { size: size_of::<NetParameter>(), inner: &[(2, &V1_LAYER), (8, &SHAPE), (100, &LAYER)] };
+static V1_LAYER: Kind = Kind { size: size_of::<V1LayerParameter>(), inner: &[(6, &BLOB), (32, &RULE)] };
+static LAYER: Kind = Kind { size: size_of::<LayerParameter>(), inner: &[(7, &BLOB), (8, &RULE), (143, &INPUT)] };
+static BLOB: Kind = Kind { size: size_of::<BlobProto>(), inner: &[] };
+static RULE: Kind = Kind { size: size_of::<NetStateRule>(), inner: &[] };
+static INPUT: Kind = Kind { size: size_of::<Input>(), inner: &[(1, &SHAPE)] };
+static SHAPE: Kind = Kind { size: size_of::<BlobShape>(), inner: &[] };
 
 #[derive(Clone, PartialEq, Message)]
 pub struct NetParameter {

@@ -226,6 +226,9 @@ impl Import {
             len => Err(self.refuse(layer, &format!("of {len} values for {n} channels"))),
         };
         let (mean, variance) = (per_channel(mean)?, per_channel(variance)?);
+        if let Some(odd) = variance.iter().find(|v| !(**v >= 0.0)) {
+            return Err(self.refuse(layer, &format!("by a variance of {odd}")));
+        }
         let std: Vec<f32> = variance.iter().map(|v| v.sqrt().max(1e-7)).collect();
         let inverse = layer.config["invert"].as_bool().unwrap_or(false);
         let scale = if inverse { std.clone() } else { std.iter().map(|s| 1.0 / s).collect() };

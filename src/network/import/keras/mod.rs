@@ -11,7 +11,7 @@ mod store;
 use super::assembly::Assembly;
 use super::{Imported, Pixels};
 use crate::error::{Error, Result};
-use crate::io::guard;
+use crate::io::hdf5;
 use crate::network::graph::NodeId;
 use crate::network::shape::Shape;
 use serde_json::Value;
@@ -25,8 +25,7 @@ use store::Store;
 /// [`Error::Io`], [`Error::Corrupt`] for a truncated file, [`Error::UnsupportedOp`] naming layer
 /// and class, [`Error::Invalid`] for weights that are not there or that no layer reads.
 pub fn read(path: &Path) -> Result<Imported> {
-    // The HDF5 library parses what it is asked for, wherever that is: any of it may panic.
-    guard::catch(|| import(path)).unwrap_or_else(|panic| {
+    hdf5::apart(|| import(path)).unwrap_or_else(|panic| {
         let found = format!("a file that the HDF5 library gives up on ({panic})");
         Err(Error::corrupt(path, "a Keras model with its weights", found, store::AGAIN))
     })

@@ -14,13 +14,12 @@ mod reshape;
 mod windows;
 
 use super::assembly::Assembly;
-use super::{Imported, Pixels};
+use super::{Imported, Pixels, protobuf};
 use crate::error::{Error, Result};
 use crate::network::graph::NodeId;
 use crate::network::op::Op;
 use crate::warning::Warning;
 use constant::{Beside, Constant};
-use prost::Message;
 use proto::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -35,9 +34,8 @@ const AGAIN: &str = "the file is truncated or not ONNX: download or export it ag
 /// operator, [`Error::Invalid`] for tensors that are not there or share a name.
 pub fn read(path: &Path) -> Result<Imported> {
     let bytes = super::read_bytes(path)?;
-    let model = ModelProto::decode(bytes.as_slice()).map_err(|e| {
-        Error::corrupt(path, "an ONNX model", format!("{} bytes that do not decode ({e})", bytes.len()), AGAIN)
-    })?;
+    let model: ModelProto = protobuf::decode(&bytes, &proto::MODEL)
+        .map_err(|found| Error::corrupt(path, "an ONNX model", found, AGAIN))?;
     let graph = model.graph.filter(|g| !g.node.is_empty());
     let graph = graph.ok_or_else(|| Error::corrupt(path, "an ONNX model", "no graph", AGAIN))?;
     let opset = model.opset_import.iter().find(|o| matches!(o.domain.as_deref(), None | Some("" | "ai.onnx")));

@@ -1,7 +1,24 @@
 //! The part of `onnx.proto` (IR version 3 to 11) that describes an inference graph. Field numbers
 //! are the format's.
 
+use crate::network::import::protobuf::Kind;
 use prost::Message;
+
+/// What lies in a model.
+pub static MODEL: Kind =
+    Kind { size: size_of::<ModelProto>(), inner: &[(7, &GRAPH), (8, &OPERATORS)] };
+static GRAPH: Kind =
+    Kind { size: size_of::<GraphProto>(), inner: &[(1, &NODE), (5, &TENSOR), (11, &VALUE), (12, &VALUE)] };
+static NODE: Kind = Kind { size: size_of::<NodeProto>(), inner: &[(5, &ATTRIBUTE)] };
+static ATTRIBUTE: Kind = Kind { size: size_of::<AttributeProto>(), inner: &[(5, &TENSOR)] };
+static TENSOR: Kind = Kind { size: size_of::<TensorProto>(), inner: &[(13, &ENTRY)] };
+static VALUE: Kind = Kind { size: size_of::<ValueInfo>(), inner: &[(2, &TYPE)] };
+static TYPE: Kind = Kind { size: size_of::<TypeProto>(), inner: &[(1, &TENSOR_TYPE)] };
+static TENSOR_TYPE: Kind = Kind { size: size_of::<TensorType>(), inner: &[(2, &SHAPE)] };
+static SHAPE: Kind = Kind { size: size_of::<TensorShape>(), inner: &[(1, &DIMENSION)] };
+static OPERATORS: Kind = Kind { size: size_of::<OperatorSetId>(), inner: &[] };
+static ENTRY: Kind = Kind { size: size_of::<StringEntry>(), inner: &[] };
+static DIMENSION: Kind = Kind { size: size_of::<Dimension>(), inner: &[] };
 
 #[derive(Clone, PartialEq, Message)]
 pub struct ModelProto {
