@@ -23,7 +23,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let Some(frame) = frame(bytes) else { return Ok(()) };
     let starts = |&(i, &b): &(usize, &u8)| b == b'T' && bytes[i..].starts_with(b"TREE");
     let at: Vec<usize> = bytes.iter().enumerate().filter(starts).map(|(i, _)| i).collect();
-    let inner = |kind: u8| at.iter().any(|&p| bytes.get(p + 4) == Some(&kind) && bytes.get(p + 5).is_some_and(|l| *l > 0));
+    let inner =
+        |kind: u8| at.iter().any(|&p| bytes.get(p + 4) == Some(&kind) && bytes.get(p + 5).is_some_and(|l| *l > 0));
     // A dataset has up to 32 axes; the keys hold one number more.
     let chunks = (2..=33).map(|n| (1, 8 + 8 * n));
     let kinds: Vec<(u8, usize)> = std::iter::once((0, frame.length)).chain(chunks).filter(|(k, _)| inner(*k)).collect();

@@ -216,7 +216,9 @@ fn keras_configurations_that_make_no_sense_are_refused() {
         keras(&path, &images, &list);
         println!("{}", refused(&path));
     }
-    for input in [json!([null, 60_000, 60_000, 3]), json!([null, 0, 8, 3]), json!([null, huge, 8, 3]), json!(vec![8; 100])] {
+    for input in
+        [json!([null, 60_000, 60_000, 3]), json!([null, 0, 8, 3]), json!([null, huge, 8, 3]), json!(vec![8; 100])]
+    {
         keras(&path, &input, &[conv(json!({}))]);
         println!("{}", refused(&path));
     }
@@ -231,9 +233,7 @@ fn keras_configurations_that_make_no_sense_are_refused() {
 fn keras_layers_that_read_each_other_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.h5");
-    let relu = |name: &str, from: &str| {
-        json!({"class_name": "ReLU", "name": name, "config": {"name": name}, "inbound_nodes": [[[from, 0, 0, {}]]]})
-    };
+    let relu = |name: &str, from: &str| json!({"class_name": "ReLU", "name": name, "config": {"name": name}, "inbound_nodes": [[[from, 0, 0, {}]]]});
     let images = json!({"class_name": "InputLayer", "name": "images", "inbound_nodes": [],
         "config": {"name": "images", "batch_input_shape": [null, 8, 8, 3]}});
     for layers in [

@@ -14,6 +14,7 @@ mod engine_graphs;
 mod fused_training;
 mod googlenet;
 mod hello;
+mod hostile_caffe;
 mod hostile_models;
 mod hostile_onnx;
 mod hostile_data;

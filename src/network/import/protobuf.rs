@@ -72,10 +72,8 @@ mod tests {
         #[prost(int64, repeated, tag = "2")]
         sizes: Vec<i64>,
     }
-    static OUTER: Kind = Kind {
-        size: size_of::<Outer>(),
-        inner: &[(1, &Kind { size: size_of::<Inner>(), inner: &[] })],
-    };
+    static OUTER: Kind =
+        Kind { size: size_of::<Outer>(), inner: &[(1, &Kind { size: size_of::<Inner>(), inner: &[] })] };
 
     #[test]
     fn messages_are_counted_and_decoded() {

@@ -5,8 +5,7 @@ use crate::network::import::protobuf::Kind;
 use prost::Message;
 
 /// What lies in a network, as far as there may be many.
-pub static NET: Kind =
-    Kind { size: size_of::<NetParameter>(), inner: &[(2, &V1_LAYER), (8, &SHAPE), (100, &LAYER)] };
+pub static NET: Kind = Kind { size: size_of::<NetParameter>(), inner: &[(2, &V1_LAYER), (8, &SHAPE), (100, &LAYER)] };
 static V1_LAYER: Kind = Kind { size: size_of::<V1LayerParameter>(), inner: &[(6, &BLOB), (32, &RULE)] };
 static LAYER: Kind = Kind { size: size_of::<LayerParameter>(), inner: &[(7, &BLOB), (8, &RULE), (143, &INPUT)] };
 static BLOB: Kind = Kind { size: size_of::<BlobProto>(), inner: &[] };

@@ -188,7 +188,8 @@ fn external(tensor: &TensorProto, beside: &mut Beside<'_>, name: &str, n: usize)
     };
     let location = entry("location").ok_or_else(|| broken("no location".into()))?;
     let relative = PathBuf::from(location);
-    if location.contains('\0') || relative.components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir)) {
+    if location.contains('\0') || relative.components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir))
+    {
         return Err(broken(format!("`{location}`, which is outside the model's folder")));
     }
     let number =

@@ -34,8 +34,8 @@ const AGAIN: &str = "the file is truncated or not ONNX: download or export it ag
 /// operator, [`Error::Invalid`] for tensors that are not there or share a name.
 pub fn read(path: &Path) -> Result<Imported> {
     let bytes = super::read_bytes(path)?;
-    let model: ModelProto = protobuf::decode(&bytes, &proto::MODEL)
-        .map_err(|found| Error::corrupt(path, "an ONNX model", found, AGAIN))?;
+    let model: ModelProto =
+        protobuf::decode(&bytes, &proto::MODEL).map_err(|found| Error::corrupt(path, "an ONNX model", found, AGAIN))?;
     let graph = model.graph.filter(|g| !g.node.is_empty());
     let graph = graph.ok_or_else(|| Error::corrupt(path, "an ONNX model", "no graph", AGAIN))?;
     let opset = model.opset_import.iter().find(|o| matches!(o.domain.as_deref(), None | Some("" | "ai.onnx")));

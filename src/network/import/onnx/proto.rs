@@ -5,8 +5,7 @@ use crate::network::import::protobuf::Kind;
 use prost::Message;
 
 /// What lies in a model.
-pub static MODEL: Kind =
-    Kind { size: size_of::<ModelProto>(), inner: &[(7, &GRAPH), (8, &OPERATORS)] };
+pub static MODEL: Kind = Kind { size: size_of::<ModelProto>(), inner: &[(7, &GRAPH), (8, &OPERATORS)] };
 static GRAPH: Kind =
     Kind { size: size_of::<GraphProto>(), inner: &[(1, &NODE), (5, &TENSOR), (11, &VALUE), (12, &VALUE)] };
 static NODE: Kind = Kind { size: size_of::<NodeProto>(), inner: &[(5, &ATTRIBUTE)] };
