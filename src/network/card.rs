@@ -15,6 +15,7 @@ use super::graph::{Graph, GraphBuilder, Weights};
 use super::input::InputSpec;
 use super::op::Op;
 use super::probe::Golden;
+use crate::data::shown;
 use crate::error::{Error, Result};
 use crate::io::weights::{self, Storage};
 use serde::{Deserialize, Serialize};
@@ -127,7 +128,7 @@ impl Card {
     /// [`Error::Corrupt`] with the line that does not fit.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         let card: Self = toml::from_str(text)
-            .map_err(|e| Error::corrupt(path, "a model card", e.to_string().trim().to_owned(), "correct the card"))?;
+            .map_err(|e| Error::corrupt(path, "a model card", shown::toml(&e.to_string()), "correct the card"))?;
         if card.schema != SCHEMA {
             let found = format!("schema {}", card.schema);
             return Err(Error::corrupt(path, format!("schema {SCHEMA}"), found, "use the version that wrote the card"));

@@ -31,6 +31,7 @@ mod mini_inception;
 mod names_and_tables;
 mod objectives;
 mod ops;
+mod output_names;
 mod program;
 mod rdm_models;
 mod runs;

@@ -1,6 +1,7 @@
 //! Configuration of `orthoscope group`.
 
 use crate::error::{Error, Result};
+use crate::job::brain::maps::check_prefix;
 use crate::math::permutation::Tail;
 use crate::stats::group::GroupOptions;
 use crate::stats::neighbours::Connectivity;
@@ -180,9 +181,7 @@ impl Config {
         if test.n_permutations == 0 {
             return bad("test.n_permutations", "1 or more sign flips", "0".into(), "5000 are usual");
         }
-        if maps.prefix.contains(['/', '\\', ' ']) {
-            return bad("maps.prefix", "the beginning of a file name", format!("`{}`", maps.prefix), "");
-        }
+        check_prefix(&maps.prefix)?;
         Ok(())
     }
 }
