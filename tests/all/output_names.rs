@@ -5,6 +5,8 @@
 use crate::map::{Brain, map_file};
 use crate::program::{Ended, Program, photographs, tiny_model};
 use ndarray::{Array, IxDyn};
+use orthoscope::data::Volume;
+use orthoscope::io::nifti::{Space, write_volume};
 use orthoscope::io::weights::Storage;
 use orthoscope::io::{npy, npz, tsv};
 use orthoscope::job::group::Group;
@@ -276,6 +278,49 @@ fn references_of_one_name_are_told_apart_or_refused() {
     npy::write(&dir.path().join("other/V1.npy"), &rdm(1)).unwrap();
     run(["V1.npy", "other/V1.npy"], "no").expect_code(2).expect_error(&["--compare: expected one RDM a name", "twice"]);
     assert!(!dir.path().join("no").exists());
+}
+
+#[test]
+fn regions_and_prefixes_that_no_table_or_file_can_hold_are_refused() {
+    let brain = Brain::new();
+    let halves: Vec<f32> = (0..1000).map(|v| if brain.grid.voxel(v)[0] < 5 { 1.0 } else { 2.0 }).collect();
+    write_volume(&brain.at("rois.nii.gz"), &Volume::new(brain.grid, halves).unwrap(), Space::Mni).unwrap();
+    std::fs::write(brain.at("names.tsv"), "index\tname\n1\tV1\n2\tV1\n3\tV2\n").unwrap();
+    let mut config = brain.config();
+    (config.regions.image, config.regions.names) = (Some(brain.at("rois.nii.gz")), Some(brain.at("names.tsv")));
+    brain.refused(config, &["names.tsv: expected one region a name, found `V1` twice"]);
+    let mut config = brain.config();
+    config.betas = Default::default();
+    let rdm = load_rdms(&brain.at("rdms.npz"), None, None).unwrap().remove(0).1;
+    for folder in ["a", "b"] {
+        std::fs::create_dir(brain.at(folder)).unwrap();
+        let file = brain.at(folder).join("V1.npy");
+        npy::write(&file, &ndarray::arr1(rdm.values())).unwrap();
+        config.regions.rdms.push(file);
+    }
+    brain.refused(config, &["regions.rdms: expected one file a region, found `V1` twice"]);
+    for prefix in ["p".repeat(101), "a/b".into(), "sub-1\u{1b}".into(), "sub 1".into()] {
+        let mut config = brain.config();
+        config.maps.prefix = prefix;
+        brain.refused(config, &["maps.prefix: expected the beginning of a file name"]);
+    }
+}
+
+#[test]
+fn models_beside_the_driven_one_have_a_name_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, photos) = (model(dir.path(), &["a", "b"]), photographs(dir.path(), 2, 12));
+    let other = dir.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let [own, other] = [own, model(&other, &["a", "b"])].map(|path| path.to_str().unwrap().to_owned());
+    let run = |checks: [&str; 2]| {
+        let run = Program::new("adversarial").arg("--model", &own).arg("--unit", "a:0").arg("--images", &photos);
+        let run = checks.iter().fold(run.arg("--epsilon", "4"), |run, check| run.arg("--check", check));
+        run.arg("--out", dir.path().join("out")).flag("--dry-run").run()
+    };
+    assert_eq!(run([&own, &other]).expect_code(0).json()["checks"], serde_json::json!([own, other]));
+    assert_eq!(run([&other, "mini-inception=0"]).code(), 2, "another input size");
+    run([&other, &other]).expect_code(2).expect_error(&["--check: expected each model once"]);
 }
 
 /// Turns text around, moves the cursor, changes colours, and forges lines.
