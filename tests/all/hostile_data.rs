@@ -269,7 +269,9 @@ fn no_number_of_threads_hangs() {
             command.env_remove(name);
         }
         command.args(["rdm", "--dry-run", "--quiet", "--images"]).arg(&images).envs(variable);
-        threads.iter().for_each(|n| drop(command.args(["--threads", n])));
+        for n in threads.iter() {
+            command.args(["--threads", n]);
+        }
         command.output().unwrap()
     };
     let began = Instant::now();
