@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let matches = orthoscope::cli::command().get_matches();
-    match orthoscope::cli::run(&matches) {
+    match orthoscope::cli::run(&orthoscope::cli::matches()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             orthoscope::cli::say(format_args!("error: {error}"));

@@ -3,6 +3,7 @@
 use super::progress::Style;
 use super::{signals, threads};
 use crate::cancel::Cancel;
+use crate::data::shown;
 use crate::error::{Error, Result};
 use crate::job::flags::choice;
 use crate::job::{Finished, Manifest, Session};
@@ -73,7 +74,7 @@ impl CommonArgs {
         if self.quiet || self.dry_run {
             return Ok(());
         }
-        super::say(&finished.summary);
+        super::say_lines(&finished.summary);
         if let Ok(manifest) = Manifest::read(&session.out.join("manifest.json")) {
             for text in &manifest.warning_texts {
                 super::say(format_args!("warning: {text}"));
@@ -90,5 +91,5 @@ impl CommonArgs {
 /// [`Error::Io`] when standard output is closed.
 pub fn print_json(value: &Value) -> Result<()> {
     let text = serde_json::to_string_pretty(value).expect("a JSON value can be written");
-    writeln!(std::io::stdout(), "{text}").map_err(Error::io("standard output", "write"))
+    writeln!(std::io::stdout(), "{}", shown::json(&text)).map_err(Error::io("standard output", "write"))
 }

@@ -11,9 +11,11 @@ mod signals;
 mod threads;
 
 use self::keys::in_common_flags;
+use crate::data::shown;
 use crate::error::Result;
 use crate::job::JOBS;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use std::borrow::Cow;
 
 /// The program's whole command line.
 pub fn command() -> Command {
@@ -31,10 +33,33 @@ pub fn command() -> Command {
         .subcommand(of::<jobs::ResumeArgs>("resume", "Continue an interrupted run"))
 }
 
-/// A line for the user. Standard error may be gone with its terminal: that stops nothing.
+/// A line for the user, whatever is in the names that it speaks of. Standard error may be gone with
+/// its terminal: that stops nothing.
 pub fn say(text: impl std::fmt::Display) {
+    write(&shown::line(&text.to_string()));
+}
+
+/// Lines for the user, whose names are single lines already.
+fn say_lines(text: &str) {
+    write(&shown::lines(text));
+}
+
+fn write(text: &str) {
     use std::io::Write;
     writeln!(std::io::stderr(), "{text}").ok();
+}
+
+/// The command line as it was given, or what clap has to say of it, without what acts on a terminal
+/// in the arguments that it repeats (names of files, by a shell's `*`).
+pub fn matches() -> ArgMatches {
+    command().try_get_matches().unwrap_or_else(|error| {
+        let text = error.render().to_string();
+        if let Cow::Owned(shown) = shown::lines(&text) {
+            write(shown.trim_end());
+            std::process::exit(error.exit_code());
+        }
+        error.exit()
+    })
 }
 
 fn of<A: Args>(name: &'static str, about: &'static str) -> Command {

@@ -1,6 +1,8 @@
 //! `orthoscope models`: list, inspect, import and check networks.
 
+use crate::data::shown::{self, line};
 use crate::error::{Error, Result};
+use crate::io::filename::{Part, is_whole};
 use crate::io::weights::Storage;
 use crate::network::card::{self, About};
 use crate::network::inspect::{inspect, list, table};
@@ -149,9 +151,10 @@ fn show_list(json: bool) -> Result<()> {
     for l in &listed {
         text += &match &l.error {
             None => {
-                format!("{}  {} x {}, {} parameters  {}\n", l.name, l.input[0], l.input[1], l.parameters, l.description)
+                let (name, description) = (line(&l.name), line(&l.description));
+                format!("{name}  {} x {}, {} parameters  {description}\n", l.input[0], l.input[1], l.parameters)
             }
-            Some(error) => format!("{}  unusable: {error}\n", l.name),
+            Some(error) => format!("{}  unusable: {}\n", line(&l.name), line(error)),
         };
     }
     print(&text)
@@ -160,9 +163,8 @@ fn show_list(json: bool) -> Result<()> {
 /// Reads, names, records golden activations and writes; the directory appears complete or not at
 /// all.
 fn import(args: ImportArgs) -> Result<Imported> {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if args.name.is_empty() || args.name.starts_with('.') || !args.name.chars().all(good) {
-        let expected = "a name of letters, digits, -, _ and .";
+    if !is_whole(Part::Stem, &args.name) {
+        let expected = "a name of letters, digits, -, _ and ., that every system takes for a folder's";
         return Err(Error::invalid("--name", expected, format!("`{}`", args.name), "it becomes a folder's name"));
     }
     let mut model = args.source.load()?;
@@ -210,11 +212,11 @@ fn check(source: &Source, json: bool) -> Result<()> {
 
 fn print_json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).expect("plain values can be written as JSON");
-    print(&(text + "\n"))
+    print(&(shown::json(&text) + "\n"))
 }
 
 fn print(text: &str) -> Result<()> {
-    std::io::stdout().write_all(text.as_bytes()).map_err(Error::io("standard output", "write"))
+    std::io::stdout().write_all(shown::lines(text).as_bytes()).map_err(Error::io("standard output", "write"))
 }
 
 #[cfg(test)]

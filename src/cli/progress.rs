@@ -1,5 +1,6 @@
 //! Progress on a terminal as a bar, elsewhere as a line every few seconds, both with the time left.
 
+use crate::data::shown;
 use crate::progress::{Sink, Track, Watch};
 use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,7 @@ impl Watch for Bars {
         let bar = ProgressBar::new(total).with_position(done);
         let template = "{prefix} {wide_bar} {pos}/{len} {msg} {eta} left";
         bar.set_style(BarStyle::with_template(template).unwrap_or_else(|_| BarStyle::default_bar()));
-        bar.set_prefix(task.to_owned());
+        bar.set_prefix(shown::line(task).into_owned());
         Box::new(Bar(bar))
     }
 }
@@ -49,7 +50,7 @@ struct Bar(ProgressBar);
 impl Track for Bar {
     fn advance(&mut self, done: u64, message: &mut dyn FnMut() -> String) {
         self.0.set_position(done);
-        self.0.set_message(message());
+        self.0.set_message(shown::line(&message()).into_owned());
     }
 
     fn end(&mut self) {

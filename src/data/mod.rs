@@ -7,6 +7,7 @@ pub mod image_source;
 pub mod mask;
 pub mod names;
 pub mod responses;
+pub mod shown;
 pub mod stimuli;
 pub mod volume;
 

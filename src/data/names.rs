@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// Order in which runs of digits count as numbers: `image2` < `image10`. Total: equal only for
@@ -43,6 +43,12 @@ pub fn nfc(name: &str) -> Cow<'_, str> {
 /// Whether two names are the same in whatever spelling.
 pub fn same(a: &str, b: &str) -> bool {
     a == b || nfc(a) == nfc(b)
+}
+
+/// The first name that is there a second time.
+pub fn twice<'n>(names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let mut seen = HashSet::new();
+    names.into_iter().find(|name| !seen.insert(*name))
 }
 
 /// Endings that say that a name is an image's; other dots belong to the name (`face.1`).

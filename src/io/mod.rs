@@ -1,6 +1,7 @@
 //! One file per format; every write is atomic.
 
 pub mod atomic;
+pub mod filename;
 pub mod glmsingle;
 pub mod guard;
 pub mod hdf5;

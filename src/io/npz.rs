@@ -5,6 +5,7 @@
 //! compressed archives too.
 
 use crate::error::{Error, Result};
+use crate::io::filename::Part;
 use crate::io::{atomic, npy, source};
 use crate::size::{self, Limited};
 use ndarray::{ArrayD, ArrayRef, Dimension};
@@ -82,7 +83,7 @@ impl NpzWriter {
 
 /// The key under which [`NpzWriter::add`] stores an array: `/` becomes `.`.
 pub fn key(name: &str) -> String {
-    name.replace('/', ".")
+    Part::Key.plain(name)
 }
 
 /// An archive that was read: names in the archive's order, arrays decoded when asked for.

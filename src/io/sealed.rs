@@ -37,7 +37,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         return corrupt(&format!("{} bytes", bytes.len()));
     };
     if head[..MARK.len()] != MARK[..] {
-        return corrupt("another kind of file, or a damaged beginning");
+        return corrupt("another kind of file, or a damaged beginning: no checksum");
     }
     if head[MARK.len()..] != blake3::hash(rest).as_bytes()[..] {
         return corrupt("other bytes: its checksum is another");

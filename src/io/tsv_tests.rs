@@ -118,6 +118,24 @@ fn columns_have_one_spelling_and_a_table_without_tabs_is_noticed() {
     assert_eq!(hint("start\tduration\n1\t2\n"), "usual");
 }
 
+/// Names stay what they are, also where a spreadsheet would compute them, and one field each.
+#[test]
+fn names_are_written_as_they_are() {
+    let names = ["=1+1", "+a", "-2", "@a", "\t=1", "a\tb", "a\nb\tc", "\r", "\"q\"", "a\"b"];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tsv");
+    let mut out = Table::new(["name", "value"]);
+    names.iter().for_each(|name| out.push([(*name).to_owned(), field(-0.5)]));
+    write(&path, &out).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let fields = "=1+1|+a|-2|@a|\"\t=1\"|\"a\tb\"|\"a\nb\tc\"|\"\r\"|\"\"\"q\"\"\"|a\"b";
+    let expected: String = fields.split('|').map(|name| format!("{name}\t-0.5\n")).collect();
+    assert_eq!(text, format!("name\tvalue\n{expected}"));
+    let back = read(&path).unwrap();
+    assert_eq!(back.column("name").unwrap(), names.map(str::trim));
+    assert!(back.column("value").unwrap().iter().all(|value| *value == "-0.5"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]

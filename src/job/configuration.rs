@@ -1,5 +1,6 @@
 //! Configurations: defaults < file < flags, merged key by key as TOML tables.
 
+use crate::data::shown;
 use crate::error::{Error, Result};
 use crate::io::source;
 use serde::Serialize;
@@ -81,7 +82,7 @@ impl Given {
 
 fn wrong(at: &str, error: &toml::de::Error) -> Error {
     let hint = "DIR/config.toml of any run is a complete example";
-    Error::invalid(at, "a configuration of this program", error.to_string(), hint)
+    Error::invalid(at, "a configuration of this program", shown::toml(&error.to_string()), hint)
 }
 
 /// Reads a TOML file of a given layout.

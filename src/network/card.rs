@@ -15,6 +15,7 @@ use super::graph::{Graph, GraphBuilder, Weights};
 use super::input::InputSpec;
 use super::op::Op;
 use super::probe::Golden;
+use crate::data::shown;
 use crate::error::{Error, Result};
 use crate::io::source;
 use crate::io::weights::{self, Storage};
@@ -130,7 +131,7 @@ impl Card {
         let card: Self = toml::from_str(text).map_err(|e| {
             let line = e.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             let place = line.map_or_else(String::new, |n| format!(" in line {n}"));
-            Error::corrupt(path, "a model card", format!("{}{place}", e.message()), "correct the card")
+            Error::corrupt(path, "a model card", format!("{}{place}", shown::line(e.message())), "correct the card")
         })?;
         if card.schema != SCHEMA {
             let found = format!("schema {}", card.schema);

@@ -5,6 +5,7 @@ use super::input::InputSpec;
 use super::op::Op;
 use super::receptive::{ReceptiveField, receptive_fields};
 use super::zoo::{LoadOptions, Model, load_model};
+use crate::data::shown::line;
 use crate::error::Result;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,8 +141,8 @@ pub fn table(inspection: &Inspection) -> String {
     let i = inspection;
     let mut text = format!(
         "{} ({}): {} parameters, {:.2} GMAC, input {} x {} {:?}, range {}, mean {:?}, std {:?}\n",
-        i.model,
-        i.origin,
+        line(&i.model),
+        line(&i.origin),
         i.parameters,
         i.macs as f64 / 1e9,
         i.input.height,
@@ -151,7 +152,7 @@ pub fn table(inspection: &Inspection) -> String {
         i.input.mean,
         i.input.std
     );
-    let width = i.nodes.iter().map(|n| n.name.chars().count()).max().unwrap_or(0).max(4);
+    let width = i.nodes.iter().map(|n| line(&n.name).chars().count()).max().unwrap_or(0).max(4);
     text += &format!(
         "{:<width$}  {:<15} {:>15} {:>10} {:>10}  {:>9} {:>6} {:>7}  {}\n",
         "tap", "op", "shape", "params", "MMAC", "field px", "stride", "centre", "also called; in presets"
@@ -165,9 +166,9 @@ pub fn table(inspection: &Inspection) -> String {
         if !n.presets.is_empty() {
             also += &format!(" [{}]", n.presets.join(", "));
         }
-        let line = format!(
+        let row = format!(
             "{:<width$}  {:<15} {:>15} {:>10} {:>10.2}  {:>9} {:>6} {:>7.1}  {}",
-            n.name,
+            line(&n.name),
             n.op,
             format!("{c} x {h} x {w}"),
             n.parameters,
@@ -175,13 +176,13 @@ pub fn table(inspection: &Inspection) -> String {
             field,
             rows.stride,
             rows.centre,
-            also.trim()
+            line(also.trim())
         );
-        text += line.trim_end();
+        text += row.trim_end();
         text.push('\n');
     }
     for (name, taps) in &i.presets {
-        text += &format!("preset {name}: {}\n", taps.join(", "));
+        text += &format!("preset {}: {}\n", line(name), line(&taps.join(", ")));
     }
     text
 }

@@ -4,6 +4,7 @@
 use super::burn_executor::BurnExecutor;
 use super::executor::{Executor, TapGrad, TapRequest, TapValue};
 use super::graph::{Graph, NodeId};
+use crate::data::shown::line;
 use crate::error::{Error, Result};
 use crate::tensor::{Device, Precision, Tensor, array, tensor_from_vec};
 use serde::{Deserialize, Serialize};
@@ -64,13 +65,13 @@ pub struct Report {
 impl Report {
     /// The table for people.
     pub fn text(&self) -> String {
-        let mut text = format!("{} on {}\n", self.model, self.executor);
-        let width = self.taps.iter().map(|t| t.tap.chars().count()).max().unwrap_or(0);
+        let mut text = format!("{} on {}\n", line(&self.model), self.executor);
+        let width = self.taps.iter().map(|t| line(&t.tap).chars().count()).max().unwrap_or(0);
         for t in &self.taps {
             let golden = t.golden_error.map_or("-".into(), |e| format!("{e:.1e}"));
             text += &format!(
                 "{:<width$}  {}  max {:.4e}  gradient rms {:.4e}  golden error {golden}\n",
-                t.tap,
+                line(&t.tap),
                 if t.passed { "ok    " } else { "FAILED" },
                 t.max,
                 t.gradient_rms,

@@ -2,8 +2,9 @@
 
 use super::compare::{Comparison, second_order};
 use super::{Measure, Rdm};
-use crate::data::names::{find_all, nfc};
+use crate::data::names::{find_all, nfc, twice};
 use crate::error::{Error, Result};
+use crate::io::filename::{Part, distinct};
 use crate::io::{json, npy, npz};
 use crate::math::condensed;
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, Ix1, Ix2, arr1};
@@ -218,6 +219,33 @@ fn check_square(name: &str, square: ArrayView2<'_, f64>, path: &Path) -> Result<
             bad("a symmetric matrix", found, "average the matrix with its transpose, if that is what is meant")
         }
         None => Ok(()),
+    }
+}
+
+/// Refuses layers that cannot have an array each in an `rdms.npz`: two of one key (`a/b` and `a.b`),
+/// and names that mean something else there. For jobs, before they work.
+///
+/// # Errors
+/// [`Error::Invalid`], with `at` in the words of the caller.
+pub fn check_layers(at: &str, layers: &[String]) -> Result<()> {
+    let refuse = |found: String| {
+        let hint = "each layer is an array of rdms.npz, `/` in its name a `.`: take one, or rename it in the network";
+        Err(Error::invalid(at, "layers that rdms.npz can name", found, hint))
+    };
+    let keys: Vec<String> = layers.iter().map(|layer| npz::key(layer)).collect();
+    if let Some(layer) = layers.iter().find(|layer| !is_layer(&npz::key(layer))) {
+        return refuse(format!("`{layer}`, which means other arrays there"));
+    }
+    let made = distinct(Part::Key, layers);
+    let Some(other) = (0..layers.len()).find(|&l| made[l] != keys[l]) else {
+        return match twice(layers.iter().map(String::as_str)) {
+            Some(layer) => refuse(format!("`{layer}` twice")),
+            None => Ok(()),
+        };
+    };
+    match (0..layers.len()).find(|&l| l != other && keys[l] == keys[other]) {
+        Some(first) => refuse(format!("`{}` and `{}`", layers[first.min(other)], layers[first.max(other)])),
+        None => refuse(format!("`{}`", layers[other])),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A self-contained HTML page: pictures inside, no scripts, nothing loaded from elsewhere, all text
-//! escaped.
+//! escaped, and what acts on the text around it shown as its code.
 
+use crate::data::shown::{line, lines};
 use crate::error::{Error, Result};
 use crate::io::atomic;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -116,13 +117,13 @@ impl Page {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
-                    title { (self.title) }
+                    title { (line(&self.title)) }
                     style { (PreEscaped(STYLE)) }
                 }
                 body {
                     header {
-                        h1 { (self.title) }
-                        @if !self.subtitle.is_empty() { p.subtitle { (self.subtitle) } }
+                        h1 { (line(&self.title)) }
+                        @if !self.subtitle.is_empty() { p.subtitle { (line(&self.subtitle)) } }
                     }
                     main { @for block in &self.blocks { (markup(block)) } }
                 }
@@ -143,28 +144,28 @@ impl Page {
 fn markup(block: &Block) -> Markup {
     html! {
         @match block {
-            Block::Section(title) => { h2 { (title) } }
-            Block::Text(text) => { p { (text) } }
-            Block::Note(text) => { p.note { (text) } }
-            Block::Banner(text) => { p.banner { (text) } }
+            Block::Section(title) => { h2 { (line(title)) } }
+            Block::Text(text) => { p { (line(text)) } }
+            Block::Note(text) => { p.note { (line(text)) } }
+            Block::Banner(text) => { p.banner { (line(text)) } }
             Block::Facts(rows) => {
-                table.facts { @for (name, value) in rows { tr { th scope="row" { (name) } td { (value) } } } }
+                table.facts { @for (name, value) in rows { tr { th scope="row" { (line(name)) } td { (line(value)) } } } }
             }
             Block::Warnings(warnings) => {
                 section.warnings aria-label="warnings" {
                     strong { @if warnings.len() == 1 { "Warning" } @else { (warnings.len()) " warnings" } }
-                    ul { @for warning in warnings { li { (warning) } } }
+                    ul { @for warning in warnings { li { (line(warning)) } } }
                 }
             }
             Block::Table { headers, rows } => { (table(headers, rows)) }
             Block::Figure { png, alt, caption } => {
                 figure {
-                    img src=(format!("data:image/png;base64,{png}")) alt=(alt);
-                    figcaption { (caption) }
+                    img src=(format!("data:image/png;base64,{png}")) alt=(line(alt));
+                    figcaption { (line(caption)) }
                 }
             }
             Block::Code { summary, text } => {
-                details { summary { (summary) } pre { (text) } }
+                details { summary { (line(summary)) } pre { (lines(text)) } }
             }
         }
     }
@@ -177,10 +178,10 @@ fn table(headers: &[String], rows: &[Vec<String>]) -> Markup {
             table {
                 thead { tr {
                     @for (j, header) in headers.iter().enumerate() {
-                        th scope="col" class=(rows.first().and_then(|r| r.get(j)).map_or("", |t| class(t))) { (header) }
+                        th scope="col" class=(rows.first().and_then(|r| r.get(j)).map_or("", |t| class(t))) { (line(header)) }
                     }
                 } }
-                tbody { @for row in rows { tr { @for cell in row { td class=(class(cell)) { (cell) } } } } }
+                tbody { @for row in rows { tr { @for cell in row { td class=(class(cell)) { (line(cell)) } } } } }
             }
         }
     }
@@ -228,6 +229,20 @@ mod tests {
         assert!(!text.contains("<script"), "{text}");
         assert!(text.contains("&lt;script&gt;"));
         assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("url("));
+    }
+
+    #[test]
+    fn what_acts_on_text_is_shown() {
+        let evil = "a\u{1b}[31m\u{202e}b\u{9b}c\u{200b}";
+        let mut page = Page::new(evil, evil);
+        page.section(evil).text(evil).note(evil).banner(evil).facts(vec![(evil.into(), evil.into())]);
+        page.warnings(vec![evil.into()]).table(&[evil], &[vec![evil.into()]]).code(evil, format!("{evil}\n\t{evil}"));
+        let text = page.render();
+        let acts = |c: char| "\u{1b}\u{202e}\u{9b}\u{200b}".contains(c);
+        assert!(!text.contains(acts), "{text:?}");
+        let shown = r"a\u{1b}[31m\u{202e}b\u{9b}c\u{200b}";
+        assert_eq!(text.matches(shown).count(), 15);
+        assert!(text.contains(&format!("{shown}\n\t{shown}")), "a configuration keeps its lines");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::names::ellipsis;
 use super::palette::{INK, Rgb};
+use crate::data::shown::line;
 use crate::error::{Error, Result};
 use crate::io::atomic;
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
@@ -28,12 +29,12 @@ pub(super) fn px_scale(size: f64) -> PxScale {
     PxScale::from((size * f64::from(FONT.height_unscaled()) / em) as f32)
 }
 
-/// Width of a text in px for a font size in px per em.
+/// Width of a text as it is shown ([`line`]) in px for a font size in px per em.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
     let font = FONT.as_scaled(px_scale(size));
     let mut previous = None;
     let mut width = 0.0;
-    for c in text.chars() {
+    for c in line(text).chars() {
         let id = font.glyph_id(c);
         width += font.h_advance(id) + previous.map_or(0.0, |p| font.kern(p, id));
         previous = Some(id);
@@ -148,11 +149,13 @@ impl Scene {
     }
 
     pub(super) fn text(&mut self, x: f64, y: f64, text: impl Into<String>, size: f64, colour: Rgb, align: Align) {
-        self.items.push(Item::Text(Text { x, y, text: text.into(), size, colour, align, vertical: false }));
+        let text = line(&text.into()).into_owned();
+        self.items.push(Item::Text(Text { x, y, text, size, colour, align, vertical: false }));
     }
 
     pub(super) fn vertical_text(&mut self, (x, y): (f64, f64), text: &str, size: f64, colour: Rgb, align: Align) {
-        self.items.push(Item::Text(Text { x, y, text: text.into(), size, colour, align, vertical: true }));
+        let text = line(text).into_owned();
+        self.items.push(Item::Text(Text { x, y, text, size, colour, align, vertical: true }));
     }
 
     /// The figure's title at the top left; returns the height it takes.

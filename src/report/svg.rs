@@ -121,7 +121,7 @@ fn number(value: f64) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).fold(String::new(), |mut out, c| {
+    text.chars().fold(String::new(), |mut out, c| {
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),

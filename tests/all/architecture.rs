@@ -141,3 +141,22 @@ fn jobs_do_not_import_each_other() {
         (another && (jobs.contains(&own) || shared(source))).then(|| format!("is another job than {own}"))
     });
 }
+
+/// Files that a user names are opened in one place, so that a run knows what it read. The others
+/// read what the program itself wrote into a run directory, or what the system says.
+#[test]
+fn files_are_opened_in_one_place() {
+    let own = ["io/source.rs", "io/atomic.rs", "job/manifest.rs", "job/run_dir/mod.rs", "job/run_dir/lock.rs"];
+    let others = ["job/machine.rs", "report/html.rs", "report/run.rs"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    for file in files {
+        let name = file.strip_prefix(&root).unwrap().display().to_string();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let opens = ["fs::read(", "fs::read_to_string(", "File::open("].iter().any(|call| code.contains(call));
+        let tests = name.ends_with("tests.rs");
+        assert!(!opens || tests || own.iter().chain(&others).any(|known| *known == name), "{name} opens files itself");
+    }
+}

@@ -200,3 +200,43 @@ fn whatever_a_kill_leaves_is_resumed_or_replaced() {
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }
+
+/// A checkpoint with one other bit is never gone on from: 60 bits of each kind of checkpoint, with
+/// `ORTHOSCOPE_ALL=1` a thousand.
+#[test]
+fn a_flipped_bit_in_a_checkpoint_is_refused() {
+    let (dir, brain) = (tempfile::tempdir().unwrap(), Brain::new());
+    let Some(library) = library(dir.path()) else { return };
+    let n_bits = if std::env::var_os("ORTHOSCOPE_ALL").is_some() { 1000 } else { 60 };
+    let all = tasks(dir.path(), &brain);
+    for (i, name) in ["orthogonalize", "maximize", "adversarial", "map"].into_iter().enumerate() {
+        let task = all.iter().find(|task| task.name == name).unwrap();
+        let folder = dir.path().join(format!("flipped{i}"));
+        std::fs::create_dir(&folder).unwrap();
+        let trial = Trial { task, library: &library, dir: &folder };
+        let whole = folder.join("whole");
+        let n_points = trial.n_points(&whole, &[]);
+        let (reference, out) = (files(&whole), folder.join("run"));
+        let checkpoint = (n_points / 3..n_points).step_by(4).find_map(|n| {
+            std::fs::remove_dir_all(&out).ok();
+            trial.run(&out, &[], Some(("POINT_AT", n)));
+            let entries = std::fs::read_dir(out.join("checkpoint")).ok()?.flatten();
+            entries.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "checkpoint"))
+        });
+        let checkpoint = checkpoint.expect("some point lies after a checkpoint");
+        let bytes = std::fs::read(&checkpoint).unwrap();
+        let mut draw = orthoscope::rng::stream(1, "flipped bits", i as u64);
+        for _ in 0..n_bits {
+            let bit = draw.below(8 * bytes.len());
+            let mut other = bytes.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&checkpoint, &other).unwrap();
+            let ended = trial.run(&out, &["--resume"], None).expect_code(2);
+            ended.expect_error(&[".checkpoint", "checksum"]);
+        }
+        std::fs::write(&checkpoint, &bytes).unwrap();
+        trial.run(&out, &["--resume"], None).expect_code(0);
+        expect_whole(&out, &reference, name);
+        println!("{name}: {n_bits} bits of {}", checkpoint.file_name().unwrap().display());
+    }
+}

@@ -32,7 +32,7 @@ fn written(path: PathBuf, bytes: &[u8]) -> PathBuf {
 fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}\n");
     let length = u32::try_from(header.len()).unwrap();
-    [&b"\x93NUMPY\x02\x00"[..], &length.to_le_bytes(), header.as_bytes(), data].concat()
+    [b"\x93NUMPY\x02\x00", &length.to_le_bytes()[..], header.as_bytes(), data].concat()
 }
 
 #[test]
@@ -47,9 +47,9 @@ fn arrays_of_impossible_shapes() {
         (npy(byte, "(-1, 4, 4, 3)", &[]), "not numbers"),
         (npy(byte, &sides, &[1]), "65 sides"),
         (npy(byte, "((((((3, 4, 4, 3)", &[7; 100]), "144"),
-        (npy("[('a', '<f4'), ('b', '<f4')]", "(3,)", &[0; 24]), "record array"),
+        (npy("[('shape', '<f4'), ('b', '<f4')]", "(3,)", &[0; 24]), "record array"),
         (npy("'|O'", "(3,)", b"\x80\x04"), "pickled"),
-        (npy(byte, "(1000001, 1, 1, 3)", &vec![5; 3_000_003]), "at most 1000000 images"),
+        (npy(byte, "(1000001, 1, 1, 3)", &[5; 3_000_003]), "at most 1000000 images"),
         (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{'descr'".to_vec(), "truncated header"),
     ] {
         refused(rdm(&written(dir.path().join("a.npy"), &bytes)), &["a.npy", words]);
@@ -76,7 +76,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
 fn picture((width, height): (u32, u32), kind: [u8; 2], chunks: &[u8], rows: &[u8]) -> Vec<u8> {
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &kind, &[0; 3]].concat();
     let [header, rows, end] = [chunk(b"IHDR", &header), chunk(b"IDAT", &packed(rows)), chunk(b"IEND", b"")];
-    [&b"\x89PNG\r\n\x1a\n"[..], &header, chunks, &rows, &end].concat()
+    [b"\x89PNG\r\n\x1a\n", &header[..], chunks, &rows, &end].concat()
 }
 
 #[test]
@@ -164,8 +164,9 @@ fn configurations_that_no_machine_can_compute() {
     let images = images.display();
     let brain = "[betas]\nfiles = [\"b.nii\"]\n[fingerprints]\nfiles = [\"f.npz\"]\n";
     let simulated = "[fingerprints]\nfiles = [\"f.npz\"]\n";
-    let cases: &[(&str, &str, &str)] = &[
+    let cases = [
         ("orthogonalize", "n_images = 4294967296", "n_images"),
+        ("orthogonalize", "n_images = 10000\n[image]\nparam = \"pixels\"", "n_images"),
         ("orthogonalize", "steps = 9223372036854775807", "steps"),
         ("orthogonalize", "restarts = 4294967296", "restarts"),
         ("orthogonalize", "[objective]\nsd_weight = inf", "objective.sd_weight"),
@@ -191,6 +192,7 @@ fn configurations_that_no_machine_can_compute() {
         ("maximize", "[image]\nmask = \"disc\"\nmask_diameter = 9\nmask_centre = [nan, 0.0]", "image.mask_centre"),
         ("maximize", "[image]\npx_per_degree = 1e300", "image.px_per_degree"),
         ("adversarial", &format!("images = \"{images}\"\nbatch = 4294967296"), "batch"),
+        ("adversarial", &format!("images = \"{images}\"\nbatch = 10000"), "batch"),
         ("adversarial", &format!("images = \"{images}\"\nsteps = 4294967296"), "steps"),
         ("adversarial", &format!("images = \"{images}\"\nn_random = 4294967296"), "n_random"),
         ("adversarial", &format!("images = \"{images}\"\nlearning_rate = 1e300"), "learning_rate"),
@@ -216,7 +218,7 @@ fn configurations_that_no_machine_can_compute() {
         ("group", "[maps]\nsubjects = [\"a.nii\"]\n[test.tfce]\nheight = 1e300", "test.tfce.height"),
         ("group", "[maps]\nsubjects = [\"a.nii\"]\n[test.tfce]\nheights = { dh = nan }", "test.tfce.heights"),
     ];
-    for &(command, text, option) in cases {
+    for (command, text, option) in cases {
         let path = written(dir.path().join("c.toml"), format!("command = \"{command}\"\n{text}\n").as_bytes());
         let ended = Program::new("run").flag(path.to_str().unwrap()).arg("--out", dir.path().join("out")).run();
         let first = ended.stderr().lines().next().unwrap_or_default().to_owned();
@@ -267,7 +269,7 @@ fn no_number_of_threads_hangs() {
             command.env_remove(name);
         }
         command.args(["rdm", "--dry-run", "--quiet", "--images"]).arg(&images).envs(variable);
-        if let Some(n) = threads {
+        for n in threads.iter() {
             command.args(["--threads", n]);
         }
         command.output().unwrap()

@@ -124,6 +124,36 @@ fn time_series_become_betas_and_maps() {
 }
 
 #[test]
+fn runs_of_one_label_have_their_own_files() {
+    let brain = Brain::new();
+    (0..RUNS).for_each(|run| write_series_of(&brain, run, 0.05));
+    let mut config = config(&brain);
+    config.test.n_permutations = 0;
+    for (run, name) in ["run-1.1", "run-11", "ses-x_run-11", "run-2"].into_iter().enumerate() {
+        let path = brain.at(&format!("sub-1_{name}_bold.nii.gz"));
+        std::fs::copy(&config.bold.files[run], &path).unwrap();
+        config.bold.files[run] = path;
+    }
+    let results = brain.run(config, "out").unwrap();
+    has_rows("map", &results);
+    let names = ["run-1.1", "run-11", "ses-x_run-11", "run-2"];
+    let mut labels = std::collections::BTreeSet::new();
+    for (own, name) in results["glm"].as_array().unwrap().iter().zip(names) {
+        assert_eq!(own["run"], name);
+        let label = own["label"].as_str().unwrap();
+        labels.insert(label.to_owned());
+        let table = tsv::read(&brain.at(&format!("out/arrays/desc-{label}_labels.tsv"))).unwrap();
+        assert!(table.column("run").unwrap().iter().all(|run| *run == name) && table.rows.len() == N, "{label}");
+    }
+    assert!(labels.contains("run2") && labels.contains("sesxrun11") && labels.len() == RUNS, "{labels:?}");
+    for end in ["stat-beta_statmap.nii.gz", "stat-beta_statmap.json", "design.tsv", "stat-r2_statmap.nii.gz"] {
+        let written = std::fs::read_dir(brain.at("out/arrays")).unwrap();
+        let names = written.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(names.filter(|name| name.ends_with(end)).count(), RUNS, "{end}");
+    }
+}
+
+#[test]
 fn series_that_cannot_be_meant_are_refused() {
     let brain = Brain::new();
     (0..RUNS).for_each(|run| write_series_of(&brain, run, 0.05));

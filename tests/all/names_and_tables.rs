@@ -3,8 +3,6 @@
 
 use super::map::{Brain, N, RUNS, map_file};
 use orthoscope::job::map::Config;
-use orthoscope::rdm::files::rdms_npz;
-use orthoscope::rdm::{Measure, Rdm};
 use serde_json::Value;
 
 const MAP: &str = "desc-layer1_stat-spearman_statmap.nii.gz";
@@ -100,28 +98,4 @@ fn label_tables_of_other_programs_say_the_same() {
     let utf16: Vec<u8> = "\u{feff}stim_file\nimage01\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     std::fs::write(brain.at("run-2_events.tsv"), utf16).unwrap();
     brain.refused(config(&brain), &["run-2_events.tsv", "UTF-16"]);
-}
-
-#[test]
-fn two_layers_never_share_a_map() {
-    let brain = Brain::new();
-    let names = ["features.1.10", "features.11.0", "layer1"];
-    let layers: Vec<(String, Rdm)> = orthoscope::rdm::files::load_rdms(&brain.at("rdms.npz"), None, None)
-        .unwrap()
-        .into_iter()
-        .zip(names)
-        .map(|((_, rdm), name)| {
-            (name.to_owned(), Rdm::new(Measure::Given, rdm.values().to_vec(), brain.names.clone()).unwrap())
-        })
-        .collect();
-    brain.run(config(&brain), "plain").unwrap();
-    rdms_npz(&layers).unwrap().write(&brain.at("rdms.npz")).unwrap();
-    brain.run(config(&brain), "alike").unwrap();
-    let values = |out: &str, layer: &str| {
-        let map = map_file(&brain, out, &format!("desc-{layer}_stat-spearman_statmap.nii.gz"));
-        map.values().iter().map(|v| v.to_bits()).collect::<Vec<_>>()
-    };
-    assert_eq!(values("alike", "featuresx1x10"), values("plain", "layer0"));
-    assert_eq!(values("alike", "featuresx11x0"), values("plain", "layer1"));
-    assert_eq!(values("alike", "layer1"), values("plain", "layer2"));
 }

@@ -36,6 +36,11 @@ impl Task {
         self
     }
 
+    /// Its flags.
+    pub fn flags(&self) -> impl Iterator<Item = &str> {
+        self.args.iter().map(String::as_str).filter(|arg| arg.starts_with("--"))
+    }
+
     /// The command that writes to `out`, with a seed.
     pub fn program(&self, out: &Path, seed: u64) -> Program {
         let program = Program::new(&self.args[0]).arg("--out", out).arg("--seed", seed.to_string());

@@ -7,7 +7,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::image::{Ascent, Bounded};
 use crate::job::RunDir;
-use crate::job::drive::record::{file_name_among, write_image};
+use crate::job::drive::record::write_image;
 use crate::job::drive::{Natural, Towards, batch_file};
 use crate::objective::{Drive, Goal, UnitTap, drive, margin};
 use crate::progress::Progress;
@@ -249,14 +249,7 @@ pub fn margin_of(scores: &Array2<f64>, image: usize, label: usize) -> f64 {
 
 /// `IMAGE_UNIT_up`, with the radius where there are several.
 fn name(plan: &Plan, unit: usize, item: Item) -> String {
-    let bases = plan.bases.names();
-    let image = file_name_among(&bases[item.base], bases.iter().map(String::as_str));
-    let units = &plan.population.units;
-    let unit = match plan.config.aim {
-        Aim::Margin => "margin".into(),
-        Aim::Response => file_name_among(&units[unit].name, units.iter().map(|u| u.name.as_str())),
-    };
     let way = if item.towards == Towards::Max { "up" } else { "down" };
     let radius = if plan.n_epsilon() > 1 { format!("_{}", plan.config.epsilon[item.epsilon]) } else { String::new() };
-    format!("{image}_{unit}_{way}{radius}")
+    format!("{}_{way}{radius}", plan.file(item.base, unit))
 }

@@ -16,11 +16,6 @@ use crate::report::values::rows;
 use ndarray::Array2;
 use serde_json::{Value, json};
 
-/// Units that are driven: one margin, or all units.
-pub fn n_driven(plan: &Plan) -> usize {
-    if plan.config.aim == Aim::Margin { 1 } else { plan.population.units.len() }
-}
-
 fn unit_name(plan: &Plan, unit: usize) -> String {
     if plan.config.aim == Aim::Margin { "margin".into() } else { plan.population.units[unit].name.clone() }
 }
@@ -53,9 +48,12 @@ fn pair(plan: &Plan, up: &Measured, down: Option<&Measured>, base: &Array2<f64>,
         let (before, after) = up.checks[k];
         (check.name.clone(), Checked { base: before, up: after, down: down.map(|d| d.checks[k].1) })
     });
+    let file = |m: &Measured| m.made.file.to_string_lossy().into_owned();
     Pair {
         image: plan.bases.names()[image].clone(),
         unit: unit_name(plan, unit),
+        file_up: file(up),
+        file_down: down.map(file),
         epsilon: up.made.epsilon,
         base: base_value(plan, base, image, unit),
         up: up.made.found,
@@ -147,7 +145,13 @@ pub fn table(plan: &Plan, run: &RunDir, pairs: &[Pair]) -> Result<()> {
     let pairs = rows(pairs);
     let Some(first) = pairs.first().and_then(Value::as_object) else { return Ok(()) };
     let keys: Vec<&String> = first.iter().filter(|(_, v)| !v.is_object()).map(|(k, _)| k).collect();
-    let mut out = tsv::Table::new(keys.iter().map(|k| k.as_str()).chain(plan.checks.iter().map(|c| c.name.as_str())));
+    let names: Vec<String> =
+        keys.iter().map(|k| (*k).clone()).chain(plan.checks.iter().map(|c| c.name.clone())).collect();
+    // A model may be called as a key is.
+    let column = |(c, name): (usize, &String)| {
+        if names[..c].contains(name) { format!("check.{name}") } else { name.clone() }
+    };
+    let mut out = tsv::Table::new(names.iter().enumerate().map(column));
     for pair in &pairs {
         let cell = |v: &Value| match v {
             Value::Null => "n/a".to_owned(),
@@ -217,7 +221,7 @@ pub fn describe(plan: &Plan) -> Result<Value> {
     Ok(json!({
         "dry_run": true,
         "executor": plan.population.executor(&[0], &plan.device)?.0.describe(),
-        "n_units": n_driven(plan),
+        "n_units": plan.n_driven(),
         "base_images": plan.bases.n_images(),
         "norm": plan.config.norm,
         "epsilon": plan.config.epsilon,

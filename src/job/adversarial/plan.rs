@@ -5,6 +5,7 @@ use crate::data::Stimuli;
 use crate::error::{Error, Result};
 use crate::image::quantize;
 use crate::image::resize::{self, Resize};
+use crate::io::filename::{Part, distinct, distinct_of};
 use crate::io::images;
 use crate::job::drive::{Check, Natural, Population, Towards, read_checks};
 use crate::job::limits::together;
@@ -26,6 +27,8 @@ pub struct Plan {
     pub checks: Vec<Check>,
     pub goal: Option<Minimal>,
     pub batches: Vec<BatchPlan>,
+    /// What images are called by their base and unit, driven units of the first base first.
+    files: Vec<String>,
     pub device: Device,
     /// Hashes of the networks and of the sets of images.
     pub sets: BTreeMap<String, String>,
@@ -75,8 +78,12 @@ impl Plan {
         let (bases, base_hash) = read_bases(&config, &population, &mut warnings)?;
         sets.insert("images".into(), base_hash);
         let n_values = bases.images().len() / bases.n_images();
-        for &epsilon in &config.epsilon {
+        for (e, &epsilon) in config.epsilon.iter().enumerate() {
             config.norm.check(epsilon, n_values)?;
+            if config.epsilon[..e].contains(&epsilon) {
+                let found = format!("{epsilon} twice");
+                return Err(Error::invalid("epsilon", "different radii", found, "images are called by their radius"));
+            }
         }
         let natural = match &config.natural {
             Some(path) => {
@@ -104,12 +111,37 @@ impl Plan {
             checks,
             goal,
             batches: vec![],
+            files: vec![],
             device,
             sets,
             warnings,
         };
         plan.batches = plan.plan_batches();
+        plan.files = plan.name_files();
         Ok(plan)
+    }
+
+    /// Units that are driven: one margin, or all units.
+    pub fn n_driven(&self) -> usize {
+        if self.config.aim == Aim::Margin { 1 } else { self.population.units.len() }
+    }
+
+    /// `IMAGE_UNIT` of a base image and a unit, different from those of all others.
+    pub fn file(&self, base: usize, unit: usize) -> &str {
+        &self.files[base * self.n_driven() + unit]
+    }
+
+    fn name_files(&self) -> Vec<String> {
+        let (bases, units) = (self.bases.names(), &self.population.units[..self.n_driven()]);
+        let margin = self.config.aim == Aim::Margin;
+        let units: Vec<&str> = units.iter().map(|u| if margin { "margin" } else { u.name.as_str() }).collect();
+        let (files, ends) = (distinct(Part::Stem, bases), distinct(Part::Stem, &units));
+        let of_base = |b: usize| (0..units.len()).map(move |u| (b, u));
+        // `a_b` with `c` is written as `a` with `b_c` is.
+        let name =
+            |(b, u): (usize, usize)| (format!("{}_{}", files[b], ends[u]), format!("{}\0{}", bases[b], units[u]));
+        let all: Vec<(String, String)> = (0..bases.len()).flat_map(of_base).map(name).collect();
+        distinct_of(Part::Stem, &all)
     }
 
     /// Directions of every perturbation.
@@ -129,8 +161,7 @@ impl Plan {
 
     fn plan_batches(&self) -> Vec<BatchPlan> {
         let mut batches = Vec::new();
-        let n_driven = if self.config.aim == Aim::Margin { 1 } else { self.population.units.len() };
-        for unit in 0..n_driven {
+        for unit in 0..self.n_driven() {
             let mut items = Vec::new();
             for base in 0..self.bases.n_images() {
                 for towards in self.towards() {

@@ -67,6 +67,11 @@ pub struct Success {
 pub struct Pair {
     pub image: String,
     pub unit: String,
+    /// Paths within the run directory.
+    #[serde(default)]
+    pub file_up: String,
+    #[serde(default)]
+    pub file_down: Option<String>,
     pub epsilon: f64,
     #[serde(deserialize_with = "or_nan")]
     pub base: f64,

@@ -98,7 +98,7 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
         method: plan.config.method,
         norm: plan.config.norm,
         epsilon: plan.config.epsilon.clone(),
-        n_units: output::n_driven(plan),
+        n_units: plan.n_driven(),
         n_images: plan.bases.n_images(),
         summary: output::summary(plan, &measured, &base, natural.as_ref()),
         success: output::success(plan, &measured),
@@ -118,7 +118,7 @@ fn measure(
     made: Vec<Perturbed>,
     base: &Array2<f64>,
 ) -> Result<Vec<Measured>> {
-    let n_units = output::n_driven(plan);
+    let n_units = plan.n_driven();
     let progress = Mutex::new(Progress::new(&session.progress, "measuring", n_units as u64, 0));
     let of = |unit: usize| made.iter().filter(|m| m.unit == unit).cloned().collect::<Vec<_>>();
     let units = on_all_threads(n_units, |unit| {

@@ -2,32 +2,33 @@
 
 use super::layers::Layers;
 use crate::data::{Mask, Volume};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::io::filename::{Part, distinct};
 use crate::io::nifti::{self, Datatype};
 use crate::io::{json, npz, tsv};
 use ndarray::Array1;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
-/// Letters and digits only, as BIDS labels are.
-pub fn label(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).collect()
+/// File names of 255 bytes have room for it beside a label.
+const MAX_PREFIX: usize = 100;
+
+/// What layers are called in the names of their maps: letters and digits, as BIDS labels are, and
+/// no two alike ([`distinct`]).
+pub fn labels(layers: &[String]) -> Vec<String> {
+    distinct(Part::Label, layers)
 }
 
-/// The label of one of `names`, different from those of the others: where letters and digits alone
-/// leave two equal (`features.1.10` and `features.11.0`), everything else is an `x`, and where that
-/// still does, its place is added.
-pub fn label_among(name: &str, names: &[String]) -> String {
-    let spelt = |name: &str| name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { 'x' }).collect::<String>();
-    let alone = |of: &dyn Fn(&str) -> String| names.iter().all(|other| other == name || of(other) != of(name));
-    if alone(&label) {
-        return label(name);
+/// Refuses a `maps.prefix` that no file name can begin with.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn check_prefix(prefix: &str) -> Result<()> {
+    if prefix.len() > MAX_PREFIX || prefix.contains(|c: char| matches!(c, '/' | '\\' | ' ') || c.is_control()) {
+        let expected = format!("the beginning of a file name, at most {MAX_PREFIX} bytes");
+        return Err(Error::invalid("maps.prefix", expected, format!("`{prefix}`"), "such as `sub-01_task-images`"));
     }
-    if alone(&spelt) {
-        return spelt(name);
-    }
-    let place = names.iter().position(|other| other == name).unwrap_or_default();
-    format!("{}x{}", spelt(name), place + 1)
+    Ok(())
 }
 
 /// Six decimals, or `n/a`.
@@ -47,8 +48,6 @@ pub struct MapWriter<'a> {
     pub prefix: &'a str,
     pub space: nifti::Space,
     pub places: &'a Mask,
-    /// The layers that have maps, which their files' names must tell apart.
-    pub layers: &'a [String],
     /// What every sidecar says besides its own description.
     pub sidecar: Map<String, Value>,
 }
@@ -60,17 +59,18 @@ impl MapWriter<'_> {
         self.folder.join(stem)
     }
 
-    /// `[prefix_]desc-<layer>_stat-<name>_statmap.nii.gz`, NaN outside the places.
-    pub fn statmap(&self, layer: &str, stat: &str, values: &[f32], description: &str) -> Result<()> {
-        self.statmap_as(layer, stat, values, description, Datatype::F32)
+    /// `[prefix_]desc-<label>_stat-<name>_statmap.nii.gz`, NaN outside the places; layers have one
+    /// of [`labels`].
+    pub fn statmap(&self, label: &str, stat: &str, values: &[f32], description: &str) -> Result<()> {
+        self.statmap_as(label, stat, values, description, Datatype::F32)
     }
 
     /// The same with another type of numbers: 0 outside the places when it has no NaN.
-    pub fn statmap_as(&self, layer: &str, stat: &str, values: &[f32], description: &str, kind: Datatype) -> Result<()> {
+    pub fn statmap_as(&self, label: &str, stat: &str, values: &[f32], description: &str, kind: Datatype) -> Result<()> {
         let outside = if kind == Datatype::F32 { f32::NAN } else { 0.0 };
         let volume = self.places.unmask(values, outside);
-        let layer = label_among(layer, self.layers);
-        self.named(&format!("desc-{layer}_stat-{}_statmap", label(stat)), &volume, description, kind)
+        let stat = Part::Label.plain(stat);
+        self.named(&format!("desc-{label}_stat-{stat}_statmap"), &volume, description, kind)
     }
 
     fn named(&self, name: &str, volume: &Volume, description: &str, kind: Datatype) -> Result<()> {
@@ -122,21 +122,4 @@ pub fn overlap(layers: &Layers) -> npz::NpzWriter {
         .add("jaccard", &layers.overlap.jaccard)
         .add("map_correlation", &layers.overlap.map_correlation)
         .add("layers_per_voxel", &histogram)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_layers_never_share_a_label() {
-        let labels = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();
-            names.iter().map(|n| label_among(n, &names)).collect::<Vec<_>>()
-        };
-        assert_eq!(labels(&["features.1.10", "conv_2"]), ["features110", "conv2"]);
-        assert_eq!(labels(&["features.1.10", "features.11.0", "c.2"]), ["featuresx1x10", "featuresx11x0", "c2"]);
-        assert_eq!(labels(&["a.b", "a-b", "ab"]), ["axbx1", "axbx2", "ab"]);
-        assert_eq!(labels(&["\u{e9}1", "1"]), ["x1", "1"], "letters of other scripts are no letters of labels");
-    }
 }

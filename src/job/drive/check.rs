@@ -1,12 +1,14 @@
 //! Other models that images are shown to: does an image only fool the model it was made on?
 
 use super::population::Population;
+use crate::data::names::twice;
 use crate::error::{Error, Result};
 use crate::job::model::NetworkConfig;
 use std::path::Path;
 
 /// Another model.
 pub struct Check {
+    /// The model's file without the ending; as the user wrote it where two would be equal.
     pub name: String,
     pub population: Population,
     /// Unit of that model for each driven unit.
@@ -32,7 +34,8 @@ pub fn load_beside(spec: &str, network: &NetworkConfig, driven: &[String]) -> Re
     Ok((population, model.to_owned()))
 }
 
-/// Reads the models of `--check`; each must have as many units as are driven, or one.
+/// Reads the models of `--check`; each must have as many units as are driven, or one, and a name of
+/// its own.
 ///
 /// # Errors
 /// [`Error::Invalid`], or what reading says.
@@ -55,8 +58,24 @@ pub fn read_checks(
             let expected = format!("a network for images of {:?} pixels", population.size());
             return Err(Error::invalid("check", expected, format!("{:?}", found.size()), ""));
         }
-        let name = Path::new(&model).file_stem().map_or_else(|| model.clone(), |s| s.to_string_lossy().into_owned());
-        Ok(Check { name, population: found, units: (0..n_driven).map(|u| u.min(there - 1)).collect() })
+        Ok(Check { name: stem(&model), population: found, units: (0..n_driven).map(|u| u.min(there - 1)).collect() })
     };
-    specs.iter().map(read).collect()
+    let mut checks = specs.iter().map(read).collect::<Result<Vec<Check>>>()?;
+    let stems: Vec<String> = checks.iter().map(|check| check.name.clone()).collect();
+    for (check, spec) in checks.iter_mut().zip(specs) {
+        if stems.iter().filter(|other| **other == check.name).count() > 1 {
+            check.name.clone_from(spec);
+        }
+    }
+    match twice(checks.iter().map(|check| check.name.as_str())) {
+        Some(name) => {
+            Err(Error::invalid("check", "each model once", format!("`{name}` twice"), "leave one of them out"))
+        }
+        None => Ok(checks),
+    }
+}
+
+/// What a model is called: its file's or folder's name without the ending.
+fn stem(model: &str) -> String {
+    Path::new(model).file_stem().map_or_else(|| model.to_owned(), |s| s.to_string_lossy().into_owned())
 }

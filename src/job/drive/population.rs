@@ -1,7 +1,7 @@
 //! Models and the units of them that are driven.
 
 use super::pool::on_all_threads;
-use crate::data::names::{natural_order, nfc};
+use crate::data::names::{natural_order, nfc, twice};
 use crate::error::{Error, Result};
 use crate::job::model::{self, NetworkConfig};
 use crate::network::units::{Unit, channels};
@@ -93,6 +93,7 @@ impl Population {
                 Err(e) => return Err(e),
             }
         }
+        population.check_names("units")?;
         if population.members.is_empty() {
             let hint = "none of the files could be read";
             return Err(Error::invalid(folder.display().to_string(), "at least one good model", "none", hint));
@@ -110,6 +111,23 @@ impl Population {
         }
         self.members.push(Member { name: name.to_owned(), ..member(found) });
         Ok(())
+    }
+
+    /// Refuses two units of one name: results could not say which is which.
+    fn check_names(&self, at: &str) -> Result<()> {
+        let Some(name) = twice(self.units.iter().map(|unit| unit.name.as_str())) else { return Ok(()) };
+        let mut files =
+            self.units.iter().filter(|unit| unit.name == name).map(|unit| &self.members[unit.member].origin);
+        let found = match (files.next(), files.next()) {
+            (Some(first), Some(second)) if first != second => format!("`{name}` of {first} and of {second}"),
+            _ => format!("`{name}` twice"),
+        };
+        Err(Error::invalid(
+            at,
+            "one unit a name",
+            found,
+            "units of a folder are called by their files: rename one of them",
+        ))
     }
 
     fn check_sizes(&self) -> Result<()> {
@@ -138,6 +156,7 @@ impl Population {
             self.units.push(PopulationUnit { name, member: before + unit.member, unit: unit.unit });
         }
         self.members.extend(other.members);
+        self.check_names("against")?;
         self.check_sizes()
     }
 

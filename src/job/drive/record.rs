@@ -36,31 +36,3 @@ pub fn statistics(image: ArrayView3<'_, f32>) -> ImageStatistics {
     let all = image.to_owned().insert_axis(Axis(0));
     hygiene::achieved(&all, &Array2::ones((height, width)), Light::Encoded)[0]
 }
-
-/// A unit's name as part of a file name: letters, digits, `-`, `.` and `_`; the rest becomes `-`.
-fn file_name(unit: &str) -> String {
-    unit.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect()
-}
-
-/// [`file_name`] of one of some names, different from those of the others: where two would be equal
-/// (`a/b` and `a-b`), they are numbered.
-pub fn file_name_among<'n>(name: &str, all: impl Iterator<Item = &'n str>) -> String {
-    let plain = file_name(name);
-    let alike: Vec<&str> = all.filter(|other| file_name(other) == plain).collect();
-    match alike.iter().position(|other| *other == name) {
-        Some(place) if alike.len() > 1 => format!("{plain}_{}", place + 1),
-        _ => plain,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::file_name_among;
-
-    #[test]
-    fn two_names_never_share_a_file() {
-        let all = ["a/b", "a-b", "c", "\u{e9}", "\u{e8}"];
-        let files: Vec<String> = all.iter().map(|name| file_name_among(name, all.into_iter())).collect();
-        assert_eq!(files, ["a-b_1", "a-b_2", "c", "-_1", "-_2"]);
-    }
-}

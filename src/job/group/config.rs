@@ -1,6 +1,7 @@
 //! Configuration of `orthoscope group`.
 
 use crate::error::{Error, Result};
+use crate::job::brain::maps::check_prefix;
 use crate::job::limits::{self, within};
 use crate::math::permutation::Tail;
 use crate::stats::group::GroupOptions;
@@ -191,9 +192,7 @@ impl Config {
         if let Heights::Dh(dh) = test.tfce.heights {
             within("test.tfce.heights.dh", dh, f64::MIN_POSITIVE, limits::NUMBER)?;
         }
-        if maps.prefix.contains(['/', '\\', ' ']) {
-            return bad("maps.prefix", "the beginning of a file name", format!("`{}`", maps.prefix), "");
-        }
+        check_prefix(&maps.prefix)?;
         Ok(())
     }
 }

@@ -2,11 +2,11 @@
 
 use super::config::{Config, Zeros};
 use super::rows::{self, Rows, Rule};
-use crate::data::names::{nfc, same};
+use crate::data::names::{nfc, same, twice};
 use crate::data::{Grid, Mask, Volume};
 use crate::error::{Error, Result};
+use crate::io::filename::Part;
 use crate::io::{json, nifti};
-use crate::job::brain::maps::{label, label_among};
 use crate::warning::Warning;
 use ndarray::{Array2, Axis};
 use serde_json::Value;
@@ -44,6 +44,8 @@ const CORRELATIONS: [&str; 4] = ["pearson", "spearman", "kendall_tau_a", "cosine
 /// [`Error::Invalid`] for maps of different grids, layers or subjects; whatever reading says.
 pub fn read(config: &Config) -> Result<Data> {
     let own = &config.maps;
+    one_each("maps.subjects", &own.subjects)?;
+    one_each("maps.against", &own.against)?;
     let set = find(&own.subjects, config)?;
     let against = if own.against.is_empty() { None } else { Some(find(&own.against, config)?) };
     if let Some(other) = &against {
@@ -121,13 +123,18 @@ fn find(paths: &[PathBuf], config: &Config) -> Result<Set> {
     let mut set: Option<Set> = None;
     for path in paths {
         let (layers, stat) = layers_of_run(path, config)?;
-        let chosen: Vec<String> = if config.maps.layers.is_empty() {
-            layers.clone()
+        let found: Vec<&Layer> = if config.maps.layers.is_empty() {
+            layers.iter().collect()
         } else {
             config.maps.layers.iter().map(|name| layer_of_run(path, name, &layers)).collect::<Result<_>>()?
         };
-        let of_layer = |layer: &String| map_file(path, &label_among(layer, &layers), &stat);
-        let files = chosen.iter().map(of_layer).collect::<Result<Vec<_>>>()?;
+        let files =
+            found.iter().map(|layer| map_file(path, layer.label(path, &layers)?, &stat)).collect::<Result<Vec<_>>>()?;
+        let chosen: Vec<String> = found.into_iter().map(|layer| layer.name.clone()).collect();
+        if let Some(name) = twice(chosen.iter().map(String::as_str)) {
+            let found = format!("`{name}` twice");
+            return Err(Error::invalid("maps.layers", "each layer once", found, "a layer is tested once"));
+        }
         match &mut set {
             None => {
                 set =
@@ -147,16 +154,43 @@ fn find(paths: &[PathBuf], config: &Config) -> Result<Set> {
     Ok(set.expect("there are paths"))
 }
 
-/// Names of the layers of a run of `map`, and its comparison.
-fn layers_of_run(dir: &Path, config: &Config) -> Result<(Vec<String>, String)> {
+/// A layer of a run of `map`.
+struct Layer {
+    name: String,
+    /// Absent in runs that left out what no BIDS label has, and nothing else.
+    label: Option<String>,
+}
+
+impl Layer {
+    /// What the layer's maps are called. Two layers of one label shared their files.
+    fn label(&self, dir: &Path, layers: &[Self]) -> Result<String> {
+        let label = |layer: &Self| layer.label.clone().unwrap_or_else(|| Part::Label.plain(&layer.name));
+        let own = label(self);
+        let shares = |layer: &&Self| label(layer).eq_ignore_ascii_case(&own);
+        let sharing: Vec<&str> = layers.iter().filter(shares).map(|layer| layer.name.as_str()).collect();
+        if sharing.len() == 1 && !own.is_empty() {
+            return Ok(own);
+        }
+        let expected = format!("a map of `{}` alone", self.name);
+        let found = format!("`desc-{own}` for `{}`", sharing.join("`, `"));
+        let hint = "an earlier version wrote them to one file: map this subject again";
+        Err(Error::invalid(dir.display().to_string(), expected, found, hint))
+    }
+}
+
+/// The layers of a run of `map`, and its comparison.
+fn layers_of_run(dir: &Path, config: &Config) -> Result<(Vec<Layer>, String)> {
     let manifest: Value = json::read(&dir.join("manifest.json"))?;
     let results = &manifest["results"];
-    let names: Option<Vec<String>> = results["layers"]
-        .as_array()
-        .map(|layers| layers.iter().filter_map(|l| l["name"].as_str().map(String::from)).collect());
-    match (names, results["statistic"].as_str()) {
-        (Some(names), Some(stat)) if manifest["command"] == "map" && results["n_centres"].as_u64() > Some(0) => {
-            Ok((names, config.maps.stat.clone().unwrap_or_else(|| stat.to_owned())))
+    let layer = |of: &Value| {
+        let text = |key: &str| of[key].as_str().map(String::from);
+        text("name").map(|name| Layer { name, label: text("label") })
+    };
+    let layers: Option<Vec<Layer>> =
+        results["layers"].as_array().map(|layers| layers.iter().filter_map(layer).collect());
+    match (layers, results["statistic"].as_str()) {
+        (Some(layers), Some(stat)) if manifest["command"] == "map" && results["n_centres"].as_u64() > Some(0) => {
+            Ok((layers, config.maps.stat.clone().unwrap_or_else(|| stat.to_owned())))
         }
         _ => {
             let found = format!("a run of `{}`, {}", manifest["command"].as_str().unwrap_or("?"), manifest["status"]);
@@ -179,32 +213,37 @@ fn overlaps(config: &Config) -> Result<Option<(Vec<Value>, Vec<Value>)>> {
     if runs { Ok(Some((of(own)?, of(other)?))) } else { Ok(None) }
 }
 
-/// The layer of a run that a name means: the whole name, or the one layer with its letters and
-/// digits.
-fn layer_of_run(dir: &Path, name: &str, layers: &[String]) -> Result<String> {
-    if let Some(layer) = layers.iter().find(|layer| same(layer, name)) {
-        return Ok(layer.clone());
-    }
-    let spelt = label(&nfc(name));
-    let alike: Vec<&String> = layers.iter().filter(|layer| !spelt.is_empty() && label(layer) == spelt).collect();
-    match alike.as_slice() {
-        [one] => Ok((*one).clone()),
+/// The layer of a run that a name means: the whole name, that of its maps, or the one layer with
+/// its letters and digits.
+fn layer_of_run<'l>(dir: &Path, name: &str, layers: &'l [Layer]) -> Result<&'l Layer> {
+    let spelt = Part::Label.plain(&nfc(name));
+    let rules: [&dyn Fn(&&Layer) -> bool; 4] = [
+        &|layer| layer.name == name,
+        &|layer| same(&layer.name, name),
+        &|layer| layer.label.as_deref() == Some(name),
+        &|layer| !spelt.is_empty() && Part::Label.plain(&layer.name) == spelt,
+    ];
+    let found = rules.iter().map(|rule| layers.iter().filter(rule).collect::<Vec<_>>());
+    match found.into_iter().find(|found| !found.is_empty()).as_deref() {
+        Some([one]) => Ok(one),
         _ => {
-            let expected = format!("one of the layers `{}`", layers.join("`, `"));
+            let names = layers.iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>().join("`, `");
+            let expected = format!("one of the layers `{names}`");
             let hint = "is the layer's name spelt as in the run?";
             Err(Error::invalid(format!("maps.layers, {}", dir.display()), expected, format!("`{name}`"), hint))
         }
     }
 }
 
-/// `*desc-<layer>_stat-<stat>_statmap.nii.gz` in the run's arrays, by the layer's label.
-fn map_file(dir: &Path, layer: &str, stat: &str) -> Result<PathBuf> {
-    let end = format!("desc-{layer}_stat-{}_statmap.nii.gz", label(stat));
+/// `[PREFIX_]desc-<label>_stat-<stat>_statmap.nii.gz` in the run's arrays.
+fn map_file(dir: &Path, label: String, stat: &str) -> Result<PathBuf> {
+    let end = format!("desc-{label}_stat-{}_statmap.nii.gz", Part::Label.plain(stat));
+    let means = |name: &str| name.strip_suffix(&end).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('_'));
     let folder = dir.join("arrays");
     let entries = std::fs::read_dir(&folder).map_err(Error::io(&folder, "read"))?;
     let mut found: Vec<PathBuf> = entries
         .filter_map(|e| e.ok().map(|e| e.path()))
-        .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().ends_with(&end)))
+        .filter(|p| p.file_name().is_some_and(|n| means(&n.to_string_lossy())))
         .collect();
     found.sort();
     match found.len() {
@@ -213,6 +252,19 @@ fn map_file(dir: &Path, layer: &str, stat: &str) -> Result<PathBuf> {
             let hint = "is `maps.stat` one of the run's maps?";
             Err(Error::invalid(folder.display().to_string(), format!("one file `*{end}`"), n.to_string(), hint))
         }
+    }
+}
+
+/// Refuses one map as that of two subjects, however its path is written.
+fn one_each(at: &str, paths: &[PathBuf]) -> Result<()> {
+    let whole = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone()).to_string_lossy().into_owned();
+    let all: Vec<String> = paths.iter().map(whole).collect();
+    match twice(all.iter().map(String::as_str)) {
+        Some(path) => {
+            let hint = "one map of each subject: the same one twice counts a subject twice";
+            Err(Error::invalid(at, "each subject once", format!("`{path}` twice"), hint))
+        }
+        None => Ok(()),
     }
 }
 

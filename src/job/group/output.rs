@@ -37,11 +37,10 @@ pub fn write(
         prefix: &config.maps.prefix,
         space: data.space,
         places: &data.mask,
-        layers: &data.names,
         sidecar: sidecar(config, data, tested).as_object().cloned().unwrap_or_default(),
     };
-    for ((name, maps), tested) in data.names.iter().zip(&data.maps).zip(tested) {
-        maps_of(&writer, name, (maps, tested), data.fisher_z)?;
+    for ((label, maps), tested) in maps::labels(&data.names).iter().zip(&data.maps).zip(tested) {
+        maps_of(&writer, label, (maps, tested), data.fisher_z)?;
     }
     if data.names.len() > 1 {
         writer.assignment(layers, &data.names)?;
@@ -66,11 +65,11 @@ fn sidecar(config: &Config, data: &Data, tested: &[Tested]) -> Value {
     })
 }
 
-fn maps_of(writer: &MapWriter<'_>, name: &str, (maps, tested): (&Array2<f64>, &Tested), fisher_z: bool) -> Result<()> {
+fn maps_of(writer: &MapWriter<'_>, label: &str, (maps, tested): (&Array2<f64>, &Tested), fisher_z: bool) -> Result<()> {
     let test = &tested.test;
     let z = if fisher_z { "Fisher's z" } else { "the value" };
     let put = |stat: &str, values: &[f64], description: &str| {
-        writer.statmap(name, stat, &narrow(values.iter().copied()), description)
+        writer.statmap(label, stat, &narrow(values.iter().copied()), description)
     };
     put("mean", &test.mean, &format!("mean over subjects of {z}"))?;
     put("t", &test.t, "one-sample t of the subjects' maps")?;
@@ -82,8 +81,8 @@ fn maps_of(writer: &MapWriter<'_>, name: &str, (maps, tested): (&Array2<f64>, &T
         put("ptfce", &tfce.p_fwe, "p corrected for the family-wise error by the largest TFCE")?;
     }
     if let Some(clusters) = &test.clusters {
-        let labels: Vec<f32> = clusters.labels.iter().map(|&l| l as f32).collect();
-        writer.statmap_as(name, "cluster", &labels, "number of the cluster in clusters.tsv", Datatype::I32)?;
+        let numbers: Vec<f32> = clusters.labels.iter().map(|&l| l as f32).collect();
+        writer.statmap_as(label, "cluster", &numbers, "number of the cluster in clusters.tsv", Datatype::I32)?;
         put("pclustersize", &clusters.p_map(&clusters.p_size), "p of the cluster by the largest size; 1 outside")?;
         put("pclustermass", &clusters.p_map(&clusters.p_mass), "p of the cluster by the largest mass; 1 outside")?;
     }
@@ -92,7 +91,7 @@ fn maps_of(writer: &MapWriter<'_>, name: &str, (maps, tested): (&Array2<f64>, &T
         put("cihigh", high, "high end of the bootstrap interval of the mean over subjects")?;
     }
     let n: Vec<f32> = maps.columns().into_iter().map(|x| x.iter().filter(|x| x.is_finite()).count() as f32).collect();
-    writer.statmap_as(name, "nsubjects", &n, "subjects with a value", Datatype::I32)
+    writer.statmap_as(label, "nsubjects", &n, "subjects with a value", Datatype::I32)
 }
 
 /// Every cluster beyond the forming threshold, its peak first and then its other peaks.
@@ -157,7 +156,7 @@ const EACH: [GroupCorrection; 6] = [
     GroupCorrection::Tfce,
 ];
 
-fn layer(config: &Config, data: &Data, summary: LayerSummary, tested: &Tested) -> Layer {
+fn layer(config: &Config, data: &Data, (summary, label): (LayerSummary, String), tested: &Tested) -> Layer {
     let t = &tested.test.t;
     let size = |v: &usize| extremeness(t[*v], config.tail());
     let peak = (0..t.len()).filter(|&v| t[v].is_finite()).max_by(|a, b| size(a).total_cmp(&size(b)));
@@ -171,6 +170,7 @@ fn layer(config: &Config, data: &Data, summary: LayerSummary, tested: &Tested) -
     });
     Layer {
         name: summary.name,
+        label: Some(label),
         mean: summary.mean,
         max: summary.max,
         n_significant: summary.n_significant,
@@ -187,6 +187,7 @@ fn layer(config: &Config, data: &Data, summary: LayerSummary, tested: &Tested) -
 /// The `results` of a session.
 pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers, session: &Session) -> Results {
     let summaries = layers.summaries(&data.names, &data.mask, config.maps.min_cluster);
+    let named = summaries.into_iter().zip(maps::labels(&data.names)).zip(tested);
     Results {
         n_subjects: data.maps[0].nrows(),
         n_voxels: data.mask.n_voxels(),
@@ -200,7 +201,7 @@ pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers,
         n_permutations: tested[0].test.n_permutations,
         exhaustive: tested[0].test.exhaustive,
         cluster_p: config.test.cluster_p,
-        layers: summaries.into_iter().zip(tested).map(|(own, tested)| layer(config, data, own, tested)).collect(),
+        layers: named.map(|(own, tested)| layer(config, data, own, tested)).collect(),
         overlap: (data.names.len() > 1).then(|| layers.overlap_results()),
         gradient: layers.gradient_results(&data.mask),
         overlap_difference: differences(config, data),

@@ -1,6 +1,7 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
 use super::results::{Corrected, Results};
+use crate::data::shown::line;
 use crate::job::brain::page::{PLACED, gradient, maps, matrices, overlap};
 use crate::report::values::{entries, number, p_value, rows, table, text_of, values, words};
 use crate::report::{Figures, Page};
@@ -28,7 +29,7 @@ pub fn summary(results: &Results) -> String {
     for layer in &results.layers {
         lines.push(format!(
             "{:<28} {:>8} {:>18} {:>10} {:>12} {:>9}",
-            layer.name,
+            line(&layer.name),
             number(layer.peak_t),
             mm(layer.peak_mm),
             p_value(layer.peak_p),

@@ -42,6 +42,9 @@ pub struct Results {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
     pub name: String,
+    /// What it is called in the names of its maps, `desc-<label>`.
+    #[serde(default)]
+    pub label: Option<String>,
     #[serde(deserialize_with = "or_nan")]
     pub mean: f64,
     #[serde(deserialize_with = "or_nan")]

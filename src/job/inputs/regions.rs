@@ -2,6 +2,7 @@
 
 use super::Recorded;
 use crate::data::Mask;
+use crate::data::names::twice;
 use crate::error::{Error, Result};
 use crate::io::{nifti, tsv};
 use crate::mapping::searchlight::Regions;
@@ -41,7 +42,13 @@ pub fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask) -> Result<
     }
     let name = |label: i64| named.as_ref().and_then(|n| n.get(&label).cloned());
     let regions = regions.into_iter().map(|(label, voxels)| (name(label).unwrap_or(format!("region{label}")), voxels));
-    Ok((Regions { regions: regions.collect() }, warnings))
+    let regions: Vec<(String, Vec<u32>)> = regions.collect();
+    if let Some(name) = twice(regions.iter().map(|(name, _)| name.as_str())) {
+        let at = names.as_ref().map_or("regions.image".into(), |table| table.display().to_string());
+        let hint = "two indices of one name are two regions that tables cannot tell apart: name them differently";
+        return Err(Error::invalid(at, "one region a name", format!("`{name}` twice"), hint));
+    }
+    Ok((Regions { regions }, warnings))
 }
 
 /// The columns `index` and `name` of a table.

@@ -1,6 +1,7 @@
 //! Configuration of `orthoscope map`.
 
 use crate::error::{Error, Result};
+use crate::job::brain::maps::check_prefix;
 use crate::job::inputs::{BetasConfig, BoldConfig, FingerprintConfig, Recorded, RegionConfig};
 use crate::job::limits::{self, together, within};
 use crate::job::shard::Shard;
@@ -232,9 +233,7 @@ impl Config {
             );
         }
         self.check_shard()?;
-        if self.maps.prefix.contains(['/', '\\', ' ']) {
-            return bad("maps.prefix", "the beginning of a file name", format!("`{}`", self.maps.prefix), "");
-        }
+        check_prefix(&self.maps.prefix)?;
         Ok(())
     }
 

@@ -7,12 +7,14 @@ use super::summary::Summary;
 use super::tested::Tested;
 use crate::data::Mask;
 use crate::error::Result;
+use crate::io::filename::{Part, distinct_of};
 use crate::io::nifti::Datatype;
 use crate::io::{json, nifti, tsv};
 use crate::job::brain::layers::Layers;
-use crate::job::brain::maps::{self, MapWriter, label, narrow, number};
+use crate::job::brain::maps::{self, MapWriter, narrow, number};
 use crate::job::inputs::Estimate;
 use crate::job::inputs::betas::Data;
+use crate::job::inputs::series::FittedRun;
 use crate::job::run_dir::RunDir;
 use ndarray::arr1;
 use serde_json::{Value, json};
@@ -33,10 +35,14 @@ fn sidecar(plan: &Plan) -> Value {
     })
 }
 
-/// `run2`, also of a run that is only called `2`.
-fn run_label(name: &str) -> String {
-    let name = label(name);
-    if name.contains("run") { name } else { format!("run{name}") }
+/// What runs are called in the names of their files: `run2`, also of a run that is only called `2`.
+pub fn run_labels(runs: &[FittedRun]) -> Vec<String> {
+    let plain = |name: &str| {
+        let label = Part::Label.plain(name);
+        if label.contains("run") { label } else { format!("run{label}") }
+    };
+    let names: Vec<(String, &str)> = runs.iter().map(|run| (plain(&run.name), run.name.as_str())).collect();
+    distinct_of(Part::Label, &names)
 }
 
 /// Writes what was fitted to time series, run by run: estimates as a 4-D image with the table that
@@ -47,8 +53,8 @@ pub fn fitted(run: &RunDir, plan: &Plan, data: &Data) -> Result<()> {
     let mut sidecar = json!({ "GLM": config.bold, "Sources": config.bold.files });
     let estimate = if config.bold.estimate == Estimate::T { "t" } else { "beta" };
     let prefix = if config.maps.prefix.is_empty() { String::new() } else { format!("{}_", config.maps.prefix) };
-    for (r, own) in data.fitted.iter().enumerate() {
-        let at = |end: &str| run.file("arrays").join(format!("{prefix}desc-{}_{end}", run_label(&own.name)));
+    for (r, (own, label)) in data.fitted.iter().zip(run_labels(&data.fitted)).enumerate() {
+        let at = |end: &str| run.file("arrays").join(format!("{prefix}desc-{label}_{end}"));
         let rows: Vec<usize> = (0..data.betas.runs().len()).filter(|&s| data.betas.runs()[s] == r).collect();
         let volume = |s: &usize| mask.unmask(&data.betas.patterns().row(*s).to_vec(), f32::NAN).values().to_vec();
         let volumes: Vec<Vec<f32>> = rows.iter().map(volume).collect();
@@ -89,23 +95,22 @@ pub fn volume(
         prefix: &plan.config.maps.prefix,
         space: data.space,
         places,
-        layers: names,
         sidecar: sidecar(plan).as_object().cloned().unwrap_or_default(),
     };
     let statistic = plan.config.statistic.to_string();
-    for (l, name) in names.iter().enumerate() {
+    for (l, (name, label)) in names.iter().zip(&maps::labels(names)).enumerate() {
         let values = tested.maps.values.row(l).to_vec();
-        write.statmap(name, &statistic, &values, &format!("{statistic} of {name} with the RDM around each voxel"))?;
+        write.statmap(label, &statistic, &values, &format!("{statistic} of {name} with the RDM around each voxel"))?;
         if let Some(ends) = &tested.intervals {
             let words = format!("of the {} interval over images", plan.config.test.level);
-            write.statmap(name, "cilow", &ends.low.row(l).to_vec(), &format!("low end {words}"))?;
-            write.statmap(name, "cihigh", &ends.high.row(l).to_vec(), &format!("high end {words}"))?;
+            write.statmap(label, "cilow", &ends.low.row(l).to_vec(), &format!("low end {words}"))?;
+            write.statmap(label, "cihigh", &ends.high.row(l).to_vec(), &format!("high end {words}"))?;
         }
         if let (Some(null), Some(corrected)) = (&tested.null, &tested.corrected) {
             let p = narrow(null.p.row(l).iter().copied());
-            write.statmap(name, "p", &p, "p by relabelling the conditions, one-sided, uncorrected")?;
+            write.statmap(label, "p", &p, "p by relabelling the conditions, one-sided, uncorrected")?;
             let q = narrow(corrected.row(l).iter().copied());
-            write.statmap(name, "pcorrected", &q, "p corrected for the number of places")?;
+            write.statmap(label, "pcorrected", &q, "p corrected for the number of places")?;
         }
     }
     if plan.comparator.has_r2() {

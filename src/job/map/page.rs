@@ -1,6 +1,7 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
 use super::results::{Found, Mapped, Results, Simulated};
+use crate::data::shown::line;
 use crate::job::brain::page::{PLACED, gradient, maps, matrices, overlap};
 use crate::mapping::Residual;
 use crate::report::values::{entries, number, rows, table, values};
@@ -34,14 +35,14 @@ fn mapped(map: &Mapped, seconds: f64) -> String {
     }
     for roi in rois {
         let ends = roi.ceiling.map_or([f64::NAN; 2], |c| [c.lower, c.upper]).map(number);
-        let best = roi.best_layer.as_deref().unwrap_or("–");
-        lines.push(format!("{}: best layer {best}, ceiling {} .. {}", roi.name, ends[0], ends[1]));
+        let best = line(roi.best_layer.as_deref().unwrap_or("–"));
+        lines.push(format!("{}: best layer {best}, ceiling {} .. {}", line(&roi.name), ends[0], ends[1]));
     }
     lines.push(format!("{:<28} {:>8} {:>8} {:>12} {:>8}", "layer", "max", "mean", "significant", "kept sd"));
     for layer in &map.layers {
         let significant = layer.n_significant.map_or_else(|| "–".into(), |n| n.to_string());
         let [max, mean, kept] = [layer.max, layer.mean, layer.kept_sd].map(number);
-        lines.push(format!("{:<28} {max:>8} {mean:>8} {significant:>12} {kept:>8}", layer.name));
+        lines.push(format!("{:<28} {max:>8} {mean:>8} {significant:>12} {kept:>8}", line(&layer.name)));
     }
     lines.join("\n")
 }
@@ -59,7 +60,7 @@ fn simulated(simulation: &Simulated) -> String {
                 [row.exact, row.accuracy, row.hits, row.false_layers].map(number);
             lines.push(format!(
                 "{:<24} {:<16} {:>13} {exact:>8} {accuracy:>9} {hits:>7} {false_layers:>13}",
-                set.images,
+                line(&set.images),
                 set.fingerprints.to_string(),
                 row.n_repeats
             ));

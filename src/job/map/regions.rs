@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::plan::Plan;
+use crate::data::names::twice;
 use crate::error::{Error, Result};
 use crate::job::inputs::fingerprints::Fingerprints;
 use crate::mapping::ceiling::Ceiling;
@@ -33,6 +34,10 @@ pub fn read_rdms(config: &Config, fingerprints: &Fingerprints) -> Result<Vec<Reg
         }
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         regions.push(RegionRdms { name, subjects });
+    }
+    if let Some(name) = twice(regions.iter().map(|region| region.name.as_str())) {
+        let hint = "regions are called by their files: rename one of them";
+        return Err(Error::invalid("regions.rdms", "one file a region", format!("`{name}` twice"), hint));
     }
     Ok(regions)
 }

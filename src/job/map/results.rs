@@ -67,6 +67,9 @@ pub struct Mapped {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
     pub name: String,
+    /// What it is called in the names of its maps, `desc-<label>`; absent for regions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     #[serde(deserialize_with = "or_nan")]
     pub max: f64,
     #[serde(deserialize_with = "or_nan")]
@@ -113,6 +116,9 @@ pub struct Volume {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Glm {
     pub run: String,
+    /// What it is called in the names of its files, `desc-<label>`.
+    #[serde(default)]
+    pub label: String,
     pub tr_s: f64,
     pub n_volumes: usize,
     pub n_regressors: usize,

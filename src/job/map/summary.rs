@@ -1,11 +1,13 @@
 //! What a run's maps say in numbers: the `results` object.
 
+use super::output::run_labels;
 use super::plan::Plan;
 use super::regions::RegionResult;
 use super::results::{Glm, Layer, Mapped, Region, Reliability, Volume};
 use super::tested::Tested;
 use crate::data::Mask;
 use crate::job::brain::layers::{LayerSummary, Layers, extremes};
+use crate::job::brain::maps::labels;
 use crate::job::brain::results::{GradientResults, OverlapResults};
 use crate::job::inputs::betas::Data;
 use crate::mapping::Neighbourhoods;
@@ -58,8 +60,10 @@ impl Summary {
     /// The `results` object, but for time and memory.
     pub fn results(self, plan: &Plan, volume: Option<(&Data, &Neighbourhoods<'_>, &Tested)>) -> Mapped {
         let collinearity = plan.comparator.collinearity();
+        let labels = volume.is_some().then(|| labels(plan.comparator.layers()));
         let layer = |(l, layer): (usize, LayerSummary)| Layer {
             name: layer.name,
+            label: labels.as_ref().map(|labels| labels[l].clone()),
             max: layer.max,
             mean: layer.mean,
             n_significant: layer.n_significant,
@@ -109,10 +113,11 @@ fn region(found: &RegionResult, layers: &[String], unit: &str) -> Region {
 }
 
 fn of_volume(plan: &Plan, data: &Data, spheres: &Neighbourhoods<'_>, tested: &Tested) -> Volume {
-    let glm = data.fitted.iter().map(|own| {
+    let glm = data.fitted.iter().zip(run_labels(&data.fitted)).map(|(own, label)| {
         let (max_r2, mean_r2) = extremes(&own.r2);
         Glm {
             run: own.name.clone(),
+            label,
             tr_s: own.tr_s,
             n_volumes: own.design.matrix.nrows(),
             n_regressors: own.design.matrix.ncols(),

@@ -1,6 +1,7 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
 use super::results::Results;
+use crate::data::shown::line;
 use crate::report::values::{ROWS, entries, number, rows, table, values, words};
 use crate::report::{Figures, Page};
 
@@ -30,7 +31,7 @@ pub fn summary(results: &Results) -> String {
             natural.map(|n| n.percentile),
         ];
         let numbers = numbers.map(|v| format!("{:>12}", number(v))).concat();
-        lines.push(format!("{:<34} {:<6}{numbers}", row.unit, row.direction));
+        lines.push(format!("{:<34} {:<6}{numbers}", line(&row.unit), row.direction));
     }
     if results.units.len() > LINES {
         lines.push(format!("... and {} more in manifest.json", results.units.len() - LINES));

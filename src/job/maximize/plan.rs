@@ -5,6 +5,7 @@ use super::config::{Config, Direction, MaskKind};
 use crate::data::Stimuli;
 use crate::error::{Error, Result};
 use crate::image::{Aperture, Constraint};
+use crate::io::filename::{Part, distinct};
 use crate::job::drive::population::Member;
 use crate::job::drive::{Check, Population, Towards, load_beside, read_checks};
 use crate::job::limits::together;
@@ -38,6 +39,9 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchPlan {
     pub name: String,
+    /// What it is called in the names of its images, and its array in `traces.npz`.
+    pub file: String,
+    pub key: String,
     /// Indices into the population's units; the first is the one that is driven.
     pub units: Vec<usize>,
     /// What each of the units should do; `None`: the one unit up or down.
@@ -80,6 +84,7 @@ impl Plan {
             warnings,
         };
         plan.batches = plan.plan_batches()?;
+        plan.name_files();
         plan.read_natural()?;
         plan.read_start()?;
         plan.checks =
@@ -91,6 +96,12 @@ impl Plan {
         plan.constraint().map_or(Ok(()), |c| c.check())?;
         plan.given_mask().map_or(Ok(()), |m| m.check())?;
         Ok(plan)
+    }
+
+    fn name_files(&mut self) {
+        let names: Vec<String> = self.batches.iter().map(|batch| batch.name.clone()).collect();
+        let parts = distinct(Part::Stem, &names).into_iter().zip(distinct(Part::Key, &names));
+        self.batches.iter_mut().zip(parts).for_each(|(batch, (file, key))| (batch.file, batch.key) = (file, key));
     }
 
     fn plan_batches(&self) -> Result<Vec<BatchPlan>> {
@@ -105,6 +116,8 @@ impl Plan {
             let diversity = layer(self.population.units[aims.units[0]].member)?;
             return Ok(vec![BatchPlan {
                 name: "population".into(),
+                file: String::new(),
+                key: String::new(),
                 units: aims.units.clone(),
                 aims: Some(aims),
                 diversity,
@@ -120,7 +133,8 @@ impl Plan {
             let rival = (n_against > 0).then(|| self.n_driven + u.min(n_against - 1));
             let aims = rival.map(|r| Aims::difference(u, r, &self.population));
             let units = std::iter::once(u).chain(rival).collect();
-            Ok(BatchPlan { name: unit.name.clone(), units, aims, diversity: layer(unit.member)? })
+            let (file, key) = (String::new(), String::new());
+            Ok(BatchPlan { name: unit.name.clone(), file, key, units, aims, diversity: layer(unit.member)? })
         };
         (0..self.n_driven).map(planned).collect()
     }

@@ -13,6 +13,7 @@ use crate::job::limits::together;
 use crate::job::model;
 use crate::network::{Graph, NodeId, SpatialPooling, TapRequest};
 use crate::objective::{Goal, RsmTaps, flat_fingerprints, second_order_penalty, target_rsm_error};
+use crate::rdm::files::check_layers;
 use crate::synthesis::{Synthesizer, Views};
 use crate::tensor::Device;
 use crate::warning::Warning;
@@ -53,6 +54,7 @@ impl Plan {
         let mut graph = found.graph;
         let mut taps = graph.resolve_taps(&config.taps)?;
         let tap_names = taps.iter().map(|&t| graph.node(t).name.clone()).collect::<Vec<_>>();
+        check_layers("taps", &tap_names)?;
         if taps.len() < 2 && config.objective.target_rsms.is_none() {
             let hint = "one layer has nothing to be orthogonal to; name more, or give `objective.target_rsms`";
             return Err(Error::invalid("taps", "at least 2 layers", "1", hint));

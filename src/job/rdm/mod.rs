@@ -23,7 +23,7 @@ use crate::math::stats;
 use crate::network::moments::{fits, moments, n_steps, scratch_bytes};
 use crate::network::{Executor, Graph, NodeId, SpatialPooling, TapRequest};
 use crate::progress::Progress;
-use crate::rdm::files::{load_rdms_of, rdms_npz};
+use crate::rdm::files::{check_layers, load_rdms_of, rdms_npz};
 use crate::rdm::measure::from_moments;
 use crate::rdm::report::{Options, Row, table};
 use crate::rdm::{Comparison, Measure, Rdm, compare};
@@ -118,6 +118,7 @@ impl Plan {
         let mut graph = found.graph;
         let mut taps = graph.resolve_taps(&config.taps)?;
         let tap_names: Vec<String> = taps.iter().map(|&t| graph.node(t).name.clone()).collect();
+        check_layers("taps", &tap_names)?;
         let (images, hash, mut warnings) = model::open_images(&config.images, &graph, config.resize)?;
         warnings.splice(..0, found.warnings);
         if images.n_images() < 3 {
@@ -128,8 +129,10 @@ impl Plan {
         let sets = BTreeMap::from([("model".to_owned(), found.blake3), ("images".to_owned(), hash)]);
         let mut references = Vec::new();
         for path in &config.compare {
-            references.extend(load_rdms_of(path, images.names())?);
+            let read = load_rdms_of(path, images.names())?;
+            references.extend(read.into_iter().map(|(name, rdm)| (path.as_path(), name, rdm)));
         }
+        let references = models::told_apart(references)?;
         let subjects = models::load(&config.compare, config.inference.as_ref(), images.n_images())?;
         if config.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;

@@ -1,6 +1,7 @@
 //! The layers as models of several subjects' RDMs: which explains them best, and how well any model
 //! could.
 
+use crate::data::names::twice;
 use crate::error::{Error, Result};
 use crate::io::tsv::{self, Table};
 use crate::job::run_dir::RunDir;
@@ -10,6 +11,7 @@ use crate::rdm::{Comparison, Rdm};
 use crate::report::figures::{self, BarOptions, BarSeries};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// What the conclusions are to hold for beyond the data.
@@ -90,13 +92,36 @@ pub fn load(compare: &[PathBuf], inference: Option<&Inference>, n_images: usize)
     }
     let mut subjects = Vec::new();
     for path in compare {
-        subjects.extend(load_subjects(path, n_images)?);
+        let read = load_subjects(path, n_images)?;
+        subjects.extend(read.into_iter().map(|(name, rdms)| (path.as_path(), name, rdms)));
     }
     if subjects.is_empty() {
         let hint = "give one array of subjects x images x images, or drop what asks for an inference over subjects";
         return Err(Error::invalid("compare", "an array of several subjects' RDMs", "none", hint));
     }
-    Ok(subjects)
+    told_apart(subjects)
+}
+
+/// What was read from several files, with one name each: where two have one, their files' names
+/// stand in front of it.
+///
+/// # Errors
+/// [`Error::Invalid`] when that does not tell them apart either.
+pub fn told_apart<T>(read: Vec<(&Path, String, T)>) -> Result<Vec<(String, T)>> {
+    let mut times: HashMap<String, usize> = HashMap::new();
+    read.iter().for_each(|(_, name, _)| *times.entry(name.clone()).or_default() += 1);
+    let told = |(path, name, value): (&Path, String, T)| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        if times[&name] > 1 { (format!("{stem}.{name}"), value) } else { (name, value) }
+    };
+    let all: Vec<(String, T)> = read.into_iter().map(told).collect();
+    match twice(all.iter().map(|(name, _)| name.as_str())) {
+        Some(name) => {
+            let hint = "they are called by their files and arrays: rename one of the files";
+            Err(Error::invalid("compare", "one RDM a name", format!("`{name}` twice"), hint))
+        }
+        None => Ok(all),
+    }
 }
 
 /// One reference's comparison of all models.

@@ -1,6 +1,7 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
 use super::{Models, Results};
+use crate::data::shown::line;
 use crate::report::values::{captions, entries, number, p_value, values};
 use crate::report::{Figures, Page};
 
@@ -20,7 +21,11 @@ pub fn summary(results: &Results) -> String {
     for row in &results.comparisons {
         let [spearman, pearson, tau] = [row.spearman, row.pearson, row.kendall_tau_a].map(number);
         let p = p_value(row.p_permutation);
-        lines.push(format!("{:<28} {:<28} {spearman:>8} {pearson:>8} {tau:>8} {p:>8}", row.layer, row.reference));
+        lines.push(format!(
+            "{:<28} {:<28} {spearman:>8} {pearson:>8} {tau:>8} {p:>8}",
+            line(&row.layer),
+            line(&row.reference)
+        ));
     }
     lines.extend(results.models.iter().flat_map(model_lines));
     lines.join("\n")
@@ -32,7 +37,7 @@ fn model_lines(models: &Models) -> Vec<String> {
     let ceiling = &own.noise_ceiling;
     let mut lines = vec![format!(
         "{}, {} subjects: noise ceiling {} to {}",
-        models.reference,
+        line(&models.reference),
         own.n_subjects,
         number(ceiling.lower.mean),
         number(ceiling.upper.mean)
@@ -40,7 +45,7 @@ fn model_lines(models: &Models) -> Vec<String> {
     lines.extend(own.models.iter().map(|row| {
         let [mean, low, high] = [row.estimate.mean, row.estimate.low, row.estimate.high].map(number);
         let [zero, best] = [row.p_zero_fwe, row.p_ceiling_fwe].map(p_value);
-        format!("{:<28} {mean:>8} ({low} to {high}), p {zero}, against the ceiling {best}", row.model)
+        format!("{:<28} {mean:>8} ({low} to {high}), p {zero}, against the ceiling {best}", line(&row.model))
     }));
     lines
 }

@@ -3,6 +3,7 @@
 
 use super::super::palette::{Rgb, WHITE, mix};
 use super::super::scene::{Align, Area, Item, Scene, Text, text_width};
+use crate::data::shown::line;
 use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, FontTransform, RGBColor, ShapeStyle};
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind};
@@ -117,7 +118,8 @@ impl DrawingBackend for Canvas<'_> {
         if text.is_empty() {
             return Ok(());
         }
-        self.add(Item::Text(Text { x, y, text: text.into(), size, colour, align, vertical }))
+        let text = line(text).into_owned();
+        self.add(Item::Text(Text { x, y, text, size, colour, align, vertical }))
     }
 
     fn estimate_text_size<S: BackendTextStyle>(

@@ -1,6 +1,7 @@
 //! The design matrix of a run.
 
 use super::hrf::Hrf;
+use crate::data::names::twice;
 use crate::error::{Error, Result};
 use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -75,7 +76,7 @@ impl Design {
     ///
     /// # Errors
     /// [`Error::Invalid`] for fewer than 2 volumes, a TR or oversampling that is not positive, no
-    /// condition, a condition without events, two conditions of one name, an event that is not
+    /// condition, a condition without events, two conditions (or other regressors) of one name, an event that is not
     /// finite, has a negative duration or begins more than 24 s before the run or after its end, or
     /// confounds of another length or with NaN.
     ///
@@ -107,6 +108,15 @@ impl Design {
         columns.extend(drifts);
         columns.push(Array1::ones(n_volumes));
         names.push("constant".into());
+        if let Some(name) = twice(names.iter().map(String::as_str)) {
+            let hint = "rename the condition or the confound, or leave the confound out";
+            return Err(Error::invalid(
+                "design matrix",
+                "regressors of different names",
+                format!("`{name}` twice"),
+                hint,
+            ));
+        }
         let matrix = Array2::from_shape_fn((n_volumes, columns.len()), |(v, c)| columns[c][v]);
         let conditions = (0..conditions.len()).map(|c| c * kernels.len()).collect();
         Ok(Self { matrix, names, conditions, n_task })

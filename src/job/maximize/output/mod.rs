@@ -9,8 +9,9 @@ use super::plan::Plan;
 use crate::error::Result;
 use crate::image::dequantize;
 use crate::image::quantize;
+use crate::io::filename::{Part, distinct};
 use crate::io::{npz, tsv};
-use crate::job::drive::record::{file_name_among, statistics, write_image, write_sidecar};
+use crate::job::drive::record::{statistics, write_image, write_sidecar};
 use crate::job::drive::{Natural, Towards};
 use crate::job::maximize::results::KeptImage;
 use crate::job::run_dir::RunDir;
@@ -41,8 +42,7 @@ pub struct Measured {
 }
 
 fn kept(plan: &Plan, batch: usize, towards: Towards, number: usize, item: usize, image: Array3<u8>) -> Kept {
-    let batches = plan.batches.iter().map(|b| b.name.as_str());
-    let mut name = format!("{}_{}", file_name_among(&plan.batches[batch].name, batches), towards.name());
+    let mut name = format!("{}_{}", plan.batches[batch].file, towards.name());
     if plan.config.n_images > 1 {
         name.push_str(&format!("_{:02}", number + 1));
     }
@@ -191,24 +191,28 @@ pub fn arrays(
     if let Some(natural) = natural {
         file = file.add("natural", &natural.responses);
     }
-    for (name, table, reference) in &measured.checks {
-        file = file.add(&format!("check.{}", npz::key(name)), table);
+    let names: Vec<String> =
+        measured.checks.iter().flat_map(|(n, ..)| [format!("check.{n}"), format!("check.{n}.natural")]).collect();
+    for ((_, table, reference), keys) in measured.checks.iter().zip(distinct(Part::Key, &names).chunks(2)) {
+        file = file.add(&keys[0], table);
         if let Some(reference) = reference {
-            file = file.add(&format!("check.{}.natural", npz::key(name)), &reference.responses);
+            file = file.add(&keys[1], &reference.responses);
         }
     }
     file.write(&run.file("arrays/responses.npz"))?;
     let mut traces = npz::NpzWriter::new();
     for (planned, done) in plan.batches.iter().zip(finished) {
-        traces = traces.add(&npz::key(&planned.name), &trace(done));
+        traces = traces.add(&planned.key, &trace(done));
     }
     if !finished.is_empty() {
         traces.write(&run.file("arrays/traces.npz"))?;
     }
-    let mut images = tsv::Table::new(["row", "filename", "unit", "direction"]);
+    let mut images = tsv::Table::new(["row", "filename", "unit", "direction", "trace"]);
     for (i, kept) in measured.kept.iter().enumerate() {
-        let name = plan.batches[kept.batch].name.clone();
-        images.push([i.to_string(), format!("images/{}.png", kept.name), name, kept.towards.name()]);
+        let batch = &plan.batches[kept.batch];
+        let key = if finished.is_empty() { "n/a".into() } else { batch.key.clone() };
+        let file = format!("images/{}.png", kept.name);
+        images.push([i.to_string(), file, batch.name.clone(), kept.towards.name(), key]);
     }
     tsv::write(&run.file("arrays/images.tsv"), &images)?;
     let mut units = tsv::Table::new(["column", "unit", "model"]);
