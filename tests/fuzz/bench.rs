@@ -49,10 +49,10 @@ pub fn all(args: &Args) -> ExitCode {
         return ExitCode::FAILURE;
     }
     println!("{} readers, seed {}", readers.len(), args.seed);
-    println!("reader             mutants  accepted   a second  peak MB   slowest (mutant)");
+    println!("reader                mutants  accepted   a second  peak MB   slowest (mutant)");
     let deadline = Instant::now().checked_add(args.time);
     let queue = Mutex::new(readers.iter().collect::<Vec<_>>().into_iter().enumerate());
-    let found = Mutex::new(Vec::new());
+    let found = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..args.jobs {
             scope.spawn(|| {
@@ -67,31 +67,17 @@ pub fn all(args: &Args) -> ExitCode {
                         None => Duration::MAX,
                     };
                     let report = try_reader(reader, args, time);
-                    print(reader, &report);
-                    found.lock().expect("nobody panics with it").push((reader, report));
+                    found.fetch_add(report.findings.len() as u64, Ordering::Relaxed);
+                    print(reader, args.seed, &report);
                 }
             });
         }
     });
-    let found = found.into_inner().expect("nobody panics with it");
-    let n: usize = found.iter().map(|(_, report)| report.findings.len()).sum();
+    let n = found.into_inner();
     if n == 0 {
         return ExitCode::SUCCESS;
     }
-    println!("\n{n} findings:");
-    for (reader, report) in &found {
-        for (mutant, words) in &report.findings {
-            println!("{}: {words}", reader.name);
-            if let Some(mutant) = mutant {
-                let kept = keep(reader, args.seed, *mutant);
-                println!("    {}", again(reader, args.seed, *mutant));
-                println!("    bytes: {}", kept.display());
-            }
-        }
-        if report.gave_up {
-            println!("{}: given up after {DEATHS} deaths", reader.name);
-        }
-    }
+    println!("{n} findings");
     ExitCode::FAILURE
 }
 
@@ -116,10 +102,11 @@ fn again(reader: &Reader, seed: u64, mutant: u64) -> String {
     format!("cargo test --release --test fuzz -- {} --seed {seed} --mutant {mutant}", reader.name)
 }
 
-fn print(reader: &Reader, r: &Report) {
+/// A row of the table, and under it what was found.
+fn print(reader: &Reader, seed: u64, r: &Report) {
     let share = 100.0 * r.accepted as f64 / r.tried.max(1) as f64;
-    println!(
-        "{:<16} {:>9}  {share:>7.1}%  {:>9.0}  {:>7}  {:>6.1} ms ({}){}",
+    let mut text = format!(
+        "{:<19} {:>9}  {share:>7.1}%  {:>9.0}  {:>7}  {:>6.1} ms ({}){}",
         reader.name,
         r.tried,
         r.tried as f64 / r.seconds.max(1e-9),
@@ -128,6 +115,17 @@ fn print(reader: &Reader, r: &Report) {
         r.slowest_at,
         if r.findings.is_empty() { String::new() } else { format!("  {} FINDINGS", r.findings.len()) }
     );
+    for (mutant, words) in &r.findings {
+        text += &format!("\n    {words}");
+        if let Some(mutant) = mutant {
+            let kept = keep(reader, seed, *mutant);
+            text += &format!("\n        {}\n        bytes: {}", again(reader, seed, *mutant), kept.display());
+        }
+    }
+    if r.gave_up {
+        text += &format!("\n    given up after {DEATHS} deaths");
+    }
+    println!("{text}");
 }
 
 /// All mutants of a reader, behind those that kill its worker too.
