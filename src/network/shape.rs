@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Largest number in an operation's formula: beyond 2^63 a power panics in burn.
+const LARGEST: f32 = 1e9;
+
 /// Channels, rows and columns of one image's tensor; flat features are C x 1 x 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
@@ -108,8 +111,8 @@ impl Checker<'_> {
             Op::BatchNorm { epsilon, .. } => vec![epsilon],
             _ => vec![],
         };
-        match numbers.iter().find(|v| !v.is_finite()) {
-            Some(odd) => Err(self.wrong("finite numbers for its formula", odd.to_string())),
+        match numbers.iter().find(|v| v.is_nan() || v.abs() > LARGEST) {
+            Some(odd) => Err(self.wrong(format!("numbers of at most {LARGEST} for its formula"), odd.to_string())),
             None => Ok(()),
         }
     }
@@ -282,6 +285,7 @@ mod tests {
             pool([2, 2], one, [2, 0, 0, 0]),
             pool([usize::MAX; 2], one, [usize::MAX - 1; 4]),
             lrn(4, 1.0, 1.0, 1.0),
+            lrn(3, 1.0, -2.5e38, 1.0),
             lrn(usize::MAX, 1.0, 1.0, 1.0),
             lrn(5, f32::NAN, 1.0, 1.0),
             lrn(5, 1.0, f32::INFINITY, 1.0),
