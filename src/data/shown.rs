@@ -41,7 +41,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'), rust)
 }
 
-/// What the TOML parser reports over several lines, in one: the place, the line itself, the message.
+/// What the TOML parser reports over several lines, in one: the place, the line, the message.
 pub fn toml(report: &str) -> String {
     let (mut place, mut source, mut message) = ("", "", Vec::new());
     for text in report.lines() {

@@ -222,8 +222,8 @@ fn check_square(name: &str, square: ArrayView2<'_, f64>, path: &Path) -> Result<
     }
 }
 
-/// Refuses layers that cannot have an array each in an `rdms.npz`: two of one key (`a/b` and `a.b`),
-/// and names that mean something else there. For jobs, before they work.
+/// Refuses layers that cannot have an array each in an `rdms.npz`: two of one key (`a/b` and
+/// `a.b`), and names that mean something else there. For jobs, before they work.
 ///
 /// # Errors
 /// [`Error::Invalid`], with `at` in the words of the caller.

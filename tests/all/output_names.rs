@@ -1,6 +1,6 @@
-//! Names that differ only in what a file's name cannot hold: every output has a file of its own, the
-//! tables say which, and what cannot be told apart is refused before any work. Names that act on a
-//! terminal are shown.
+//! Names that differ only in what a file's name cannot hold: every output has a file of its own,
+//! the tables say which, and what cannot be told apart is refused before any work. Names that act on
+//! a terminal are shown.
 
 use crate::map::{Brain, map_file};
 use crate::program::{Ended, Program, photographs, tiny_model};

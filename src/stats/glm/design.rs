@@ -76,9 +76,9 @@ impl Design {
     ///
     /// # Errors
     /// [`Error::Invalid`] for fewer than 2 volumes, a TR or oversampling that is not positive, no
-    /// condition, a condition without events, two conditions (or other regressors) of one name, an event that is not
-    /// finite, has a negative duration or begins more than 24 s before the run or after its end, or
-    /// confounds of another length or with NaN.
+    /// condition, a condition without events, two conditions (or other regressors) of one name, an
+    /// event that is not finite, has a negative duration or begins more than 24 s before the run or
+    /// after its end, or confounds of another length or with NaN.
     ///
     /// # Source
     /// nilearn 0.14's `make_first_level_design_matrix`, whose numbers these are.
