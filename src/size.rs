@@ -25,11 +25,11 @@ pub const RATIO: u64 = 100;
 pub fn product(sizes: impl IntoIterator<Item = usize>) -> Option<usize> {
     // Zeros count as ones: arrays of no items must have a layout, too.
     let mut empty = false;
-    let nonzero = sizes.into_iter().map(|size| {
+    let mut nonzero = sizes.into_iter().map(|size| {
         empty |= size == 0;
         size.max(1)
     });
-    let product = nonzero.fold(Some(1usize), |all, size| all?.checked_mul(size))?;
+    let product = nonzero.try_fold(1usize, usize::checked_mul)?;
     (product <= isize::MAX as usize).then_some(if empty { 0 } else { product })
 }
 

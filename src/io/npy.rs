@@ -237,7 +237,7 @@ impl Header {
         let descr = value_of(&text, "descr").ok_or_else(|| bad("a header without descr"))?;
         let descr = match descr.strip_prefix(['\'', '"']) {
             Some(rest) => rest.split(['\'', '"']).next().unwrap_or_default().to_string(),
-            None => "a record array".to_string(),
+            None => return Err(bad("a record array")),
         };
         let order = value_of(&text, "fortran_order").ok_or_else(|| bad("a header without fortran_order"))?;
         let shape = value_of(&text, "shape").ok_or_else(|| bad("a header without shape"))?;

@@ -20,6 +20,9 @@ pub const BOOTSTRAPS: usize = 100_000;
 /// Weights, rates and other numbers without a natural limit.
 pub const NUMBER: f64 = 1e6;
 
+/// Numbers that must be more than 0.
+pub const TINY: f64 = 1e-9;
+
 /// Numbers of one array: 4 GiB of 32-bit floats.
 const ARRAY: usize = 1 << 30;
 

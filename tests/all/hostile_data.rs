@@ -146,7 +146,7 @@ fn what_is_no_file_is_named() {
     drop(socket);
     std::fs::remove_file(&inside).unwrap();
     let closed = written(inside, b"");
-    std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o0)).unwrap();
     // An administrator may read everything.
     let words = if std::fs::File::open(&closed).is_ok() { "an empty file" } else { "cannot read" };
     refused(rdm(&images), &["photo99.png", words]);
@@ -319,13 +319,13 @@ fn a_terminal_that_is_gone_stops_nothing() {
             .spawn()
             .unwrap();
         let began = Instant::now();
-        while !out.join("checkpoint/item-000.safetensors").exists() {
+        while !out.join("checkpoint/item-000.checkpoint").exists() {
             assert!(began.elapsed() < 6 * SOON && child.try_wait().unwrap().is_none(), "no checkpoint with {style}");
             std::thread::sleep(Duration::from_millis(20));
         }
         assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
         assert_eq!(child.wait().unwrap().code(), Some(75), "{style}");
-        assert!(out.join("checkpoint/item-000.safetensors").exists());
+        assert!(out.join("checkpoint/item-000.checkpoint").exists());
         std::fs::remove_dir_all(&out).unwrap();
     }
     let ended = |args: &[&str], stdout: Stdio, stderr: Stdio| {

@@ -99,7 +99,7 @@ fn what_cannot_be_simulated_is_refused() {
     };
     let simulation = |c: &mut Config, change: &dyn Fn(&mut SimulationConfig)| change(c.simulation.as_mut().unwrap());
     refused(&|c| simulation(c, &|s| s.repeats = vec![2, 0]), "numbers from 1, found [2, 0]");
-    refused(&|c| simulation(c, &|s| s.brain.snr = -1.0), "an SNR");
+    refused(&|c| simulation(c, &|s| s.brain.snr = -1.0), "simulation.brain.snr: expected a number from 0.000000001");
     refused(&|c| simulation(c, &|s| s.seconds_per_presentation = Some(0.0)), "a positive number");
     refused(&|c| c.fingerprints.files = vec!["absent.npz".into()], "absent.npz");
     refused(&|c| c.betas.files = vec!["betas.nii".into()], "one of them, found betas.files and simulation.simulate");

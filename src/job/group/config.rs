@@ -190,7 +190,7 @@ impl Config {
         within("test.tfce.extent", test.tfce.extent, 0.0, MOST_EXPONENT)?;
         within("test.tfce.height", test.tfce.height, 0.0, MOST_EXPONENT)?;
         if let Heights::Dh(dh) = test.tfce.heights {
-            within("test.tfce.heights.dh", dh, f64::MIN_POSITIVE, limits::NUMBER)?;
+            within("test.tfce.heights.dh", dh, limits::TINY, limits::NUMBER)?;
         }
         check_prefix(&maps.prefix)?;
         Ok(())

@@ -134,7 +134,7 @@ impl SimulationConfig {
             within("simulation.repeats", n, 1, MOST_PRESENTATIONS)?;
         }
         let own = &self.brain;
-        within("simulation.brain.snr", own.snr, f64::MIN_POSITIVE, limits::NUMBER)?;
+        within("simulation.brain.snr", own.snr, limits::TINY, limits::NUMBER)?;
         within("simulation.target", self.target, 0.0, 1.0)?;
         let sizes = [own.n_regions, own.n_voxels, own.n_runs];
         together("simulation.brain", "regions x voxels x runs", &sizes)
@@ -217,7 +217,7 @@ impl Config {
         self.check_brain()?;
         within("test.n_permutations", self.test.n_permutations, 0, limits::RELABELLINGS)?;
         within("test.n_image_bootstraps", self.test.n_image_bootstraps, 0, limits::BOOTSTRAPS)?;
-        within("sphere.radius", self.sphere.radius, f64::MIN_POSITIVE, MOST_RADIUS)?;
+        within("sphere.radius", self.sphere.radius, limits::TINY, MOST_RADIUS)?;
         for (at, p) in [("test.alpha", self.test.alpha), ("test.level", self.test.level)] {
             if !(p > 0.0 && p < 1.0) {
                 return bad(at, "a number between 0 and 1", p.to_string(), "");

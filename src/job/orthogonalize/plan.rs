@@ -60,6 +60,8 @@ impl Plan {
             return Err(Error::invalid("taps", "at least 2 layers", "1", hint));
         }
         together("n_images", "images", &[config.n_images, 3, graph.input.height, graph.input.width])?;
+        // Every layer's RSM, its gradient, and what stands between them.
+        together("n_images", "4 x layers x images x images", &[4, taps.len(), config.n_images, config.n_images])?;
         if config.objective.patterns == SpatialPooling::Gap {
             (graph, taps) = graph.with_gap(&taps)?;
         }
