@@ -22,7 +22,7 @@ pub fn listen(cancel: &Cancel) {
             }
             interrupted |= signal == SIGINT;
             if !cancel.requested() {
-                super::say("\nfinishing the step and writing a checkpoint (Ctrl-C again stops at once)");
+                super::say_lines("\nfinishing the step and writing a checkpoint (Ctrl-C again stops at once)");
             }
             cancel.cancel();
         }

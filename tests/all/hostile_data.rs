@@ -192,7 +192,7 @@ fn configurations_that_no_machine_can_compute() {
         ("maximize", "[image]\nmask = \"disc\"\nmask_diameter = 9\nmask_centre = [nan, 0.0]", "image.mask_centre"),
         ("maximize", "[image]\npx_per_degree = 1e300", "image.px_per_degree"),
         ("adversarial", &format!("images = \"{images}\"\nbatch = 4294967296"), "batch"),
-        ("adversarial", &format!("images = \"{images}\"\nbatch = 10000"), "batch"),
+        ("adversarial", &format!("images = \"{images}\"\nresize = \"crop\"\nbatch = 1000000"), "batch"),
         ("adversarial", &format!("images = \"{images}\"\nsteps = 4294967296"), "steps"),
         ("adversarial", &format!("images = \"{images}\"\nn_random = 4294967296"), "n_random"),
         ("adversarial", &format!("images = \"{images}\"\nlearning_rate = 1e300"), "learning_rate"),
