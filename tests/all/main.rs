@@ -9,6 +9,7 @@ mod cpu_engine;
 mod cross_reader;
 mod docs;
 mod drive_golden;
+mod encoding;
 mod engine_graphs;
 mod fused_training;
 mod googlenet;

@@ -14,7 +14,7 @@ mod score;
 mod tests;
 mod tile;
 
-pub use pack::{column_means, pack_left, pack_targets};
+pub use pack::{column_means, pack_left, pack_targets, unpack};
 
 use crate::simd::Simd;
 

@@ -96,3 +96,36 @@ pub fn pack_targets(out: &mut [f32], y: &[f32], stride: usize, rows: &[usize], s
         fast(Pack { out, y, stride, rows, start, means });
     }
 }
+
+struct Unpack<'a> {
+    out: &'a mut [f32],
+    stride: usize,
+    panels: &'a [f32],
+    n_rows: usize,
+    n: usize,
+}
+
+impl Body for Unpack<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn call(self) {
+        for (p, panel) in self.panels.chunks_exact(self.n_rows * WIDTH).enumerate() {
+            let first = p * WIDTH;
+            let width = WIDTH.min(self.n - first);
+            for (row, line) in panel.chunks_exact(WIDTH).enumerate() {
+                self.out[row * self.stride + first..][..width].copy_from_slice(&line[..width]);
+            }
+        }
+    }
+}
+
+/// Panels of `n` targets back to a row-major matrix whose rows are `stride` numbers apart.
+///
+/// # Panics
+/// When the panels are not those of `n` targets, or `out` is too small.
+pub fn unpack(out: &mut [f32], stride: usize, panels: &[f32], n_rows: usize, n: usize) {
+    assert!(n <= stride && panels.len() == padded(n) * n_rows);
+    if n_rows > 0 {
+        fast(Unpack { out, stride, panels, n_rows, n });
+    }
+}

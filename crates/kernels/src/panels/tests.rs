@@ -61,8 +61,7 @@ fn products_and_scores_equal_plain_loops() {
                     for t in 0..n {
                         let mut expected = [0.0; 3];
                         for i in (0..n_rows).map(|i| i * n + t) {
-                            let p = f64::from(c[0]) * first[i]
-                                + f64::from(c[1]) * second[i];
+                            let p = f64::from(c[0]) * first[i] + f64::from(c[1]) * second[i];
                             let y = f64::from(actual[i]);
                             let terms = match which {
                                 Sums::Error => [(y - p) * (y - p), 0.0, 0.0],
