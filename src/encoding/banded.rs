@@ -280,13 +280,7 @@ impl BandedSearch {
     /// As [`BandedSearch::step`].
     pub fn finish(&self, state: &SearchState, y: ArrayView2<'_, f32>, work: &Work) -> Result<BandedFit> {
         let n = y.ncols();
-        let first = Prepared::new(
-            Source::Kernel(mixed(&self.kernels, &self.candidates.row(0).to_vec())),
-            &self.rows,
-            &[],
-            &RidgeOptions { alphas: Alphas::Absolute(vec![1.0]), ..self.options.clone() },
-        )?;
-        let targets = first.targets(y)?;
+        let targets = self.fixed(0)?.targets(y)?;
         let means = self.means();
         let mut fit = BandedFit {
             dual: Array2::zeros((self.rows.len(), n)),
@@ -305,14 +299,8 @@ impl BandedSearch {
                 continue;
             }
             let gamma = self.candidates.row(candidate);
-            let prepared = Prepared::new(
-                Source::Kernel(mixed(&self.kernels, &gamma.to_vec())),
-                &self.rows,
-                &[],
-                &RidgeOptions { alphas: Alphas::Absolute(vec![1.0]), ..self.options.clone() },
-            )?;
             let alphas: Vec<f64> = chosen.iter().map(|&t| state.best_alphas[t]).collect();
-            let dual = prepared.refit(y.select(Axis(1), &chosen).view(), &alphas, work)?;
+            let dual = self.fixed(candidate)?.refit(y.select(Axis(1), &chosen).view(), &alphas, work)?;
             let mean = gamma.dot(&fit.means);
             for (i, &t) in chosen.iter().enumerate() {
                 fit.dual.column_mut(t).assign(&dual.column(i));
@@ -323,6 +311,48 @@ impl BandedSearch {
             }
         }
         Ok(fit)
+    }
+
+    /// Weights of each space's features at every target's best candidate and penalty: predictions
+    /// are `sum_s x_s weights_s` and an intercept. Better than [`BandedFit::weights`] where
+    /// penalties are small: no dual weights in between.
+    ///
+    /// # Shapes
+    /// `xs`: of each space, training rows x features; the result: of each space, features x targets.
+    ///
+    /// # Errors
+    /// As [`BandedSearch::step`].
+    pub fn weights(
+        &self,
+        state: &SearchState,
+        xs: &[ArrayView2<'_, f32>],
+        y: ArrayView2<'_, f32>,
+        work: &Work,
+    ) -> Result<Vec<Array2<f32>>> {
+        let mut weights: Vec<Array2<f32>> = xs.iter().map(|x| Array2::zeros((x.ncols(), y.ncols()))).collect();
+        for candidate in 0..self.candidates.nrows() {
+            let of = |t: &usize| !state.best_alphas[*t].is_nan() && state.best_gammas[*t] == candidate;
+            let chosen: Vec<usize> = (0..y.ncols()).filter(of).collect();
+            if chosen.is_empty() {
+                continue;
+            }
+            let alphas: Vec<f64> = chosen.iter().map(|&t| state.best_alphas[t]).collect();
+            let (own, fixed) = (y.select(Axis(1), &chosen), self.fixed(candidate)?);
+            for ((x, to), &gamma) in xs.iter().zip(&mut weights).zip(self.candidates.row(candidate)) {
+                let found = fixed.solve(&fixed.of_features(*x)?, own.view(), &alphas, work)?;
+                for (i, &t) in chosen.iter().enumerate() {
+                    to.column_mut(t).assign(&found.column(i).mapv(|w| (f64::from(w) * gamma) as f32));
+                }
+            }
+        }
+        Ok(weights)
+    }
+
+    /// A candidate's problem without folds.
+    fn fixed(&self, candidate: usize) -> Result<Prepared> {
+        let gamma = self.candidates.row(candidate).to_vec();
+        let options = RidgeOptions { alphas: Alphas::Absolute(vec![1.0]), ..self.options.clone() };
+        Prepared::new(Source::Kernel(mixed(&self.kernels, &gamma)), &self.rows, &[], &options)
     }
 
     fn means(&self) -> Array2<f64> {

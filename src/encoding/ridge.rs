@@ -3,11 +3,12 @@
 use crate::encoding::folds::{Fold, Leakage, Rows};
 use crate::encoding::options::{Form, RidgeOptions};
 use crate::encoding::select::Selection;
-use crate::encoding::solver::{Prepared, Work, multiply};
+use crate::encoding::solver::{Prepared, Refit, Work, made_once, multiply};
 use crate::encoding::spectrum::{Source, kernel};
 use crate::encoding::standardize::finite;
 use crate::error::Result;
 use ndarray::{Array2, ArrayView2, Axis, Slice};
+use std::sync::OnceLock;
 
 /// Ridge regression of many targets on features, `w = argmin ||y - b - X w||^2 + alpha ||w||^2`.
 ///
@@ -51,6 +52,8 @@ pub struct RidgePrepared {
     /// Training rows.
     x: Array2<f32>,
     means: Vec<f64>,
+    /// What makes weights in the kernel form.
+    weights: OnceLock<Refit>,
 }
 
 impl RidgeCv {
@@ -85,7 +88,7 @@ impl RidgeCv {
             means.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v));
         }
         means.iter_mut().for_each(|m| *m /= x.nrows() as f64);
-        Ok(RidgePrepared { prepared, x, means })
+        Ok(RidgePrepared { prepared, x, means, weights: OnceLock::new() })
     }
 
     /// [`RidgeCv::prepare`], and [`RidgePrepared::fit`] of all targets.
@@ -158,8 +161,12 @@ impl RidgePrepared {
     /// # Errors
     /// As [`RidgePrepared::fit`].
     pub fn weights(&self, y: ArrayView2<'_, f32>, alphas: &[f64], work: &Work) -> Result<Array2<f32>> {
-        let found = self.prepared.refit(y, alphas, work)?;
-        Ok(if self.prepared.is_kernel() { multiply(self.x.t(), found.view()) } else { found })
+        if self.prepared.is_kernel() {
+            let refit = made_once(&self.weights, || self.prepared.of_features(self.x.view()))?;
+            self.prepared.solve(refit, y, alphas, work)
+        } else {
+            self.prepared.refit(y, alphas, work)
+        }
     }
 
     /// Dual weights at given penalties, training rows x targets: weights are their combinations of

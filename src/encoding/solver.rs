@@ -53,7 +53,7 @@ struct Side {
 }
 
 /// What weights are made of: `left diag(1 / (values + alpha)) right y`.
-struct Refit {
+pub(super) struct Refit {
     values: Vec<f64>,
     /// Packed; dual weights (kernel form) or weights (primal form).
     left: Vec<f32>,
@@ -67,6 +67,7 @@ pub struct Prepared {
     kernels: Kernels,
     rows: Rows,
     folds: Vec<Side>,
+    all: OnceLock<Spectrum>,
     refit: OnceLock<Refit>,
     source: Source,
     grid: Vec<f64>,
@@ -103,8 +104,17 @@ impl Prepared {
                 Ok(Side { train: fold.train.indices().to_vec(), test: fold.test.indices().to_vec(), spectrum })
             })
             .collect::<Result<Vec<_>>>()?;
-        let (refit, whole) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { options: options.clone(), kernels, rows: rows.clone(), folds: sides, refit, source, grid, whole })
+        Ok(Self {
+            options: options.clone(),
+            kernels,
+            rows: rows.clone(),
+            folds: sides,
+            all: OnceLock::new(),
+            refit: OnceLock::new(),
+            source,
+            grid,
+            whole: OnceLock::new(),
+        })
     }
 
     /// The penalties, ascending, before any extension.
@@ -153,13 +163,7 @@ impl Prepared {
         for (chunk, mut rows) in alphas.chunks(at_a_time).zip(scores.axis_chunks_iter_mut(Axis(0), at_a_time)) {
             let made;
             let stage = if chunk == self.grid {
-                match self.whole.get() {
-                    Some(whole) => whole,
-                    None => {
-                        let stage = self.stage(chunk)?;
-                        self.whole.get_or_init(|| stage)
-                    }
-                }
+                made_once(&self.whole, || self.stage(chunk))?
             } else {
                 made = self.stage(chunk)?;
                 &made
@@ -248,14 +252,34 @@ impl Prepared {
     /// # Errors
     /// As [`Prepared::cv_scores`].
     pub(super) fn refit(&self, y: ArrayView2<'_, f32>, alphas: &[f64], work: &Work) -> Result<Array2<f32>> {
+        self.solve(made_once(&self.refit, || Ok(Refit::new(self.all()?)))?, y, alphas, work)
+    }
+
+    /// What makes weights of features where the form is the kernel's, without dual weights in
+    /// between: those of directions without variance would be rounded to more than others weigh.
+    ///
+    /// # Shapes
+    /// `x`: training rows x features.
+    ///
+    /// # Errors
+    /// A kernel that is not finite.
+    pub(super) fn of_features(&self, x: ArrayView2<'_, f32>) -> Result<Refit> {
+        Ok(Refit::new(&self.all()?.of_features(x, self.options.fit_intercept)))
+    }
+
+    fn all(&self) -> Result<&Spectrum> {
+        made_once(&self.all, || self.source.all(self.options.fit_intercept))
+    }
+
+    /// Weights of a range of targets, each at its own penalty; as [`Prepared::refit`].
+    pub(super) fn solve(
+        &self,
+        refit: &Refit,
+        y: ArrayView2<'_, f32>,
+        alphas: &[f64],
+        work: &Work,
+    ) -> Result<Array2<f32>> {
         self.rows.check(y.nrows(), "targets")?;
-        let refit = match self.refit.get() {
-            Some(refit) => refit,
-            None => {
-                let made = Refit::new(self.source.all(self.options.fit_intercept)?);
-                self.refit.get_or_init(|| made)
-            }
-        };
         let means = self.targets(y)?.means;
         let (y_values, stride) = (values(y), y.ncols());
         let blocks = work.blocks("weights", stride.div_ceil(BLOCK), |block| {
@@ -297,14 +321,23 @@ impl Prepared {
     }
 }
 
+/// What `cell` holds, made if it holds nothing.
+pub(super) fn made_once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if let Some(made) = cell.get() {
+        return Ok(made);
+    }
+    let made = make()?;
+    Ok(cell.get_or_init(|| made))
+}
+
 impl Refit {
-    fn new(spectrum: Spectrum) -> Self {
+    fn new(spectrum: &Spectrum) -> Self {
         let narrow = |matrix: &Array2<f64>| {
             let matrix = matrix.mapv(|v| v as f32);
             panels::pack_left(&values(matrix.view()), matrix.ncols())
         };
         let (left, right) = (narrow(&spectrum.left), narrow(&spectrum.right));
-        Self { n_left: spectrum.left.nrows(), values: spectrum.values, left, right }
+        Self { n_left: spectrum.left.nrows(), values: spectrum.values.clone(), left, right }
     }
 
     fn solve(&self, targets: &[f32], alphas: &[f64], n_rows: usize, kernels: &Kernels) -> Vec<f32> {

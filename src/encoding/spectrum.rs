@@ -105,7 +105,7 @@ impl Source {
                 }
                 let (values, vectors) = linalg::eigh(own.view())?;
                 let left = cross.dot(&vectors);
-                Ok(Spectrum { values: not_negative(values), left, right: vectors.reversed_axes() })
+                Ok(Spectrum::ranked(values, left, transposed(&vectors, centre)))
             }
             Self::Features(x) => {
                 let (fitted, means) = centred(x, train, centre);
@@ -113,7 +113,7 @@ impl Source {
                 let (values, vectors) = linalg::eigh(fitted.t().dot(&fitted).view())?;
                 let left = cross.dot(&vectors);
                 let right = vectors.t().dot(&fitted.t());
-                Ok(Spectrum { values: not_negative(values), left, right })
+                Ok(Spectrum::ranked(values, left, right))
             }
         }
     }
@@ -130,7 +130,7 @@ impl Source {
                     centre_kernel(&mut own, &mut Array2::zeros((0, k.nrows())));
                 }
                 let (values, vectors) = linalg::eigh(own.view())?;
-                let right = vectors.t().to_owned();
+                let right = transposed(&vectors, centre);
                 Ok(Spectrum { values: not_negative(values), left: vectors, right })
             }
             Self::Features(x) => {
@@ -142,6 +142,46 @@ impl Source {
             }
         }
     }
+}
+
+impl Spectrum {
+    /// Directions beyond the numerical rank predict nothing: what is left of them is rounding, which
+    /// small penalties would blow up.
+    fn ranked(values: Array1<f64>, mut left: Array2<f64>, right: Array2<f64>) -> Self {
+        let largest = values.iter().fold(0.0f64, |most, v| most.max(*v));
+        let smallest = values.len() as f64 * f64::EPSILON * largest;
+        for (mut column, _) in left.columns_mut().into_iter().zip(&values).filter(|(_, v)| **v <= smallest) {
+            column.fill(0.0);
+        }
+        Self { values: not_negative(values), left, right }
+    }
+
+    /// From dual weights (kernel form) to the weights of features: `left` becomes X' V, X the
+    /// training rows.
+    pub fn of_features(&self, x: ArrayView2<'_, f32>, centre: bool) -> Self {
+        let mut left = Array2::zeros((x.ncols(), self.values.len()));
+        left.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter().zip(x.axis_chunks_iter(Axis(1), BLOCK)).for_each(
+            |(mut out, columns)| {
+                let mut wide = columns.mapv(f64::from);
+                if centre {
+                    wide -= &wide.mean_axis(Axis(0)).expect("some rows");
+                }
+                ndarray::linalg::general_mat_mul(1.0, &wide.t(), &self.left, 0.0, &mut out);
+            },
+        );
+        Self::ranked(Array1::from(self.values.clone()), left, self.right.clone())
+    }
+}
+
+/// V', without what the directions share with the constant one where targets are centred: their
+/// mean is rounding, and the constant direction's eigenvalue is 0.
+fn transposed(vectors: &Array2<f64>, centre: bool) -> Array2<f64> {
+    let mut right = vectors.t().as_standard_layout().into_owned();
+    for mut row in right.rows_mut().into_iter().filter(|_| centre) {
+        let mean = row.mean().expect("some rows");
+        row -= mean;
+    }
+    right
 }
 
 fn not_negative(values: Array1<f64>) -> Vec<f64> {
