@@ -40,6 +40,12 @@ class Server:
         self.process.stdin.flush()
         return [float(v) for v in self.process.stdout.readline().split()]
 
+    def timed(self):
+        """Wall and CPU seconds of a fit (user and system ticks, 100 a second)."""
+        ticks = lambda: sum(map(int, pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")")[-1].split()[11:13]))  # noqa: E731
+        before = ticks()
+        return self.ask()[0], (ticks() - before) / 100
+
     def stop(self):
         self.process.stdin.close()
         self.process.wait()
@@ -78,13 +84,14 @@ def main():
                 ours = Server([a.binary, folder, kind, str(n_iter)])
                 theirs = Server([sys.executable, str(PEER), folder, kind, backend, str(n_iter), str(batch)])
                 first = ours.ask(), theirs.ask()
-                times = [(ours.ask()[0], theirs.ask()[0]) for _ in range(a.rounds)]
+                times = [(ours.timed(), theirs.timed()) for _ in range(a.rounds)]
                 memory = ours.ask("rss")[0], theirs.ask("rss")[0]
                 ours.stop(), theirs.stop()
-            ratios = sorted(b / a for a, b in times)
-            print(f"{called}: ours {statistics.median(t[0] for t in times):.2f} s {memory[0]:.0f} MiB, "
-                  f"theirs {statistics.median(t[1] for t in times):.2f} s {memory[1]:.0f} MiB, "
-                  f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}); "
+            own, other = (statistics.median(t[side][0] for t in times) for side in (0, 1))
+            wall, cpu = (sorted(b[i] / a[i] for a, b in times) for i in (0, 1))
+            print(f"{called}: ours {own:.2f} s {memory[0]:.0f} MiB, theirs {other:.2f} s {memory[1]:.0f} MiB, "
+                  f"ratio {statistics.median(wall):.2f} ({wall[0]:.2f}-{wall[-1]:.2f}), "
+                  f"CPU {statistics.median(cpu):.2f} ({cpu[0]:.2f}-{cpu[-1]:.2f}); "
                   f"score {first[0][1]:.5f} and {first[1][1]:.5f}, log10 alpha {first[0][2]:.4f} and {first[1][2]:.4f}", flush=True)
 
 
