@@ -93,7 +93,10 @@ pub(super) fn check(kernel: &Array2<f64>, rows: &Rows) -> Result<()> {
         return Err(Error::invalid("kernel", expected, found, "one row and column for every training row"));
     }
     let scale = kernel.diag().iter().fold(0.0f64, |most, v| most.max(v.abs()));
-    let uneven = kernel.indexed_iter().find(|&((i, j), v)| !((v - kernel[(j, i)]).abs() <= 1e-6 * scale));
+    let uneven = kernel.indexed_iter().find(|&((i, j), v)| {
+        let gap = (v - kernel[(j, i)]).abs();
+        gap.is_nan() || gap > 1e-6 * scale
+    });
     match uneven {
         None => Ok(()),
         Some(((i, j), v)) => {

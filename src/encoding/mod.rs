@@ -9,7 +9,7 @@
 //! | centring and scaling with training statistics | [`standardize`] |
 //! | movies: response functions, delays, volumes from frames | [`temporal`] |
 //! | ridge regression, the penalty chosen by cross-validation | [`ridge`], [`kernel_ridge`], [`options`] |
-//! | several feature spaces, each with its own penalty | [`banded`] |
+//! | several feature spaces, each with its own penalty | [`banded`], [`gammas`] |
 //! | what ridge estimators share: prepared once, solved for any range of targets | [`solver`], [`select`] |
 //! | how good predictions are, and what each space adds | [`scores`], [`variance`] |
 //! | how good they could be | [`reliability`] |
@@ -18,8 +18,10 @@
 
 pub mod banded;
 pub mod folds;
+pub mod gammas;
 pub mod identification;
 pub mod kernel_ridge;
+mod moments;
 pub mod options;
 pub mod permutation;
 pub mod reliability;
@@ -33,8 +35,9 @@ pub mod standardize;
 pub mod temporal;
 pub mod variance;
 
-pub use banded::{BandedFit, BandedRidgeCv, Gammas, SearchState};
+pub use banded::{BandedFit, BandedRidgeCv, SearchState};
 pub use folds::{Fold, Labels, Leakage, Rows, Split, folds};
+pub use gammas::Gammas;
 pub use kernel_ridge::{KernelRidgeCv, KernelRidgeFit, linear_kernel};
 pub use options::{AlphaReport, Alphas, Form, RidgeOptions, Score, TargetState};
 pub use ridge::{RidgeCv, RidgeFit};

@@ -108,7 +108,7 @@ pub fn test(
         })
         .collect::<Result<_>>()?;
     let n = orders.len();
-    let defined: Vec<bool> = reached.concat().iter().zip(&r).map(|(_, &r)| r != 0.0).collect();
+    let defined: Vec<bool> = r.iter().map(|&r| r != 0.0).collect();
     let p: Vec<f64> = reached.concat().iter().map(|&c| (1 + c) as f64 / (1 + n) as f64).collect();
     let only = |values: &[f64], other: f64| -> Vec<f64> {
         values.iter().zip(&defined).map(|(&v, &d)| if d { v } else { other }).collect()

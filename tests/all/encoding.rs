@@ -182,7 +182,11 @@ fn weights_at_given_penalties_equal_scikit_learn() {
     }
 }
 
-fn banded(golden: &Npz, name: &str) -> (BandedFit, Vec<Array2<f32>>, Vec<Array2<f32>>, Array2<f32>) {
+/// A matrix of each feature space.
+type Spaces = Vec<Array2<f32>>;
+
+/// The fit, weights, features and responses.
+fn banded(golden: &Npz, name: &str) -> (BandedFit, Spaces, Spaces, Array2<f32>) {
     let xs: Vec<Array2<f32>> = (0..3).map(|s| single(&matrix(golden, &format!("banded_x{s}")))).collect();
     let y = single(&matrix(golden, "banded_y"));
     let (rows, folds) = training(y.nrows());
@@ -229,7 +233,7 @@ fn banded_ridge_equals_himalaya_on_its_own_draws() {
         let ours = Array2::from_shape_fn(deltas.dim(), |(s, t)| (found.gammas[(s, t)] / found.alphas[t]).ln());
         near(ours.iter().copied(), &deltas, 1e-9, name);
         // himalaya's dual weights are multiplied by alpha.
-        let dual = found.dual.mapv(f64::from) * &ndarray::aview1(&found.alphas);
+        let dual = found.dual.mapv(f64::from) * ndarray::aview1(&found.alphas);
         near(dual.iter().copied(), &matrix(&golden, &format!("banded_{name}_dual")), 1e-4, name);
         if name != "shared" {
             near(found.cv_scores.iter().copied(), &vector(&golden, &format!("banded_{name}_cv_scores")), 1e-4, name);
@@ -241,7 +245,7 @@ fn banded_ridge_equals_himalaya_on_its_own_draws() {
         near(wide(found.predict(&views).view()), &matrix(&golden, &format!("banded_{name}_predicted")), 1e-3, name);
         let by_weights =
             xs.iter().zip(&weights).fold(Array2::<f32>::zeros((15, 8)), |sum, (x, w)| sum + test_rows(x).dot(w));
-        let by_weights = by_weights.mapv(f64::from) + &ndarray::aview1(&intercepts(&found, &xs, &weights, &y));
+        let by_weights = by_weights.mapv(f64::from) + ndarray::aview1(&intercepts(&found, &xs, &weights, &y));
         near(by_weights.iter().copied(), &matrix(&golden, &format!("banded_{name}_predicted")), 1e-4, "weights");
         if name == "intercept" {
             near(found.intercept.iter().copied(), &vector(&golden, "banded_intercept_intercept"), 1e-4, name);
@@ -571,7 +575,7 @@ proptest! {
             let prepared = estimator.prepare(x.view(), &rows, &made, &mut Leakage::default()).unwrap();
             let found = prepared.prepared().cv_scores(&alphas, y.view(), &Work::default()).unwrap();
             for (a, &alpha) in alphas.iter().enumerate() {
-                let mut expected = vec![0.0; 3];
+                let mut expected = [0.0; 3];
                 for fold in &made {
                     let take = |m: &Array2<f32>, rows: &Rows| m.select(Axis(0), rows.indices());
                     let (own, targets) = (take(&x, &fold.train), take(&y, &fold.train));
