@@ -56,7 +56,7 @@
 //! |---|---|
 //! | 6 | [`cli`]: the command line around the table of jobs |
 //! | 5 | [`job`]: flags, config, plan, run directory, checkpoint, results; [`report`]: figures and HTML |
-//! | 4 | [`synthesis`]: the one optimisation loop; [`objective`]: scalar functions to maximise; [`mapping`]: searchlight, residual method; [`training`]: weights of a graph |
+//! | 4 | [`synthesis`]: the one optimisation loop; [`objective`]: scalar functions to maximise; [`mapping`]: searchlight, residual method; [`encoding`]: features to responses; [`training`]: weights of a graph |
 //! | 3 | [`network`]: graph, taps, executors, importers; [`image`]: parametrisations, constraints, hygiene; [`rdm`]: dissimilarities and comparisons |
 //! | 2 | [`io`]: one file per format; atomic writes; [`stats`]: tests, intervals, linear models |
 //! | 1 | [`data`]: checked containers; [`math`]: statistics; [`tensor`]: the door to burn |
@@ -68,6 +68,7 @@ pub mod cancel;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;
+pub mod encoding;
 pub mod error;
 pub mod image;
 pub mod io;

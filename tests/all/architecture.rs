@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Floor of each top-level module.
-const FLOORS: [(&str, u8); 22] = [
+const FLOORS: [(&str, u8); 23] = [
     ("error", 0),
     ("warning", 0),
     ("rng", 0),
@@ -25,6 +25,7 @@ const FLOORS: [(&str, u8); 22] = [
     ("synthesis", 4),
     ("objective", 4),
     ("mapping", 4),
+    ("encoding", 4),
     ("training", 4),
     ("job", 5),
     ("report", 5),

@@ -10,6 +10,7 @@ mod crash_points;
 mod cross_reader;
 mod docs;
 mod drive_golden;
+mod encoding;
 mod engine_graphs;
 mod fused_training;
 mod googlenet;

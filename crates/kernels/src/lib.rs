@@ -13,6 +13,7 @@
 //! | [`team`] | threads that go through a list of jobs together |
 //! | [`rolling`] | two steps as one, row by row |
 //! | [`gram`], [`ranks`], [`dense`] | patterns gathered around a voxel: all products of pairs; ranks; whitening |
+//! | [`panels`] | products with very many columns, kept or scored at once |
 //! | [`simd`], [`isa`] | instruction sets and the choice among them |
 //!
 //! `unsafe` is confined to this crate: raw views of a session's memory ([`mem`]) and vector
@@ -32,6 +33,7 @@ pub mod lower;
 pub mod lrn;
 pub mod mem;
 pub mod moments;
+pub mod panels;
 mod pass;
 pub mod pixels;
 pub mod pointwise;

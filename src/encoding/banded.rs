@@ -1,0 +1,419 @@
+//! Ridge regression on several feature spaces, each with a penalty of its own.
+
+use crate::encoding::folds::{Fold, Leakage, Rows};
+use crate::encoding::kernel_ridge::check;
+use crate::encoding::options::{AlphaReport, Alphas, RidgeOptions, TargetState};
+use crate::encoding::ridge::noted;
+use crate::encoding::solver::{Prepared, Work, multiply};
+use crate::encoding::spectrum::Source;
+use crate::error::{Error, Result};
+use crate::rng::{self, Stream};
+use ndarray::{Array2, Array3, ArrayView2, Axis};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Candidates that are decomposed at a time, so that threads have work.
+const AT_A_TIME: usize = 4;
+
+/// What a candidate's score must exceed the best one by: the spacing of 32-bit numbers at 1
+/// (himalaya's).
+const BETTER: f64 = f32::EPSILON as f64;
+
+/// Candidates: weights of the feature spaces that add up to 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gammas {
+    /// `n_iter` draws: equal weights first, then Dirichlet's distribution with each concentration in
+    /// turn (himalaya's `n_iter=100, concentration=[0.1, 1.0]`), draw i from
+    /// `rng::stream(seed, "gammas", i)`.
+    Random { n_iter: usize, concentration: Vec<f64>, seed: u64 },
+    /// These, one row a candidate (himalaya's array for `n_iter`): its own draws give its numbers.
+    Given(Vec<Vec<f64>>),
+}
+
+impl Default for Gammas {
+    fn default() -> Self {
+        Self::Random { n_iter: 100, concentration: vec![0.1, 1.0], seed: 0 }
+    }
+}
+
+impl Gammas {
+    /// Candidates x spaces.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for no candidate, rows of another length, weights that are negative, no
+    /// numbers or all zero, concentrations that are not positive.
+    pub fn candidates(&self, n_spaces: usize) -> Result<Array2<f64>> {
+        let rows = match self {
+            Self::Given(rows) => rows.clone(),
+            Self::Random { n_iter, concentration, seed } => {
+                if concentration.is_empty() || concentration.iter().any(|c| !(*c > 0.0)) {
+                    let found = format!("{concentration:?}");
+                    return Err(Error::invalid("concentration", "positive numbers", found, "0.1 and 1 are usual"));
+                }
+                let draw = |i: usize| match i {
+                    0 => vec![1.0 / n_spaces as f64; n_spaces],
+                    _ => {
+                        let mut stream = rng::stream(*seed, "gammas", i as u64);
+                        dirichlet(concentration[i % concentration.len()], n_spaces, &mut stream)
+                    }
+                };
+                (0..*n_iter).map(draw).collect()
+            }
+        };
+        let usable = |row: &Vec<f64>| {
+            row.len() == n_spaces && row.iter().all(|v| v.is_finite() && *v >= 0.0) && row.iter().any(|v| *v > 0.0)
+        };
+        if rows.is_empty() || n_spaces == 0 || !rows.iter().all(usable) {
+            let bad = rows.iter().position(|row| !usable(row));
+            let found = bad.map_or("none".into(), |row| format!("candidate {row}: {:?}", rows[row]));
+            let expected = format!("candidates of {n_spaces} weights each, not negative and not all zero");
+            return Err(Error::invalid("gammas", expected, found, "one row a candidate, one column a feature space"));
+        }
+        let flat = rows.concat();
+        Ok(Array2::from_shape_vec((rows.len(), n_spaces), flat).expect("rows of one length"))
+    }
+}
+
+/// Gamma variates of one shape, divided by their sum; in logarithms, since those of small shapes
+/// underflow.
+fn dirichlet(concentration: f64, n: usize, stream: &mut Stream) -> Vec<f64> {
+    if concentration.is_infinite() {
+        return vec![1.0 / n as f64; n];
+    }
+    let logs: Vec<f64> = (0..n).map(|_| ln_gamma_variate(concentration, stream)).collect();
+    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logs.iter().map(|l| (l - largest).exp()).sum();
+    logs.iter().map(|l| (l - largest).exp() / sum).collect()
+}
+
+/// Logarithm of a gamma variate: Marsaglia and Tsang, ACM Trans. Math. Softw. 26:363 (2000); shapes
+/// below 1 through shape + 1.
+fn ln_gamma_variate(shape: f64, stream: &mut Stream) -> f64 {
+    if shape < 1.0 {
+        let boost = (1.0 - stream.uniform()).ln() / shape;
+        return ln_gamma_variate(shape + 1.0, stream) + boost;
+    }
+    let d = shape - 1.0 / 3.0;
+    let c = 1.0 / (9.0 * d).sqrt();
+    loop {
+        let z = stream.normal();
+        let v = (1.0 + c * z).powi(3);
+        if v > 0.0 && (1.0 - stream.uniform()).ln() < 0.5 * z * z + d - d * v + d * v.ln() {
+            return d.ln() + v.ln();
+        }
+    }
+}
+
+/// Banded ridge regression by random search (himalaya's `MultipleKernelRidgeCV` with
+/// `solver="random_search"`): kernels of the spaces are added with weights gamma, ridge is solved
+/// with the sum, and every target keeps the candidate and penalty that score best.
+///
+/// Penalties are those of the options, without extensions: the search over gammas covers their
+/// scale. Relative ones follow the mean eigenvalue of equal weights. Spaces are taken at their own
+/// scale: give all of them the same (total) variance unless one should be favoured.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BandedRidgeCv {
+    /// Penalties, score, intercept, memory.
+    pub options: RidgeOptions,
+    /// Candidates.
+    pub gammas: Gammas,
+}
+
+/// The search, which can be stopped after any candidate and gone on with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchState {
+    /// Candidates that were tried.
+    pub n_done: usize,
+    /// Score of the best candidate and penalty of each target; minus infinity before the first, and
+    /// where there is nothing to fit.
+    pub best_scores: Vec<f64>,
+    /// The candidate.
+    pub best_gammas: Vec<usize>,
+    /// The penalty.
+    pub best_alphas: Vec<f64>,
+    /// Mean over targets of the score of every candidate at its best penalties: how the search
+    /// went.
+    pub trace: Vec<f64>,
+}
+
+/// A search over candidates for some targets.
+pub struct BandedSearch {
+    options: RidgeOptions,
+    kernels: Vec<Array2<f64>>,
+    rows: Rows,
+    folds: Vec<Fold>,
+    candidates: Array2<f64>,
+}
+
+/// Fitted dual weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BandedFit {
+    /// Training rows x targets: predictions are `sum_s gamma_s k_s dual + intercept`.
+    pub dual: Array2<f32>,
+    /// Spaces x targets: the weights of each target's best candidate.
+    pub gammas: Array2<f64>,
+    /// Best penalties; NaN where there is nothing to fit.
+    pub alphas: Vec<f64>,
+    /// Scores of the search, averaged over the folds: maxima, never test scores.
+    pub cv_scores: Vec<f64>,
+    /// Targets; 0 where none is fitted.
+    pub intercept: Vec<f64>,
+    /// Whether there is anything to fit.
+    pub states: Vec<TargetState>,
+    /// Where best penalties lie in the grid.
+    pub report: AlphaReport,
+    /// Means of each space's training kernel, spaces x training rows: what kernels of new rows are
+    /// centred with.
+    means: Array2<f64>,
+}
+
+impl BandedRidgeCv {
+    /// Checks kernels and candidates; notes what will be fitted.
+    ///
+    /// # Shapes
+    /// `kernels`: of each space, training rows x training rows
+    /// ([`crate::encoding::linear_kernel`]).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for no space, kernels that are none, penalties or candidates that are
+    /// none.
+    pub fn prepare(
+        &self,
+        kernels: Vec<Array2<f64>>,
+        rows: &Rows,
+        folds: &[Fold],
+        leakage: &mut Leakage,
+    ) -> Result<BandedSearch> {
+        kernels.iter().try_for_each(|kernel| check(kernel, rows))?;
+        let candidates = self.gammas.candidates(kernels.len())?;
+        let equal = mixed(&kernels, &vec![1.0 / kernels.len() as f64; kernels.len()]);
+        let mean_eigenvalue = Source::Kernel(equal).mean_eigenvalue(self.options.fit_intercept);
+        let grid = self.options.alphas.grid(mean_eigenvalue)?;
+        if folds.is_empty() {
+            return Err(Error::invalid("folds", "some, to choose among feature spaces", "none", ""));
+        }
+        noted(&self.options, rows, leakage);
+        leakage.fitted("weights of feature spaces, by inner folds", rows);
+        let options = RidgeOptions { alphas: Alphas::Absolute(grid), max_extensions: 0, ..self.options.clone() };
+        Ok(BandedSearch { options, kernels, rows: rows.clone(), folds: folds.to_vec(), candidates })
+    }
+}
+
+fn mixed(kernels: &[Array2<f64>], gamma: &[f64]) -> Array2<f64> {
+    let mut sum = Array2::zeros(kernels[0].dim());
+    for (kernel, &weight) in kernels.iter().zip(gamma) {
+        sum.scaled_add(weight, kernel);
+    }
+    sum
+}
+
+impl SearchState {
+    /// Nothing tried yet.
+    pub fn new(n_targets: usize) -> Self {
+        Self {
+            n_done: 0,
+            best_scores: vec![f64::NEG_INFINITY; n_targets],
+            best_gammas: vec![0; n_targets],
+            best_alphas: vec![f64::NAN; n_targets],
+            trace: Vec::new(),
+        }
+    }
+}
+
+impl BandedSearch {
+    /// Candidates x spaces.
+    pub fn candidates(&self) -> &Array2<f64> {
+        &self.candidates
+    }
+
+    /// Tries the next candidates, a few at a time; false when none is left. A unit of work: the
+    /// state can be kept, and the bytes of the end do not depend on where it was.
+    ///
+    /// # Shapes
+    /// `y`: all samples x targets.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another number of samples or targets; [`Error::Interrupted`], the
+    /// state being as before.
+    pub fn step(&self, state: &mut SearchState, y: ArrayView2<'_, f32>, work: &Work) -> Result<bool> {
+        if state.best_scores.len() != y.ncols() {
+            let found = format!("{} targets", y.ncols());
+            return Err(Error::invalid("banded ridge", format!("{} targets", state.best_scores.len()), found, ""));
+        }
+        let range = state.n_done..self.candidates.nrows().min(state.n_done + AT_A_TIME);
+        if range.is_empty() {
+            return Ok(false);
+        }
+        let prepared = range.clone().into_par_iter().map(|i| self.prepared(i)).collect::<Result<Vec<_>>>()?;
+        let mut next = state.clone();
+        for (i, prepared) in range.zip(prepared) {
+            let found = prepared.select_any(y, work)?;
+            let fitted: Vec<usize> =
+                (0..found.states.len()).filter(|&t| found.states[t] == TargetState::Varies).collect();
+            let mean = |of: &[f64]| fitted.iter().map(|&t| of[t]).sum::<f64>() / fitted.len().max(1) as f64;
+            let all = mean(&found.cv_scores) > mean(&next.best_scores) + BETTER;
+            for &t in &fitted {
+                let better =
+                    if self.options.per_target { found.cv_scores[t] > next.best_scores[t] + BETTER } else { all };
+                if better {
+                    next.best_scores[t] = found.cv_scores[t];
+                    next.best_gammas[t] = i;
+                    next.best_alphas[t] = found.alphas[t];
+                }
+            }
+            next.trace.push(mean(&found.cv_scores));
+            next.n_done = i + 1;
+        }
+        *state = next;
+        Ok(true)
+    }
+
+    fn prepared(&self, candidate: usize) -> Result<Prepared> {
+        let gamma: Vec<f64> = self.candidates.row(candidate).to_vec();
+        Prepared::new(Source::Kernel(mixed(&self.kernels, &gamma)), &self.rows, &self.folds, &self.options)
+    }
+
+    /// Refits every target once, at its best candidate and penalty.
+    ///
+    /// # Errors
+    /// As [`BandedSearch::step`].
+    pub fn finish(&self, state: &SearchState, y: ArrayView2<'_, f32>, work: &Work) -> Result<BandedFit> {
+        let n = y.ncols();
+        let first = Prepared::new(
+            Source::Kernel(mixed(&self.kernels, &self.candidates.row(0).to_vec())),
+            &self.rows,
+            &[],
+            &RidgeOptions { alphas: Alphas::Absolute(vec![1.0]), ..self.options.clone() },
+        )?;
+        let targets = first.targets(y)?;
+        let means = self.means();
+        let mut fit = BandedFit {
+            dual: Array2::zeros((self.rows.len(), n)),
+            gammas: Array2::zeros((self.kernels.len(), n)),
+            alphas: vec![f64::NAN; n],
+            cv_scores: vec![0.0; n],
+            intercept: targets.means,
+            report: self.edges(state, &targets.states),
+            states: targets.states,
+            means,
+        };
+        for candidate in 0..self.candidates.nrows() {
+            let of = |&t: &usize| fit.states[t] == TargetState::Varies && state.best_gammas[t] == candidate;
+            let chosen: Vec<usize> = (0..n).filter(of).collect();
+            if chosen.is_empty() {
+                continue;
+            }
+            let gamma = self.candidates.row(candidate);
+            let prepared = Prepared::new(
+                Source::Kernel(mixed(&self.kernels, &gamma.to_vec())),
+                &self.rows,
+                &[],
+                &RidgeOptions { alphas: Alphas::Absolute(vec![1.0]), ..self.options.clone() },
+            )?;
+            let alphas: Vec<f64> = chosen.iter().map(|&t| state.best_alphas[t]).collect();
+            let dual = prepared.refit(y.select(Axis(1), &chosen).view(), &alphas, work)?;
+            let mean = gamma.dot(&fit.means);
+            for (i, &t) in chosen.iter().enumerate() {
+                fit.dual.column_mut(t).assign(&dual.column(i));
+                fit.gammas.column_mut(t).assign(&gamma);
+                fit.alphas[t] = state.best_alphas[t];
+                fit.cv_scores[t] = state.best_scores[t];
+                fit.intercept[t] -= mean.iter().zip(dual.column(i)).map(|(m, &c)| m * f64::from(c)).sum::<f64>();
+            }
+        }
+        Ok(fit)
+    }
+
+    fn means(&self) -> Array2<f64> {
+        let mut means = Array2::zeros((self.kernels.len(), self.rows.len()));
+        if self.options.fit_intercept {
+            for (mut row, kernel) in means.rows_mut().into_iter().zip(&self.kernels) {
+                row.assign(&kernel.mean_axis(Axis(0)).expect("some rows"));
+            }
+        }
+        means
+    }
+
+    fn edges(&self, state: &SearchState, states: &[TargetState]) -> AlphaReport {
+        let Alphas::Absolute(grid) = &self.options.alphas else { return AlphaReport::default() };
+        let at = |edge: f64| {
+            let there = |t: &usize| states[*t] == TargetState::Varies && state.best_alphas[*t] == edge;
+            if grid.len() > 1 { (0..states.len()).filter(there).count() } else { 0 }
+        };
+        AlphaReport { at_lower_edge: at(grid[0]), at_upper_edge: at(grid[grid.len() - 1]), extended: 0 }
+    }
+
+    /// All steps, and [`BandedSearch::finish`].
+    ///
+    /// # Errors
+    /// As those.
+    pub fn fit(&self, y: ArrayView2<'_, f32>, work: &Work) -> Result<BandedFit> {
+        let mut state = SearchState::new(y.ncols());
+        while self.step(&mut state, y, work)? {}
+        self.finish(&state, y, work)
+    }
+}
+
+impl BandedFit {
+    /// What each space predicts for new rows, without the intercept: spaces x rows x targets; what
+    /// [`crate::encoding::scores::r2_split`] takes.
+    ///
+    /// # Shapes
+    /// `kernels`: of each space, between the new rows and the training rows.
+    ///
+    /// # Panics
+    /// When there are other spaces or training rows.
+    pub fn predict_parts(&self, kernels: &[ArrayView2<'_, f32>]) -> Array3<f32> {
+        assert_eq!(kernels.len(), self.gammas.nrows(), "a kernel of every space");
+        let n = kernels.first().map_or(0, |k| k.nrows());
+        let mut parts = Array3::zeros((kernels.len(), n, self.dual.ncols()));
+        for (s, (kernel, mut part)) in kernels.iter().zip(parts.outer_iter_mut()).enumerate() {
+            let means = self.means.row(s);
+            let offset: Vec<f64> = self
+                .dual
+                .columns()
+                .into_iter()
+                .map(|c| c.iter().zip(means).map(|(&c, m)| f64::from(c) * m).sum())
+                .collect();
+            part.assign(&multiply(*kernel, self.dual.view()));
+            for mut row in part.rows_mut() {
+                for (t, v) in row.iter_mut().enumerate() {
+                    *v = (self.gammas[(s, t)] * (f64::from(*v) - offset[t])) as f32;
+                }
+            }
+        }
+        parts
+    }
+
+    /// Predictions for new rows.
+    ///
+    /// # Panics
+    /// As [`BandedFit::predict_parts`].
+    pub fn predict(&self, kernels: &[ArrayView2<'_, f32>]) -> Array2<f32> {
+        let mut sum = self.predict_parts(kernels).sum_axis(Axis(0));
+        // The parts are centred: what is left is the mean of the training targets.
+        let means = self.gammas.t().dot(&self.means);
+        for mut row in sum.rows_mut() {
+            for (t, v) in row.iter_mut().enumerate() {
+                let moved = means.row(t).iter().zip(self.dual.column(t)).map(|(m, &c)| m * f64::from(c)).sum::<f64>();
+                *v = (f64::from(*v) + self.intercept[t] + moved) as f32;
+            }
+        }
+        sum
+    }
+
+    /// Weights of one space's features: predictions are `sum_s x_s weights_s + intercept`.
+    ///
+    /// # Shapes
+    /// `x`: training rows x features of the space; the result: features x targets.
+    ///
+    /// # Panics
+    /// When there are other training rows or no such space.
+    pub fn weights(&self, space: usize, x: ArrayView2<'_, f32>) -> Array2<f32> {
+        let mut weights = multiply(x.t(), self.dual.view());
+        let gamma = self.gammas.row(space).mapv(|g| g as f32);
+        weights *= &gamma;
+        weights
+    }
+}

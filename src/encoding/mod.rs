@@ -1,0 +1,43 @@
+//! Encoding models: from features of stimuli to the responses of very many targets.
+//!
+//! Whatever is fitted takes the [`Rows`] of a training side and reads no others; a [`Leakage`] says
+//! what was fitted on which.
+//!
+//! | question | module |
+//! |---|---|
+//! | which rows are fitted on, which are tested | [`mod@folds`] |
+//! | centring and scaling with training statistics | [`standardize`] |
+//! | movies: response functions, delays, volumes from frames | [`temporal`] |
+//! | ridge regression, the penalty chosen by cross-validation | [`ridge`], [`kernel_ridge`], [`options`] |
+//! | several feature spaces, each with its own penalty | [`banded`] |
+//! | what ridge estimators share: prepared once, solved for any range of targets | [`solver`], [`select`] |
+//! | how good predictions are, and what each space adds | [`scores`], [`variance`] |
+//! | how good they could be | [`reliability`] |
+//! | whether they are better than chance | [`permutation`] |
+//! | which stimulus was shown | [`identification`] |
+
+pub mod banded;
+pub mod folds;
+pub mod identification;
+pub mod kernel_ridge;
+pub mod options;
+pub mod permutation;
+pub mod reliability;
+pub mod ridge;
+pub mod scores;
+pub mod select;
+pub mod solver;
+mod spectrum;
+mod stage;
+pub mod standardize;
+pub mod temporal;
+pub mod variance;
+
+pub use banded::{BandedFit, BandedRidgeCv, Gammas, SearchState};
+pub use folds::{Fold, Labels, Leakage, Rows, Split, folds};
+pub use kernel_ridge::{KernelRidgeCv, KernelRidgeFit, linear_kernel};
+pub use options::{AlphaReport, Alphas, Form, RidgeOptions, Score, TargetState};
+pub use ridge::{RidgeCv, RidgeFit};
+pub use select::Selection;
+pub use solver::Work;
+pub use standardize::{Scaling, Standardizer};

@@ -1,0 +1,190 @@
+//! Ridge regression with the penalty chosen by cross-validation.
+
+use crate::encoding::folds::{Fold, Leakage, Rows};
+use crate::encoding::options::{Form, RidgeOptions};
+use crate::encoding::select::Selection;
+use crate::encoding::solver::{Prepared, Work, multiply};
+use crate::encoding::spectrum::{Source, kernel};
+use crate::encoding::standardize::finite;
+use crate::error::Result;
+use ndarray::{Array2, ArrayView2, Axis, Slice};
+
+/// Ridge regression of many targets on features, `w = argmin ||y - b - X w||^2 + alpha ||w||^2`.
+///
+/// himalaya's `RidgeCV` and `KernelRidgeCV` (linear kernel) in one: which of the two equal problems
+/// is solved is decided by the shape. Differences: an intercept by default, a grid that follows the
+/// scale of the features and is extended where its edge is best, decompositions in 64 bits.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RidgeCv {
+    /// What it is told.
+    pub options: RidgeOptions,
+}
+
+/// Fitted weights of a range of targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RidgeFit {
+    /// Features x targets: predictions are `x weights + intercept`.
+    pub weights: Array2<f32>,
+    /// Targets; 0 where none is fitted.
+    pub intercept: Vec<f64>,
+    /// Penalties and how they were found.
+    pub selection: Selection,
+}
+
+impl RidgeFit {
+    /// Predictions of the rows of `x`.
+    ///
+    /// # Panics
+    /// When `x` has other features.
+    pub fn predict(&self, x: ArrayView2<'_, f32>) -> Array2<f32> {
+        let mut out = multiply(x, self.weights.view());
+        for mut row in out.rows_mut() {
+            row.iter_mut().zip(&self.intercept).for_each(|(v, b)| *v = (f64::from(*v) + b) as f32);
+        }
+        out
+    }
+}
+
+/// A ridge problem whose decompositions are made: it is solved for any range of targets.
+pub struct RidgePrepared {
+    prepared: Prepared,
+    /// Training rows.
+    x: Array2<f32>,
+    means: Vec<f64>,
+}
+
+impl RidgeCv {
+    /// Decomposes the training rows and those of every fold; no other row is read.
+    ///
+    /// # Shapes
+    /// `x`: all samples x features; `folds`: of the training rows; none where there is one penalty.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] for another number of samples, NaN or infinity in a training row,
+    /// folds with other rows, penalties that are none.
+    pub fn prepare(
+        &self,
+        x: ArrayView2<'_, f32>,
+        rows: &Rows,
+        folds: &[Fold],
+        leakage: &mut Leakage,
+    ) -> Result<RidgePrepared> {
+        rows.check(x.nrows(), "features")?;
+        finite(x, rows, "features")?;
+        let x = rows.take(x, "features")?;
+        let primal = match self.options.form {
+            Form::Auto => x.ncols() < x.nrows(),
+            Form::Primal => true,
+            Form::Kernel => false,
+        };
+        let source = if primal { Source::Features(x.clone()) } else { Source::Kernel(kernel(x.view())) };
+        let prepared = Prepared::new(source, rows, folds, &self.options)?;
+        noted(&self.options, rows, leakage);
+        let mut means = vec![0.0; x.ncols()];
+        for row in x.rows().into_iter().filter(|_| self.options.fit_intercept) {
+            means.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v));
+        }
+        means.iter_mut().for_each(|m| *m /= x.nrows() as f64);
+        Ok(RidgePrepared { prepared, x, means })
+    }
+
+    /// [`RidgeCv::prepare`], and [`RidgePrepared::fit`] of all targets.
+    ///
+    /// # Errors
+    /// As those.
+    pub fn fit(
+        &self,
+        [x, y]: [ArrayView2<'_, f32>; 2],
+        rows: &Rows,
+        folds: &[Fold],
+        leakage: &mut Leakage,
+        work: &Work,
+    ) -> Result<RidgeFit> {
+        self.prepare(x, rows, folds, leakage)?.fit(y, work)
+    }
+}
+
+/// What a ridge estimator fits.
+pub(super) fn noted(options: &RidgeOptions, rows: &Rows, leakage: &mut Leakage) {
+    if options.fit_intercept {
+        leakage.fitted("means of features and targets", rows);
+    }
+    leakage.fitted("penalties, by inner folds", rows);
+    leakage.fitted("weights", rows);
+}
+
+impl RidgePrepared {
+    /// The problem in spectral coordinates: scores at any penalty, selection.
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// Targets that the budget allows at a time, a multiple of what a task takes.
+    pub fn targets_at_a_time(&self) -> usize {
+        self.prepared.targets_at_a_time(self.x.ncols())
+    }
+
+    /// Penalties and weights of a range of targets: a unit of work. With a penalty per target, the
+    /// bytes do not depend on how targets are cut into ranges.
+    ///
+    /// # Shapes
+    /// `y`: all samples x targets; rows that are not trained on are not read.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] for another number of samples; [`crate::Error::Interrupted`].
+    pub fn fit(&self, y: ArrayView2<'_, f32>, work: &Work) -> Result<RidgeFit> {
+        let selection = self.prepared.select_any(y, work)?;
+        let (n_targets, n_features) = (y.ncols(), self.x.ncols());
+        let mut weights = Array2::zeros((n_features, n_targets));
+        let step = self.targets_at_a_time();
+        for start in (0..n_targets).step_by(step) {
+            let end = n_targets.min(start + step);
+            let range = Slice::from(start..end);
+            let found = self.weights(y.slice_axis(Axis(1), range), &selection.alphas[start..end], work)?;
+            weights.slice_axis_mut(Axis(1), range).assign(&found);
+        }
+        let means = self.prepared.targets(y)?.means;
+        let mut intercept = means;
+        if self.prepared.options().fit_intercept {
+            for (row, mean) in weights.rows().into_iter().zip(&self.means) {
+                intercept.iter_mut().zip(row).for_each(|(b, &w)| *b -= mean * f64::from(w));
+            }
+        }
+        Ok(RidgeFit { weights, intercept, selection })
+    }
+
+    /// Weights at given penalties, features x targets.
+    ///
+    /// # Errors
+    /// As [`RidgePrepared::fit`].
+    pub fn weights(&self, y: ArrayView2<'_, f32>, alphas: &[f64], work: &Work) -> Result<Array2<f32>> {
+        let found = self.prepared.refit(y, alphas, work)?;
+        Ok(if self.prepared.is_kernel() { multiply(self.x.t(), found.view()) } else { found })
+    }
+
+    /// Dual weights at given penalties, training rows x targets: weights are their combinations of
+    /// the training rows, `w = X' c`.
+    ///
+    /// # Errors
+    /// As [`RidgePrepared::fit`].
+    pub fn dual_weights(&self, y: ArrayView2<'_, f32>, alphas: &[f64], work: &Work) -> Result<Array2<f32>> {
+        let found = self.prepared.refit(y, alphas, work)?;
+        if self.prepared.is_kernel() {
+            return Ok(found);
+        }
+        // (X'X + alpha) w = X'y, so that c = (y - X w) / alpha has X'c = w.
+        let means = self.prepared.targets(y)?.means;
+        let predicted = multiply(self.x.view(), found.view());
+        let offset: Vec<f64> = found
+            .columns()
+            .into_iter()
+            .map(|w| w.iter().zip(&self.means).map(|(&w, mean)| f64::from(w) * mean).sum())
+            .collect();
+        let mut dual = y.select(Axis(0), self.prepared.rows().indices());
+        for ((i, t), v) in dual.indexed_iter_mut() {
+            let residual = f64::from(*v) - means[t] - (f64::from(predicted[(i, t)]) - offset[t]);
+            *v = if alphas[t].is_nan() { 0.0 } else { (residual / alphas[t]) as f32 };
+        }
+        Ok(dual)
+    }
+}
