@@ -27,8 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// Endings of files that [`open_frames`] takes for movies.
-pub const ENDINGS: [&str; 12] =
-    ["mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv", "ogv", "ts"];
+pub const ENDINGS: [&str; 12] = ["mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv", "ogv", "ts"];
 
 /// The programs that decode.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Features of earlier runs, kept on the disk.
 
-use super::table::Table;
 use super::reduction::Reduction;
+use super::table::Table;
 use crate::encoding::folds::Rows;
 use crate::error::{Error, Result};
 use crate::io::sealed;

@@ -38,8 +38,10 @@ impl Components {
     }
 }
 
-/// Sums over the training rows.
+/// Sums over the training rows of what their units differ from the first one's by: of a unit that
+/// does not vary they are zero, not what rounding leaves.
 struct Sums {
+    origin: Vec<f32>,
     first: Vec<f64>,
     squares: Vec<f64>,
     products: Array2<f32>,
@@ -73,7 +75,12 @@ pub fn components(
     };
     let n_units = executor.graph().node(tap.node()).shape.len();
     let k = pca.n_components();
-    let mut sums = Sums { first: vec![0.0; n_units], squares: vec![0.0; n_units], products: Array2::zeros((n_units, k)) };
+    let mut sums = Sums {
+        origin: vec![],
+        first: vec![0.0; n_units],
+        squares: vec![0.0; n_units],
+        products: Array2::zeros((n_units, k)),
+    };
     let mut done = 0;
     for range in batches(images.n_images(), batch) {
         work.cancel.check()?;
@@ -87,10 +94,11 @@ pub fn components(
         let Some(TapValue::Activations(activations)) = values.pop() else {
             return Err(Error::invalid("components", "the layer's activations", "its moments", ""));
         };
-        let units = Array2::from_shape_vec((inside.len(), n_units), into_vec_f32(activations)).expect("images x units");
+        let mut units =
+            Array2::from_shape_vec((inside.len(), n_units), into_vec_f32(activations)).expect("images x units");
         let weights = dual.weights();
         let weights = weights.slice_axis(Axis(0), Slice::from(done..done + inside.len())).mapv(|v| v as f32);
-        sums.add(&units, &weights);
+        sums.add(&mut units, &weights);
         done += inside.len();
     }
     Ok(sums.finish(dual.rows().len() as f64, dual.zscore()))
@@ -100,8 +108,12 @@ pub fn components(
 const BLOCK: usize = 4096;
 
 impl Sums {
-    fn add(&mut self, units: &Array2<f32>, weights: &Array2<f32>) {
-        for row in units.rows() {
+    fn add(&mut self, units: &mut Array2<f32>, weights: &Array2<f32>) {
+        if self.origin.is_empty() {
+            self.origin = units.row(0).to_vec();
+        }
+        for mut row in units.rows_mut() {
+            row.iter_mut().zip(&self.origin).for_each(|(v, origin)| *v -= origin);
             self.first.iter_mut().zip(&row).for_each(|(sum, &v)| *sum += f64::from(v));
             self.squares.iter_mut().zip(&row).for_each(|(sum, &v)| *sum += f64::from(v).powi(2));
         }
@@ -112,15 +124,36 @@ impl Sums {
     }
 
     fn finish(mut self, n: f64, zscore: bool) -> Components {
-        let mean: Vec<f64> = self.first.iter().map(|sum| sum / n).collect();
+        let mean: Vec<f64> = self.origin.iter().zip(&self.first).map(|(&o, sum)| f64::from(o) + sum / n).collect();
+        let squares = self.squares.iter().zip(&self.first).map(|(squares, sum)| (squares - sum * sum / n).max(0.0));
         let scale: Vec<f64> = match zscore {
-            true => self.squares.iter().zip(&mean).map(|(&sum, &m)| scale((sum - n * m * m).max(0.0), m, n)).collect(),
+            true => squares.zip(&mean).map(|(squares, &mean)| scale(squares, mean, n)).collect(),
             false => vec![1.0; mean.len()],
         };
-        // Weights sum to zero over the training rows, so that the mean needs not be taken off.
+        // Weights sum to zero over the training rows: what is taken off all of them changes nothing.
         for (mut row, scale) in self.products.rows_mut().into_iter().zip(&scale) {
             row /= *scale as f32;
         }
         Components { mean, scale, components: self.products }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    /// A unit that is the same for all images has scale 1, whatever rounding leaves of its square.
+    #[test]
+    fn units_that_do_not_vary_are_divided_by_one() {
+        let (first, squares, products) = (vec![0.0; 2], vec![0.0; 2], Array2::zeros((2, 1)));
+        let mut sums = Sums { origin: vec![], first, squares, products };
+        sums.add(&mut array![[0.1f32, 1.0], [0.1, 2.0]], &array![[-1.0], [0.25]]);
+        sums.add(&mut array![[0.1f32, 6.0]], &array![[0.75]]);
+        let found = sums.finish(3.0, true);
+        // By hand: mean 3, squares 4 + 1 + 9 over 2; (-1 + 0.5 + 4.5) / sqrt(7).
+        assert!((found.mean[1] - 3.0).abs() < 1e-12 && (found.scale[1] - 7f64.sqrt()).abs() < 1e-12);
+        assert!((f64::from(found.components[(1, 0)]) - 4.0 / 7f64.sqrt()).abs() < 1e-6);
+        assert_eq!((found.scale[0], found.components[(0, 0)]), (1.0, 0.0));
     }
 }

@@ -28,7 +28,7 @@ mod table;
 
 pub use cache::{Cache, Identity};
 pub use components::{Components, components};
-pub use extraction::Context;
+pub use extraction::{Context, MakeExecutor};
 pub use pca::Pca;
 pub use plan::{Extraction, Limits, TapPlan};
 pub use projection::{Projection, johnson_lindenstrauss};

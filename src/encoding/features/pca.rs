@@ -55,7 +55,10 @@ pub struct Pca {
 #[derive(Debug, Clone, PartialEq)]
 enum Form {
     /// p x k.
-    Primal { standardizer: Standardizer, components: Array2<f32> },
+    Primal {
+        standardizer: Standardizer,
+        components: Array2<f32>,
+    },
     Dual(Dual),
 }
 
@@ -77,13 +80,7 @@ impl Pca {
     /// [`Error::Invalid`] for options that cannot be used, a table of another number of images, fewer
     /// than 2 training rows, NaN or infinity in one, units that do not vary, or units that were
     /// standardised on other rows.
-    pub fn fit(
-        table: &Table,
-        rows: &Rows,
-        options: &PcaOptions,
-        what: &str,
-        leakage: &mut Leakage,
-    ) -> Result<Self> {
+    pub fn fit(table: &Table, rows: &Rows, options: &PcaOptions, what: &str, leakage: &mut Leakage) -> Result<Self> {
         options.check()?;
         rows.check(table.n_images(), what)?;
         if rows.len() < 2 {
@@ -136,7 +133,9 @@ impl Pca {
         if options.zscore != table.standardized_on.is_some()
             || table.standardized_on.as_ref().is_some_and(|fitted| fitted != rows)
         {
-            let say = |rows: Option<String>| rows.map_or("units as they are".into(), |r| format!("units z-scored on rows {r}"));
+            let say = |rows: Option<String>| {
+                rows.map_or("units as they are".into(), |r| format!("units z-scored on rows {r}"))
+            };
             let expected = say(options.zscore.then(|| rows.to_string()));
             let found = say(table.standardized_on.as_ref().map(ToString::to_string));
             return Err(Error::invalid(what, expected, found, "extract the features of this layer for these rows"));
@@ -363,14 +362,17 @@ mod tests {
             let mut poisoned = x.clone();
             poisoned.slice_axis_mut(Axis(0), Slice::from(30..35)).fill(1e20);
             poisoned.slice_axis_mut(Axis(0), Slice::from(35..40)).fill(f32::NAN);
-            for (clean, bad) in
-                [(Table::Features(x.clone()), Table::Features(poisoned.clone())), (gram(&x, None), gram(&poisoned, None))]
-            {
+            for (clean, bad) in [
+                (Table::Features(x.clone()), Table::Features(poisoned.clone())),
+                (gram(&x, None), gram(&poisoned, None)),
+            ] {
                 let (a, b) = (fit(&clean, &rows, &PcaOptions::default()), fit(&bad, &rows, &PcaOptions::default()));
                 assert_eq!(a, b);
-                let train = |t: &Table, pca: &Pca| pca.scores(t).unwrap().slice_axis(Axis(0), Slice::from(..30)).to_owned();
+                let train =
+                    |t: &Table, pca: &Pca| pca.scores(t).unwrap().slice_axis(Axis(0), Slice::from(..30)).to_owned();
                 assert_eq!(train(&clean, &a), train(&bad, &b));
-                let learnt = Pca::fit(&bad, &Rows::all(40).unwrap(), &PcaOptions::default(), "layer", &mut Leakage::default());
+                let learnt =
+                    Pca::fit(&bad, &Rows::all(40).unwrap(), &PcaOptions::default(), "layer", &mut Leakage::default());
                 assert!(learnt.unwrap_err().to_string().contains("layer"));
             }
         }
@@ -401,7 +403,9 @@ mod tests {
         let rows = Rows::all(4).unwrap();
         let mut leakage = Leakage::default();
         let flat = Table::Features(Array2::from_elem((4, 3), 0.1));
-        assert!(Pca::fit(&flat, &rows, &PcaOptions::default(), "a", &mut leakage).unwrap_err().to_string().contains("vary"));
+        assert!(
+            Pca::fit(&flat, &rows, &PcaOptions::default(), "a", &mut leakage).unwrap_err().to_string().contains("vary")
+        );
         let one = Rows::new(vec![2], 4).unwrap();
         assert!(Pca::fit(&flat, &one, &PcaOptions::default(), "a", &mut leakage).is_err());
         // Rank 1, three components asked for.

@@ -181,10 +181,16 @@ impl<'g> Extraction<'g> {
     }
 
     fn check(&self, tap: &TapPlan) -> Result<()> {
-        let (at, mib) = (format!("features of tap `{}`", tap.tap), |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20)));
+        let (at, mib) =
+            (format!("features of tap `{}`", tap.tap), |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20)));
         if tap.bytes > self.limits.memory {
             let hint = "give it more memory, or keep less: a PCA, a projection, spatial means, fewer receptive fields";
-            return Err(Error::invalid(at, format!("at most {} of memory", mib(self.limits.memory)), mib(tap.bytes), hint));
+            return Err(Error::invalid(
+                at,
+                format!("at most {} of memory", mib(self.limits.memory)),
+                mib(tap.bytes),
+                hint,
+            ));
         }
         if tap.scratch_bytes > self.limits.scratch {
             let hint = "allow larger temporary files, or project before the PCA (`project`)";

@@ -118,9 +118,8 @@ impl RfGrid {
     /// candidate, or very many.
     pub fn candidates(&self) -> Result<Vec<GaussianWindow>> {
         let (width, height) = self.image_deg();
-        let bad = |expected: &str, found: String, hint: &str| {
-            Err(Error::invalid("receptive fields", expected, found, hint))
-        };
+        let bad =
+            |expected: &str, found: String, hint: &str| Err(Error::invalid("receptive fields", expected, found, hint));
         let positive = |v: f64| v.is_finite() && v > 0.0;
         if !positive(width) || !positive(height) {
             let hint = "give the size at which the images were shown";
@@ -294,8 +293,14 @@ mod tests {
     use ndarray::{ArrayD, IxDyn};
 
     fn graph(side: usize, kernel: usize, stride: usize, pad: usize) -> (Graph, NodeId) {
-        let input =
-            InputSpec { height: side, width: side, order: ChannelOrder::Rgb, range: 1.0, mean: vec![0.0; 3], std: vec![1.0; 3] };
+        let input = InputSpec {
+            height: side,
+            width: side,
+            order: ChannelOrder::Rgb,
+            range: 1.0,
+            mean: vec![0.0; 3],
+            std: vec![1.0; 3],
+        };
         let mut b = GraphBuilder::new("n", input, Default::default()).unwrap();
         b.add_weight("w", ArrayD::ones(IxDyn(&[2, 3, kernel, kernel])));
         let op = Op::Conv2d {
@@ -351,7 +356,10 @@ mod tests {
             let fine = |row: usize, column: usize| {
                 let (x, y) = map.degrees(row as f64, column as f64, (20.0, 20.0));
                 let at = |i: usize| (i as f64 + 0.5) / 100.0 * 2.0 - 1.0;
-                (0..100).flat_map(|i| (0..100).map(move |j| (i, j))).map(|(i, j)| density(x + at(i), y + at(j))).sum::<f64>()
+                (0..100)
+                    .flat_map(|i| (0..100).map(move |j| (i, j)))
+                    .map(|(i, j)| density(x + at(i), y + at(j)))
+                    .sum::<f64>()
             };
             let cells: Vec<f64> = (0..10).flat_map(|r| (0..10).map(move |c| (r, c))).map(|(r, c)| fine(r, c)).collect();
             let total: f64 = cells.iter().sum();
@@ -359,7 +367,8 @@ mod tests {
                 assert!((f64::from(*found) - cell / total).abs() < 1e-4, "{found} and {}", cell / total);
             }
         }
-        let outside = RfGrid { windows: vec![GaussianWindow { x_deg: 30.0, y_deg: 0.0, sd_deg: 1.0 }], ..RfGrid::new(20.0) };
+        let outside =
+            RfGrid { windows: vec![GaussianWindow { x_deg: 30.0, y_deg: 0.0, sd_deg: 1.0 }], ..RfGrid::new(20.0) };
         assert!(map.masks(&outside).unwrap_err().to_string().contains("windows that lie on the map"));
     }
 

@@ -208,11 +208,13 @@ impl Reducer {
                 }
             }
             Self::Masks(masks) => {
-                out.axis_iter_mut(Axis(0)).into_par_iter().zip(units.axis_iter(Axis(0))).for_each(|(mut out, units)| {
-                    let maps = units.into_shape_with_order((shape.channels, pixels)).expect("channels x pixels");
-                    let table = masks.t().dot(&maps.t());
-                    out.iter_mut().zip(&table.as_standard_layout()).for_each(|(to, &v)| *to = v);
-                });
+                out.axis_iter_mut(Axis(0)).into_par_iter().zip(units.axis_iter(Axis(0))).for_each(
+                    |(mut out, units)| {
+                        let maps = units.into_shape_with_order((shape.channels, pixels)).expect("channels x pixels");
+                        let table = masks.t().dot(&maps.t());
+                        out.iter_mut().zip(&table.as_standard_layout()).for_each(|(to, &v)| *to = v);
+                    },
+                );
             }
             Self::Projected(matrix) => matrix.apply(units, out),
         }
@@ -234,7 +236,11 @@ mod tests {
         assert_eq!(size(&Reduction::Pca(ten), 100, 50), "at most 10");
         let narrow = Projection { n_components: Some(30), ..Default::default() };
         assert_eq!(size(&Reduction::SparseRandomProjection(narrow), 9, 9), "30");
-        assert_eq!(size(&Reduction::SparseRandomProjection(Projection::default()), 1000, 9), "160", "not more than units");
+        assert_eq!(
+            size(&Reduction::SparseRandomProjection(Projection::default()), 1000, 9),
+            "160",
+            "not more than units"
+        );
         for keep in [Keep::Variance(1.0), Keep::Variance(f64::NAN), Keep::Components(0)] {
             assert!(Reduction::Pca(PcaOptions { keep, ..Default::default() }).size(layer, 9, 9).is_err());
         }
@@ -251,7 +257,9 @@ mod tests {
         let pca = read("{ pca = { keep = { components = 7 }, zscore = true } }").unwrap();
         assert_eq!(pca.describe(), "PCA of z-scored units, 7 components");
         assert_eq!(read("{ pca = {} }").unwrap().describe(), "PCA, 99 % of the variance");
-        assert!(read("{ pca = { k = 7 } }").is_err() && read("\"gap\"").is_err() && read("{ rf_pooled = {} }").is_err());
+        assert!(
+            read("{ pca = { k = 7 } }").is_err() && read("\"gap\"").is_err() && read("{ rf_pooled = {} }").is_err()
+        );
         let grid = read("{ rf_pooled = { width_deg = 20.0 } }").unwrap();
         assert_eq!(grid.size(Shape::new(3, 9, 9), 5, 5).unwrap().at_most, 3 * 512);
         let back = serde_json::from_str::<Reduction>(&serde_json::to_string(&grid).unwrap()).unwrap();

@@ -95,7 +95,12 @@ fn names(path: &Path) -> Result<Vec<String>> {
     let found = NAME_COLUMNS.iter().find_map(|name| table.column(name));
     let Some(column) = found else {
         let expected = format!("one of the columns {}", NAME_COLUMNS.join(", "));
-        return Err(Error::corrupt(path, expected, table.header.join(", "), "name the column with the stimuli `stimulus`"));
+        return Err(Error::corrupt(
+            path,
+            expected,
+            table.header.join(", "),
+            "name the column with the stimuli `stimulus`",
+        ));
     };
     if let Some(row) = column.iter().position(|name| tsv::is_missing(name)) {
         return Err(tsv::bad_field(path, "stimulus", row, "a stimulus", column[row], "every row is a stimulus"));
@@ -115,7 +120,8 @@ impl FeatureSpace {
         if let Some(rows) = &self.rows {
             let found = find_all(stimuli, rows, &at, ("stimuli", "rows"))?;
             let note = found.by_stem.map(|(wanted, there)| {
-                let text = format!("{at}: `{wanted}` was taken to be `{there}`, which lies in another folder or format");
+                let text =
+                    format!("{at}: `{wanted}` was taken to be `{there}`, which lies in another folder or format");
                 Warning::Note { text }
             });
             return Ok((self.values.select(Axis(0), &found.places), note.into_iter().collect()));
@@ -156,7 +162,9 @@ mod tests {
         let (rows, warnings) = plain.of(&list(&["x", "y", "z"])).unwrap();
         assert!(rows[(0, 0)] == 1.0 && warnings[0].to_string().contains("order of the stimuli"));
         std::fs::write(&table, "stimulus\nb.png\na.png\n").unwrap();
-        assert!(read(&file, Some(&table)).unwrap_err().to_string().contains("expected 2 rows, as the table has, found 3"));
+        assert!(
+            read(&file, Some(&table)).unwrap_err().to_string().contains("expected 2 rows, as the table has, found 3")
+        );
         std::fs::write(&table, "thing\nb.png\na.png\nc.png\n").unwrap();
         assert!(read(&file, Some(&table)).is_err());
     }

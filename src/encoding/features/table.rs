@@ -57,7 +57,9 @@ impl Table {
     pub(super) fn encode(&self) -> Vec<u8> {
         let (gram, n_columns, n_units, standardized_on) = match self {
             Self::Features(features) => (false, features.ncols(), features.ncols(), None),
-            Self::Gram(t) => (true, t.gram.ncols(), t.n_units, t.standardized_on.as_ref().map(|r| r.indices().to_vec())),
+            Self::Gram(t) => {
+                (true, t.gram.ncols(), t.n_units, t.standardized_on.as_ref().map(|r| r.indices().to_vec()))
+            }
         };
         let header = Header { gram, n_images: self.n_images(), n_columns, n_units, standardized_on };
         let mut bytes = serde_json::to_vec(&header).expect("numbers become JSON");

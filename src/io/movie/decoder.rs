@@ -105,6 +105,7 @@ impl Decoder {
 }
 
 fn damaged(probe: &Probe, found: String) -> Error {
-    let hint = "the file is damaged, changed while it was read, or ffmpeg lacks its codec: convert it, or copy it again";
+    let hint =
+        "the file is damaged, changed while it was read, or ffmpeg lacks its codec: convert it, or copy it again";
     Error::corrupt(&probe.path, "a movie that ffmpeg decodes to its end", found, hint)
 }

@@ -33,6 +33,12 @@ pub(super) struct Probe {
 struct Answer {
     #[serde(default)]
     streams: Vec<Stream>,
+    format: Option<Format>,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    duration: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -91,7 +97,7 @@ impl Probe {
     /// Asks.
     pub fn of(path: &Path, programs: &Programs) -> Result<Self> {
         let entries = "stream=width,height,avg_frame_rate,r_frame_rate,sample_aspect_ratio,duration\
-                       :stream_side_data=rotation";
+                       :stream_side_data=rotation:format=duration";
         let output = Command::new(&programs.ffprobe)
             .args(["-v", "error", "-protocol_whitelist", "file", "-select_streams", "v:0"])
             .args(["-show_entries", entries, "-of", "json"])
@@ -107,9 +113,11 @@ impl Probe {
             return Err(bad(said(&output.stderr)));
         }
         let answer: Answer = serde_json::from_slice(&output.stdout).map_err(|e| bad(format!("its answer is {e}")))?;
-        let Some(stream) = answer.streams.into_iter().next() else {
+        let Some(mut stream) = answer.streams.into_iter().next() else {
             return Err(bad("no video in it".into()));
         };
+        // Matroska knows the length of the whole alone.
+        stream.duration = stream.duration.or(answer.format.and_then(|format| format.duration));
         Self::from_stream(path, programs, &stream).ok_or_else(|| {
             let size = |side: Option<usize>| side.map_or("?".into(), |n| n.to_string());
             let (width, height) = (size(stream.width), size(stream.height));

@@ -9,7 +9,8 @@ fn stand_ins() -> Programs {
     Programs { ffmpeg: folder.join("ffmpeg.sh"), ffprobe: folder.join("ffprobe.sh") }
 }
 
-const ANSWER: &str = r#"{"streams":[{"width":3,"height":2,"avg_frame_rate":"30000/1001","r_frame_rate":"30000/1001"}]}"#;
+const ANSWER: &str =
+    r#"{"streams":[{"width":3,"height":2,"avg_frame_rate":"30000/1001","r_frame_rate":"30000/1001"}]}"#;
 
 fn frame(i: usize) -> Array3<u8> {
     Array3::from_shape_fn((2, 3, 3), |(y, x, c)| (20 * i + 9 * y + 3 * x + c) as u8)
@@ -64,6 +65,8 @@ fn a_movie_that_cannot_be_decoded_whole_is_refused() {
     let ten = ANSWER.replace("}]}", ",\"duration\":\"10.01\"}]}");
     assert!(error(&ten, "exit 0", 200).contains("expected 300 frames, as the file says, found 200"));
     assert!(open(&movie(dir.path(), &ten, "exit 0", 299)).is_ok());
+    let whole = ANSWER.replace("}]}", "}],\"format\":{\"duration\":\"10.01\"}}");
+    assert!(error(&whole, "exit 0", 200).contains("found 200"));
     assert!(error(ANSWER, "exit 0", 0).contains("found 0"));
 }
 
@@ -100,7 +103,7 @@ fn absent_programs_and_files_are_named() {
 fn a_request_to_stop_ends_the_program() {
     let dir = tempfile::tempdir().unwrap();
     let pid = dir.path().join("pid");
-    let end = format!("echo $$ > {}; while :; do printf 123456789012345678; done", pid.display());
+    let end = format!("echo $$ > {}; while :; do printf 123456789012345678; sleep 0.01; done", pid.display());
     let path = movie(dir.path(), ANSWER, &end, 2);
     let cancel = Cancel::default();
     let asked = cancel.clone();
@@ -143,8 +146,16 @@ fn a_real_movie_has_its_frames() {
             assert!(pixels.indexed_iter().all(|((_, _, c), &v)| v == colour[c]), "frame {i}: {}", pixels[(0, 0, 0)]);
         }
     }
-    let whole = std::fs::read(&path).unwrap();
-    let cut = dir.path().join("cut.avi");
-    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
-    assert!(Movie::open(&cut, &Programs::default(), &Cancel::default()).is_err());
+    for ending in ["avi", "mkv"] {
+        let copy = dir.path().join(format!("copy.{ending}"));
+        let mut command = Command::new("ffmpeg");
+        assert!(
+            command.args(["-v", "error", "-i"]).arg(&path).args(["-c", "copy"]).arg(&copy).status().unwrap().success()
+        );
+        assert_eq!(Movie::open(&copy, &Programs::default(), &Cancel::default()).unwrap().n_images(), 30);
+        let whole = std::fs::read(&copy).unwrap();
+        std::fs::write(&copy, &whole[..whole.len() / 2]).unwrap();
+        let error = Movie::open(&copy, &Programs::default(), &Cancel::default()).map(|_| ()).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+    }
 }
