@@ -5,6 +5,7 @@ use crate::support::{activations, data};
 use ndarray::{Array2, Array4, ArrayView2, Axis, Ix2, Slice};
 use orthoscope::data::StimulusSource;
 use orthoscope::encoding::features::*;
+use orthoscope::encoding::temporal::Sampling;
 use orthoscope::encoding::{Leakage, Rows};
 use orthoscope::image::{Resized, resize::Resize};
 use orthoscope::io::{images, npz};
@@ -313,6 +314,34 @@ fn components_on_units_give_the_scores_again() {
         let products = found.components.t().dot(&found.components);
         assert!(products.indexed_iter().all(|((i, j), v)| (v - f32::from(u8::from(i == j))).abs() < 1e-3));
     }
+}
+
+#[test]
+fn movies_give_a_row_a_volume() {
+    let (graph, frames, folder) = (mini(), pictures(N), tempfile::tempdir().unwrap());
+    let sampling = Sampling { frame_rate_hz: 5.0, t_r_s: 0.9, skip_s: 0.3 };
+    let volumes = frames::volumes(N, sampling, 7).unwrap();
+    let taps = taps(&graph);
+    let plan = Extraction::new(&graph, &taps, 7, 7, Limits { batch: 5, ..Default::default() }).unwrap();
+    let context = Context { volumes: Some(&volumes), ..Context::new(folder.path()) };
+    let run = |context: &Context<'_>| {
+        let mut tables = vec![None; taps.len()];
+        plan.run(&mut engines(&graph), &frames, context, &mut |i, table| {
+            tables[i] = Some(table);
+            Ok(())
+        })?;
+        Ok::<Vec<Table>, Error>(tables.into_iter().map(Option::unwrap).collect())
+    };
+    let found = run(&context).unwrap();
+    let all = extract(&graph, &[(taps[0].0, Reduction::Flat)], &frames).remove(0).features().unwrap();
+    let expected = frames::average(all.view(), sampling, 7).unwrap();
+    let Table::Features(flat) = &found[0] else { panic!() };
+    assert!(largest_difference(flat.view(), expected.mapv(f64::from).view()) < 1e-6);
+    let (Table::Gram(products), wide) = (&found[4], expected.mapv(f64::from)) else { panic!() };
+    let scale = wide.row(0).dot(&wide.row(0));
+    assert!(products.gram.iter().zip(&wide.dot(&wide.t())).all(|(a, b)| (a - b).abs() < 1e-5 * scale));
+    let short = Context { volumes: Some(&volumes[..6]), ..context.clone() };
+    assert!(run(&short).unwrap_err().to_string().contains("expected 7 volumes, as planned, found 6"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One forward pass for all taps, each reduced as its activations come.
 
 use super::cache::{Cache, Identity};
+use super::frames::Averager;
 use super::plan::{Extraction, TapPlan};
 use super::reduction::Reducer;
 use super::table::{GramTable, Table};
@@ -18,7 +19,8 @@ use ndarray::{Array2, Axis, Slice};
 use orthoscope_kernels::gram::Kernels;
 use rayon::prelude::*;
 use std::cell::RefCell;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 /// Makes an executor for some taps of the network.
 pub type MakeExecutor<'a> = dyn FnMut(&[TapRequest]) -> Result<Box<dyn Executor>> + 'a;
@@ -30,6 +32,10 @@ pub struct Context<'a> {
     pub scratch: &'a Path,
     /// The rows that units are z-scored on, for reductions that ask for it.
     pub train: Option<&'a Rows>,
+    /// The frames of every volume ([`super::frames::volumes`]), where the images are a movie's and each
+    /// row of the features is to be the mean of a volume's frames: the plan is then for as many
+    /// images as there are volumes. Activations are averaged, before any reduction.
+    pub volumes: Option<&'a [Range<usize>]>,
     /// Features of earlier runs.
     pub cache: Option<(&'a Cache, &'a Identity)>,
     /// Who is told how far the work is, and who may stop it: asked after every batch.
@@ -41,7 +47,19 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// On the default device, without a cache.
     pub fn new(scratch: &'a Path) -> Self {
-        Self { scratch, train: None, cache: None, work: Work::default(), device: Device::default() }
+        Self { scratch, train: None, volumes: None, cache: None, work: Work::default(), device: Device::default() }
+    }
+}
+
+impl Context<'_> {
+    /// Where a tap's features are kept.
+    fn entry(&self, tap: &TapPlan) -> Option<(&Cache, PathBuf)> {
+        let (cache, identity) = self.cache?;
+        let mut identity = identity.clone();
+        if let Some(volumes) = self.volumes {
+            identity.images += &format!(" averaged over {volumes:?}");
+        }
+        Some((cache, cache.path(&identity, &tap.tap, &tap.reduction, tap.learns(self))))
     }
 }
 
@@ -65,8 +83,7 @@ impl Extraction<'_> {
         self.check_run(images, context)?;
         let (mut warnings, mut missing) = (Vec::new(), Vec::new());
         for (i, tap) in self.taps.iter().enumerate() {
-            let cached = context.cache.and_then(|(cache, identity)| {
-                let path = cache.path(identity, &tap.tap, &tap.reduction, tap.learns(context));
+            let cached = context.entry(tap).and_then(|(cache, path)| {
                 cache.get(&path, &tap.tap, &mut warnings).filter(|table| tap.fits(table, self.n_images))
             });
             match cached {
@@ -77,8 +94,7 @@ impl Extraction<'_> {
         for pass in self.passes(&missing) {
             self.pass(&pass, make_executor, images, context, &mut |i, table| {
                 let tap = &self.taps[i];
-                if let Some((cache, identity)) = context.cache {
-                    let path = cache.path(identity, &tap.tap, &tap.reduction, tap.learns(context));
+                if let Some((cache, path)) = context.entry(tap) {
                     cache.put(&path, &tap.tap, &table, &mut warnings);
                 }
                 visit(i, table)
@@ -88,9 +104,17 @@ impl Extraction<'_> {
     }
 
     fn check_run(&self, images: &dyn StimulusSource, context: &Context<'_>) -> Result<()> {
-        if images.n_images() != self.n_images {
-            let (expected, found) = (format!("{} images, as planned", self.n_images), images.n_images().to_string());
-            return Err(Error::invalid("features", expected, found, ""));
+        let (n_rows, what) = match context.volumes {
+            Some(volumes) => (volumes.len(), "volumes"),
+            None => (images.n_images(), "images"),
+        };
+        if n_rows != self.n_images {
+            let expected = format!("{} {what}, as planned", self.n_images);
+            return Err(Error::invalid("features", expected, n_rows.to_string(), ""));
+        }
+        if let Some(last) = context.volumes.and_then(<[_]>::last).filter(|last| last.end > images.n_images()) {
+            let expected = format!("{} frames for all volumes", last.end);
+            return Err(Error::invalid("movie", expected, images.n_images().to_string(), ""));
         }
         let learning = self.taps.iter().find(|tap| tap.needs_rows());
         match (learning, context.train) {
@@ -112,39 +136,33 @@ impl Extraction<'_> {
         visit: &mut dyn FnMut(usize, Table) -> Result<()>,
     ) -> Result<()> {
         let taps: Vec<&TapPlan> = pass.iter().map(|&i| &self.taps[i]).collect();
-        let grams: Vec<usize> = taps.iter().filter(|tap| tap.gram).map(|tap| tap.shape.len()).collect();
-        let mut sinks = self.sinks(&taps)?;
-        let mut spill = match grams.is_empty() {
-            true => None,
-            false => Some(Spill::create(context.scratch, self.n_images, &grams)?),
-        };
-        let n_batches = self.n_images.div_ceil(self.limits.batch.max(1));
-        let n_steps = n_batches + Spill::n_blocks(self.n_images, &grams);
+        let mut sinks = self.sinks(&taps, context)?;
+        let n_batches = images.n_images().div_ceil(self.limits.batch.max(1));
+        let n_steps = n_batches + Spill::n_blocks(self.n_images, &spilled(&taps));
         let progress = RefCell::new(Progress::new(&context.work.progress, "features", n_steps as u64, 0));
         let step = || {
             progress.borrow_mut().tick(String::new);
             context.work.cancel.check()
         };
+        // The network's memory is given back before inner products are made.
         {
             let requests: Vec<TapRequest> = taps.iter().map(|tap| TapRequest::Activations(tap.node)).collect();
             let mut executor = make_executor(&requests)?;
+            let n_units: Vec<usize> = taps.iter().map(|tap| tap.shape.len()).collect();
+            let mut averager = context.volumes.map(|volumes| Averager::new(volumes, &n_units));
             features(executor.as_mut(), images, self.limits.batch, &context.device, &mut |range, values| {
-                for ((sink, tap), value) in sinks.iter_mut().zip(&taps).zip(values) {
-                    let TapValue::Activations(activations) = value else { continue };
-                    let activations = into_vec_f32(activations);
-                    match (sink, &mut spill) {
-                        (Sink::Table(reducer, table), _) => {
-                            let rows = table.slice_axis_mut(Axis(0), Slice::from(range.clone()));
-                            reducer.apply(&activations, tap.shape, rows);
-                        }
-                        (Sink::Spilled(layer), Some(spill)) => spill.write(*layer, range.clone(), &activations)?,
-                        (Sink::Spilled(_), None) => {}
-                    }
+                let activations = numbers(values);
+                match &mut averager {
+                    Some(averager) => averager.take(range, &activations, &mut |volume, means| {
+                        sinks.take(&taps, volume..volume + 1, &means)
+                    })?,
+                    None => sinks.take(&taps, range, &activations)?,
                 }
                 step()
             })?;
         }
-        for ((&i, tap), sink) in pass.iter().zip(&taps).zip(sinks) {
+        let Sinks { each, mut spill } = sinks;
+        for ((&i, tap), sink) in pass.iter().zip(&taps).zip(each) {
             match (sink, &mut spill) {
                 (Sink::Table(_, table), _) => visit(i, Table::Features(table))?,
                 (Sink::Spilled(layer), Some(spill)) => visit(i, gram(spill, layer, tap.learns(context), &step)?)?,
@@ -155,19 +173,35 @@ impl Extraction<'_> {
         Ok(())
     }
 
-    fn sinks(&self, taps: &[&TapPlan]) -> Result<Vec<Sink>> {
+    fn sinks(&self, taps: &[&TapPlan], context: &Context<'_>) -> Result<Sinks> {
         let mut n_spilled = 0;
-        taps.iter()
-            .map(|tap| {
-                if tap.gram {
-                    n_spilled += 1;
-                    return Ok(Sink::Spilled(n_spilled - 1));
-                }
-                let reducer = Reducer::new(&tap.reduction, self.graph, tap.node, self.n_images)?;
-                Ok(Sink::Table(reducer, Array2::zeros((self.n_images, tap.width))))
-            })
-            .collect()
+        let mut sink = |tap: &TapPlan| {
+            if tap.gram {
+                n_spilled += 1;
+                return Ok(Sink::Spilled(n_spilled - 1));
+            }
+            let reducer = Reducer::new(&tap.reduction, self.graph, tap.node, self.n_images)?;
+            Ok(Sink::Table(reducer, Array2::zeros((self.n_images, tap.width))))
+        };
+        let each = taps.iter().map(|tap| sink(tap)).collect::<Result<Vec<_>>>()?;
+        let layers = spilled(taps);
+        let spill = match layers.is_empty() {
+            true => None,
+            false => Some(Spill::create(context.scratch, self.n_images, &layers)?),
+        };
+        Ok(Sinks { each, spill })
     }
+}
+
+/// Units of the layers that go to the temporary file.
+fn spilled(taps: &[&TapPlan]) -> Vec<usize> {
+    taps.iter().filter(|tap| tap.gram).map(|tap| tap.shape.len()).collect()
+}
+
+/// Where the activations of a pass go.
+struct Sinks {
+    each: Vec<Sink>,
+    spill: Option<Spill>,
 }
 
 /// Where a tap's activations go.
@@ -175,6 +209,31 @@ enum Sink {
     Table(Reducer, Array2<f32>),
     /// A layer of the temporary file.
     Spilled(usize),
+}
+
+impl Sinks {
+    /// Takes the activations of some rows at each tap.
+    fn take(&mut self, taps: &[&TapPlan], rows: Range<usize>, activations: &[Vec<f32>]) -> Result<()> {
+        for ((sink, tap), values) in self.each.iter_mut().zip(taps).zip(activations) {
+            match (sink, &mut self.spill) {
+                (Sink::Table(reducer, table), _) => {
+                    reducer.apply(values, tap.shape, table.slice_axis_mut(Axis(0), Slice::from(rows.clone())));
+                }
+                (Sink::Spilled(layer), Some(spill)) => spill.write(*layer, rows.clone(), values)?,
+                (Sink::Spilled(_), None) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The activations of a batch at each tap, images x units.
+fn numbers(values: Vec<TapValue>) -> Vec<Vec<f32>> {
+    let plain = |value| match value {
+        TapValue::Activations(activations) => into_vec_f32(activations),
+        TapValue::Moments(_) => vec![],
+    };
+    values.into_iter().map(plain).collect()
 }
 
 impl TapPlan {
