@@ -370,13 +370,15 @@ fn a_cache_spares_the_network_and_is_never_trusted_when_damaged() {
     let (first, warnings) = run(&identity);
     assert_eq!((made.get(), warnings.len()), (7, 0));
     assert!(run(&identity).0 == first && made.get() == 0);
-    let path = cache.path(&identity, "logits", &taps[6].1, None);
+    let name = &plan.taps()[6].tap;
+    let path = cache.path(&identity, name, &taps[6].1, None);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[100] ^= 4;
     std::fs::write(&path, &bytes).unwrap();
     let (again, warnings) = run(&identity);
     assert!(again == first && made.get() == 1);
-    assert!(warnings[0].to_string().contains("logits: its features in the cache cannot be used"), "{}", warnings[0]);
+    let said = warnings[0].to_string();
+    assert!(said.contains(&format!("{name}: its features in the cache cannot be used")), "{said}");
     assert!(run(&identity).1.is_empty() && made.get() == 0, "it was written again");
     run(&Identity { weights: text("c"), ..identity.clone() });
     assert_eq!(made.get(), 7);
