@@ -132,8 +132,8 @@ fn a_real_movie_has_its_frames() {
     let path = dir.path().join("a b.avi");
     // Lossless: FFV1 in RGB, one grey level a frame.
     let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", "color=black:size=32x16:rate=15:duration=2,format=bgr0"])
-        .args(["-vf", "geq=r='8*N':g='4*N':b='255-8*N'", "-c:v", "ffv1"])
+        .args(["-v", "error", "-f", "lavfi", "-i", "color=black:size=32x16:rate=15:duration=2,format=gbrp"])
+        .args(["-vf", "geq=r='8*N':g='4*N':b='255-8*N',format=bgr0", "-c:v", "ffv1"])
         .arg(&path)
         .status()
         .unwrap();
