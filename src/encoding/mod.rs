@@ -5,6 +5,7 @@
 //!
 //! | question | module |
 //! |---|---|
+//! | features of images: layers of a network reduced as they come, ready spaces | [`features`] |
 //! | which rows are fitted on, which are tested | [`mod@folds`] |
 //! | centring and scaling with training statistics | [`standardize`] |
 //! | movies: response functions, delays, volumes from frames | [`temporal`] |
@@ -17,6 +18,7 @@
 //! | which stimulus was shown | [`identification`] |
 
 pub mod banded;
+pub mod features;
 pub mod folds;
 pub mod gammas;
 pub mod identification;

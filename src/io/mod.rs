@@ -10,6 +10,7 @@ mod image_source;
 pub mod images;
 pub mod json;
 pub mod labels;
+pub mod movie;
 pub mod nifti;
 pub mod npy;
 pub mod npz;

@@ -21,7 +21,7 @@ pub mod plan;
 pub mod probe;
 pub mod receptive;
 pub mod shape;
-mod spill;
+pub(crate) mod spill;
 pub mod taps;
 pub mod units;
 pub mod zoo;

@@ -25,7 +25,7 @@ const PIECE: usize = 1 << 20;
 
 /// The file of activations of several layers; it has no name, and is gone with this value or the
 /// process.
-pub(super) struct Spill {
+pub(crate) struct Spill {
     file: File,
     folder: PathBuf,
     n_images: usize,
@@ -113,11 +113,24 @@ impl Spill {
 
     /// The moments of a layer over all images; `step` is called after each block.
     pub fn moments(&mut self, layer: usize, kernels: &Kernels, step: &dyn Fn() -> Result<()>) -> Result<LayerMoments> {
+        self.moments_of(layer, kernels, step, &mut |_, _| ())
+    }
+
+    /// As [`Self::moments`], of what `prepare` makes of each block: it is given the numbers
+    /// (n_images x units, row-major) and how many units the block has.
+    pub fn moments_of(
+        &mut self,
+        layer: usize,
+        kernels: &Kernels,
+        step: &dyn Fn() -> Result<()>,
+        prepare: &mut dyn FnMut(&mut [f32], usize),
+    ) -> Result<LayerMoments> {
         let n = self.n_images;
         let (mut gram, mut sums) = (Array2::zeros((n, n)), vec![0.0; n]);
         let mut values = Vec::new();
         for block in self.blocks(layer) {
             self.read(layer, &block, &mut values)?;
+            prepare(&mut values, block.len());
             add_products(kernels, &values, block.len(), &mut gram);
             sums.par_iter_mut().zip(values.par_chunks_exact(block.len())).for_each(|(sum, units)| {
                 *sum += units.iter().map(|&v| f64::from(v)).sum::<f64>();

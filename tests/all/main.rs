@@ -12,6 +12,7 @@ mod docs;
 mod drive_golden;
 mod encoding;
 mod engine_graphs;
+mod features;
 mod fused_training;
 mod googlenet;
 mod hello;

@@ -2,9 +2,12 @@
 
 use super::volumes::{grid, write_mask};
 use super::{Input, Reader, any, written};
+use ndarray::{Array1, Array2, Array3};
 use orthoscope::Result;
 use orthoscope::data::{Mask, Volume};
+use orthoscope::encoding::features::spaces;
 use orthoscope::io::nifti::{self, Datatype, Space};
+use orthoscope::io::npz::NpzWriter;
 use orthoscope::io::{labels, npy, tsv};
 use orthoscope::job::configuration::{File, Given};
 use orthoscope::job::inputs::{self, BetasConfig, BoldConfig, FingerprintConfig, Recorded, RegionConfig};
@@ -20,6 +23,8 @@ pub const READERS: &[Reader] = &[
     Reader { beside: a_series, ..Reader::of_files("confounds", "confounds.tsv", confounds, read_bold) },
     Reader { beside: an_atlas, ..Reader::of_files("region-names", "names.tsv", names, read_regions) },
     Reader { beside: an_rdm, ..Reader::of_files("conditions", "conditions.txt", conditions, read_conditions) },
+    Reader { beside: an_array, ..Reader::of_files("feature-rows", "rows.tsv", feature_rows, read_feature_rows) },
+    Reader::of_files("feature-spaces", "spaces.npz", feature_spaces, read_feature_spaces),
     Reader::of_files("manifest", "run/manifest.json", manifests, read_manifest),
     Reader::of_files("configuration", "config.toml", configurations, read_configuration),
 ];
@@ -33,6 +38,33 @@ fn table(header: &[&str], rows: &[&[&str]]) -> Vec<u8> {
 fn plain() -> Vec<Vec<u8>> {
     let quoted = b"\xef\xbb\xbf\"name\"\t\"va\"\"lue\"\r\n\"a\tb\"\t\"two\nlines\"\r\ncaf\xc3\xa9\t NA \r\n".to_vec();
     vec![quoted, table(&["a", "b", "c"], &[&["1", "2.5", "x"], &["n/a", "-1e9", " y"]]), b"one\n1\n2\n".to_vec()]
+}
+
+fn feature_spaces() -> Vec<Vec<u8>> {
+    let cube = Array3::from_shape_fn((3, 2, 2), |(i, j, k)| (4 * i + 2 * j + k) as f32);
+    let arrays = NpzWriter::new().add("cube", &cube).add("line", &Array1::from(vec![0.5, 1.0, -2.0]));
+    vec![arrays.bytes(Path::new("spaces.npz")).expect("other names")]
+}
+
+fn read_feature_spaces(input: &Input<'_>) -> Result<()> {
+    spaces::read(input.path, None).map(drop)
+}
+
+fn feature_rows() -> Vec<Vec<u8>> {
+    vec![
+        table(&["stimulus"], &[&["b.png"], &["a.png"], &["c"]]),
+        table(&["n", "file"], &[&["1", "x/a"], &["2", "b"], &["3", "c"]]),
+    ]
+}
+
+fn an_array(folder: &Path) {
+    npy::write(&folder.join("array.npy"), &Array2::<f32>::eye(3)).expect("a folder of its own");
+}
+
+fn read_feature_rows(input: &Input<'_>) -> Result<()> {
+    let array = input.path.parent().unwrap_or(input.path).join("array.npy");
+    let found = spaces::read(&array, Some(input.path))?;
+    found[0].of(&["a".into(), "b".into()]).map(drop)
 }
 
 fn labels_tables() -> Vec<Vec<u8>> {

@@ -1,0 +1,390 @@
+//! Gaussian receptive fields in degrees of visual angle, on the maps of a network.
+//!
+//! Degrees are counted from the centre of the image that the network sees, x to the right and y
+//! upwards. An image of width_deg degrees on n pixels has the pixel centre p (from 0, at the left) at
+//! `((p + 1/2) / n - 1/2) width_deg`; rows likewise, downwards. Unit i of a tap stands where the
+//! centre of what it sees stands, at pixel `centre + stride i` ([`crate::network::receptive`]):
+//! padding and strides of all layers below are in it.
+
+use crate::error::{Error, Result};
+use crate::network::receptive::{Axis, receptive_fields};
+use crate::network::{Graph, NodeId};
+use crate::stats::distributions::norm_sf;
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+/// A round Gaussian window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GaussianWindow {
+    /// Centre, degrees to the right of the image's.
+    pub x_deg: f64,
+    /// Centre, degrees above the image's.
+    pub y_deg: f64,
+    /// Standard deviation, degrees.
+    pub sd_deg: f64,
+}
+
+impl GaussianWindow {
+    /// Distance of the centre from the image's, degrees.
+    pub fn eccentricity_deg(&self) -> f64 {
+        self.x_deg.hypot(self.y_deg)
+    }
+}
+
+/// Candidates: every centre with every radius.
+///
+/// Centres are those of `n_centres` x `n_centres` equal parts of the image (or of a square of
+/// `spread_deg` at its centre), radii are equally far apart in logarithms. Order: rows from the top,
+/// in a row from the left, at a centre from the smallest radius.
+///
+/// With `width_deg = 20` the rest defaults to the grid of Kamali et al.: centres at +-1.25, 3.75,
+/// 6.25 and 8.75 degrees, 8 radii from 0.5 to 8.
+///
+/// ```
+/// let grid: orthoscope::encoding::features::RfGrid = toml::from_str("width_deg = 20.0").unwrap();
+/// let candidates = grid.candidates()?;
+/// assert_eq!(candidates.len(), 512);
+/// assert_eq!((candidates[0].x_deg, candidates[0].y_deg), (-8.75, 8.75));
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RfGrid {
+    /// Width of the image that the network sees, degrees.
+    pub width_deg: f64,
+    /// Its height; as its width when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height_deg: Option<f64>,
+    /// Centres along either side.
+    #[serde(default = "eight")]
+    pub n_centres: usize,
+    /// Side of the square in which centres are; the image when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread_deg: Option<f64>,
+    /// Smallest radius (standard deviation), degrees.
+    #[serde(default = "smallest")]
+    pub smallest_deg: f64,
+    /// Largest radius, degrees.
+    #[serde(default = "largest")]
+    pub largest_deg: f64,
+    /// Radii at each centre.
+    #[serde(default = "eight")]
+    pub n_radii: usize,
+    /// These candidates instead of a grid.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<GaussianWindow>,
+}
+
+fn eight() -> usize {
+    8
+}
+
+fn smallest() -> f64 {
+    0.5
+}
+
+fn largest() -> f64 {
+    8.0
+}
+
+/// More candidates than this are no grid that anybody means.
+const MOST_CANDIDATES: usize = 100_000;
+
+impl RfGrid {
+    /// The grid of Kamali et al. on an image of that width and height.
+    pub fn new(width_deg: f64) -> Self {
+        Self {
+            width_deg,
+            height_deg: None,
+            n_centres: eight(),
+            spread_deg: None,
+            smallest_deg: smallest(),
+            largest_deg: largest(),
+            n_radii: eight(),
+            windows: vec![],
+        }
+    }
+
+    /// Width and height of the image, degrees.
+    pub fn image_deg(&self) -> (f64, f64) {
+        (self.width_deg, self.height_deg.unwrap_or(self.width_deg))
+    }
+
+    /// All candidates, in order.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for sizes that are not positive numbers, radii that do not ascend, no
+    /// candidate, or very many.
+    pub fn candidates(&self) -> Result<Vec<GaussianWindow>> {
+        let (width, height) = self.image_deg();
+        let bad =
+            |expected: &str, found: String, hint: &str| Err(Error::invalid("receptive fields", expected, found, hint));
+        let positive = |v: f64| v.is_finite() && v > 0.0;
+        if !positive(width) || !positive(height) {
+            let hint = "give the size at which the images were shown";
+            return bad("an image of some degrees", format!("{width} x {height}"), hint);
+        }
+        if let Some(w) = self.windows.iter().find(|w| !(positive(w.sd_deg) && w.eccentricity_deg().is_finite())) {
+            return bad("windows with a positive sd_deg", format!("{w:?}"), "");
+        }
+        if !self.windows.is_empty() {
+            return Ok(self.windows.clone());
+        }
+        let n = self.n_centres.saturating_mul(self.n_centres).saturating_mul(self.n_radii);
+        let ascending = positive(self.smallest_deg)
+            && positive(self.largest_deg)
+            && (self.n_radii == 1 || self.smallest_deg < self.largest_deg);
+        if n == 0 || n > MOST_CANDIDATES || !ascending || !self.spread_deg.is_none_or(positive) {
+            let found = format!(
+                "{} x {} centres, {} radii from {} to {} degrees",
+                self.n_centres, self.n_centres, self.n_radii, self.smallest_deg, self.largest_deg
+            );
+            return bad("1 to 100000 candidates with ascending radii", found, "8 x 8 centres and 8 radii are usual");
+        }
+        let (across, down) = self.spread_deg.map_or((width, height), |side| (side, side));
+        let at = |i: usize, side: f64| side * ((i as f64 + 0.5) / self.n_centres as f64 - 0.5);
+        let step = (self.largest_deg / self.smallest_deg).powf(1.0 / (self.n_radii.max(2) - 1) as f64);
+        let mut candidates = Vec::with_capacity(n);
+        for row in 0..self.n_centres {
+            for column in 0..self.n_centres {
+                for radius in 0..self.n_radii {
+                    let sd_deg = self.smallest_deg * step.powi(radius as i32);
+                    candidates.push(GaussianWindow { x_deg: at(column, across), y_deg: -at(row, down), sd_deg });
+                }
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// In words.
+    pub fn describe(&self) -> String {
+        match self.windows.len() {
+            0 => format!(
+                "means under Gaussian windows, {0} x {0} centres and {1} radii of {2} to {3} degrees",
+                self.n_centres, self.n_radii, self.smallest_deg, self.largest_deg
+            ),
+            n => format!("means under {n} Gaussian windows"),
+        }
+    }
+}
+
+/// One side of a map on one side of the image.
+#[derive(Debug, Clone, Copy)]
+struct Side {
+    n_units: usize,
+    n_pixels: usize,
+    axis: Axis,
+}
+
+impl Side {
+    /// Where unit i (which may be between two) stands, as a share of the image's side.
+    fn share_of_unit(self, i: f64) -> f64 {
+        self.share_of_pixel(self.axis.centre + self.axis.stride as f64 * i)
+    }
+
+    fn share_of_pixel(self, pixel: f64) -> f64 {
+        (pixel + 0.5) / self.n_pixels as f64
+    }
+
+    fn unit_of_share(self, share: f64) -> f64 {
+        (share * self.n_pixels as f64 - 0.5 - self.axis.centre) / self.axis.stride as f64
+    }
+
+    /// Gaussian mass of every unit's cell, which reaches half a stride to either side of it;
+    /// `centre` and `sd` in shares of the image's side.
+    fn mass(self, centre: f64, sd: f64) -> Vec<f64> {
+        let beyond = |i: f64| norm_sf((self.share_of_unit(i) - centre) / sd);
+        let edges: Vec<f64> = (0..=self.n_units).map(|i| beyond(i as f64 - 0.5)).collect();
+        edges.windows(2).map(|pair| pair[0] - pair[1]).collect()
+    }
+}
+
+/// Where the units of a tap look.
+#[derive(Debug, Clone, Copy)]
+pub struct TapMap {
+    rows: Side,
+    columns: Side,
+}
+
+impl TapMap {
+    /// Of a node of a graph.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a layer whose units all see the same, as fully connected ones do.
+    pub fn new(graph: &Graph, node: NodeId) -> Result<Self> {
+        let (shape, field) = (graph.node(node).shape, receptive_fields(graph)[node]);
+        if field.rows.stride == 0 || field.columns.stride == 0 {
+            let hint = "take a convolutional layer, or another reduction for this one";
+            let found = format!("{shape} units that see the whole image");
+            return Err(Error::invalid(format!("tap `{}`", graph.node(node).name), "a map of places", found, hint));
+        }
+        let side = |n_units, n_pixels, axis| Side { n_units, n_pixels, axis };
+        Ok(Self {
+            rows: side(shape.height, graph.input.height, field.rows),
+            columns: side(shape.width, graph.input.width, field.columns),
+        })
+    }
+
+    /// Degrees (x, y) at which the unit in `row` and `column` stands.
+    pub fn degrees(&self, row: f64, column: f64, image_deg: (f64, f64)) -> (f64, f64) {
+        let x = self.columns.share_of_unit(column) - 0.5;
+        (x * image_deg.0, (0.5 - self.rows.share_of_unit(row)) * image_deg.1)
+    }
+
+    /// Row and column of the map, and shares of the image (from the left, from the top), at a place
+    /// given in degrees.
+    pub fn place(&self, x_deg: f64, y_deg: f64, image_deg: (f64, f64)) -> Place {
+        let (from_left, from_top) = (x_deg / image_deg.0 + 0.5, 0.5 - y_deg / image_deg.1);
+        let (row, column) = (self.rows.unit_of_share(from_top), self.columns.unit_of_share(from_left));
+        Place { from_left, from_top, row, column }
+    }
+
+    /// The mass of every candidate on every unit of the map, divided by its sum over the map.
+    ///
+    /// The mass of a unit is the integral of the Gaussian over its cell, one stride wide, so that
+    /// windows smaller than a unit lose nothing. fwRF's masses are not divided by their sum where a
+    /// window reaches beyond the map; features that are z-scored are the same.
+    ///
+    /// # Shapes
+    /// (height width) x n_candidates, columns that sum to 1.
+    ///
+    /// # Errors
+    /// As [`RfGrid::candidates`]; [`Error::Invalid`] for a window that hardly touches the map.
+    pub fn masks(&self, grid: &RfGrid) -> Result<Array2<f32>> {
+        let (candidates, (width, height)) = (grid.candidates()?, grid.image_deg());
+        let mut masks = Array2::zeros((self.rows.n_units * self.columns.n_units, candidates.len()));
+        for (window, mut mask) in candidates.iter().zip(masks.columns_mut()) {
+            let down = self.rows.mass(0.5 - window.y_deg / height, window.sd_deg / height);
+            let across = self.columns.mass(window.x_deg / width + 0.5, window.sd_deg / width);
+            let total = down.iter().sum::<f64>() * across.iter().sum::<f64>();
+            if total < LEAST {
+                let found = format!("{:.1e} of it at {window:?}", total);
+                let hint = "leave out windows beyond the image, or check its size in degrees";
+                return Err(Error::invalid("receptive fields", "windows that lie on the map", found, hint));
+            }
+            let products = down.iter().flat_map(|d| across.iter().map(move |a| d * a / total));
+            mask.iter_mut().zip(products).for_each(|(to, v)| *to = v as f32);
+        }
+        Ok(masks)
+    }
+}
+
+/// Share of a window that must lie on the map.
+const LEAST: f64 = 1e-4;
+
+/// A place on a map.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    /// Share of the image's width.
+    pub from_left: f64,
+    /// Share of the image's height.
+    pub from_top: f64,
+    /// Row of the map, which may be between two or beyond the map.
+    pub row: f64,
+    /// Column of the map.
+    pub column: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{ChannelOrder, GraphBuilder, InputSpec, Op};
+    use ndarray::{ArrayD, IxDyn};
+
+    fn graph(side: usize, kernel: usize, stride: usize, pad: usize) -> (Graph, NodeId) {
+        let input = InputSpec {
+            height: side,
+            width: side,
+            order: ChannelOrder::Rgb,
+            range: 1.0,
+            mean: vec![0.0; 3],
+            std: vec![1.0; 3],
+        };
+        let mut b = GraphBuilder::new("n", input, Default::default()).unwrap();
+        b.add_weight("w", ArrayD::ones(IxDyn(&[2, 3, kernel, kernel])));
+        let op = Op::Conv2d {
+            weight: "w".into(),
+            bias: None,
+            stride: [stride; 2],
+            padding: [pad; 4],
+            dilation: [1, 1],
+            groups: 1,
+        };
+        let node = b.push("conv", op, &[0]).unwrap();
+        b.push("gap", Op::GlobalAvgPool, &[node]).unwrap();
+        (b.finish().unwrap(), node)
+    }
+
+    /// By hand: 40 pixels of half a degree; a 4 x 4 window every 4 pixels without padding sees
+    /// pixels 0-3 first, whose middle is 2 pixels, 1 degree, from the edge: -9 degrees.
+    #[test]
+    fn places_follow_stride_and_padding() {
+        let deg = (20.0, 20.0);
+        let (plain, node) = graph(40, 4, 4, 0);
+        let map = TapMap::new(&plain, node).unwrap();
+        assert_eq!(map.degrees(0.0, 0.0, deg), (-9.0, 9.0));
+        assert_eq!(map.degrees(9.0, 9.0, deg), (9.0, -9.0));
+        let place = map.place(-9.0 + 2.0 * 3.0, 9.0 - 2.0 * 7.0, deg);
+        assert!((place.row - 7.0).abs() < 1e-12 && (place.column - 3.0).abs() < 1e-12);
+        assert!((place.from_left - 0.35).abs() < 1e-12 && (place.from_top - 0.75).abs() < 1e-12);
+        // With 2 pixels of padding the first unit sees pixels -2 to 1: it stands on the edge.
+        let (padded, node) = graph(40, 4, 4, 2);
+        assert_eq!(TapMap::new(&padded, node).unwrap().degrees(0.0, 0.0, deg), (-10.0, 10.0));
+        assert!(TapMap::new(&plain, 2).unwrap_err().to_string().contains("tap `gap`: expected a map of places"));
+    }
+
+    /// Against sums over a grid a hundred times finer, and fwRF's sampled density where the window
+    /// is wide.
+    #[test]
+    fn masses_are_integrals_over_cells() {
+        let (graph, node) = graph(40, 4, 4, 0);
+        let map = TapMap::new(&graph, node).unwrap();
+        let windows = vec![
+            GaussianWindow { x_deg: 1.25, y_deg: -3.75, sd_deg: 0.4 },
+            GaussianWindow { x_deg: 1.25, y_deg: -3.75, sd_deg: 3.0 },
+            GaussianWindow { x_deg: 9.0, y_deg: 9.0, sd_deg: 2.0 },
+        ];
+        let grid = RfGrid { windows: windows.clone(), ..RfGrid::new(20.0) };
+        let masks = map.masks(&grid).unwrap();
+        for (window, mask) in windows.iter().zip(masks.columns()) {
+            assert!((mask.sum() - 1.0).abs() < 1e-5);
+            let density = |x: f64, y: f64| {
+                let square = (x - window.x_deg).powi(2) + (y - window.y_deg).powi(2);
+                (-square / (2.0 * window.sd_deg.powi(2))).exp()
+            };
+            let fine = |row: usize, column: usize| {
+                let (x, y) = map.degrees(row as f64, column as f64, (20.0, 20.0));
+                let at = |i: usize| (i as f64 + 0.5) / 100.0 * 2.0 - 1.0;
+                (0..100)
+                    .flat_map(|i| (0..100).map(move |j| (i, j)))
+                    .map(|(i, j)| density(x + at(i), y + at(j)))
+                    .sum::<f64>()
+            };
+            let cells: Vec<f64> = (0..10).flat_map(|r| (0..10).map(move |c| (r, c))).map(|(r, c)| fine(r, c)).collect();
+            let total: f64 = cells.iter().sum();
+            for (found, cell) in mask.iter().zip(&cells) {
+                assert!((f64::from(*found) - cell / total).abs() < 1e-4, "{found} and {}", cell / total);
+            }
+        }
+        let outside =
+            RfGrid { windows: vec![GaussianWindow { x_deg: 30.0, y_deg: 0.0, sd_deg: 1.0 }], ..RfGrid::new(20.0) };
+        assert!(map.masks(&outside).unwrap_err().to_string().contains("windows that lie on the map"));
+    }
+
+    #[test]
+    fn grids_that_mean_nothing_are_refused() {
+        let bad = |grid: RfGrid| assert!(grid.candidates().is_err(), "{grid:?}");
+        bad(RfGrid::new(0.0));
+        bad(RfGrid { n_centres: 0, ..RfGrid::new(20.0) });
+        bad(RfGrid { n_centres: usize::MAX, ..RfGrid::new(20.0) });
+        bad(RfGrid { smallest_deg: 9.0, ..RfGrid::new(20.0) });
+        bad(RfGrid { spread_deg: Some(-1.0), ..RfGrid::new(20.0) });
+        bad(RfGrid { windows: vec![GaussianWindow { x_deg: 0.0, y_deg: 0.0, sd_deg: 0.0 }], ..RfGrid::new(20.0) });
+        // Kamali et al.'s radii: 0.5, 0.74, 1.10, 1.64, 2.44, 3.62, 5.38, 8.
+        let radii: Vec<f64> = RfGrid::new(20.0).candidates().unwrap()[..8].iter().map(|w| w.sd_deg).collect();
+        for (found, drawn) in radii.iter().zip([0.5, 0.74, 1.10, 1.64, 2.44, 3.62, 5.38, 8.0]) {
+            assert!((found - drawn).abs() < 0.01, "{found}");
+        }
+    }
+}
