@@ -5,3 +5,4 @@ pub mod layers;
 pub mod maps;
 pub mod page;
 pub mod results;
+pub mod target_maps;
