@@ -5,4 +5,3 @@ pub mod layers;
 pub mod maps;
 pub mod page;
 pub mod results;
-pub mod target_maps;

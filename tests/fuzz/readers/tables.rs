@@ -112,7 +112,7 @@ fn names() -> Vec<Vec<u8>> {
 fn read_regions(input: &Input<'_>) -> Result<()> {
     let mask = Mask::from_fn(grid(), |v| v != 5)?;
     let names = Some(input.path.to_path_buf());
-    inputs::regions::label_image(&input.path.with_file_name("atlas.nii"), &names, &mask).map(drop)
+    inputs::regions::label_image(&input.path.with_file_name("atlas.nii"), &names, &mask, "regions.image").map(drop)
 }
 
 fn an_rdm(folder: &Path) {

@@ -7,6 +7,7 @@ mod align;
 mod arrays;
 mod config;
 mod join;
+pub mod maps;
 mod rois;
 mod samples;
 

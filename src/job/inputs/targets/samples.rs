@@ -24,6 +24,10 @@ pub(super) fn ids(path: &Path, column: Option<&str>) -> Result<Vec<String>> {
 fn list(path: &Path, column: Option<&str>, key: &str, what: &str) -> Result<Vec<String>> {
     let table = tsv::read(path)?;
     let at = path.display().to_string();
+    if let Some(order) = table.out_of_order(&["index", "row", "column", "voxel"]) {
+        let hint = "row k of the table is about number k of the file: sort the rows by it";
+        return Err(Error::invalid(at, format!("rows in the order of `{order}`"), "another order", hint));
+    }
     let names: Vec<String> = match (column, table.header.len()) {
         (Some(name), _) => match table.column(name) {
             Some(column) => column.into_iter().map(String::from).collect(),
