@@ -61,6 +61,28 @@ impl Part {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// What is wrong with its places, in words.
+    fn wrong(&self, grid: Option<&Grid>) -> Option<String> {
+        let name = &self.structure;
+        match (&self.places, grid) {
+            (Places::Vertices { n_vertices, vertices }, _) => {
+                bad_number(vertices.iter().map(|&v| v as usize), *n_vertices)
+                    .map(|v| format!("vertex {v} outside, or twice, of {n_vertices} of `{name}`"))
+            }
+            (Places::Voxels(_), None) => Some(format!("voxels of `{name}` and no grid")),
+            (Places::Voxels(voxels), Some(grid)) => {
+                let inside = |v: &[u32; 3]| (0..3).all(|axis| (v[axis] as usize) < grid.shape[axis]);
+                let outside = voxels.iter().find(|v| !inside(v));
+                let index = |v: &[u32; 3]| grid.index(v.map(|x| x as usize));
+                let twice = || bad_number(voxels.iter().map(index), grid.n_voxels());
+                match outside {
+                    Some(v) => Some(format!("voxel {v:?} of `{name}` outside of {grid}")),
+                    None => twice().map(|v| format!("voxel {:?} of `{name}` twice", grid.voxel(v))),
+                }
+            }
+        }
+    }
 }
 
 /// The first number that is not below `n`, or is there twice.
@@ -88,24 +110,7 @@ impl Grayordinates {
             {
                 return bad("one part a structure", format!("`{name}` twice"));
             }
-            let wrong = match (&part.places, &grid) {
-                (Places::Vertices { n_vertices, vertices }, _) => {
-                    bad_number(vertices.iter().map(|&v| v as usize), *n_vertices)
-                        .map(|v| format!("vertex {v} outside, or twice, of {n_vertices} of `{name}`"))
-                }
-                (Places::Voxels(_), None) => Some(format!("voxels of `{name}` and no grid")),
-                (Places::Voxels(voxels), Some(grid)) => {
-                    let inside = |v: &[u32; 3]| (0..3).all(|axis| (v[axis] as usize) < grid.shape[axis]);
-                    let outside = voxels.iter().find(|v| !inside(v));
-                    let index = |v: &[u32; 3]| grid.index(v.map(|x| x as usize));
-                    let twice = || bad_number(voxels.iter().map(index), grid.n_voxels());
-                    match outside {
-                        Some(v) => Some(format!("voxel {v:?} of `{name}` outside of {grid}")),
-                        None => twice().map(|v| format!("voxel {:?} of `{name}` twice", grid.voxel(v))),
-                    }
-                }
-            };
-            if let Some(found) = wrong {
+            if let Some(found) = part.wrong(grid.as_ref()) {
                 return bad("vertices of their surface and voxels of the grid, each once", found);
             }
         }

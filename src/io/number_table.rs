@@ -118,7 +118,7 @@ fn named_columns(path: &Path, header: &[String]) -> Result<()> {
         return Err(bad(path, &format!("the column `{name}` twice"), "rename one of them"));
     }
     let numbers: Option<Vec<f64>> = header.iter().map(|name| name.parse().ok()).collect();
-    let counts = |list: &Vec<f64>| list.iter().enumerate().all(|(i, &v)| v == list[0] + i as f64);
+    let counts = |list: &Vec<f64>| list.iter().enumerate().all(|(i, &v)| v == list[0].trunc() + i as f64);
     match numbers.filter(|list| !counts(list)) {
         None => Ok(()),
         Some(_) => {

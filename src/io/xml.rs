@@ -48,7 +48,7 @@ impl<'t> Element<'t> {
     fn push(&mut self, more: Cow<'t, str>) {
         if self.text.trim().is_empty() {
             self.text = more;
-        } else if !more.trim().is_empty() {
+        } else {
             self.text.to_mut().push_str(&more);
         }
     }

@@ -340,9 +340,9 @@ fn volumes_and_arrays_of_a_mask() {
     nifti::write_volume(&study.at("mask.nii"), &mask.unmask(&[1.0; 3], 0.0), Space::Mni).unwrap();
     let volumes: Vec<Vec<f32>> = (0..4).map(|t| (0..8).map(|v| (10 * t + v) as f32).collect()).collect();
     let views: Vec<&[f32]> = volumes.iter().map(Vec::as_slice).collect();
-    nifti::write_series(&study.at("bold_run-2.nii.gz"), &grid, &views, Some(1.5), Space::Mni).unwrap();
+    nifti::write_series(&study.at("run-2_bold.nii.gz"), &grid, &views, Some(1.5), Space::Mni).unwrap();
     let with_mask = |c: &mut TargetsConfig| c.mask = Some(study.at("mask.nii"));
-    let bold = [study.at("bold_run-2.nii.gz")];
+    let bold = [study.at("run-2_bold.nii.gz")];
     let found = study.read(&bold, "rows = 'time'", with_mask).unwrap();
     assert_eq!((series(&found).tr_s(), series(&found).run_names()), (1.5, &names(&["run-2"])[..]));
     assert_eq!(series(&found).values().row(3), array![31.0, 32.0, 34.0]);
@@ -392,6 +392,33 @@ fn maps_are_written_back_as_they_came() {
     assert_eq!(back.recorded.place(), found.recorded.place());
     assert_eq!(responses(&back).stimuli(), ["r", "r2"]);
     assert_eq!(responses(&back).values()[[9, 1, 0]], 19.0);
+}
+
+/// nibabel opens what we write (where a Python with it is found: `$PYTHON`, else `python3`).
+#[test]
+fn nibabel_reads_the_maps() {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let run = |arguments: &[&std::ffi::OsStr]| std::process::Command::new(&python).args(arguments).output();
+    if !run(&["-c".as_ref(), "import nibabel".as_ref()]).is_ok_and(|probe| probe.status.success()) {
+        println!("skipped: {python} has no nibabel; set PYTHON to one that has");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let read_golden = |names: &[&str], more: &str| {
+        of_files(&names.iter().map(|name| golden(name)).collect::<Vec<_>>(), more).unwrap()
+    };
+    let brain = read_golden(&["betas.dscalar.nii"], "");
+    let both = read_golden(&["bold_hemi-L.func.gii", "bold_hemi-R.func.gii"], "rows = 'time'\ntr_s = 1.0");
+    for found in [&brain, &both] {
+        let n = found.recorded.n_targets();
+        let scores = Array2::from_shape_fn((2, n), |(m, t)| if t == 1 { f32::NAN } else { (m * 10 + t) as f32 });
+        maps::write(found.recorded.place(), found.space, (dir.path(), "scores"), &["r", "R2 <all>"], scores.view())
+            .unwrap();
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cross_reader_targets.py");
+    let said = run(&[script.as_os_str(), dir.path().as_os_str(), golden("betas.dscalar.nii").as_os_str()]).unwrap();
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success() && text.contains("3 files"), "{text}{}", String::from_utf8_lossy(&said.stderr));
 }
 
 // ---- real recordings

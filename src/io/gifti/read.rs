@@ -164,24 +164,7 @@ impl<'a> Array<'a, '_> {
         };
         let n = size::items(self.path, &format!("array {}", self.n), &shape, width, *self.left)?;
         *self.left -= (n * width) as u64;
-        let data = self.element.child("Data").map_or("", |data| &data.text);
-        let numbers = match self.attribute("Encoding")? {
-            "ASCII" => self.ascii(data, n, kind)?,
-            "Base64Binary" => self.numbers(&base64::decode(data).map_err(|e| self.bad(e, AGAIN))?, n * width, kind)?,
-            "GZipBase64Binary" => {
-                let packed = base64::decode(data).map_err(|e| self.bad(e, AGAIN))?;
-                let mut bytes = Vec::new();
-                let mut stream = Limited::new(ZlibDecoder::new(&packed[..]), (n * width) as u64);
-                let unpacked = stream.read_to_end(&mut bytes);
-                unpacked.map_err(|e| self.bad(format!("data that cannot be unpacked ({e})"), AGAIN))?;
-                self.numbers(&bytes, n * width, kind)?
-            }
-            "ExternalFileBinary" => {
-                let hint = "save it as one file: nibabel.save(nibabel.load(FILE), OTHER)";
-                return Err(self.bad("data in another file (ExternalFileBinary)", hint));
-            }
-            other => return Err(self.bad(format!("data in the encoding `{other}`"), AGAIN)),
-        };
+        let numbers = self.data(n, width, kind)?;
         let numbers = match self.attribute("ArrayIndexingOrder")? {
             "RowMajorOrder" => numbers,
             "ColumnMajorOrder" => match numbers {
@@ -192,6 +175,28 @@ impl<'a> Array<'a, '_> {
         };
         let intent = self.element.attribute("Intent").unwrap_or("NIFTI_INTENT_NONE").to_owned();
         Ok(DataArray { intent, shape, numbers, meta: meta(self.element) })
+    }
+
+    /// The numbers as the file has them.
+    fn data(&self, n: usize, width: usize, kind: &str) -> Result<Numbers> {
+        let data = self.element.child("Data").map_or("", |data| &data.text);
+        match self.attribute("Encoding")? {
+            "ASCII" => self.ascii(data, n, kind),
+            "Base64Binary" => self.numbers(&base64::decode(data).map_err(|e| self.bad(e, AGAIN))?, n * width, kind),
+            "GZipBase64Binary" => {
+                let packed = base64::decode(data).map_err(|e| self.bad(e, AGAIN))?;
+                let mut bytes = Vec::new();
+                let mut stream = Limited::new(ZlibDecoder::new(&packed[..]), (n * width) as u64);
+                let unpacked = stream.read_to_end(&mut bytes);
+                unpacked.map_err(|e| self.bad(format!("data that cannot be unpacked ({e})"), AGAIN))?;
+                self.numbers(&bytes, n * width, kind)
+            }
+            "ExternalFileBinary" => {
+                let hint = "save it as one file: nibabel.save(nibabel.load(FILE), OTHER)";
+                Err(self.bad("data in another file (ExternalFileBinary)", hint))
+            }
+            other => Err(self.bad(format!("data in the encoding `{other}`"), AGAIN)),
+        }
     }
 
     fn shape(&self) -> Result<Vec<usize>> {

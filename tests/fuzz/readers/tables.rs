@@ -5,7 +5,7 @@ use super::{Input, Reader, any, written};
 use orthoscope::Result;
 use orthoscope::data::{Mask, Volume};
 use orthoscope::io::nifti::{self, Datatype, Space};
-use orthoscope::io::{labels, npy, tsv};
+use orthoscope::io::{labels, npy, number_table, tsv};
 use orthoscope::job::configuration::{File, Given};
 use orthoscope::job::inputs::{self, BetasConfig, BoldConfig, FingerprintConfig, Recorded, RegionConfig};
 use orthoscope::job::{Manifest, Status, adversarial, group, map, maximize, orthogonalize, rdm};
@@ -15,6 +15,7 @@ use std::path::Path;
 
 pub const READERS: &[Reader] = &[
     Reader::of_files("tsv", "table.tsv", plain, |input| tsv::read(input.path).map(drop)),
+    Reader::of_files("number-table", "numbers.csv", numbers, |input| number_table::read(input.path).map(drop)),
     Reader::of_files("labels", "labels.tsv", labels_tables, read_labels),
     Reader { beside: a_series, ..Reader::of_files("events", "events.tsv", events, read_bold) },
     Reader { beside: a_series, ..Reader::of_files("confounds", "confounds.tsv", confounds, read_bold) },
@@ -33,6 +34,10 @@ fn table(header: &[&str], rows: &[&[&str]]) -> Vec<u8> {
 fn plain() -> Vec<Vec<u8>> {
     let quoted = b"\xef\xbb\xbf\"name\"\t\"va\"\"lue\"\r\n\"a\tb\"\t\"two\nlines\"\r\ncaf\xc3\xa9\t NA \r\n".to_vec();
     vec![quoted, table(&["a", "b", "c"], &[&["1", "2.5", "x"], &["n/a", "-1e9", " y"]]), b"one\n1\n2\n".to_vec()]
+}
+
+fn numbers() -> Vec<Vec<u8>> {
+    vec![b"image,v1,\"v,2\"\nx.png,1.5,-2e3\n\"y\",n/a,4\n".to_vec(), b"a,b\r\n1,2\r\n".to_vec()]
 }
 
 fn labels_tables() -> Vec<Vec<u8>> {
