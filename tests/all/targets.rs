@@ -394,6 +394,24 @@ fn maps_are_written_back_as_they_came() {
     assert_eq!(responses(&back).values()[[9, 1, 0]], 19.0);
 }
 
+/// The table of docs/targets.md lists every key with its default.
+#[test]
+fn the_page_lists_every_key_with_its_default() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/targets.md")).unwrap();
+    let section = page.split("\n## Keys\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        (cells[1].to_owned(), if cells[2] == "none" { "null".into() } else { cells[2].to_owned() })
+    };
+    let mut listed: Vec<(String, String)> = section.lines().filter(|line| line.starts_with("| `")).map(row).collect();
+    let defaults = serde_json::to_value(TargetsConfig::default()).unwrap();
+    let mut known: Vec<(String, String)> =
+        defaults.as_object().unwrap().iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
+    listed.sort();
+    known.sort();
+    assert_eq!(listed, known);
+}
+
 /// nibabel opens what we write (where a Python with it is found: `$PYTHON`, else `python3`).
 #[test]
 fn nibabel_reads_the_maps() {
