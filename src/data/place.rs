@@ -95,9 +95,9 @@ impl Grayordinates {
     /// Takes parts, and the grid of their voxels.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no place, a vertex or voxel lies outside its surface or grid
-    /// or is there twice in one part, two parts are of one structure and kind, or there are voxels
-    /// and no grid.
+    /// [`Error::Invalid`] when there is no place, a vertex or voxel lies outside its surface or
+    /// grid or is there twice in one part, two parts are of one structure and kind, or there are
+    /// voxels and no grid.
     pub fn new(parts: Vec<Part>, grid: Option<Grid>) -> Result<Self> {
         let bad = |expected: &str, found: String| Err(Error::invalid("grayordinates", expected, found, ""));
         if parts.iter().all(Part::is_empty) {

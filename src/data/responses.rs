@@ -204,7 +204,8 @@ impl Responses {
         Self::new(mean, self.targets, self.stimuli)?.placed(self.place)
     }
 
-    /// Mean over the repeats that were measured (NaN where there are none), summed in 64 bits in their order.
+    /// Mean over the repeats that were measured (NaN where there are none), summed in 64 bits in
+    /// their order.
     ///
     /// Formula: M[t, s] = sum_r x[t, s, r] / n_ts over the n_ts repeats that are numbers.
     ///

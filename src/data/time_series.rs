@@ -25,9 +25,9 @@ impl TimeSeries {
     /// sample's run; `tr_s`: seconds from one sample to the next.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when an axis is empty or its number of names is another, a target's name is
-    /// empty or there twice, a run comes back after another one, `tr_s` is no positive number, the
-    /// number of places is not that of the targets, or no target has a number at some sample.
+    /// [`Error::Invalid`] when an axis is empty or its number of names is another, a target's name
+    /// is empty or there twice, a run comes back after another one, `tr_s` is no positive number,
+    /// the number of places is not that of the targets, or no target has a number at some sample.
     pub fn new(values: Array2<f32>, targets: Vec<String>, runs: &[String], tr_s: f64, place: Place) -> Result<Self> {
         let (n_samples, n_targets) = values.dim();
         let bad = |expected: &str, found: String, hint: &str| Err(Error::invalid("time series", expected, found, hint));

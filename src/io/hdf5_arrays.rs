@@ -31,9 +31,9 @@ pub struct Array {
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Corrupt`] for another format (MATLAB's before 7.3, too), damage, and
-/// numbers that 32 bits cannot hold; [`Error::Invalid`], which lists what is there, when there is no
-/// such dataset, when it holds no numbers (cells, structures, text), and without `key` when there is
-/// not exactly one.
+/// numbers that 32 bits cannot hold; [`Error::Invalid`], which lists what is there, when there is
+/// no such dataset, when it holds no numbers (cells, structures, text), and without `key` when
+/// there is not exactly one.
 pub fn read(path: &Path, key: Option<&str>) -> Result<Array> {
     opened(path, |file, most| {
         let there = datasets(&file.root());
@@ -64,8 +64,8 @@ pub fn read(path: &Path, key: Option<&str>) -> Result<Array> {
 /// the file has them, whose number is neither 0 nor NaN. Masks are in the order of their names.
 ///
 /// # Errors
-/// As [`read`]; [`Error::Invalid`] for a dataset of another number of places, and for a group without
-/// any.
+/// As [`read`]; [`Error::Invalid`] for a dataset of another number of places, and for a group
+/// without any.
 pub fn masks(path: &Path, group: &str, n: usize) -> Result<Vec<(String, Vec<u32>)>> {
     opened(path, |file, most| {
         let found = file.group(group.trim_matches('/')).map_err(|_| {

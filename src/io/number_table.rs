@@ -1,5 +1,5 @@
-//! Tables of numbers: `.tsv` (tabs) and `.csv` (commas), with a header; one column a target, one row
-//! a stimulus or sample, and where the first column is text, the rows' names.
+//! Tables of numbers: `.tsv` (tabs) and `.csv` (commas), with a header; one column a target, one
+//! row a stimulus or sample, and where the first column is text, the rows' names.
 
 use crate::data::names::twice;
 use crate::error::{Error, Result};
@@ -13,8 +13,8 @@ const MOST_BYTES: u64 = 2_000_000_000;
 /// Most columns: targets of a whole brain.
 const MOST_COLUMNS: usize = 1_000_000;
 
-/// What a first column is called that names the rows, even if its names are numbers. Nothing is what
-/// pandas and R call it.
+/// What a first column is called that names the rows, even if its names are numbers. Nothing is
+/// what pandas and R call it.
 const ROW_COLUMNS: [&str; 12] = [
     "",
     "stimulus",
@@ -45,9 +45,10 @@ pub struct NumberTable {
 /// encoding are as for [`tsv::read`].
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Corrupt`] as [`tsv::read`], for a table without a row or column of numbers,
-/// without a header, with semicolons between its fields, or with names that are there twice;
-/// [`Error::Invalid`] with row and column for a field that is no number, or is too large for 32 bits.
+/// [`Error::Io`]; [`Error::Corrupt`] as [`tsv::read`], for a table without a row or column of
+/// numbers, without a header, with semicolons between its fields, or with names that are there
+/// twice; [`Error::Invalid`] with row and column for a field that is no number, or is too large for
+/// 32 bits.
 pub fn read(path: &Path) -> Result<NumberTable> {
     let csv = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
     let separator = if csv { ',' } else { '\t' };

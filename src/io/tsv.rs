@@ -110,8 +110,8 @@ const MOST_FIELDS: usize = 10_000_000;
 /// Text is brought to one Unicode spelling ([`nfc`]).
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] for another encoding than UTF-8, a
-/// NUL byte, more than 256 MB, 10,000 columns or 10 million fields, and with the line for a row
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] for another encoding than UTF-8,
+/// a NUL byte, more than 256 MB, 10,000 columns or 10 million fields, and with the line for a row
 /// that is not as wide as the header, a quote that is not closed, an empty line in a table of one
 /// column (a missing value, or none at all?), or two columns of one name.
 pub fn read(path: &Path) -> Result<Table> {

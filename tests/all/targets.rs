@@ -1,5 +1,5 @@
-//! The section `[targets]`: every format, how rows find their stimuli, and recordings of real studies
-//! against the numbers of their READMEs.
+//! The section `[targets]`: every format, how rows find their stimuli, and recordings of real
+//! studies against the numbers of their READMEs.
 
 use crate::compact;
 use crate::support::data;
@@ -20,8 +20,12 @@ fn config(text: &str) -> TargetsConfig {
     toml::from_str(text).unwrap_or_else(|e| panic!("{text}: {e}"))
 }
 
-fn of_files(files: &[PathBuf], more: &str) -> orthoscope::Result<Targets> {
-    read(&TargetsConfig { files: files.to_vec(), ..config(more) })
+fn of_files<P: AsRef<Path>>(files: &[P], more: &str) -> orthoscope::Result<Targets> {
+    read(&TargetsConfig { files: paths(files), ..config(more) })
+}
+
+fn paths<P: AsRef<Path>>(files: &[P]) -> Vec<PathBuf> {
+    files.iter().map(|file| file.as_ref().to_path_buf()).collect()
 }
 
 fn responses(targets: &Targets) -> &Responses {
@@ -127,26 +131,26 @@ fn grayordinates_of_cifti() {
 #[test]
 fn matlab_arrays_have_their_axes_named() {
     let mat = golden("responses.mat");
-    let found = of_files(&[mat.clone()], "key = 'rt'\naxes = ['targets', 'rows']").unwrap();
+    let found = of_files(&[&mat], "key = 'rt'\naxes = ['targets', 'rows']").unwrap();
     let rt = responses(&found);
     assert_eq!((rt.n_targets(), rt.n_stimuli(), rt.values()[[5, 2, 0]]), (6, 3, golden_value(2, 5)));
     assert_eq!((rt.count(Usable::NotFinite), rt.usable()[4]), (1, Usable::NotFinite));
     assert!(found.warnings[0].to_string().contains("of 6 targets, 1 lack a number"), "{:?}", found.warnings);
-    let found = of_files(&[mat.clone()], "key = 'rva'\naxes = ['targets', 'repeats', 'rows']").unwrap();
+    let found = of_files(&[&mat], "key = 'rva'\naxes = ['targets', 'repeats', 'rows']").unwrap();
     let rva = responses(&found);
     assert_eq!((rva.n_repeats(), rva.values()[[0, 1, 1]]), (2, golden_value(1, 0) + 2.0));
     assert!(rva.values()[[0, 2, 1]].is_nan(), "a repeat that was not made");
     assert_eq!(rva.mean()[[0, 2]], f64::from(golden_value(2, 0)));
-    let averaged = of_files(&[mat.clone()], "key = 'rva'\naxes = ['targets', 'repeats', 'rows']\nrepeats = 'average'");
+    let averaged = of_files(&[&mat], "key = 'rva'\naxes = ['targets', 'repeats', 'rows']\nrepeats = 'average'");
     assert_eq!(responses(&averaged.unwrap()).values()[[0, 1, 0]], golden_value(1, 0) + 1.0);
     let rois = "key = 'rt'\naxes = ['targets', 'rows']\nrois_group = 'roi'";
     let found = read(&TargetsConfig { files: vec![mat.clone()], rois: vec![mat.clone()], ..config(rois) }).unwrap();
     assert_eq!(found.regions, [("v1lh".to_owned(), vec![0, 1]), ("v1rh".into(), vec![5])]);
     assert!(found.warnings.iter().any(|w| w.to_string().contains("1 regions of `roi` are empty")));
-    error(of_files(&[mat.clone()], ""), "`names`, `roi/none`, `roi/v1lh`, `roi/v1rh`, `rt`, `rva`, `text`");
-    error(of_files(&[mat.clone()], "key = 'names'"), "a MATLAB `cell`");
-    error(of_files(&[mat.clone()], "key = 'text'"), "a MATLAB `char`");
-    let hint = error(of_files(&[mat.clone()], "key = 'rt'"), "[6, 3], in MATLAB its `size` in reverse");
+    error(of_files(&[&mat], ""), "`names`, `roi/none`, `roi/v1lh`, `roi/v1rh`, `rt`, `rva`, `text`");
+    error(of_files(&[&mat], "key = 'names'"), "a MATLAB `cell`");
+    error(of_files(&[&mat], "key = 'text'"), "a MATLAB `char`");
+    let hint = error(of_files(&[&mat], "key = 'rt'"), "[6, 3], in MATLAB its `size` in reverse");
     assert!(hint.contains("targets.axes"), "{hint}");
     error(of_files(&[mat], "key = 'rva'\naxes = ['targets', 'rows']"), "an array of 2 axes");
 }
@@ -176,13 +180,13 @@ impl Study {
         self.at("r.npy")
     }
 
-    fn read(
+    fn read<P: AsRef<Path>>(
         &self,
-        files: &[PathBuf],
+        files: &[P],
         more: &str,
         change: impl FnOnce(&mut TargetsConfig),
     ) -> orthoscope::Result<Targets> {
-        let mut config = TargetsConfig { files: files.to_vec(), ..config(more) };
+        let mut config = TargetsConfig { files: paths(files), ..config(more) };
         change(&mut config);
         read(&config)
     }
@@ -197,7 +201,7 @@ fn rows_find_their_stimuli_by_name_and_never_by_position() {
     let study = Study::new();
     let array = study.array();
     let ids = study.text("ids.txt", "im1\nim2\nim3\nim4\n");
-    let found = study.read(&[array.clone()], "", |c| c.ids = Some(ids.clone())).unwrap();
+    let found = study.read(&[&array], "", |c| c.ids = Some(ids.clone())).unwrap();
     let stimuli = ["im3.png", "im1.png", "im5.png", "im4.png", "im2.png"];
     let matched = aligned(&found, &stimuli, Matching::Ids).unwrap();
     assert_eq!(matched.stimuli, [0, 1, 3, 4]);
@@ -211,7 +215,7 @@ fn rows_find_their_stimuli_by_name_and_never_by_position() {
     assert!(order.to_string().contains("targets.match: expected `im2` in row 1"), "{order}");
     assert!(aligned(&found, &["im1", "im2", "im3", "im4"], Matching::Order).is_ok());
     // Without names, only because the user says so, and only where the numbers agree.
-    let nameless = study.read(&[array.clone()], "axes = ['rows', 'targets']", |_| ()).unwrap();
+    let nameless = study.read(&[&array], "axes = ['rows', 'targets']", |_| ()).unwrap();
     let four = ["a", "b", "c", "d"];
     let refused = aligned(&nameless, &four, Matching::Ids).unwrap_err();
     assert!(refused.hint().unwrap().contains("match = \"order\""), "{refused}");
@@ -219,15 +223,12 @@ fn rows_find_their_stimuli_by_name_and_never_by_position() {
     assert!(aligned(&nameless, &four[..3], Matching::Order).unwrap_err().to_string().contains("3 rows"));
     // Numbers are no names: a stimulus that is called `0` is not the first row.
     assert!(aligned(&nameless, &["0", "1", "2", "3"], Matching::Ids).is_err());
-    error(study.read(&[array.clone()], "", |_| ()), "the names of the axes, found [4, 3]");
+    error(study.read(&[&array], "", |_| ()), "the names of the axes, found [4, 3]");
     let five = study.text("five.txt", "a\nb\nc\nd\ne\n");
-    error(study.read(&[array.clone()], "", |c| c.ids = Some(five.clone())), "one axis of 5 rows");
-    error(
-        study.read(&[array.clone()], "axes = ['rows', 'targets']", |c| c.ids = Some(five)),
-        "4 names, one for each row",
-    );
+    error(study.read(&[&array], "", |c| c.ids = Some(five.clone())), "one axis of 5 rows");
+    error(study.read(&[&array], "axes = ['rows', 'targets']", |c| c.ids = Some(five)), "4 names, one for each row");
     let twice = study.text("twice.txt", "a\nb\na\nd\n");
-    error(study.read(&[array.clone()], "", |c| c.ids = Some(twice)), "`a` twice");
+    error(study.read(&[&array], "", |c| c.ids = Some(twice)), "`a` twice");
     let table = study.text("t.tsv", "index\tcategory\n1\ta\n0\tb\n2\tc\n3\td\n");
     let more = "ids_column = 'category'\naxes = ['rows', 'targets']";
     error(study.read(&[array], more, |c| c.ids = Some(table)), "rows in the order of `index`");
@@ -237,7 +238,7 @@ fn rows_find_their_stimuli_by_name_and_never_by_position() {
 fn tables_bring_names_of_rows_and_targets() {
     let study = Study::new();
     let csv = study.text("r.csv", "image,V1 a,\"V4, b\"\nx.png,1,2\ny.png,3,n/a\n");
-    let found = study.read(&[csv.clone()], "", |_| ()).unwrap();
+    let found = study.read(&[&csv], "", |_| ()).unwrap();
     assert_eq!(responses(&found).targets(), ["V1 a", "V4, b"]);
     assert_eq!(responses(&found).usable(), [Usable::Yes, Usable::NotFinite]);
     let matched = aligned(&found, &["y", "x"], Matching::Ids).unwrap();
@@ -248,7 +249,7 @@ fn tables_bring_names_of_rows_and_targets() {
     error(study.read(&[csv], "", |c| c.ids = Some(ids)), "targets.ids: expected `x.png` in row 1");
     let rows = study.text("t.tsv", "a\tb\n1\t2\n3\t4\n");
     let regions = study.text("regions.tsv", "region\nV1\nn/a\n");
-    let found = study.read(&[rows.clone()], "match = 'order'", |c| c.rois = vec![regions]).unwrap();
+    let found = study.read(&[&rows], "match = 'order'", |c| c.rois = vec![regions]).unwrap();
     assert_eq!(found.regions, [("V1".to_owned(), vec![0])]);
     let short = study.text("short.tsv", "region\nV1\n");
     error(study.read(&[rows], "match = 'order'", |c| c.rois = vec![short]), "2 rows, one for each target");
@@ -260,17 +261,17 @@ fn trials_become_repeats() {
     let array = study.array();
     let trials = study.text("trials.tsv", "stimulus\trun\nb\t1\na\t1\nb\t2\nn/a\t2\n");
     let more = "rows = 'trials'\naxes = ['rows', 'targets']";
-    let found = study.read(&[array.clone()], more, |c| c.trials = Some(trials.clone())).unwrap();
+    let found = study.read(&[&array], more, |c| c.trials = Some(trials.clone())).unwrap();
     let kept = responses(&found);
     assert_eq!((kept.stimuli(), kept.n_repeats()), (&names(&["a", "b"])[..], 2));
     assert_eq!([kept.values()[[1, 1, 0]], kept.values()[[1, 1, 1]]], [1.0, 21.0]);
     assert!(kept.values()[[1, 0, 1]].is_nan());
     let more = format!("{more}\nrepeats = 'average'");
-    let found = study.read(&[array.clone()], &more, |c| c.trials = Some(trials.clone())).unwrap();
+    let found = study.read(&[&array], &more, |c| c.trials = Some(trials.clone())).unwrap();
     assert_eq!(responses(&found).values().index_axis(Axis(2), 0), array![[10.0, 10.0], [11.0, 11.0], [12.0, 12.0]]);
     let short = study.text("short.tsv", "stimulus\na\nb\n");
-    error(study.read(&[array.clone()], &more, |c| c.trials = Some(short)), "4 rows, one for each volume");
-    error(study.read(&[array.clone()], "rows = 'trials'", |_| ()), "targets.trials");
+    error(study.read(&[&array], &more, |c| c.trials = Some(short)), "4 rows, one for each volume");
+    error(study.read(&[&array], "rows = 'trials'", |_| ()), "targets.trials");
     error(study.read(&[array], "", |c| c.trials = Some(trials)), "no table of trials");
 }
 
@@ -280,11 +281,11 @@ fn series_have_runs_and_one_repetition_time() {
     let array = study.array();
     let samples = study.text("samples.tsv", "volume\trun\n0\ta\n1\ta\n2\tb\n3\tb\n");
     let more = "rows = 'time'\naxes = ['rows', 'targets']\ntr_s = 2.0";
-    let found = study.read(&[array.clone()], more, |c| c.trials = Some(samples)).unwrap();
+    let found = study.read(&[&array], more, |c| c.trials = Some(samples)).unwrap();
     assert_eq!((series(&found).runs(), series(&found).run_lengths()), (&[0, 0, 1, 1][..], vec![2, 2]));
     let refuse = |text: &str, words: &str| {
         let table = study.text("bad.tsv", text);
-        error(study.read(&[array.clone()], more, |c| c.trials = Some(table)), words)
+        error(study.read(&[&array], more, |c| c.trials = Some(table)), words)
     };
     refuse("volume\trun\n1\ta\n0\ta\n2\tb\n3\tb\n", "rows in the order of `volume`");
     refuse("run\na\na\nb\n", "4 rows, one for each sample");
@@ -292,10 +293,7 @@ fn series_have_runs_and_one_repetition_time() {
     refuse("run\na\nn/a\nb\nb\n", "the run of every sample");
     refuse("onset\trun\n0\ta\n4\ta\n2\ta\n6\ta\n", "times that rise within a run");
     refuse("condition\nx\nx\nx\nx\n", "a column `run");
-    error(
-        study.read(&[array.clone()], "rows = 'time'\naxes = ['rows', 'targets']\ntr_s = 0.0", |_| ()),
-        "targets.tr_s",
-    );
+    error(study.read(&[&array], "rows = 'time'\naxes = ['rows', 'targets']\ntr_s = 0.0", |_| ()), "targets.tr_s");
     error(study.read(&[array], "tr_s = 2.0", |_| ()), "only with rows = \"time\"");
 }
 
@@ -446,8 +444,8 @@ fn pearson(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> f64 {
     a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
 }
 
-/// Predictions of ridge regression for the rows i with i mod n_folds = f from all others, columns of x
-/// and, if `centred`, y centred on the training rows.
+/// Predictions of ridge regression for the rows i with i mod n_folds = f from all others, columns
+/// of x and, if `centred`, y centred on the training rows.
 fn ridge(x: &Array2<f64>, y: &Array2<f64>, lambda: f64, n_folds: usize, centred: bool) -> Array2<f64> {
     let mut predicted = Array2::zeros(y.dim());
     for fold in 0..n_folds {
@@ -593,7 +591,8 @@ fn blocks_of_faces_and_houses_are_named_as_their_readme_says() {
     assert_eq!((responses(&found).n_stimuli(), responses(&found).n_repeats()), (8, 90));
 }
 
-/// README: 201016 and 210325 have raw repeats, NaN where one was not run; the averages are their means.
+/// README: 201016 and 210325 have raw repeats, NaN where one was not run; the averages are their
+/// means.
 #[test]
 fn repeats_of_v4_average_to_the_file_of_averages() {
     let Some(folder) = data("v4/data_V4_responses") else { return };

@@ -54,8 +54,8 @@ impl Maps {
 /// Reads a file.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Corrupt`] for another format, a damaged header, sides that do not fit it,
-/// parcels, and connectivities.
+/// [`Error::Io`]; [`Error::Corrupt`] for another format, a damaged header, sides that do not fit
+/// it, parcels, and connectivities.
 pub fn read(path: &Path) -> Result<Cifti> {
     let mut file = nifti::read_matrix(path)?;
     let xml = file.extensions.iter().find(|(code, _)| *code == CODE);
@@ -147,36 +147,9 @@ fn series(rows: &Element<'_>, path: &Path) -> Result<Maps> {
 
 fn places(columns: &Element<'_>, path: &Path) -> Result<Grayordinates> {
     let grid = columns.child("Volume").map(|volume| grid(volume, path)).transpose()?;
-    let mut parts = vec![];
+    let mut parts: Vec<(usize, Part)> = vec![];
     for model in columns.all("BrainModel") {
-        let (offset, n): (usize, usize) = (number(model, "IndexOffset", path)?, number(model, "IndexCount", path)?);
-        let structure = model.attribute("BrainStructure").unwrap_or_default();
-        let structure = structure.strip_prefix(STRUCTURE).unwrap_or(structure).to_owned();
-        let indices = |name: &str| {
-            let words = model.child(name).map_or("", |list| &list.text).split_ascii_whitespace();
-            let read = |word: &str| word.parse::<u32>().map_err(|_| bad(path, format!("`{word}` in {name}"), AGAIN));
-            words.map(read).collect::<Result<Vec<u32>>>()
-        };
-        let places = match model.attribute("ModelType").unwrap_or_default() {
-            "CIFTI_MODEL_TYPE_SURFACE" => {
-                Places::Vertices { n_vertices: n_vertices(model, path)?, vertices: indices("VertexIndices")? }
-            }
-            "CIFTI_MODEL_TYPE_VOXELS" => {
-                let numbers = indices("VoxelIndicesIJK")?;
-                let (voxels, rest) = numbers.as_chunks::<3>();
-                if !rest.is_empty() {
-                    return Err(bad(path, format!("{} numbers for voxels of `{structure}`", numbers.len()), AGAIN));
-                }
-                Places::Voxels(voxels.to_vec())
-            }
-            other => return Err(bad(path, format!("a brain model of type `{other}`"), AGAIN)),
-        };
-        let part = Part { structure, places };
-        if part.len() != n {
-            let found = format!("{} places of `{}` where it says {n}", part.len(), part.structure);
-            return Err(bad(path, found, AGAIN));
-        }
-        parts.push((offset, part));
+        parts.push((number(model, "IndexOffset", path)?, part(model, path)?));
     }
     parts.sort_by_key(|(offset, _)| *offset);
     let mut next = 0;
@@ -194,6 +167,38 @@ fn places(columns: &Element<'_>, path: &Path) -> Result<Grayordinates> {
         Error::Invalid { found, .. } => bad(path, found, AGAIN),
         other => other,
     })
+}
+
+/// A brain model.
+fn part(model: &Element<'_>, path: &Path) -> Result<Part> {
+    let n: usize = number(model, "IndexCount", path)?;
+    let structure = model.attribute("BrainStructure").unwrap_or_default();
+    let structure = structure.strip_prefix(STRUCTURE).unwrap_or(structure).to_owned();
+    let indices = |name: &str| {
+        let words = model.child(name).map_or("", |list| &list.text).split_ascii_whitespace();
+        let read = |word: &str| word.parse::<u32>().map_err(|_| bad(path, format!("`{word}` in {name}"), AGAIN));
+        words.map(read).collect::<Result<Vec<u32>>>()
+    };
+    let places = match model.attribute("ModelType").unwrap_or_default() {
+        "CIFTI_MODEL_TYPE_SURFACE" => {
+            Places::Vertices { n_vertices: n_vertices(model, path)?, vertices: indices("VertexIndices")? }
+        }
+        "CIFTI_MODEL_TYPE_VOXELS" => {
+            let numbers = indices("VoxelIndicesIJK")?;
+            let (voxels, rest) = numbers.as_chunks::<3>();
+            if !rest.is_empty() {
+                return Err(bad(path, format!("{} numbers for voxels of `{structure}`", numbers.len()), AGAIN));
+            }
+            Places::Voxels(voxels.to_vec())
+        }
+        other => return Err(bad(path, format!("a brain model of type `{other}`"), AGAIN)),
+    };
+    let part = Part { structure, places };
+    if part.len() != n {
+        let found = format!("{} places of `{}` where it says {n}", part.len(), part.structure);
+        return Err(bad(path, found, AGAIN));
+    }
+    Ok(part)
 }
 
 /// Most vertices of a surface that is read: ten times the finest meshes in use.

@@ -1,8 +1,8 @@
 //! GIFTI: data of surfaces (`.func.gii`, `.shape.gii`, `.label.gii`).
 //!
-//! Reading: ASCII, base64 and zlib-packed base64, in either byte order and either order of the axes;
-//! integers of 8 to 32 bits, floats of 32 and 64. Data in other files (`ExternalFileBinary`) are
-//! refused. Writing: 32-bit floats, packed, one array a map.
+//! Reading: ASCII, base64 and zlib-packed base64, in either byte order and either order of the
+//! axes; integers of 8 to 32 bits, floats of 32 and 64. Data in other files (`ExternalFileBinary`)
+//! are refused. Writing: 32-bit floats, packed, one array a map.
 //!
 //! # Source
 //! GIFTI surface data format, version 1.0, <https://www.nitrc.org/projects/gifti>.

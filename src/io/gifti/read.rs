@@ -92,8 +92,8 @@ impl Gifti {
 /// Reads a file.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Corrupt`] for no GIFTI, damage of any kind, arrays that unpack to more than
-/// such a file can hold ([`size::inflatable`]), and what is not read (see the module).
+/// [`Error::Io`]; [`Error::Corrupt`] for no GIFTI, damage of any kind, arrays that unpack to more
+/// than such a file can hold ([`size::inflatable`]), and what is not read (see the module).
 pub fn read(path: &Path) -> Result<Gifti> {
     let bytes = source::read(path)?;
     let bad = |found: String, hint: &str| Error::corrupt(path, EXPECTED, found, hint);

@@ -26,8 +26,8 @@ impl Intent {
     }
 }
 
-/// Writes maps of a surface: one array of 32-bit floats a map, called `Name`. `structure` is CIFTI's
-/// name, such as `CORTEX_LEFT`.
+/// Writes maps of a surface: one array of 32-bit floats a map, called `Name`. `structure` is
+/// CIFTI's name, such as `CORTEX_LEFT`.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Invalid`] when there is no map, or maps differ in length.

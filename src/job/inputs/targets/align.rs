@@ -17,13 +17,13 @@ pub struct Aligned {
     pub warnings: Vec<Warning>,
 }
 
-/// Matches responses with stimuli. By names ([`Matching::Ids`]) every response needs a stimulus of its
-/// own, as [`find_all`] finds them; stimuli without responses are left out and told. By order, as many
-/// of both are needed, and names that say another order are an error.
+/// Matches responses with stimuli. By names ([`Matching::Ids`]) every response needs a stimulus of
+/// its own, as [`find_all`] finds them; stimuli without responses are left out and told. By order,
+/// as many of both are needed, and names that say another order are an error.
 ///
 /// # Errors
-/// [`Error::Invalid`] for what does not match, for rows without names where the user has not asked for
-/// their order, and for time series.
+/// [`Error::Invalid`] for what does not match, for rows without names where the user has not asked
+/// for their order, and for time series.
 pub fn align(targets: &Targets, stimuli: &[String], how: Matching) -> Result<Aligned> {
     let Recording::Responses { responses, named } = &targets.recorded else {
         let hint = "time series are matched with the times of a movie's frames";
@@ -46,13 +46,13 @@ fn by_order(responses: &Responses, stimuli: &[String], named: bool) -> Result<Al
         let hint = "rows and stimuli of one number and order; else name the rows with `targets.ids`";
         return Err(Error::invalid("targets.files", expected, n.to_string(), hint));
     }
-    if named && let Ok(found) = find_all(responses.stimuli(), stimuli, "targets", ("rows", "stimuli")) {
-        if let Some(row) = found.places.iter().enumerate().position(|(row, place)| row != *place) {
-            let expected = format!("`{}` in row {}, as the order of the stimuli has it", stimuli[row], row + 1);
-            let found = format!("`{}`", responses.stimuli()[row]);
-            let hint = "the names say another order: match = \"ids\"";
-            return Err(Error::invalid("targets.match", expected, found, hint));
-        }
+    if named
+        && let Ok(found) = find_all(responses.stimuli(), stimuli, "targets", ("rows", "stimuli"))
+        && let Some(row) = found.places.iter().enumerate().position(|(row, place)| row != *place)
+    {
+        let expected = format!("`{}` in row {}, as the order of the stimuli has it", stimuli[row], row + 1);
+        let hint = "the names say another order: match = \"ids\"";
+        return Err(Error::invalid("targets.match", expected, format!("`{}`", responses.stimuli()[row]), hint));
     }
     Ok(Aligned { responses: responses.clone(), stimuli: (0..n).collect(), warnings: vec![] })
 }

@@ -94,24 +94,7 @@ fn arranged(
         (1, 0 | 2) => array.insert_axis(Side(usize::from(config.axes.first() != Some(&Axis::Targets)))),
         _ => array,
     };
-    let n_sides = array.ndim();
-    let axes: Vec<Axis> = if config.axes.is_empty() {
-        guessed(array.shape(), n_rows).ok_or_else(|| {
-            let expected = match n_rows {
-                Some(n) => format!("one axis of {n} rows (as many as there are ids) and one of targets"),
-                None => "the names of the axes".into(),
-            };
-            let hint =
-                "say which is which: targets.axes = [\"rows\", \"targets\"], or [\"targets\", \"rows\", \"repeats\"]";
-            Error::invalid(&at, expected, shown(""), hint)
-        })?
-    } else {
-        config.axes.clone()
-    };
-    if axes.len() != n_sides {
-        let found = shown(&format!(", {n_sides} axes"));
-        return Err(Error::invalid(at, format!("an array of {} axes, as `targets.axes` says", axes.len()), found, ""));
-    }
+    let axes = named_axes(array.shape(), config, n_rows, (&at, &shown))?;
     let place = |axis: Axis| axes.iter().position(|a| *a == axis);
     let (Some(rows), Some(targets)) = (place(Axis::Rows), place(Axis::Targets)) else {
         unreachable!("axes were checked, and guesses have both");
@@ -125,6 +108,33 @@ fn arranged(
         return Err(Error::corrupt(path, "an array with numbers", shown(""), ""));
     }
     Ok(three)
+}
+
+/// The axes of an array of this shape: those that the configuration names, or the number of rows
+/// tells.
+fn named_axes(
+    shape: &[usize],
+    config: &TargetsConfig,
+    n_rows: Option<usize>,
+    (at, shown): (&str, &dyn Fn(&str) -> String),
+) -> Result<Vec<Axis>> {
+    let axes = &config.axes;
+    if axes.is_empty() {
+        return guessed(shape, n_rows).ok_or_else(|| {
+            let expected = match n_rows {
+                Some(n) => format!("one axis of {n} rows (as many as there are ids) and one of targets"),
+                None => "the names of the axes".into(),
+            };
+            let hint =
+                "say which is which: targets.axes = [\"rows\", \"targets\"], or [\"targets\", \"rows\", \"repeats\"]";
+            Error::invalid(at, expected, shown(""), hint)
+        });
+    }
+    if axes.len() != shape.len() {
+        let found = shown(&format!(", {} axes", shape.len()));
+        return Err(Error::invalid(at, format!("an array of {} axes, as `targets.axes` says", axes.len()), found, ""));
+    }
+    Ok(axes.clone())
 }
 
 /// The axes where the number of rows says which is which.

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 #[serde(deny_unknown_fields, default)]
 pub struct TargetsConfig {
     /// npy, npz, HDF5 (`.h5`, `.hdf5`, MATLAB 7.3 `.mat`), NIfTI, GIFTI (`.gii`), CIFTI-2
-    /// (`.dscalar.nii`, `.dtseries.nii`), `.csv` or `.tsv`. Several files follow each other in time or
-    /// stimuli; GIFTI of two hemispheres stand beside each other.
+    /// (`.dscalar.nii`, `.dtseries.nii`), `.csv` or `.tsv`. Several files follow each other in time
+    /// or stimuli; GIFTI of two hemispheres stand beside each other.
     pub files: Vec<PathBuf>,
     /// The array of an npz, or the dataset of an HDF5 file; not needed where there is only one.
     pub key: Option<String>,

@@ -8,9 +8,9 @@ use ndarray::{ArrayView2, Axis};
 use std::path::{Path, PathBuf};
 
 /// Writes maps of targets below `folder`, their names beginning with `stem`: voxels as one NIfTI
-/// file a map (`stem_desc-NAME.nii.gz`), surfaces as GIFTI (`stem_hemi-L.func.gii`, one array a map),
-/// grayordinates with voxels or a part of a surface's vertices as CIFTI (`stem.dscalar.nii`). What is
-/// no target is NaN. Targets without a place make no map.
+/// file a map (`stem_desc-NAME.nii.gz`), surfaces as GIFTI (`stem_hemi-L.func.gii`, one array a
+/// map), grayordinates with voxels or a part of a surface's vertices as CIFTI (`stem.dscalar.nii`).
+/// What is no target is NaN. Targets without a place make no map.
 ///
 /// # Shapes
 /// `values`: n_maps x n_targets; `names`: n_maps, letters and digits.

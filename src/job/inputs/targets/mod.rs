@@ -89,8 +89,8 @@ impl Block {
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Corrupt`] of the files; [`Error::Invalid`], which names the key, for
-/// files that do not fit each other, the tables or the mask, axes that cannot be told apart, and keys
-/// that mean nothing together.
+/// files that do not fit each other, the tables or the mask, axes that cannot be told apart, and
+/// keys that mean nothing together.
 pub fn read(config: &TargetsConfig) -> Result<Targets> {
     check(config)?;
     let mut warnings = vec![];
@@ -122,47 +122,10 @@ fn unusable(recorded: &Recording) -> Option<Warning> {
 }
 
 fn check(config: &TargetsConfig) -> Result<()> {
-    let bad = |key: &str, expected: &str, found: &str, hint: &str| {
-        Err(Error::invalid(format!("targets.{key}"), expected, found, hint))
-    };
     if config.files.is_empty() {
         return bad("files", "files of responses or time series", "none", "");
     }
-    match config.rows {
-        Rows::Trials if config.trials.is_none() => {
-            let hint =
-                "a table with one row a trial and a column of stimuli; rows = \"stimuli\" if each row is a stimulus";
-            return bad("trials", "what was shown in each trial", "none", hint);
-        }
-        Rows::Stimuli if config.trials.is_some() => {
-            return bad(
-                "trials",
-                "no table of trials with rows = \"stimuli\"",
-                "one",
-                "rows = \"trials\", or \"time\"",
-            );
-        }
-        Rows::Trials | Rows::Time if config.ids.is_some() => {
-            return bad(
-                "ids",
-                "no names of stimuli beside a table of trials or samples",
-                "a file",
-                "ids are for rows = \"stimuli\"",
-            );
-        }
-        Rows::Stimuli | Rows::Trials if config.tr_s.is_some() => {
-            return bad("tr_s", "seconds between samples only with rows = \"time\"", "some", "");
-        }
-        Rows::Time if config.repeats == Repeats::Average => {
-            return bad(
-                "repeats",
-                "`keep` with rows = \"time\"",
-                "`average`",
-                "a time series has no repeats: average its runs before",
-            );
-        }
-        _ => {}
-    }
+    together(config)?;
     if let Some(tr_s) = config.tr_s.filter(|t| !(1e-3..=1e3).contains(t)) {
         return bad("tr_s", "seconds from 0.001 to 1000", &tr_s.to_string(), "");
     }
@@ -180,4 +143,38 @@ fn check(config: &TargetsConfig) -> Result<()> {
         return bad("rois_group", "one HDF5 file in `targets.rois`", &config.rois.len().to_string(), "");
     }
     Ok(())
+}
+
+fn bad(key: &str, expected: &str, found: &str, hint: &str) -> Result<()> {
+    Err(Error::invalid(format!("targets.{key}"), expected, found, hint))
+}
+
+/// Refuses keys that mean nothing with what the rows are.
+fn together(config: &TargetsConfig) -> Result<()> {
+    match config.rows {
+        Rows::Trials if config.trials.is_none() => {
+            let hint =
+                "a table with one row a trial and a column of stimuli; rows = \"stimuli\" if each row is a stimulus";
+            bad("trials", "what was shown in each trial", "none", hint)
+        }
+        Rows::Stimuli if config.trials.is_some() => {
+            bad("trials", "no table of trials with rows = \"stimuli\"", "one", "rows = \"trials\", or \"time\"")
+        }
+        Rows::Trials | Rows::Time if config.ids.is_some() => bad(
+            "ids",
+            "no names of stimuli beside a table of trials or samples",
+            "a file",
+            "ids are for rows = \"stimuli\"",
+        ),
+        Rows::Stimuli | Rows::Trials if config.tr_s.is_some() => {
+            bad("tr_s", "seconds between samples only with rows = \"time\"", "some", "")
+        }
+        Rows::Time if config.repeats == Repeats::Average => bad(
+            "repeats",
+            "`keep` with rows = \"time\"",
+            "`average`",
+            "a time series has no repeats: average its runs before",
+        ),
+        _ => Ok(()),
+    }
 }
