@@ -5,7 +5,6 @@
 Writes tests/golden/surfaces/. Numbers are formulas that the tests repeat: of row t and target v, 10 t + v + 0.25.
 """
 
-import gzip
 from pathlib import Path
 
 import h5py
@@ -85,8 +84,6 @@ def ciftis():
     image = cifti2.Cifti2Image(rows[:, :2], (axes["betas.dscalar.nii"], parcels))
     image.update_headers()
     (OUT / "betas.pscalar.nii").write_bytes(image.to_bytes())
-    image = nib.Nifti1Image(rows.T.reshape(7, 1, 1, N_ROWS), np.eye(4))
-    (OUT / "volume.nii.gz").write_bytes(gzip.compress(image.to_bytes(), mtime=0))
 
 
 def matlab():
