@@ -110,14 +110,14 @@ const MOST_FIELDS: usize = 10_000_000;
 /// Text is brought to one Unicode spelling ([`nfc`]).
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] for another encoding than UTF-8, a
-/// NUL byte, more than 256 MB, 10,000 columns or 10 million fields, and with the line for a row
+/// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] for another encoding than UTF-8,
+/// a NUL byte, more than 256 MB, 10,000 columns or 10 million fields, and with the line for a row
 /// that is not as wide as the header, a quote that is not closed, an empty line in a table of one
 /// column (a missing value, or none at all?), or two columns of one name.
 pub fn read(path: &Path) -> Result<Table> {
     let bytes = source::small(path, MOST_BYTES, "a table")?;
     let text = utf8(&bytes, path)?;
-    let mut lines = Records { text, line: 1, path };
+    let mut lines = Records { text, line: 1, path, separator: '\t', most_columns: MOST_COLUMNS };
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut blank = None;
     let mut n_fields = 0;
@@ -159,7 +159,7 @@ pub fn read(path: &Path) -> Result<Table> {
 const MEANT: &str = "is this the table that was meant?";
 
 /// The text of a file; a byte-order mark is what spreadsheet programs put in front of it.
-fn utf8<'t>(bytes: &'t [u8], path: &Path) -> Result<&'t str> {
+pub(super) fn utf8<'t>(bytes: &'t [u8], path: &Path) -> Result<&'t str> {
     let hint = "save it as UTF-8 (spreadsheets: \"Text\" or \"CSV UTF-8\", with tabs; editors: \"Save with encoding\")";
     let other = |found: String| Err(Error::corrupt(path, "a table in UTF-8", found, hint));
     let zeros = bytes.iter().take(64).filter(|b| **b == 0).count();
@@ -181,29 +181,32 @@ fn utf8<'t>(bytes: &'t [u8], path: &Path) -> Result<&'t str> {
 }
 
 /// The rest of a table's text.
-struct Records<'t> {
-    text: &'t str,
-    line: usize,
-    path: &'t Path,
+pub(super) struct Records<'t> {
+    pub(super) text: &'t str,
+    pub(super) line: usize,
+    pub(super) path: &'t Path,
+    /// What stands between fields.
+    pub(super) separator: char,
+    pub(super) most_columns: usize,
 }
 
 impl Records<'_> {
     /// The fields of the next row and the line it begins in.
-    fn next(&mut self) -> Result<Option<(usize, Vec<String>)>> {
+    pub(super) fn next(&mut self) -> Result<Option<(usize, Vec<String>)>> {
         if self.text.is_empty() {
             return Ok(None);
         }
         let line = self.line;
         let mut row = Vec::new();
         loop {
-            if row.len() == MOST_COLUMNS {
-                let expected = format!("a table of at most {MOST_COLUMNS} columns");
+            if row.len() == self.most_columns {
+                let expected = format!("a table of at most {} columns", self.most_columns);
                 return Err(Error::corrupt(self.path, expected, format!("more in line {line}"), MEANT));
             }
             row.push(self.field()?);
             let mut rest = self.text.chars();
             match rest.next() {
-                Some('\t') => self.text = rest.as_str(),
+                Some(c) if c == self.separator => self.text = rest.as_str(),
                 other => {
                     self.text = rest.as_str();
                     if other == Some('\r') {
@@ -216,11 +219,12 @@ impl Records<'_> {
         }
     }
 
-    /// Takes a field off, up to the tab or line break behind it.
+    /// Takes a field off, up to the separator or line break behind it.
     fn field(&mut self) -> Result<String> {
-        let blanks = |c: char| c.is_whitespace() && !matches!(c, '\t' | '\n' | '\r');
+        let separator = self.separator;
+        let blanks = |c: char| c.is_whitespace() && c != separator && !matches!(c, '\n' | '\r');
         let start = self.text.trim_start_matches(blanks);
-        let end = |text: &str| text.find(['\t', '\n', '\r']).unwrap_or(text.len());
+        let end = |text: &str| text.find([separator, '\n', '\r']).unwrap_or(text.len());
         let Some(mut quoted) = start.strip_prefix('"') else {
             let (field, rest) = self.text.split_at(end(self.text));
             self.text = rest;

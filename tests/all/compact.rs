@@ -11,14 +11,14 @@ use std::path::Path;
 
 const MODELS: &str = "v4/data_compact_models";
 
-fn load(path: &Path) -> Graph {
+pub(crate) fn load(path: &Path) -> Graph {
     let arch = path.extension().is_some_and(|e| e == "pt").then(|| "cowley-compact".to_string());
     load_model(path.to_str().unwrap(), &LoadOptions { arch, ..LoadOptions::default() }).unwrap().graph
 }
 
 /// Some images of a recording, by number from 0, in order of their names: N x 3 x 112 x 112 in [0,
 /// 1].
-fn images(id: &str, numbers: &[usize]) -> Option<Tensor<4>> {
+pub(crate) fn images(id: &str, numbers: &[usize]) -> Option<Tensor<4>> {
     let file = std::fs::File::open(data(&format!("v4/data_V4_responses/images/images_{id}.zip"))?).unwrap();
     let mut archive = zip::ZipArchive::new(file).unwrap();
     let mut names: Vec<String> = archive
@@ -40,7 +40,7 @@ fn images(id: &str, numbers: &[usize]) -> Option<Tensor<4>> {
 }
 
 /// Predictions by the fast engine, a few images at a time.
-fn many_predictions(graph: &Graph, images: &Tensor<4>) -> Vec<f64> {
+pub(crate) fn many_predictions(graph: &Graph, images: &Tensor<4>) -> Vec<f64> {
     let mut engine = CpuEngine::new(graph, &[TapRequest::Activations(graph.output())]).unwrap();
     let n = images.dims()[0];
     let batch =

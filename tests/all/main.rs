@@ -45,6 +45,7 @@ mod rdm_models;
 mod runs;
 mod squeezenet;
 mod support;
+mod targets;
 mod tasks;
 mod torch_archs;
 mod training;

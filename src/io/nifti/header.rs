@@ -129,6 +129,10 @@ pub struct Header {
     pub(super) half_scaled: bool,
     /// What space the affine leads to.
     pub space: Space,
+    /// All sides, as many as the header has.
+    pub(super) sides: Vec<usize>,
+    /// 1 or 2.
+    pub(super) version: u8,
     /// Where the numbers start.
     pub(super) offset: usize,
     /// Numbers are most significant byte first.
@@ -246,6 +250,8 @@ impl Header {
             scaling: if scaled { (slope, if half_scaled { 0.0 } else { intercept }) } else { (1.0, 0.0) },
             half_scaled,
             space,
+            sides: sides[1..=rank as usize].iter().map(|&s| s as usize).collect(),
+            version,
             offset: offset as usize,
             big_endian: f.big_endian,
         })

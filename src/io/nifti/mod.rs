@@ -16,7 +16,7 @@ mod read;
 mod write;
 
 pub use header::{Datatype, Header, Space};
-pub use read::{Nifti, read, read_header, read_labels, read_mask, read_volume};
+pub use read::{Matrix, Nifti, read, read_header, read_labels, read_mask, read_matrix, read_volume};
 pub use write::{write_series, write_volume, write_volume_as};
 
 #[cfg(test)]

@@ -29,6 +29,11 @@ pub struct Nifti {
 /// [`Error::Io`] when the file cannot be read; [`Error::Corrupt`] as [`Header::parse`], for a
 /// damaged gzip stream, and for a header that promises more numbers than the file can hold.
 pub fn read(path: &Path) -> Result<Nifti> {
+    open(path, &mut std::io::sink())
+}
+
+/// Opens an image; what lies between its header and its numbers goes to `extensions`.
+fn open(path: &Path, extensions: &mut dyn std::io::Write) -> Result<Nifti> {
     let file = source::open(path)?;
     let length = file.metadata().map_err(Error::io(path, "read"))?.len();
     let mut file = BufReader::with_capacity(1 << 18, file);
@@ -48,10 +53,86 @@ pub fn read(path: &Path) -> Result<Nifti> {
     fits(&header, available, path)?;
     let after_header = std::io::Cursor::new(bytes.split_off(header.offset.min(SIZE_2).min(bytes.len())));
     let mut stream: Box<dyn Read> = Box::new(after_header.chain(stream));
-    let extensions = header.offset.saturating_sub(SIZE_2) as u64;
-    std::io::copy(&mut stream.by_ref().take(extensions), &mut std::io::sink())
-        .map_err(|e| damaged(path, &e, "the extensions"))?;
+    let between = header.offset.saturating_sub(SIZE_2) as u64;
+    std::io::copy(&mut stream.by_ref().take(between), extensions).map_err(|e| damaged(path, &e, "the extensions"))?;
     Ok(Nifti { header, stream, path: path.to_path_buf(), next: 0, buffer: Vec::new() })
+}
+
+/// A matrix in a NIfTI-2 file, with its extensions: what CIFTI-2 is.
+pub struct Matrix {
+    /// Codes and contents of the extensions.
+    pub extensions: Vec<(i32, Vec<u8>)>,
+    /// The image, each of whose volumes is what the file has together: the numbers of one place of
+    /// the last side.
+    pub image: Nifti,
+    /// The side whose numbers lie together in the file, and the last side.
+    pub sides: [usize; 2],
+}
+
+/// Opens a file whose first four sides are 1, and which has two more.
+///
+/// # Errors
+/// As [`read`]; [`Error::Corrupt`] for another version or other sides, and for extensions of more
+/// than 256 MB.
+pub fn read_matrix(path: &Path) -> Result<Matrix> {
+    let mut between = Vec::new();
+    let mut image = open(path, &mut Limit { bytes: &mut between })?;
+    let sides = &image.header.sides;
+    let bad = |found: String| {
+        let hint =
+            "CIFTI-2 is read (.dscalar.nii, .dtseries.nii); CIFTI-1 and NIfTI images are not: wb_command -file-convert";
+        Error::corrupt(path, "a NIfTI-2 file of 1 x 1 x 1 x 1 x n x m numbers", found, hint)
+    };
+    let &[1, 1, 1, 1, n, m] = &sides[..] else {
+        return Err(bad(format!("one of {sides:?}")));
+    };
+    if image.header.version != 2 {
+        return Err(bad("a NIfTI-1 file".into()));
+    }
+    image.header.grid.shape = [n, 1, 1];
+    image.header.n_volumes = m;
+    let found = extensions(&between, image.header.big_endian);
+    let found = found.ok_or_else(|| Error::corrupt(path, "extensions of the header", "damaged ones", AGAIN))?;
+    Ok(Matrix { extensions: found, image, sides: [n, m] })
+}
+
+/// Bytes of the largest extensions that are read.
+const MOST_EXTENSIONS: usize = 256_000_000;
+
+/// Takes so many bytes and no more.
+struct Limit<'b> {
+    bytes: &'b mut Vec<u8>,
+}
+
+impl std::io::Write for Limit<'_> {
+    fn write(&mut self, more: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + more.len() > MOST_EXTENSIONS {
+            return Err(std::io::Error::new(ErrorKind::InvalidData, "more than 256 MB"));
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Four bytes, the first of which says whether there is anything; then size, code and contents of
+/// each extension, the size that of all three.
+fn extensions(between: &[u8], big_endian: bool) -> Option<Vec<(i32, Vec<u8>)>> {
+    let word = |bytes: &[u8]| {
+        let word = bytes.try_into().expect("four bytes");
+        if big_endian { i32::from_be_bytes(word) } else { i32::from_le_bytes(word) }
+    };
+    let mut found = vec![];
+    let Some((flag, mut rest)) = between.split_first_chunk::<4>() else { return Some(found) };
+    while flag[0] != 0 && rest.len() >= 8 {
+        let n = usize::try_from(word(&rest[..4])).ok().filter(|&n| n >= 8 && n <= rest.len())?;
+        found.push((word(&rest[4..8]), rest[8..n].to_vec()));
+        rest = &rest[n..];
+    }
+    Some(found)
 }
 
 /// Refuses a header that promises more than the `available` bytes of the file.

@@ -203,7 +203,7 @@ impl Space {
         };
         let regions = match &config.regions.image {
             Some(path) => {
-                let (regions, said) = label_image(path, &config.regions.names, &mask)?;
+                let (regions, said) = label_image(path, &config.regions.names, &mask, "regions.image")?;
                 warnings.extend(said);
                 Some(regions)
             }

@@ -6,6 +6,7 @@
 //! | `[betas]`, `[regions]` | [`betas`], [`regions`] |
 //! | `[bold]` | [`series`] |
 //! | `[fingerprints]` | [`fingerprints`] |
+//! | `[targets]` | [`targets`] |
 //!
 //! Everything is read and checked before a run directory is made, and comes with the hashes of its
 //! files.
@@ -15,5 +16,7 @@ mod config;
 pub mod fingerprints;
 pub mod regions;
 pub mod series;
+pub mod targets;
 
 pub use config::{BetasConfig, BoldConfig, Estimate, FingerprintConfig, Recorded, RegionConfig};
+pub use targets::TargetsConfig;

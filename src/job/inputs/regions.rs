@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Every number of a label image but 0 is a region. With what is to be said of the file and its
-/// names.
-pub fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask) -> Result<(Regions, Vec<Warning>)> {
+/// names. `key`: where a configuration names the image.
+pub fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask, key: &str) -> Result<(Regions, Vec<Warning>)> {
     let (grid, labels, mut warnings) = nifti::read_labels(path)?;
-    mask.grid().require_same("regions.image", &grid)?;
+    mask.grid().require_same(key, &grid)?;
     let mut regions: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
     for (rank, &voxel) in mask.voxels().iter().enumerate() {
         let label = labels[voxel as usize];
@@ -24,7 +24,7 @@ pub fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask) -> Result<
     }
     if regions.is_empty() {
         let hint = "the label image and the mask do not overlap";
-        return Err(Error::invalid("regions.image", "a region with voxels in the mask", "none", hint));
+        return Err(Error::invalid(key, "a region with voxels in the mask", "none", hint));
     }
     let named = names.as_ref().map(|table| label_names(table)).transpose()?;
     if let (Some(named), Some(table)) = (&named, names) {
@@ -44,7 +44,7 @@ pub fn label_image(path: &Path, names: &Option<PathBuf>, mask: &Mask) -> Result<
     let regions = regions.into_iter().map(|(label, voxels)| (name(label).unwrap_or(format!("region{label}")), voxels));
     let regions: Vec<(String, Vec<u32>)> = regions.collect();
     if let Some(name) = twice(regions.iter().map(|(name, _)| name.as_str())) {
-        let at = names.as_ref().map_or("regions.image".into(), |table| table.display().to_string());
+        let at = names.as_ref().map_or(key.into(), |table| table.display().to_string());
         let hint = "two indices of one name are two regions that tables cannot tell apart: name them differently";
         return Err(Error::invalid(at, "one region a name", format!("`{name}` twice"), hint));
     }

@@ -8,7 +8,7 @@ use orthoscope::data::{Mask, Volume};
 use orthoscope::encoding::features::spaces;
 use orthoscope::io::nifti::{self, Datatype, Space};
 use orthoscope::io::npz::NpzWriter;
-use orthoscope::io::{labels, npy, tsv};
+use orthoscope::io::{labels, npy, number_table, tsv};
 use orthoscope::job::configuration::{File, Given};
 use orthoscope::job::inputs::{self, BetasConfig, BoldConfig, FingerprintConfig, Recorded, RegionConfig};
 use orthoscope::job::{Manifest, Status, adversarial, group, map, maximize, orthogonalize, rdm};
@@ -18,6 +18,7 @@ use std::path::Path;
 
 pub const READERS: &[Reader] = &[
     Reader::of_files("tsv", "table.tsv", plain, |input| tsv::read(input.path).map(drop)),
+    Reader::of_files("number-table", "numbers.csv", numbers, |input| number_table::read(input.path).map(drop)),
     Reader::of_files("labels", "labels.tsv", labels_tables, read_labels),
     Reader { beside: a_series, ..Reader::of_files("events", "events.tsv", events, read_bold) },
     Reader { beside: a_series, ..Reader::of_files("confounds", "confounds.tsv", confounds, read_bold) },
@@ -65,6 +66,10 @@ fn read_feature_rows(input: &Input<'_>) -> Result<()> {
     let array = input.path.parent().unwrap_or(input.path).join("array.npy");
     let found = spaces::read(&array, Some(input.path))?;
     found[0].of(&["a".into(), "b".into()]).map(drop)
+}
+
+fn numbers() -> Vec<Vec<u8>> {
+    vec![b"image,v1,\"v,2\"\nx.png,1.5,-2e3\n\"y\",n/a,4\n".to_vec(), b"a,b\r\n1,2\r\n".to_vec()]
 }
 
 fn labels_tables() -> Vec<Vec<u8>> {
@@ -144,7 +149,7 @@ fn names() -> Vec<Vec<u8>> {
 fn read_regions(input: &Input<'_>) -> Result<()> {
     let mask = Mask::from_fn(grid(), |v| v != 5)?;
     let names = Some(input.path.to_path_buf());
-    inputs::regions::label_image(&input.path.with_file_name("atlas.nii"), &names, &mask).map(drop)
+    inputs::regions::label_image(&input.path.with_file_name("atlas.nii"), &names, &mask, "regions.image").map(drop)
 }
 
 fn an_rdm(folder: &Path) {

@@ -5,9 +5,9 @@ use crate::hdf5::with_checksums;
 use hdf5_pure::FileBuilder;
 use ndarray::{Array1, Array2, Array3, arr1, arr2};
 use orthoscope::Result;
-use orthoscope::data::{Affine, Grid, Mask, Volume};
+use orthoscope::data::{Affine, Grayordinates, Grid, Mask, Part, Places, Volume};
 use orthoscope::io::nifti::{self, Datatype, Space};
-use orthoscope::io::{glmsingle, npy, npz};
+use orthoscope::io::{cifti, gifti, glmsingle, hdf5_arrays as arrays_of_hdf5, npy, npz};
 use orthoscope::rdm::files;
 use orthoscope::rdm::{Measure, Rdm, measure};
 use std::path::Path;
@@ -20,6 +20,9 @@ pub const READERS: &[Reader] = &[
     Reader::of_files("rdm-npy", "rdm.npy", squares, read_rdms),
     Reader::of_files("rdm-npz", "rdms.npz", layers, read_rdms),
     Reader::of_files("betas-hdf5", "betas.hdf5", betas, read_betas),
+    Reader::of_files("arrays-hdf5", "arrays.h5", hdf5_arrays, read_hdf5_arrays),
+    Reader::of_files("gifti", "surface.func.gii", surfaces, |input| gifti::read(input.path).map(drop)),
+    Reader::of_files("cifti", "grayordinates.dscalar.nii", grayordinates, |input| cifti::read(input.path).map(drop)),
 ];
 
 pub fn grid() -> Grid {
@@ -208,4 +211,49 @@ fn read_betas(input: &Input<'_>) -> Result<()> {
 pub fn write_mask(path: &Path) {
     let inside = Volume::filled(grid(), 1.0);
     nifti::write_volume_as(path, &inside, Space::Scanner, Datatype::U8).expect("ones");
+}
+
+fn hdf5_arrays() -> Vec<Vec<u8>> {
+    let mut file = FileBuilder::new();
+    file.create_dataset("rt").with_f32_data(&[1.0, f32::NAN, 3.0, 4.0]).with_shape(&[2, 2]);
+    let mut group = file.create_group("roi");
+    group.create_dataset("v1").with_u8_data(&[0, 1]).with_shape(&[2, 1]);
+    file.add_group(group.finish());
+    vec![file.finish().expect("numbers and a group")]
+}
+
+fn read_hdf5_arrays(input: &Input<'_>) -> Result<()> {
+    any([
+        arrays_of_hdf5::read(input.path, Some("rt")).map(drop),
+        arrays_of_hdf5::read(input.path, None).map(drop),
+        arrays_of_hdf5::masks(input.path, "roi", 2).map(drop),
+    ])
+}
+
+fn surfaces() -> Vec<Vec<u8>> {
+    let maps: [(&str, &[f32]); 2] = [("r", &[0.5, f32::NAN, 3.0]), ("<r2>", &[1.0, 2.0, 3.0])];
+    let packed = written("a.func.gii", |path| {
+        gifti::write(path, "CORTEX_LEFT", &maps, gifti::Intent::TimeSeries).expect("three vertices");
+    });
+    let array = |encoding: &str, data: &str| {
+        format!(
+            "<?xml version=\"1.0\"?><!DOCTYPE GIFTI SYSTEM \"gifti.dtd\"><GIFTI NumberOfDataArrays=\"1\"><LabelTable>\
+             <Label Key=\"1\">V1</Label></LabelTable><DataArray DataType=\"NIFTI_TYPE_INT32\" \
+             ArrayIndexingOrder=\"ColumnMajorOrder\" Dimensionality=\"2\" Dim0=\"2\" Dim1=\"1\" Encoding=\"{encoding}\" \
+             Endian=\"BigEndian\"><Data>{data}</Data></DataArray></GIFTI>"
+        )
+        .into_bytes()
+    };
+    vec![packed, array("ASCII", "1 -7"), array("Base64Binary", "AAAAAQAAAAI=")]
+}
+
+fn grayordinates() -> Vec<Vec<u8>> {
+    let cortex =
+        Part { structure: "CORTEX_LEFT".into(), places: Places::Vertices { n_vertices: 9, vertices: vec![0, 8] } };
+    let thalamus = Part { structure: "THALAMUS_LEFT".into(), places: Places::Voxels(vec![[2, 1, 1]]) };
+    let places = Grayordinates::new(vec![cortex, thalamus], Some(grid())).expect("places inside");
+    let values = arr2(&[[1.0f32, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+    vec![written("a.dscalar.nii", |path| {
+        cifti::write(path, &places, &["r", "r2"], values.view()).expect("two maps of three places");
+    })]
 }
