@@ -31,7 +31,7 @@ const PARTS: usize = 32;
 /// there.
 ///
 /// # Errors
-/// As [`measure`]; [`Error::Io`] when a part cannot be written.
+/// As [`measure()`]; [`Error::Io`] when a part cannot be written.
 pub fn whole<P: Places>(plan: &Plan, places: &P, folder: &Path, session: &Session) -> Result<Part> {
     let n_places = places.len();
     let parts = measured(plan, places, 0..n_places, folder, session)?;

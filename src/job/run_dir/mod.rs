@@ -3,7 +3,7 @@
 //!
 //! A run is worked in the directory itself, or, where it is to replace an earlier one, in
 //! `.next/` inside it: the earlier run is whole until the new one is. What it makes waits in the
-//! checkpoint until everything is there, see [`exchange`].
+//! checkpoint until everything is there, see `exchange.rs`.
 
 mod exchange;
 mod lock;

@@ -1,6 +1,6 @@
 //! Targets of encoding models: the section `[targets]`.
 //!
-//! Every file becomes a [`Block`] (rows x targets x repeats); blocks are joined, and are responses
+//! Every file becomes a block (rows x targets x repeats); blocks are joined, and are responses
 //! to stimuli or time series. Nothing is matched by position unless the user says so.
 
 mod align;
