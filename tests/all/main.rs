@@ -46,6 +46,7 @@ mod runs;
 mod squeezenet;
 mod support;
 mod targets;
+mod targets_real;
 mod tasks;
 mod torch_archs;
 mod training;
