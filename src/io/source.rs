@@ -102,9 +102,10 @@ fn whole(mut file: File, path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`read`]; [`Error::Corrupt`] for a file of more than `most` bytes, before it is read.
 pub fn small(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>> {
-    let length = open(path)?.metadata().map_err(Error::io(path, "read"))?.len();
+    let file = open(path)?;
+    let length = file.metadata().map_err(Error::io(path, "read"))?.len();
     if length <= most {
-        return read(path);
+        return whole(file, path);
     }
     let expected = format!("{kind} of at most {} MB", most / 1_000_000);
     Err(Error::corrupt(path, expected, format!("{} MB", length / 1_000_000), "is this the file that was meant?"))

@@ -1,6 +1,7 @@
 //! Encoding models against himalaya, scikit-learn and NumPy (`tests/golden/encoding.py`), and what
 //! must hold whatever the data.
 
+use crate::support::near;
 use ndarray::{Array2, Array3, ArrayView2, Axis, Ix2, Ix3, Slice, concatenate};
 use orthoscope::encoding::kernel_ridge::linear_kernel;
 use orthoscope::encoding::reliability::{self, Repeats};
@@ -32,22 +33,6 @@ fn vector(golden: &Npz, name: &str) -> Vec<f64> {
 
 fn single(a: &Array2<f64>) -> Array2<f32> {
     a.mapv(|v| v as f32)
-}
-
-/// Everything within `tolerance` of the largest expected entry.
-fn near<'a>(
-    found: impl IntoIterator<Item = f64>,
-    expected: impl IntoIterator<Item = &'a f64>,
-    tolerance: f64,
-    what: &str,
-) {
-    let (found, expected): (Vec<f64>, Vec<f64>) =
-        (found.into_iter().collect(), expected.into_iter().copied().collect());
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let scale = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
-        assert!((a - b).abs() <= tolerance * scale, "{what} at {i}: {a} against {b}");
-    }
 }
 
 fn wide(a: ArrayView2<'_, f32>) -> Vec<f64> {

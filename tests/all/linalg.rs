@@ -1,5 +1,6 @@
 //! Linear algebra against NumPy and SciPy (`tests/golden/linalg.py`), in 64 bits and in 32.
 
+use crate::support::near;
 use ndarray::{Array2, ArrayView2, Ix2, array};
 use orthoscope::io::npz::{self, Npz};
 use orthoscope::math::linalg::*;
@@ -15,22 +16,6 @@ fn matrix(golden: &Npz, name: &str) -> Array2<f64> {
 
 fn vector(golden: &Npz, name: &str) -> Vec<f64> {
     golden.get::<f64>(name).unwrap().iter().copied().collect()
-}
-
-/// Everything within `tolerance` of the largest expected entry; NaN is nowhere near.
-fn near<'a>(
-    found: impl IntoIterator<Item = f64>,
-    expected: impl IntoIterator<Item = &'a f64>,
-    tolerance: f64,
-    what: &str,
-) {
-    let (found, expected): (Vec<f64>, Vec<f64>) =
-        (found.into_iter().collect(), expected.into_iter().copied().collect());
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let scale = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
-        assert!((a - b).abs() <= tolerance * scale, "{what} at {i}: {a} against {b}");
-    }
 }
 
 /// In 32 bits.

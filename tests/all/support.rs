@@ -75,6 +75,23 @@ pub fn top5(logits: &[f32]) -> Vec<usize> {
     order
 }
 
+/// Everything within `tolerance` of the largest expected entry; NaN is nowhere near.
+#[track_caller]
+pub fn near<'a>(
+    found: impl IntoIterator<Item = f64>,
+    expected: impl IntoIterator<Item = &'a f64>,
+    tolerance: f64,
+    what: &str,
+) {
+    let (found, expected): (Vec<f64>, Vec<f64>) =
+        (found.into_iter().collect(), expected.into_iter().copied().collect());
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
+        assert!((a - b).abs() <= tolerance * scale, "{what} at {i}: {a} against {b}");
+    }
+}
+
 /// Pearson correlation.
 #[allow(dead_code)]
 pub fn pearson(a: &[f64], b: &[f64]) -> f64 {

@@ -29,7 +29,7 @@ pub(super) fn staged(work: &Path) -> PathBuf {
 /// The directory must be locked.
 pub(super) fn settle(root: &Path) -> Result<()> {
     let next = root.join(NEXT);
-    for work in [&next, root] {
+    for work in [next.as_path(), root] {
         if is_complete(&staged(work).join("manifest.json")) {
             finish(root, work)?;
         }
@@ -40,12 +40,13 @@ pub(super) fn settle(root: &Path) -> Result<()> {
     if is_complete(&root.join("manifest.json")) {
         clear_checkpoint(root)?;
     }
-    let own = [root.to_path_buf(), next.clone()];
-    let folders =
-        own.iter().flat_map(|work| FOLDERS.map(|f| work.join(f)).into_iter().chain([work.join("checkpoint")]));
-    let folders: Vec<PathBuf> = folders.chain(own.iter().cloned()).chain(own.iter().map(|w| staged(w))).collect();
-    let waiting = own.iter().flat_map(|work| FOLDERS.map(|f| staged(work).join(f)));
-    folders.into_iter().chain(waiting).for_each(|folder| atomic::sweep(&folder));
+    for work in [root, &next] {
+        atomic::sweep(&work.join("checkpoint"));
+        for folder in [work.to_path_buf(), staged(work)] {
+            atomic::sweep(&folder);
+            FOLDERS.iter().for_each(|name| atomic::sweep(&folder.join(name)));
+        }
+    }
     Ok(())
 }
 
