@@ -12,6 +12,7 @@
 //! | ridge regression, the penalty chosen by cross-validation | [`ridge`], [`kernel_ridge`], [`options`] |
 //! | several feature spaces, each with its own penalty | [`banded`], [`gammas`] |
 //! | what ridge estimators share: prepared once, solved for any range of targets | [`solver`], [`select`] |
+//! | a fitted model as one file, as a network that ends in its targets | [`model`] |
 //! | how good predictions are, and what each space adds | [`scores`], [`variance`] |
 //! | how good they could be | [`reliability`] |
 //! | whether they are better than chance | [`permutation`] |
@@ -23,6 +24,7 @@ pub mod folds;
 pub mod gammas;
 pub mod identification;
 pub mod kernel_ridge;
+pub mod model;
 mod moments;
 pub mod options;
 pub mod permutation;
@@ -40,6 +42,7 @@ pub mod variance;
 pub use banded::{BandedFit, BandedRidgeCv, SearchState};
 pub use folds::{Fold, Labels, Leakage, Rows, Split, folds};
 pub use gammas::Gammas;
+pub use model::EncodingModel;
 pub use kernel_ridge::{KernelRidgeCv, KernelRidgeFit, linear_kernel};
 pub use options::{AlphaReport, Alphas, Form, RidgeOptions, Score, TargetState};
 pub use ridge::{RidgeCv, RidgeFit};
