@@ -12,6 +12,7 @@ mod rois;
 mod samples;
 
 pub use align::{Aligned, align};
+pub use samples::list;
 pub use config::{Axis, MaskOrder, Matching, Repeats, Rows, TargetsConfig};
 
 use crate::data::{Place, Responses, TimeSeries, Usable};

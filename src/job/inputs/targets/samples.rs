@@ -21,7 +21,12 @@ pub(super) fn ids(path: &Path, column: Option<&str>) -> Result<Vec<String>> {
     list(path, column, "targets.ids_column", "a stimulus")
 }
 
-fn list(path: &Path, column: Option<&str>, key: &str, what: &str) -> Result<Vec<String>> {
+/// Names that a text holds, one a line, or a table in `column` or one of [`NAME_COLUMNS`]; `key` is
+/// the configuration's for the column, `what` they are of.
+///
+/// # Errors
+/// As [`tsv::read`]; [`Error::Invalid`] without such a column, and for a row without a name.
+pub fn list(path: &Path, column: Option<&str>, key: &str, what: &str) -> Result<Vec<String>> {
     let table = tsv::read(path)?;
     let at = path.display().to_string();
     if let Some(order) = table.out_of_order(&["index", "row", "column", "voxel"]) {

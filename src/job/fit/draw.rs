@@ -1,0 +1,202 @@
+//! Figures of a run.
+
+use super::plan::Plan;
+use super::results::{Fit, Scored};
+use super::run::Outcome;
+use super::score::Ceilings;
+use super::summarize::{identifying, patterns};
+use crate::encoding::identification::pattern_correlations;
+use crate::error::Result;
+use crate::job::RunDir;
+use crate::report::figures::{
+    self, BarOptions, BarSeries, CurveOptions, CurveSeries, MatrixOptions, Point, ScatterOptions,
+};
+use std::path::PathBuf;
+
+/// Stimuli of an identification matrix: more cannot be told apart.
+const MOST_STIMULI: usize = 400;
+/// Targets of the scatter of predictions.
+const SHOWN: usize = 4;
+/// Points of each of them.
+const MOST_POINTS: usize = 400;
+
+/// All figures that the results have something for.
+///
+/// # Errors
+/// What drawing says.
+pub fn all(plan: &Plan, outcome: &Outcome, fit: &Fit, ceilings: Option<&Ceilings>, run: &RunDir) -> Result<()> {
+    let at = |name: &str| run.file("figures").join(name);
+    alphas(plan, outcome, at("alphas"))?;
+    layers(fit, &at)?;
+    if outcome.scores.is_some() {
+        scores(plan, outcome, fit, ceilings, &at)?;
+        scatter(plan, outcome, at("scatter"))?;
+        identification(plan, outcome, at("identification"))?;
+    }
+    Ok(())
+}
+
+fn error_bars(scored: &[Option<Scored>]) -> Vec<f64> {
+    scored.iter().map(|s| s.map_or(f64::NAN, |s| 0.5 * (s.interval.high - s.interval.low))).collect()
+}
+
+fn medians(scored: &[Option<Scored>]) -> Vec<f64> {
+    scored.iter().map(|s| s.map_or(f64::NAN, |s| s.median)).collect()
+}
+
+fn scores(
+    plan: &Plan,
+    outcome: &Outcome,
+    fit: &Fit,
+    ceilings: Option<&Ceilings>,
+    at: &dyn Fn(&str) -> PathBuf,
+) -> Result<()> {
+    let (Some(own), Some(summary)) = (&outcome.scores, &fit.scores) else { return Ok(()) };
+    let _ = plan;
+    figures::histogram(
+        &own.r.values,
+        &at("scores"),
+        &figures::HistogramOptions { x_label: "held-out r".into(), y_label: "targets".into(), ..Default::default() },
+    )?;
+    if !summary.by_roi.is_empty() {
+        let names: Vec<String> = summary.by_roi.iter().map(|roi| roi.roi.clone()).collect();
+        let r: Vec<Option<Scored>> = summary.by_roi.iter().map(|roi| roi.scores.r).collect();
+        let series = [BarSeries { name: "median r".into(), values: medians(&r), errors: Some(error_bars(&r)) }];
+        let options = BarOptions { y_label: "median r".into(), short_names: false, ..BarOptions::default() };
+        figures::bars(&names, &series, &at("rois"), &options)?;
+    }
+    if let Some(ceilings) = ceilings {
+        let options = figures::DensityOptions {
+            x_label: "largest r that the repeats allow".into(),
+            y_label: "held-out r".into(),
+            diagonal: true,
+            ..Default::default()
+        };
+        figures::density(&ceilings.r, &own.r.values, &at("ceilings"), &options)?;
+    }
+    Ok(())
+}
+
+fn layers(fit: &Fit, at: &dyn Fn(&str) -> PathBuf) -> Result<()> {
+    let names: Vec<String> = fit.layers.iter().map(|layer| layer.name.clone()).collect();
+    let sets: Vec<usize> = (0..names.len()).filter(|&i| names[i] != "together").collect();
+    if sets.len() < 2 {
+        return Ok(());
+    }
+    let rois: Vec<String> =
+        fit.scores.as_ref().map(|s| s.by_roi.iter().map(|roi| roi.roi.clone()).collect()).unwrap_or_default();
+    profile(fit, &names, &rois, at("layer_profile"))?;
+    let count = |i: usize| fit.layers[i].n_best as f64;
+    if fit.layers.iter().any(|layer| layer.n_best > 0) && names.len() > 1 {
+        let all = [BarSeries {
+            name: "targets".into(),
+            values: (0..names.len()).map(count).collect(),
+            errors: None,
+        }];
+        let options = BarOptions { y_label: "targets whose best layer it is".into(), ..BarOptions::default() };
+        figures::bars(&names, &all, &at("best_layer"), &options)?;
+    }
+    let shares = |of: &dyn Fn(usize) -> Option<f64>| -> Option<Vec<f64>> { sets.iter().map(|&i| of(i)).collect() };
+    let mut groups = Vec::new();
+    groups.extend(shares(&|i| fit.layers[i].contribution).map(|own| ("all".to_owned(), own)));
+    for (r, roi) in rois.iter().enumerate() {
+        groups.extend(shares(&|i| fit.layers[i].roi_contribution[r]).map(|own| (roi.clone(), own)));
+    }
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let own: Vec<String> = sets.iter().map(|&i| names[i].clone()).collect();
+    figures::stacked_bars(&groups, &own, &at("contributions"), &figures::StackOptions {
+        y_label: "share of r".into(),
+        ..Default::default()
+    })
+}
+
+/// Median r over layers, a curve a region.
+fn profile(fit: &Fit, names: &[String], rois: &[String], stem: PathBuf) -> Result<()> {
+    let Some(scores) = &fit.scores else { return Ok(()) };
+    let own: Vec<_> = scores.by_layer.iter().filter(|layer| names.contains(&layer.layer)).collect();
+    let layers: Vec<String> = own.iter().map(|layer| layer.layer.clone()).collect();
+    if layers.len() < 2 {
+        return Ok(());
+    }
+    let all: Vec<f64> = medians(&own.iter().map(|layer| layer.scores.r).collect::<Vec<_>>());
+    let mut series = vec![BarSeries { name: "all".into(), values: all, errors: None }];
+    for (r, roi) in rois.iter().enumerate().take(11) {
+        let values = own.iter().map(|layer| layer.roi_r[r].unwrap_or(f64::NAN)).collect();
+        series.push(BarSeries { name: roi.clone(), values, errors: None });
+    }
+    let options = BarOptions { y_label: "median r".into(), ..BarOptions::default() };
+    figures::bars(&layers, &series, &stem, &options)
+}
+
+/// How many targets have which penalty.
+fn alphas(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
+    let mut series = Vec::new();
+    for (model, found) in plan.models.iter().zip(&outcome.models) {
+        let mut chosen: Vec<f64> = found.last.alphas.iter().copied().filter(|a| a.is_finite()).collect();
+        chosen.sort_unstable_by(f64::total_cmp);
+        let counts = chosen.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as f64)).collect::<Vec<_>>();
+        if counts.len() > 1 {
+            series.push(CurveSeries { name: model.name.clone(), points: counts, band: None });
+        }
+    }
+    if series.is_empty() {
+        return Ok(());
+    }
+    let options = CurveOptions {
+        x_label: "penalty".into(),
+        y_label: "targets".into(),
+        log_x: true,
+        ..CurveOptions::default()
+    };
+    figures::curves(&series, &stem, &options)
+}
+
+/// Predictions against responses of the targets that are predicted best by inner folds.
+fn scatter(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
+    let (Some(test), Some(scores)) = (&outcome.tested, &outcome.scores) else { return Ok(()) };
+    let mut order: Vec<usize> = (0..outcome.best.len()).filter(|&t| outcome.best[t].is_some()).collect();
+    order.sort_by(|&a, &b| scores.r.values[b].total_cmp(&scores.r.values[a]));
+    let step = test.len().div_ceil(MOST_POINTS).max(1);
+    let mut points = Vec::new();
+    for &t in order.iter().take(SHOWN) {
+        for (i, &row) in test.indices().iter().enumerate().step_by(step) {
+            points.push(Point {
+                label: String::new(),
+                group: format!("{} (r = {:.2})", plan.samples.targets[t], scores.r.values[t]),
+                x: f64::from(outcome.predictions[(i, t)]),
+                y: f64::from(plan.samples.y[(row, t)]),
+            });
+        }
+    }
+    if points.is_empty() {
+        return Ok(());
+    }
+    let options = ScatterOptions {
+        x_label: "prediction".into(),
+        y_label: "response".into(),
+        diagonal: true,
+        ..ScatterOptions::default()
+    };
+    figures::scatter(&points, &stem, &options)
+}
+
+fn identification(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
+    let Some(test) = &outcome.tested else { return Ok(()) };
+    let usable = identifying(plan, outcome);
+    let targets: Vec<usize> = (0..usable.len()).filter(|&t| usable[t]).collect();
+    if targets.len() < 2 || !(2..=MOST_STIMULI).contains(&test.len()) {
+        return Ok(());
+    }
+    let [predicted, measured] = patterns(plan, test, outcome.predictions.view(), &targets)?;
+    let (r, _) = pattern_correlations(predicted.view(), measured.view())?;
+    let names: Vec<String> = test.indices().iter().map(|&i| plan.samples.names[i].clone()).collect();
+    let options = MatrixOptions {
+        bar_label: "correlation over targets".into(),
+        row_title: "predicted".into(),
+        column_title: "measured".into(),
+        ..MatrixOptions::default()
+    };
+    figures::matrix(r.view(), &names, &names, &stem, &options)
+}

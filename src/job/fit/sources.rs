@@ -1,0 +1,183 @@
+//! Where features come from: layers of a network that sees the stimuli, or arrays.
+
+use super::config::Config;
+use super::samples::Samples;
+use crate::data::{ImageSource, StimulusSource};
+use crate::encoding::features::{Extraction, Limits, Reduction, spaces};
+use crate::error::{Error, Result};
+use crate::image::Resized;
+use crate::job::inputs::targets::{Recording, Targets};
+use crate::job::model;
+use crate::network::{Graph, NodeId};
+use crate::warning::Warning;
+use ndarray::{Array2, Array4, Axis};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Where features come from.
+pub enum Source {
+    Layers(Box<Layers>),
+    /// Names and features of the samples, n_samples x n_features.
+    Given(Vec<(String, Array2<f32>)>),
+}
+
+/// Layers of a network that sees the stimuli.
+pub struct Layers {
+    pub graph: Graph,
+    pub blake3: String,
+    pub taps: Vec<NodeId>,
+    pub images: Chosen,
+    /// Hash of all images and of which of them are samples.
+    pub hash: String,
+}
+
+/// Some images of a set, in its order.
+pub struct Chosen {
+    set: Resized,
+    places: Vec<usize>,
+    /// Of the pixels of every image of the set.
+    hashes: Vec<String>,
+}
+
+impl Chosen {
+    /// Hash of an image's pixels, as in its file.
+    pub fn hash(&self, i: usize) -> &str {
+        &self.hashes[self.places[i]]
+    }
+}
+
+impl StimulusSource for Chosen {
+    fn n_images(&self) -> usize {
+        self.places.len()
+    }
+
+    fn read(&self, range: Range<usize>) -> Result<Array4<f32>> {
+        let places = &self.places[range];
+        let mut parts = Vec::new();
+        for run in places.chunk_by(|a, b| a + 1 == *b) {
+            parts.push(self.set.read(run[0]..run[run.len() - 1] + 1)?);
+        }
+        let views: Vec<_> = parts.iter().map(Array4::view).collect();
+        Ok(ndarray::concatenate(Axis(0), &views).expect("images of one size"))
+    }
+}
+
+/// What a plan has read.
+pub struct Read {
+    pub source: Source,
+    pub samples: Samples,
+    /// Names and hashes of what is known as a whole.
+    pub sets: BTreeMap<String, String>,
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads stimuli and targets and matches them.
+///
+/// # Errors
+/// Whatever is wrong with them.
+pub fn read(config: &Config, targets: &Targets) -> Result<Read> {
+    match (&config.stimuli.images, config.stimuli.features.is_empty()) {
+        (Some(_), _) => of_images(config, targets),
+        (None, false) => of_arrays(config, targets),
+        (None, true) => Err(Error::invalid("stimuli", "images or ready features", "none", "")),
+    }
+}
+
+fn of_images(config: &Config, targets: &Targets) -> Result<Read> {
+    let stimuli = &config.stimuli;
+    let found = config.network.load()?;
+    let mut warnings = found.warnings;
+    let taps = match stimuli.taps.as_slice() {
+        [] => found.graph.resolve_taps(&["default".into()])?,
+        taps => found.graph.resolve_taps(taps)?,
+    };
+    let path = stimuli.images.as_deref().expect("images are given");
+    let (set, hash, said) = model::open_images(path, &found.graph, stimuli.resize)?;
+    warnings.extend(said);
+    let names = set.names().to_vec();
+    let (samples, places) = Samples::of_stimuli(config, targets, &names, &mut warnings)?;
+    let sets = BTreeMap::from([("model".to_owned(), found.blake3.clone()), ("images".to_owned(), hash.clone())]);
+    let hash = if places.len() == names.len() { hash } else { format!("{hash} {places:?}") };
+    let images = Chosen { set, places };
+    let layers = Layers { graph: found.graph, blake3: found.blake3, taps, images, hash };
+    Ok(Read { source: Source::Layers(Box::new(layers)), samples, sets, warnings })
+}
+
+fn of_arrays(config: &Config, targets: &Targets) -> Result<Read> {
+    let stimuli = &config.stimuli;
+    if stimuli.reduction.pca().is_none() && stimuli.reduction != Reduction::Flat {
+        let hint = "ready features can have a PCA, or stay as they are (`flat`)";
+        let found = stimuli.reduction.describe();
+        return Err(Error::invalid("stimuli.reduction", "`flat` or `pca` with ready features", found, hint));
+    }
+    let mut read = Vec::new();
+    for path in &stimuli.features {
+        read.extend(spaces::read(path, stimuli.feature_rows.as_deref())?);
+    }
+    let names: Vec<&str> = read.iter().map(|space| space.name.as_str()).collect();
+    if let Some(name) = crate::data::names::twice(names) {
+        let hint = "rename one of the files or arrays";
+        return Err(Error::invalid("stimuli.features", "a name of its own for each", format!("`{name}` twice"), hint));
+    }
+    let mut warnings = Vec::new();
+    if let Recording::Series(series) = &targets.recorded {
+        let samples = Samples::of_series(config, targets, series)?;
+        if stimuli.feature_rows.is_some() {
+            let hint = "features of a time series have one row a sample, in the order of time";
+            return Err(Error::invalid("stimuli.feature_rows", "no names with rows = \"time\"", "a table", hint));
+        }
+        let given = read.into_iter().map(|space| in_time(space, &samples)).collect::<Result<Vec<_>>>()?;
+        return Ok(Read { source: Source::Given(given), samples, sets: BTreeMap::new(), warnings });
+    }
+    let rows = match &read[0].rows {
+        Some(rows) => rows.clone(),
+        None => Samples::unnamed(config, targets)?,
+    };
+    let (samples, places) = Samples::of_stimuli(config, targets, &rows, &mut warnings)?;
+    let mut given = Vec::new();
+    for space in read {
+        let (values, said) = space.of(&rows)?;
+        warnings.extend(said);
+        given.push((space.name, values.select(Axis(0), &places)));
+    }
+    Ok(Read { source: Source::Given(given), samples, sets: BTreeMap::new(), warnings })
+}
+
+/// A space with one row a sample of a time series.
+fn in_time(space: spaces::FeatureSpace, samples: &Samples) -> Result<(String, Array2<f32>)> {
+    let (n, found) = (samples.n_samples(), space.values.nrows());
+    if n == found {
+        return Ok((space.name, space.values));
+    }
+    let expected = format!("{n} rows, one for each sample of all runs");
+    let hint = "features are sampled at the times of the responses, run after run";
+    Err(Error::invalid(format!("features `{}`", space.name), expected, found.to_string(), hint))
+}
+
+impl Source {
+    /// Names of the sets of features.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Layers(layers) => layers.taps.iter().map(|&t| layers.graph.node(t).name.clone()).collect(),
+            Self::Given(given) => given.iter().map(|(name, _)| name.clone()).collect(),
+        }
+    }
+}
+
+impl Layers {
+    /// What is extracted of some of the layers, planned.
+    ///
+    /// # Errors
+    /// As [`Extraction::new`].
+    pub fn extraction(&self, wanted: &[usize], config: &Config, n_train: usize) -> Result<Extraction<'_>> {
+        let taps: Vec<(NodeId, Reduction)> =
+            wanted.iter().map(|&i| (self.taps[i], config.stimuli.reduction.clone())).collect();
+        let limits = Limits { memory: (config.memory_mb as u64) << 20, ..Limits::default() };
+        Extraction::new(&self.graph, &taps, self.images.n_images(), n_train, limits)
+    }
+
+    /// All layers.
+    pub fn all(&self) -> Vec<usize> {
+        (0..self.taps.len()).collect()
+    }
+}

@@ -1,0 +1,125 @@
+//! Features as they are fitted on: transformed by what is learnt of training rows alone.
+
+use crate::encoding::features::{Pca, Reduction, Table};
+use crate::encoding::temporal::delayed;
+use crate::encoding::{Features, Leakage, Rows, Scaling, Standardizer};
+use crate::error::Result;
+use ndarray::{Array2, Axis, concatenate};
+use std::sync::Arc;
+
+/// One set of features over all samples.
+pub struct Space<'a> {
+    pub name: &'a str,
+    pub table: Arc<Table>,
+    pub how: &'a How<'a>,
+}
+
+/// What is done to every set of features.
+pub struct How<'a> {
+    pub reduction: &'a Reduction,
+    pub scaling: Scaling,
+    /// Samples of delay; empty for none.
+    pub delays: &'a [isize],
+    /// The run of each sample.
+    pub runs: Option<&'a [usize]>,
+}
+
+/// What was learnt of training rows.
+pub struct Learnt {
+    pub pca: Option<Pca>,
+    pub standardizer: Standardizer,
+}
+
+impl Space<'_> {
+    /// Learns from some rows.
+    ///
+    /// # Errors
+    /// As [`Pca::fit`] and [`Standardizer::fit`].
+    pub fn learn(&self, rows: &Rows, leakage: &mut Leakage) -> Result<Learnt> {
+        let rows = self.standardized_on().unwrap_or(rows);
+        let (pca, scores) = match self.how.reduction.pca() {
+            Some(options) => {
+                let pca = Pca::fit(&self.table, rows, options, self.name, leakage)?;
+                let scores = pca.scores(&self.table)?;
+                (Some(pca), Some(scores))
+            }
+            None => (None, None),
+        };
+        let x = match (&scores, self.table.as_ref()) {
+            (Some(scores), _) => scores.view(),
+            (None, Table::Features(x)) => x.view(),
+            (None, Table::Gram(_)) => unreachable!("inner products are kept for a PCA alone"),
+        };
+        let standardizer = Standardizer::fit(x, rows, self.how.scaling, self.name, leakage)?;
+        Ok(Learnt { pca, standardizer })
+    }
+
+    /// The rows that units were z-scored on when inner products were made: those of a whole round.
+    /// Components of any others cannot be had of these products, so that inner folds share them.
+    fn standardized_on(&self) -> Option<&Rows> {
+        match self.table.as_ref() {
+            Table::Gram(table) => table.standardized_on.as_ref(),
+            Table::Features(_) => None,
+        }
+    }
+
+    /// Features of all samples.
+    ///
+    /// # Errors
+    /// As [`Pca::scores`] and [`delayed`].
+    pub fn apply(&self, learnt: &Learnt) -> Result<Array2<f32>> {
+        let scores = learnt.pca.as_ref().map(|pca| pca.scores(&self.table)).transpose()?;
+        let x = match (&scores, self.table.as_ref()) {
+            (Some(scores), _) => scores.view(),
+            (None, Table::Features(x)) => x.view(),
+            (None, Table::Gram(_)) => unreachable!("inner products are kept for a PCA alone"),
+        };
+        let x = learnt.standardizer.apply(x);
+        if self.how.delays.is_empty() { Ok(x) } else { delayed(x.view(), self.how.delays, self.how.runs) }
+    }
+}
+
+impl Features for Space<'_> {
+    fn n_samples(&self) -> usize {
+        self.table.n_images()
+    }
+
+    fn fitted_on(&self, rows: &Rows, leakage: &mut Leakage) -> Result<Array2<f32>> {
+        self.apply(&self.learn(rows, leakage)?)
+    }
+
+    fn learns(&self) -> bool {
+        let components = self.how.reduction.pca().is_some() && self.standardized_on().is_none();
+        components || self.how.scaling != Scaling::None
+    }
+}
+
+/// Several sets side by side.
+pub struct SideBySide<'a>(pub &'a [Space<'a>]);
+
+impl SideBySide<'_> {
+    /// Features of all samples, and how many are of each set.
+    ///
+    /// # Errors
+    /// As those of a set.
+    pub fn with_widths(&self, rows: &Rows, leakage: &mut Leakage) -> Result<(Array2<f32>, Vec<usize>)> {
+        let parts = self.0.iter().map(|space| space.fitted_on(rows, leakage)).collect::<Result<Vec<_>>>()?;
+        let views: Vec<_> = parts.iter().map(Array2::view).collect();
+        let x = concatenate(Axis(1), &views).expect("features of the same samples");
+        Ok((x, parts.iter().map(Array2::ncols).collect()))
+    }
+}
+
+impl Features for SideBySide<'_> {
+    fn n_samples(&self) -> usize {
+        self.0.first().map_or(0, Features::n_samples)
+    }
+
+    fn fitted_on(&self, rows: &Rows, leakage: &mut Leakage) -> Result<Array2<f32>> {
+        Ok(self.with_widths(rows, leakage)?.0)
+    }
+
+    fn learns(&self) -> bool {
+        self.0.iter().any(Features::learns)
+    }
+}
