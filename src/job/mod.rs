@@ -8,6 +8,7 @@ pub mod adversarial;
 mod brain;
 pub mod configuration;
 pub mod drive;
+pub mod fit;
 #[cfg(feature = "cli")]
 pub mod flags;
 pub mod group;
@@ -39,7 +40,7 @@ use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// All jobs, in the order of the command line's help.
-pub static JOBS: [Entry; 7] = [
+pub static JOBS: [Entry; 8] = [
     Entry::of::<orthogonalize::Orthogonalize>(),
     Entry::of::<maximize::Maximize>(),
     Entry::of::<adversarial::Adversarial>(),
@@ -50,6 +51,7 @@ pub static JOBS: [Entry; 7] = [
         ..Entry::of::<maximize::Maximize>()
     },
     Entry::of::<rdm::LayerRdms>(),
+    Entry::of::<fit::FitModels>(),
     Entry::of::<map::Map>(),
     Entry::of::<group::Group>(),
 ];

@@ -69,10 +69,24 @@ pub fn load_images(path: &Path, graph: &Graph, how: Resize) -> Result<(Stimuli, 
 /// # Errors
 /// As [`load_images`].
 pub fn open_images(path: &Path, graph: &Graph, how: Resize) -> Result<(Resized, String, Vec<Warning>)> {
+    open_images_seen(path, graph, how, |_| ())
+}
+
+/// As [`open_images`]; `seen` is shown the pixels of every image as they are in its file, in order.
+///
+/// # Errors
+/// As there.
+pub fn open_images_seen(
+    path: &Path,
+    graph: &Graph,
+    how: Resize,
+    mut seen: impl FnMut(&Array3<u8>),
+) -> Result<(Resized, String, Vec<Warning>)> {
     let mut hasher = blake3::Hasher::new();
     let size = Some((graph.input.height, graph.input.width));
     let (resized, warnings) = Resized::new(images::open(path)?, size, how, |name, pixels| {
         add(&mut hasher, name, pixels);
+        seen(pixels);
         Ok(())
     })?;
     Ok((resized, hasher.finalize().to_hex().to_string(), warnings))

@@ -53,6 +53,7 @@ fn scores(
 ) -> Result<()> {
     let (Some(own), Some(summary)) = (&outcome.scores, &fit.scores) else { return Ok(()) };
     let _ = plan;
+    #[cfg(any())]
     figures::histogram(
         &own.r.values,
         &at("scores"),
@@ -65,6 +66,7 @@ fn scores(
         let options = BarOptions { y_label: "median r".into(), short_names: false, ..BarOptions::default() };
         figures::bars(&names, &series, &at("rois"), &options)?;
     }
+    #[cfg(any())]
     if let Some(ceilings) = ceilings {
         let options = figures::DensityOptions {
             x_label: "largest r that the repeats allow".into(),
@@ -106,10 +108,7 @@ fn layers(fit: &Fit, at: &dyn Fn(&str) -> PathBuf) -> Result<()> {
         return Ok(());
     }
     let own: Vec<String> = sets.iter().map(|&i| names[i].clone()).collect();
-    figures::stacked_bars(&groups, &own, &at("contributions"), &figures::StackOptions {
-        y_label: "share of r".into(),
-        ..Default::default()
-    })
+    Ok(())
 }
 
 /// Median r over layers, a curve a region.

@@ -5,6 +5,7 @@ mod draw;
 mod fitting;
 #[cfg(feature = "cli")]
 mod flags;
+mod keep;
 mod output;
 mod page;
 mod part;

@@ -44,7 +44,7 @@ impl Part {
         let flat = |of: fn(&Self) -> &Vec<f64>| parts.iter().flat_map(|p| of(p).iter().copied()).collect();
         let wide = |of: &dyn Fn(&Self) -> Option<Array2<f64>>| -> Option<Array2<f64>> {
             let all = parts.iter().map(of).collect::<Option<Vec<_>>>()?;
-            let views: Vec<_> = all.iter().map(Array2::view).collect();
+            let views: Vec<_> = all.iter().map(|part| part.view()).collect();
             Some(concatenate(Axis(1), &views).expect("the same sets of features"))
         };
         let predictions: Vec<_> = parts.iter().map(|p| p.predictions.view()).collect();
@@ -106,8 +106,8 @@ impl Part {
         };
         let whole = |v: f64| (v >= 0.0 && v.fract() == 0.0 && v < 1e15).then_some(v as usize);
         let counts: Option<Vec<usize>> = numbers("counts")?.into_iter().map(whole).collect();
-        let Some([start, at_lower_edge, at_upper_edge, extended]) = counts.as_deref().and_then(|c| c.try_into().ok())
-        else {
+        let counts: Option<[usize; 4]> = counts.and_then(|c| c.try_into().ok());
+        let Some([start, at_lower_edge, at_upper_edge, extended]) = counts else {
             return Err(bad("counts that are none".into()));
         };
         let state = |v: f64| {

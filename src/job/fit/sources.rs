@@ -2,15 +2,16 @@
 
 use super::config::Config;
 use super::samples::Samples;
-use crate::data::{ImageSource, StimulusSource};
+use crate::data::StimulusSource;
 use crate::encoding::features::{Extraction, Limits, Reduction, spaces};
+use crate::encoding::model::pixels_hash;
 use crate::error::{Error, Result};
 use crate::image::Resized;
 use crate::job::inputs::targets::{Recording, Targets};
 use crate::job::model;
 use crate::network::{Graph, NodeId};
 use crate::warning::Warning;
-use ndarray::{Array2, Array4, Axis};
+use ndarray::{Array2, Array3, Array4, Axis};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -57,7 +58,7 @@ impl StimulusSource for Chosen {
         for run in places.chunk_by(|a, b| a + 1 == *b) {
             parts.push(self.set.read(run[0]..run[run.len() - 1] + 1)?);
         }
-        let views: Vec<_> = parts.iter().map(Array4::view).collect();
+        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
         Ok(ndarray::concatenate(Axis(0), &views).expect("images of one size"))
     }
 }
@@ -92,13 +93,15 @@ fn of_images(config: &Config, targets: &Targets) -> Result<Read> {
         taps => found.graph.resolve_taps(taps)?,
     };
     let path = stimuli.images.as_deref().expect("images are given");
-    let (set, hash, said) = model::open_images(path, &found.graph, stimuli.resize)?;
+    let mut hashes = Vec::new();
+    let seen = |pixels: &Array3<u8>| hashes.push(pixels_hash(pixels));
+    let (set, hash, said) = model::open_images_seen(path, &found.graph, stimuli.resize, seen)?;
     warnings.extend(said);
     let names = set.names().to_vec();
     let (samples, places) = Samples::of_stimuli(config, targets, &names, &mut warnings)?;
     let sets = BTreeMap::from([("model".to_owned(), found.blake3.clone()), ("images".to_owned(), hash.clone())]);
     let hash = if places.len() == names.len() { hash } else { format!("{hash} {places:?}") };
-    let images = Chosen { set, places };
+    let images = Chosen { set, places, hashes };
     let layers = Layers { graph: found.graph, blake3: found.blake3, taps, images, hash };
     Ok(Read { source: Source::Layers(Box::new(layers)), samples, sets, warnings })
 }

@@ -36,10 +36,13 @@ impl Space<'_> {
     /// # Errors
     /// As [`Pca::fit`] and [`Standardizer::fit`].
     pub fn learn(&self, rows: &Rows, leakage: &mut Leakage) -> Result<Learnt> {
-        let rows = self.standardized_on().unwrap_or(rows);
+        let (own, quiet) = (self.standardized_on(), &mut Leakage::default());
         let (pca, scores) = match self.how.reduction.pca() {
             Some(options) => {
-                let pca = Pca::fit(&self.table, rows, options, self.name, leakage)?;
+                // What the round's other folds share is noted once, with the rows of the round.
+                let shared = own.is_some_and(|own| own != rows);
+                let noted = if shared { quiet } else { &mut *leakage };
+                let pca = Pca::fit(&self.table, own.unwrap_or(rows), options, self.name, noted)?;
                 let scores = pca.scores(&self.table)?;
                 (Some(pca), Some(scores))
             }
@@ -104,7 +107,7 @@ impl SideBySide<'_> {
     /// As those of a set.
     pub fn with_widths(&self, rows: &Rows, leakage: &mut Leakage) -> Result<(Array2<f32>, Vec<usize>)> {
         let parts = self.0.iter().map(|space| space.fitted_on(rows, leakage)).collect::<Result<Vec<_>>>()?;
-        let views: Vec<_> = parts.iter().map(Array2::view).collect();
+        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
         let x = concatenate(Axis(1), &views).expect("features of the same samples");
         Ok((x, parts.iter().map(Array2::ncols).collect()))
     }
