@@ -1,11 +1,12 @@
 //! Ridge regression on several feature spaces, each with a penalty of its own.
 
+use crate::encoding::fitted::{Features, FoldKernels, by_folds, fitted_on};
 use crate::encoding::folds::{Fold, Leakage, Rows};
 use crate::encoding::gammas::Gammas;
-use crate::encoding::kernel_ridge::check;
+use crate::encoding::kernel_ridge::{check, linear_kernel};
 use crate::encoding::options::{AlphaReport, Alphas, RidgeOptions, TargetState};
 use crate::encoding::ridge::noted;
-use crate::encoding::solver::{Prepared, Work, multiply};
+use crate::encoding::solver::{Prepared, Work, inside, multiply};
 use crate::encoding::spectrum::Source;
 use crate::error::{Error, Result};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
@@ -55,6 +56,8 @@ pub struct SearchState {
 pub struct BandedSearch {
     options: RidgeOptions,
     kernels: Vec<Array2<f64>>,
+    /// Kernels of every fold, where features learn; none where those of the refit serve all folds.
+    by_fold: Vec<FoldKernels>,
     rows: Rows,
     folds: Vec<Fold>,
     candidates: Array2<f64>,
@@ -100,6 +103,10 @@ impl BandedRidgeCv {
         leakage: &mut Leakage,
     ) -> Result<BandedSearch> {
         kernels.iter().try_for_each(|kernel| check(kernel, rows))?;
+        for fold in folds {
+            inside(&fold.train, rows)?;
+            inside(&fold.test, rows)?;
+        }
         let candidates = self.gammas.candidates(kernels.len())?;
         let equal = mixed(&kernels, &vec![1.0 / kernels.len() as f64; kernels.len()]);
         let mean_eigenvalue = Source::Kernel(equal).mean_eigenvalue(self.options.fit_intercept);
@@ -110,7 +117,36 @@ impl BandedRidgeCv {
         noted(&self.options, rows, leakage);
         leakage.fitted("weights of feature spaces, by inner folds", rows);
         let options = RidgeOptions { alphas: Alphas::Absolute(grid), max_extensions: 0, ..self.options.clone() };
-        Ok(BandedSearch { options, kernels, rows: rows.clone(), folds: folds.to_vec(), candidates })
+        let (rows, folds) = (rows.clone(), folds.to_vec());
+        Ok(BandedSearch { options, kernels, by_fold: vec![], rows, folds, candidates })
+    }
+
+    /// [`BandedRidgeCv::prepare`] for spaces some of which learn: the kernels of an inner fold are
+    /// those of features fitted on the rows that the fold fits on, the refit's of features fitted on
+    /// all `rows`. Where nothing learns, this is [`BandedRidgeCv::prepare`].
+    ///
+    /// All kernels are kept: spaces x (folds + 1) x n^2 x 8 bytes. Predictions are made with
+    /// kernels, or weights, of [`Features::fitted_on`] `rows`.
+    ///
+    /// # Errors
+    /// As [`BandedRidgeCv::prepare`]; also features that were fitted on a row that their fold tests.
+    pub fn prepare_on(
+        &self,
+        spaces: &[&dyn Features],
+        rows: &Rows,
+        folds: &[Fold],
+        leakage: &mut Leakage,
+    ) -> Result<BandedSearch> {
+        let own = |space: &&dyn Features| linear_kernel(fitted_on(*space, rows, leakage)?.view(), rows);
+        let kernels = spaces.iter().map(own).collect::<Result<Vec<_>>>()?;
+        let mut search = self.prepare(kernels, rows, folds, leakage)?;
+        if spaces.iter().any(|space| space.learns()) {
+            let bytes = spaces.iter().map(|s| s.n_samples()).max().unwrap_or(0) * rows.len() * size_of::<f64>();
+            search.by_fold = by_folds(folds, bytes, self.options.memory_mb, leakage, |fold| {
+                FoldKernels::new(spaces, &search.kernels, rows, fold)
+            })?;
+        }
+        Ok(search)
     }
 }
 
@@ -185,7 +221,17 @@ impl BandedSearch {
 
     fn prepared(&self, candidate: usize) -> Result<Prepared> {
         let gamma: Vec<f64> = self.candidates.row(candidate).to_vec();
-        Prepared::new(Source::Kernel(mixed(&self.kernels, &gamma)), &self.rows, &self.folds, &self.options)
+        let source = Source::Kernel(mixed(&self.kernels, &gamma));
+        if self.by_fold.is_empty() {
+            return Prepared::new(source, &self.rows, &self.folds, &self.options);
+        }
+        Prepared::of_folds(source, &self.rows, &self.folds, &self.options, |_| {
+            let own = |fold: &FoldKernels| {
+                let source = Source::Kernel(mixed(&fold.kernels, &gamma));
+                source.fold(&fold.train, &fold.test, self.options.fit_intercept)
+            };
+            self.by_fold.par_iter().map(own).collect()
+        })
     }
 
     /// Refits every target once, at its best candidate and penalty.

@@ -130,6 +130,32 @@ impl Leakage {
         self.0.push((what.into(), rows.clone()));
     }
 
+    /// Takes over what another noted, each line after `part`: `fold 2: means of conv1`.
+    pub fn take_over(&mut self, part: &str, other: Self) {
+        self.0.extend(other.0.into_iter().map(|(what, rows)| (format!("{part}: {what}"), rows)));
+    }
+
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] when anything was fitted on a sample that is none of `allowed`.
+    pub(super) fn within(&self, allowed: &Rows) -> Result<()> {
+        for (what, rows) in &self.0 {
+            if let Some(sample) = rows.indices.iter().find(|&&sample| !allowed.contains(sample)) {
+                let found = format!("{what} fitted on sample {sample} as well");
+                return Err(Error::invalid("leakage", "features fitted on the rows asked for alone", found, ""));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing was fitted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// # Errors
     /// [`Error::Invalid`] when anything was fitted on a sample that is tested.
     pub fn check(&self, test: &Rows) -> Result<()> {
@@ -159,6 +185,9 @@ pub enum Split {
     /// `n_folds` contiguous blocks, the first ones longer by one where they do not divide
     /// (scikit-learn's `KFold`).
     Block { n_folds: usize },
+    /// The k-th row of the training side to fold `k mod n_folds`: neighbours in time on both sides,
+    /// unless a gap is purged.
+    Interleaved { n_folds: usize },
     /// Whole groups (images): the largest group first, each to the fold that has the fewest samples
     /// (scikit-learn's `GroupKFold`; of equal groups the one met first comes first).
     Group { n_folds: usize },
@@ -207,6 +236,10 @@ pub fn folds(rows: &Rows, labels: &Labels<'_>, split: Split, purge: usize) -> Re
         Split::Block { n_folds } => {
             enough(rows.len(), n_folds, "samples")?;
             blocks(rows.indices(), n_folds)
+        }
+        Split::Interleaved { n_folds } => {
+            enough(rows.len(), n_folds, "samples")?;
+            (0..n_folds).map(|fold| rows.indices().iter().skip(fold).step_by(n_folds).copied().collect()).collect()
         }
         Split::Group { n_folds } => dealt(by_label(rows, needed(labels.groups, "groups")?), n_folds)?,
         Split::Random { n_folds, seed } => shuffled(rows, labels.groups, n_folds, seed)?,
@@ -319,6 +352,23 @@ mod tests {
     }
 
     #[test]
+    fn interleaved_rows_are_dealt_in_turn() {
+        // Of the training side 0, 1, 3, 4, 6, 7, 9: row k goes to fold k mod 3.
+        let rows = Rows::new(vec![0, 1, 3, 4, 6, 7, 9], 10).unwrap();
+        let split = Split::Interleaved { n_folds: 3 };
+        let made = folds(&rows, &Labels::default(), split, 0).unwrap();
+        let tests: Vec<_> = made.iter().map(|fold| fold.test.indices().to_vec()).collect();
+        assert_eq!(tests, [vec![0, 4, 9], vec![1, 6], vec![3, 7]]);
+        assert_eq!(made[1].train.indices(), [0, 3, 4, 7, 9]);
+        // A gap of one sample takes the neighbours of what is tested, repeats are on no side.
+        assert_eq!(folds(&rows, &Labels::default(), split, 1).unwrap()[1].train.indices(), [3, 4, 9]);
+        let groups = Labels { groups: Some(&[0, 1, 9, 0, 3, 9, 4, 5, 9, 1]), runs: None };
+        let kept = &folds(&rows, &groups, split, 0).unwrap()[0];
+        assert_eq!((kept.train.indices(), kept.n_repeats), (&[6, 7][..], 2));
+        assert_eq!(serde_json::to_string(&split).unwrap(), r#"{"by":"interleaved","n_folds":3}"#);
+    }
+
+    #[test]
     fn a_gap_is_purged_within_a_run_only() {
         let rows = Rows::all(10).unwrap();
         let purged = |runs| {
@@ -350,6 +400,8 @@ mod tests {
         for (labels, split, purge) in [
             (&none, Split::Block { n_folds: 5 }, 0),
             (&none, Split::Block { n_folds: 1 }, 0),
+            (&none, Split::Interleaved { n_folds: 5 }, 0),
+            (&none, Split::Interleaved { n_folds: 2 }, 1),
             (&none, Split::Random { n_folds: 5, seed: 1 }, 0),
             (&none, Split::Group { n_folds: 2 }, 0),
             (&none, Split::Run, 0),
@@ -375,6 +427,10 @@ mod tests {
         assert!(test(&[2, 4]).is_ok());
         assert!(test(&[2, 3]).unwrap_err().to_string().contains("mean fitted on tested sample 3"));
         assert_eq!(leakage.report()[0].rows, "0-1, 3");
+        let mut whole = Leakage::default();
+        assert!(whole.is_empty());
+        whole.take_over("fold 2", leakage);
+        assert_eq!(whole.report()[0].what, "fold 2: mean");
     }
 
     proptest! {
@@ -382,11 +438,16 @@ mod tests {
         #[test]
         fn sides_never_meet(
             groups in prop::collection::vec(0usize..12, 24..60), n_folds in 2usize..5, seed in 0u64..9, purge in 0usize..2,
-            kind in 0usize..3,
+            kind in 0usize..4,
         ) {
             let rows = Rows::all(groups.len()).unwrap();
             let labels = Labels { groups: Some(&groups), runs: None };
-            let split = [Split::Block { n_folds }, Split::Group { n_folds }, Split::Random { n_folds, seed }][kind];
+            let split = [
+                Split::Block { n_folds },
+                Split::Group { n_folds },
+                Split::Random { n_folds, seed },
+                Split::Interleaved { n_folds },
+            ][kind];
             if let Ok(made) = folds(&rows, &labels, split, purge) {
                 let mut tested: Vec<usize> = made.iter().flat_map(|fold| fold.test.indices().to_vec()).collect();
                 tested.sort_unstable();

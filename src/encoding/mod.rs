@@ -8,6 +8,7 @@
 //! | features of images: layers of a network reduced as they come, ready spaces | [`features`] |
 //! | which rows are fitted on, which are tested | [`mod@folds`] |
 //! | centring and scaling with training statistics | [`standardize`] |
+//! | features that learn, fitted anew in every inner fold | [`fitted`] |
 //! | movies: response functions, delays, volumes from frames | [`temporal`] |
 //! | ridge regression, the penalty chosen by cross-validation | [`ridge`], [`kernel_ridge`], [`options`] |
 //! | several feature spaces, each with its own penalty | [`banded`], [`gammas`] |
@@ -20,6 +21,7 @@
 
 pub mod banded;
 pub mod features;
+pub mod fitted;
 pub mod folds;
 pub mod gammas;
 pub mod identification;
@@ -40,10 +42,11 @@ pub mod temporal;
 pub mod variance;
 
 pub use banded::{BandedFit, BandedRidgeCv, SearchState};
+pub use fitted::{Features, Standardized};
 pub use folds::{Fold, Labels, Leakage, Rows, Split, folds};
 pub use gammas::Gammas;
-pub use model::EncodingModel;
 pub use kernel_ridge::{KernelRidgeCv, KernelRidgeFit, linear_kernel};
+pub use model::EncodingModel;
 pub use options::{AlphaReport, Alphas, Form, RidgeOptions, Score, TargetState};
 pub use ridge::{RidgeCv, RidgeFit};
 pub use select::Selection;

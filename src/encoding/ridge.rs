@@ -1,5 +1,6 @@
 //! Ridge regression with the penalty chosen by cross-validation.
 
+use crate::encoding::fitted::{Features, FoldFeatures, by_folds, fitted_on};
 use crate::encoding::folds::{Fold, Leakage, Rows};
 use crate::encoding::options::{Form, RidgeOptions};
 use crate::encoding::select::Selection;
@@ -72,23 +73,64 @@ impl RidgeCv {
         folds: &[Fold],
         leakage: &mut Leakage,
     ) -> Result<RidgePrepared> {
-        rows.check(x.nrows(), "features")?;
-        finite(x, rows, "features")?;
-        let x = rows.take(x, "features")?;
+        let x = trained(x, rows)?;
+        let prepared = Prepared::new(self.source(&x), rows, folds, &self.options)?;
+        Ok(self.prepared(prepared, x, rows, leakage))
+    }
+
+    /// [`RidgeCv::prepare`] for features that learn: those of an inner fold are fitted on the rows
+    /// that the fold fits on, those of the refit on all `rows` (scikit-learn's `Pipeline` inside
+    /// `GridSearchCV`). The number of features may differ from fold to fold. Where nothing learns,
+    /// this is [`RidgeCv::prepare`].
+    ///
+    /// The refit's features are what predictions are made with: `fit.predict(x)`, x being
+    /// [`Features::fitted_on`] `rows`. The features of as many folds are in memory at a time as fit
+    /// half of the budget, one at least. Every fold has its lines in `leakage`, folds counted from 0.
+    ///
+    /// # Errors
+    /// As [`RidgeCv::prepare`]; also features that were fitted on a row that their fold tests.
+    pub fn prepare_on(
+        &self,
+        features: &dyn Features,
+        rows: &Rows,
+        folds: &[Fold],
+        leakage: &mut Leakage,
+    ) -> Result<RidgePrepared> {
+        let x = trained(fitted_on(features, rows, leakage)?.view(), rows)?;
+        let prepared = if features.learns() {
+            Prepared::of_folds(self.source(&x), rows, folds, &self.options, |_| {
+                let bytes = features.n_samples() * x.ncols() * size_of::<f32>();
+                by_folds(folds, bytes, self.options.memory_mb, leakage, |fold| {
+                    let own = FoldFeatures::new(features, fold)?;
+                    let spectrum = self.source(&own.x).fold(&own.train, &own.test, self.options.fit_intercept)?;
+                    Ok((spectrum, own.leakage))
+                })
+            })?
+        } else {
+            Prepared::new(self.source(&x), rows, folds, &self.options)?
+        };
+        Ok(self.prepared(prepared, x, rows, leakage))
+    }
+
+    /// Of the smaller of two equal problems, unless one is asked for.
+    fn source(&self, x: &Array2<f32>) -> Source {
         let primal = match self.options.form {
             Form::Auto => x.ncols() < x.nrows(),
             Form::Primal => true,
             Form::Kernel => false,
         };
-        let source = if primal { Source::Features(x.clone()) } else { Source::Kernel(kernel(x.view())) };
-        let prepared = Prepared::new(source, rows, folds, &self.options)?;
+        if primal { Source::Features(x.clone()) } else { Source::Kernel(kernel(x.view())) }
+    }
+
+    /// `x`: training rows.
+    fn prepared(&self, prepared: Prepared, x: Array2<f32>, rows: &Rows, leakage: &mut Leakage) -> RidgePrepared {
         noted(&self.options, rows, leakage);
         let mut means = vec![0.0; x.ncols()];
         for row in x.rows().into_iter().filter(|_| self.options.fit_intercept) {
             means.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v));
         }
         means.iter_mut().for_each(|m| *m /= x.nrows() as f64);
-        Ok(RidgePrepared { prepared, x, means, weights: OnceLock::new() })
+        RidgePrepared { prepared, x, means, weights: OnceLock::new() }
     }
 
     /// [`RidgeCv::prepare`], and [`RidgePrepared::fit`] of all targets.
@@ -105,6 +147,13 @@ impl RidgeCv {
     ) -> Result<RidgeFit> {
         self.prepare(x, rows, folds, leakage)?.fit(y, work)
     }
+}
+
+/// The training rows of features.
+fn trained(x: ArrayView2<'_, f32>, rows: &Rows) -> Result<Array2<f32>> {
+    rows.check(x.nrows(), "features")?;
+    finite(x, rows, "features")?;
+    rows.take(x, "features")
 }
 
 /// What a ridge estimator fits.

@@ -85,31 +85,45 @@ pub struct Targets {
 }
 
 impl Prepared {
-    /// Decomposes every fold and checks the grid.
+    /// Checks the grid and decomposes every fold.
     pub(super) fn new(source: Source, rows: &Rows, folds: &[Fold], options: &RidgeOptions) -> Result<Self> {
+        Self::of_folds(source, rows, folds, options, |source| {
+            let spectrum = |fold: &Fold| {
+                source.fold(&inside(&fold.train, rows)?, &inside(&fold.test, rows)?, options.fit_intercept)
+            };
+            folds.par_iter().map(spectrum).collect()
+        })
+    }
+
+    /// Checks the grid, which follows the scale of what is refitted; `spectra` gives those of the
+    /// folds, which may be of other features than the refit's.
+    pub(super) fn of_folds(
+        source: Source,
+        rows: &Rows,
+        folds: &[Fold],
+        options: &RidgeOptions,
+        spectra: impl FnOnce(&Source) -> Result<Vec<Spectrum>>,
+    ) -> Result<Self> {
         let kernels =
             Kernels::chosen().map_err(|e| Error::invalid("instruction set", "one of this machine", e.0, ""))?;
         let grid = options.alphas.grid(source.mean_eigenvalue(options.fit_intercept))?;
         if folds.is_empty() && grid.len() > 1 {
             return Err(Error::invalid("folds", "some, to choose among penalties", "none", ""));
         }
-        let sides = folds
-            .par_iter()
-            .map(|fold| {
-                let inside = |side: &Rows| {
-                    side.within(rows).ok_or_else(|| {
-                        Error::invalid("folds", "samples of the training side", format!("a fold of {side}"), "")
-                    })
-                };
-                let spectrum = source.fold(&inside(&fold.train)?, &inside(&fold.test)?, options.fit_intercept)?;
-                Ok(Side { train: fold.train.indices().to_vec(), test: fold.test.indices().to_vec(), spectrum })
-            })
-            .collect::<Result<Vec<_>>>()?;
+        for fold in folds {
+            inside(&fold.train, rows)?;
+            inside(&fold.test, rows)?;
+        }
+        let sides = folds.iter().zip(spectra(&source)?).map(|(fold, spectrum)| Side {
+            train: fold.train.indices().to_vec(),
+            test: fold.test.indices().to_vec(),
+            spectrum,
+        });
         Ok(Self {
             options: options.clone(),
             kernels,
             rows: rows.clone(),
-            folds: sides,
+            folds: sides.collect(),
             all: OnceLock::new(),
             refit: OnceLock::new(),
             source,
@@ -320,6 +334,15 @@ impl Prepared {
     pub(super) fn source(&self) -> &Source {
         &self.source
     }
+}
+
+/// Where the samples of a fold's side stand among the training rows.
+///
+/// # Errors
+/// [`Error::Invalid`] when one is not there.
+pub(super) fn inside(side: &Rows, rows: &Rows) -> Result<Vec<usize>> {
+    side.within(rows)
+        .ok_or_else(|| Error::invalid("folds", "samples of the training side", format!("a fold of {side}"), ""))
 }
 
 /// What `cell` holds, made if it holds nothing.
