@@ -11,6 +11,7 @@ mod cross_reader;
 mod docs;
 mod drive_golden;
 mod encoding;
+mod encoding_fitted;
 mod engine_graphs;
 mod features;
 mod fused_training;
