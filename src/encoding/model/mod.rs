@@ -110,5 +110,3 @@ pub enum Output {
     /// `1 + elu(x)`: x + 1 above 0, exp(x) below: a rate, for a Poisson loss.
     Rate,
 }
-
-pub fn pixels_hash(_: &ndarray::Array3<u8>) -> String { String::new() }

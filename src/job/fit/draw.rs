@@ -182,13 +182,14 @@ fn scatter(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
 }
 
 fn identification(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
-    let Some(test) = &outcome.tested else { return Ok(()) };
+    // Of several rounds there would be a matrix each.
+    let (Some(test), [round]) = (&outcome.tested, plan.rounds.as_slice()) else { return Ok(()) };
     let usable = identifying(plan, outcome);
     let targets: Vec<usize> = (0..usable.len()).filter(|&t| usable[t]).collect();
     if targets.len() < 2 || !(2..=MOST_STIMULI).contains(&test.len()) {
         return Ok(());
     }
-    let [predicted, measured] = patterns(plan, test, outcome.predictions.view(), &targets)?;
+    let [predicted, measured] = patterns(plan, round, test, outcome.predictions.view(), &targets)?;
     let (r, _) = pattern_correlations(predicted.view(), measured.view())?;
     let names: Vec<String> = test.indices().iter().map(|&i| plan.samples.names[i].clone()).collect();
     let options = MatrixOptions {

@@ -3,6 +3,7 @@
 use super::config::Estimator;
 use super::plan::Plan;
 use super::results::{Fit, Identified, LayerResult, LayerScores, RegionField, RegionScores, ScoresResult};
+use super::rounds::Round;
 use super::run::{ModelOutcome, Outcome};
 use super::score::{self, Ceilings};
 use crate::encoding::features::Reduction;
@@ -23,7 +24,7 @@ pub fn fit(plan: &Plan, outcome: &Outcome) -> Result<Fit> {
     let count = |state: TargetState| states.iter().filter(|&&s| s == state).count();
     let ceilings = score::ceilings(&plan.config, samples, &(0..samples.n_targets()));
     let counted = counted(plan, ceilings.as_ref());
-    let left_out = |r: &super::rounds::Round| if r.test.is_some() { r.n_left_out } else { 0 };
+    let left_out = |r: &Round| if r.test.is_some() { r.n_left_out } else { 0 };
     Ok(Fit {
         n_samples: samples.n_samples(),
         n_train: last.train.len(),
@@ -96,8 +97,10 @@ fn scores(plan: &Plan, outcome: &Outcome, counted: &[usize], ceilings: Option<&C
     Some(ScoresResult { all: own.summary(&plan.config, counted, ceilings), by_roi, by_layer: by_layer.collect() })
 }
 
-/// Identifies tested stimuli by some targets, scaled by their means and standard deviations over the
-/// rows that the model in the file was fitted on. `None` where there are too few stimuli or targets.
+/// Identifies tested stimuli by some targets, in every round among those of its test: a prediction of
+/// another round was fitted on the stimulus in question. Patterns are scaled by the targets' means and
+/// standard deviations over the round's training rows. `None` where there are too few stimuli or
+/// targets.
 ///
 /// # Errors
 /// As [`identify_all`].
@@ -109,30 +112,58 @@ pub fn identify(
     categories: Option<&[usize]>,
 ) -> Result<Option<Identification>> {
     let targets: Vec<usize> = (0..usable.len()).filter(|&t| usable[t]).collect();
-    if targets.len() < 2 || test.len() < 2 {
-        return Ok(None);
+    let mut found: Vec<Identification> = Vec::new();
+    for round in plan.rounds.iter().filter(|_| targets.len() > 1) {
+        let Some(own) = &round.test else { continue };
+        let of: Option<Vec<usize>> = categories.map(|all| own.indices().iter().map(|&row| all[row]).collect());
+        let alone = |i: usize| of.as_ref().is_some_and(|of| of.iter().filter(|&&c| c == of[i]).count() < 2);
+        if own.len() < 2 || (0..own.len()).all(alone) {
+            continue;
+        }
+        let [predicted, measured] = patterns(plan, round, test, predictions.view(), &targets)?;
+        found.push(identify_all(predicted.view(), measured.view(), of.as_deref())?);
     }
-    let [predicted, measured] = patterns(plan, test, predictions.view(), &targets)?;
-    identify_all(predicted.view(), measured.view(), categories).map(Some)
+    Ok(over_rounds(&found))
 }
 
-/// Predicted and measured patterns of some targets, scaled.
+/// Shares over all stimuli that were asked for.
+fn over_rounds(found: &[Identification]) -> Option<Identification> {
+    let n: usize = found.iter().map(|own| own.n_stimuli).sum();
+    let share = |of: fn(&Identification) -> f64| {
+        found.iter().map(|own| of(own) * own.n_stimuli as f64).sum::<f64>() / n as f64
+    };
+    Some(Identification {
+        of_measured: share(|own| own.of_measured),
+        of_predicted: share(|own| own.of_predicted),
+        pairwise: share(|own| own.pairwise),
+        chance: share(|own| own.chance),
+        n_stimuli: n,
+        n_targets: found.first()?.n_targets,
+    })
+}
+
+/// Predicted and measured patterns of a round's tested stimuli, scaled.
+///
+/// # Shapes
+/// `predictions`: rows of `test` x all targets; the result: the round's tested rows x `targets`.
 ///
 /// # Errors
 /// Never for rows of the samples.
 pub fn patterns(
     plan: &Plan,
+    round: &Round,
     test: &Rows,
     predictions: ArrayView2<'_, f32>,
     targets: &[usize],
 ) -> Result<[Array2<f32>; 2]> {
-    let train = &plan.rounds.last().expect("a round").train;
+    let own = round.test.as_ref().unwrap_or(test);
+    let places = own.within(test).expect("the rows of a round are tested");
     let y = plan.samples.y.select(Axis(1), targets);
-    let mut measured = test.take(y.view(), "targets")?;
-    let mut predicted = predictions.select(Axis(1), targets);
+    let mut measured = own.take(y.view(), "targets")?;
+    let mut predicted = predictions.select(Axis(0), &places).select(Axis(1), targets);
     for (t, column) in y.columns().into_iter().enumerate() {
-        let own: Vec<f64> = train.indices().iter().map(|&row| f64::from(column[row])).collect();
-        let (mean, sd) = (stats::mean(&own), stats::sd(&own, 0));
+        let fitted: Vec<f64> = round.train.indices().iter().map(|&row| f64::from(column[row])).collect();
+        let (mean, sd) = (stats::mean(&fitted), stats::sd(&fitted, 0));
         for matrix in [&mut measured, &mut predicted] {
             matrix.column_mut(t).mapv_inplace(|v| ((f64::from(v) - mean) / sd) as f32);
         }
@@ -171,15 +202,7 @@ fn identification(plan: &Plan, outcome: &Outcome) -> Result<Option<Identified>> 
     let usable = identifying(plan, outcome);
     let Some(all) = identify(plan, test, &outcome.predictions, &usable, None)? else { return Ok(None) };
     let within_category = match &plan.samples.categories {
-        Some((numbers, _)) => {
-            let own: Vec<usize> = test.indices().iter().map(|&row| numbers[row]).collect();
-            let alone = |i: usize| own.iter().filter(|&&c| c == own[i]).count() < 2;
-            if (0..own.len()).all(alone) {
-                None
-            } else {
-                identify(plan, test, &outcome.predictions, &usable, Some(&own))?
-            }
-        }
+        Some((numbers, _)) => identify(plan, test, &outcome.predictions, &usable, Some(numbers))?,
         None => None,
     };
     Ok(Some(Identified { all, within_category }))
