@@ -8,6 +8,7 @@ pub mod adversarial;
 mod brain;
 pub mod configuration;
 pub mod drive;
+pub mod fitted;
 #[cfg(feature = "cli")]
 pub mod flags;
 pub mod group;
@@ -20,6 +21,7 @@ pub mod maximize;
 pub mod model;
 mod named;
 pub mod orthogonalize;
+pub mod predict;
 pub mod rdm;
 pub mod run_dir;
 pub mod session;
@@ -39,7 +41,7 @@ use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// All jobs, in the order of the command line's help.
-pub static JOBS: [Entry; 7] = [
+pub static JOBS: [Entry; 8] = [
     Entry::of::<orthogonalize::Orthogonalize>(),
     Entry::of::<maximize::Maximize>(),
     Entry::of::<adversarial::Adversarial>(),
@@ -52,6 +54,7 @@ pub static JOBS: [Entry; 7] = [
     Entry::of::<rdm::LayerRdms>(),
     Entry::of::<map::Map>(),
     Entry::of::<group::Group>(),
+    Entry::of::<predict::Predict>(),
 ];
 
 /// The job that a configuration's `command` names.
