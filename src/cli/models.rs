@@ -4,6 +4,7 @@ use crate::data::shown::{self, line};
 use crate::error::{Error, Result};
 use crate::io::filename::{Part, is_whole};
 use crate::io::weights::Storage;
+use crate::job::fitted;
 use crate::network::card::{self, About};
 use crate::network::inspect::{inspect, list, table};
 use crate::network::probe;
@@ -52,7 +53,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Source {
-    /// A name, a model directory, or a file: .onnx, .caffemodel, .pt, .pth, .keras, .h5.
+    /// A name, a model directory, or a file: .onnx, .caffemodel, .pt, .pth, .keras, .h5; to inspect, also
+    /// a fitted encoding model (a run directory of fit, .safetensors).
     #[arg(value_name = "MODEL")]
     model: String,
     /// Architecture of a PyTorch state dict.
@@ -109,6 +111,10 @@ pub fn run(args: ModelsArgs) -> Result<()> {
     match args.command {
         Command::List { json } => show_list(json),
         Command::Inspect { source, json } => {
+            if let Some(file) = fitted::file(&source.model) {
+                let about = fitted::inspect(&file)?;
+                return if json { print_json(&about) } else { print(&about.text()) };
+            }
             let inspection = inspect(&source.load()?);
             if json { print_json(&inspection) } else { print(&table(&inspection)) }
         }

@@ -172,6 +172,26 @@ fn one_each(found: &Found, wanted: &[String], there: &[String], at: &str, words:
     Ok(())
 }
 
+/// Whether `text` is what `pattern` says; `*` stands for any text, `?` for one character.
+///
+/// ```
+/// assert!(orthoscope::data::names::matches("V4-*", "V4-017"));
+/// ```
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let mut rest = text.chars();
+    match pattern.chars().next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let pattern = &pattern[1..];
+            text.char_indices().map(|(i, _)| i).chain([text.len()]).any(|i| matches(pattern, &text[i..]))
+        }
+        Some(wanted) => {
+            let found = rest.next();
+            found.is_some_and(|c| wanted == '?' || wanted == c) && matches(&pattern[wanted.len_utf8()..], rest.as_str())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,5 +238,11 @@ mod tests {
         assert!(same(composed, decomposed) && !same("cafe", composed));
         assert_eq!(find(&[decomposed], &["the", composed]).unwrap().places, [1]);
         assert!(find(&[decomposed], &[decomposed, composed]).is_err(), "two images of one name");
+    }
+
+    #[test]
+    fn stars_stand_for_anything() {
+        assert!(matches("*190923*", "compact_model_190923_neuron3") && matches("a*c", "abbc") && matches("*", ""));
+        assert!(!matches("a*c", "abcd") && !matches("ab", "abc") && matches("a?c*", "abc") && !matches("a?", "a"));
     }
 }

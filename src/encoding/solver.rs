@@ -389,7 +389,7 @@ impl Refit {
 ///
 /// # Panics
 /// When the sizes do not fit.
-pub(super) fn multiply(x: ArrayView2<'_, f32>, weights: ArrayView2<'_, f32>) -> Array2<f32> {
+pub(in crate::encoding) fn multiply(x: ArrayView2<'_, f32>, weights: ArrayView2<'_, f32>) -> Array2<f32> {
     assert_eq!(x.ncols(), weights.nrows(), "weights of every feature");
     let kernels = Kernels::chosen().unwrap_or_else(|_| Kernels::named("portable").expect("always there"));
     let (n, p) = x.dim();

@@ -22,6 +22,7 @@ pub mod number_table;
 pub mod png;
 pub mod sealed;
 pub mod source;
+pub mod tensors;
 pub mod tsv;
 pub mod unzip;
 pub mod weights;

@@ -9,6 +9,7 @@ mod brain;
 pub mod configuration;
 pub mod drive;
 pub mod fit;
+pub mod fitted;
 #[cfg(feature = "cli")]
 pub mod flags;
 pub mod group;
@@ -21,6 +22,7 @@ pub mod maximize;
 pub mod model;
 mod named;
 pub mod orthogonalize;
+pub mod predict;
 pub mod rdm;
 pub mod run_dir;
 pub mod session;
@@ -40,7 +42,7 @@ use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// All jobs, in the order of the command line's help.
-pub static JOBS: [Entry; 8] = [
+pub static JOBS: [Entry; 9] = [
     Entry::of::<orthogonalize::Orthogonalize>(),
     Entry::of::<maximize::Maximize>(),
     Entry::of::<adversarial::Adversarial>(),
@@ -52,6 +54,7 @@ pub static JOBS: [Entry; 8] = [
     },
     Entry::of::<rdm::LayerRdms>(),
     Entry::of::<fit::FitModels>(),
+    Entry::of::<predict::Predict>(),
     Entry::of::<map::Map>(),
     Entry::of::<group::Group>(),
 ];

@@ -1,5 +1,6 @@
 //! Models and images as jobs take them: found, checked, hashed.
 
+use super::fitted;
 use crate::data::Stimuli;
 use crate::error::Result;
 use crate::image::Resized;
@@ -17,7 +18,7 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkConfig {
-    /// A name, a model directory, or a file to import.
+    /// A name, a model directory, a file to import, or a fitted encoding model.
     pub model: String,
     /// Architecture of a bare PyTorch state dict.
     pub arch: Option<String>,
@@ -45,6 +46,9 @@ impl NetworkConfig {
     /// # Errors
     /// As [`load_model`].
     pub fn load_other(&self, model: &str) -> Result<Model> {
+        if let Some(file) = fitted::file(model) {
+            return fitted::network(&file, self);
+        }
         let options = LoadOptions { arch: self.arch.clone(), preprocess: self.preprocess.clone(), models_dir: None };
         load_model(model, &options)
     }
@@ -69,24 +73,24 @@ pub fn load_images(path: &Path, graph: &Graph, how: Resize) -> Result<(Stimuli, 
 /// # Errors
 /// As [`load_images`].
 pub fn open_images(path: &Path, graph: &Graph, how: Resize) -> Result<(Resized, String, Vec<Warning>)> {
-    open_images_seen(path, graph, how, |_| ())
+    open_images_seen(path, graph, how, &mut |_, _| {})
 }
 
-/// As [`open_images`]; `seen` is shown the pixels of every image as they are in its file, in order.
+/// As [`open_images`]; `seen` is shown every image's name and the pixels of its file, in order.
 ///
 /// # Errors
-/// As there.
+/// As [`load_images`].
 pub fn open_images_seen(
     path: &Path,
     graph: &Graph,
     how: Resize,
-    mut seen: impl FnMut(&Array3<u8>),
+    seen: &mut dyn FnMut(&str, &Array3<u8>),
 ) -> Result<(Resized, String, Vec<Warning>)> {
     let mut hasher = blake3::Hasher::new();
     let size = Some((graph.input.height, graph.input.width));
     let (resized, warnings) = Resized::new(images::open(path)?, size, how, |name, pixels| {
         add(&mut hasher, name, pixels);
-        seen(pixels);
+        seen(name, pixels);
         Ok(())
     })?;
     Ok((resized, hasher.finalize().to_hex().to_string(), warnings))

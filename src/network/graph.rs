@@ -111,6 +111,39 @@ impl Graph {
         needed
     }
 
+    /// What some nodes depend on: nodes in their order under their names, the weights that they read, and
+    /// the aliases and presets that still lead somewhere.
+    ///
+    /// # Errors
+    /// Never for nodes of this graph.
+    pub fn up_to(&self, taps: &[NodeId]) -> Result<Self> {
+        let needed = self.needed(taps);
+        let kept: Vec<NodeId> = (1..self.nodes.len()).filter(|&id| needed[id]).collect();
+        let read = kept.iter().flat_map(|&id| self.nodes[id].op.weights());
+        let weights = read.map(|name| (name.to_owned(), self.weights[name].clone())).collect();
+        let mut builder = GraphBuilder::new(&self.name, self.input.clone(), weights)?;
+        let mut moved = vec![0; self.nodes.len()];
+        for &id in &kept {
+            let node = &self.nodes[id];
+            let inputs: Vec<NodeId> = node.inputs.iter().map(|&i| moved[i]).collect();
+            moved[id] = builder.push(node.name.clone(), node.op.clone(), &inputs)?;
+        }
+        if kept.is_empty() {
+            // A graph has an operation, also where only its pixels are wanted.
+            builder.push("pixels", Op::Identity, &[0])?;
+        }
+        let leads = |name: &str| self.lookup(name).is_some_and(|id| id == 0 || needed[id]);
+        builder.graph.aliases =
+            self.aliases.iter().filter(|(alias, _)| leads(alias)).map(|(a, n)| (a.clone(), n.clone())).collect();
+        for (preset, listed) in &self.presets {
+            let left: Vec<String> = listed.iter().filter(|name| leads(name)).cloned().collect();
+            if !left.is_empty() {
+                builder.preset(preset, left);
+            }
+        }
+        builder.finish()
+    }
+
     /// The same graph with the mean over pixels of each node appended, and the ids of the new
     /// nodes.
     ///
@@ -258,6 +291,16 @@ impl GraphBuilder {
     /// The shape of a node added before.
     pub fn shape(&self, id: NodeId) -> Shape {
         self.graph.nodes[id].shape
+    }
+
+    /// The node added before that is called `name`.
+    pub fn find(&self, name: &str) -> Option<NodeId> {
+        self.graph.find(name)
+    }
+
+    /// The node added before that does just this to just that input.
+    pub fn find_op(&self, op: &Op, input: NodeId) -> Option<NodeId> {
+        self.graph.nodes.iter().position(|node| node.op == *op && node.inputs == [input])
     }
 
     /// The weights added so far.

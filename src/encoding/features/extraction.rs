@@ -228,7 +228,7 @@ impl Sinks {
 }
 
 /// The activations of a batch at each tap, images x units.
-fn numbers(values: Vec<TapValue>) -> Vec<Vec<f32>> {
+pub(in crate::encoding) fn numbers(values: Vec<TapValue>) -> Vec<Vec<f32>> {
     let plain = |value| match value {
         TapValue::Activations(activations) => into_vec_f32(activations),
         TapValue::Moments(_) => vec![],

@@ -72,7 +72,7 @@ pub fn volumes(n_frames: usize, sampling: Sampling, n_volumes: usize) -> Result<
 }
 
 /// Averages activations over the frames of volumes as batches of frames come.
-pub(super) struct Averager<'a> {
+pub(in crate::encoding) struct Averager<'a> {
     volumes: &'a [Range<usize>],
     /// The volume that is being summed up.
     current: usize,

@@ -27,6 +27,10 @@ pub mod spaces;
 mod table;
 
 pub use cache::{Cache, Identity};
+pub(in crate::encoding) use extraction::numbers;
+pub(in crate::encoding) use frames::Averager;
+pub(in crate::encoding) use reduction::Reducer;
+
 pub use components::{Components, components};
 pub use extraction::{Context, MakeExecutor};
 pub use pca::Pca;

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::rng;
-use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Slice};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -88,7 +88,7 @@ impl Projection {
     }
 
     /// Bytes of the matrix for a layer: what is not zero, 4 bytes an entry.
-    pub(super) fn bytes(&self, n_units: usize, k: usize) -> u64 {
+    pub(in crate::encoding) fn bytes(&self, n_units: usize, k: usize) -> u64 {
         if k == n_units { 0 } else { (4.0 * n_units as f64 * self.density_of(n_units) * k as f64) as u64 }
     }
 
@@ -165,6 +165,25 @@ impl SparseProjection {
         sum.map(|v| v * self.scale)
     }
 
+    /// `R' v` for every column v: weights of the vectors as weights of the units.
+    ///
+    /// # Shapes
+    /// `weights`: k x columns; the result: n_units x columns.
+    ///
+    /// # Panics
+    /// When there are not k rows.
+    pub fn transposed(&self, weights: ArrayView2<'_, f64>) -> Array2<f64> {
+        assert_eq!(weights.nrows(), self.vectors.len(), "weights of every vector");
+        let mut out = Array2::zeros((self.n_units, weights.ncols()));
+        for (vector, weights) in self.vectors.iter().zip(weights.rows()) {
+            for &entry in vector {
+                let sign = if entry & 1 == 1 { -1.0 } else { 1.0 };
+                out.row_mut((entry >> 1) as usize).scaled_add(sign * f64::from(self.scale), &weights);
+            }
+        }
+        out
+    }
+
     /// Entries that are not zero.
     pub fn n_entries(&self) -> usize {
         self.vectors.iter().map(Vec::len).sum()
@@ -174,7 +193,6 @@ impl SparseProjection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array2;
 
     fn dense(projection: &SparseProjection) -> Array2<f32> {
         let mut out = Array2::zeros((projection.n_units, projection.vectors.len()));
@@ -219,6 +237,15 @@ mod tests {
         let mut alone = Array2::zeros((1, k));
         made.apply(images.slice_axis(Axis(0), Slice::from(18..19)), alone.view_mut());
         assert_eq!(alone.row(0), out.row(18));
+    }
+
+    #[test]
+    fn weights_go_back_to_the_units() {
+        let made = Projection::default().matrix("conv1", 60, 7).unwrap();
+        let weights = Array2::from_shape_fn((7, 2), |(i, j)| (i as f64 - 3.0) * (1.0 + j as f64));
+        let expected = dense(&made).mapv(f64::from).t().dot(&weights);
+        let found = made.transposed(weights.view());
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12) && expected.iter().any(|v| *v != 0.0));
     }
 
     #[test]

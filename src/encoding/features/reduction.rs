@@ -127,7 +127,7 @@ impl Reduction {
     }
 
     /// Features of an image before anything is learnt.
-    pub(super) fn streamed_size(&self, shape: Shape, n_images: usize) -> Result<usize> {
+    pub(in crate::encoding) fn streamed_size(&self, shape: Shape, n_images: usize) -> Result<usize> {
         match self {
             Self::Pca(PcaOptions { project: Some(projection), .. }) => projection.size(shape.len(), n_images),
             Self::Pca(_) => Ok(shape.len()),
@@ -164,7 +164,7 @@ impl Reduction {
 }
 
 /// What is done to the activations of a batch as they come.
-pub(super) enum Reducer {
+pub(in crate::encoding) enum Reducer {
     Flat,
     Mean,
     /// height width x candidates.

@@ -7,10 +7,21 @@
 //! Everything on that way but the network was fitted on training rows. Weights are of the scaled
 //! features, so that they can be compared; prediction is `((x - mean) / scale) weights + intercept`.
 
+mod check;
+mod file;
+mod fold;
+mod predict;
+mod write;
+
+pub use file::{ModelFile, read};
+pub use fold::Fitted;
+pub use predict::PredictOptions;
+pub use write::write_streamed;
+
 use crate::encoding::features::{Components, Reduction};
 use crate::image::resize::Resize;
 use crate::network::Graph;
-use ndarray::Array2;
+use ndarray::{Array2, Array3};
 use serde::{Deserialize, Serialize};
 
 /// A fitted model with everything that its predictions need.
@@ -28,6 +39,33 @@ pub struct EncodingModel {
     /// space's delayed copies stand side by side, as [`crate::encoding::temporal::delayed`] has them,
     /// after `mean` and `scale`.
     pub delays: Vec<isize>,
+    /// What it was fitted on, so that it is noticed when it is shown again; empty where that is not
+    /// known.
+    pub stimuli: Vec<TrainingStimulus>,
+}
+
+/// A stimulus that a model was fitted on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingStimulus {
+    /// In the set of images or the table of features.
+    pub name: String,
+    /// [`pixels_hash`] of its image; empty where features were given.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hash: String,
+}
+
+/// BLAKE3 of an image's size and pixels, cut to 128 bits, hexadecimal: the same picture under whatever
+/// name.
+///
+/// # Shapes
+/// `pixels`: height x width x 3, as in the file.
+pub fn pixels_hash(pixels: &Array3<u8>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let (height, width, _) = pixels.dim();
+    [height, width].iter().for_each(|&side| drop(hasher.update(&(side as u64).to_le_bytes())));
+    hasher.update(pixels.as_standard_layout().as_slice().expect("laid out row by row"));
+    hasher.finalize().to_hex()[..32].to_owned()
 }
 
 /// The network below the taps.

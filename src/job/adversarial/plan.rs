@@ -71,6 +71,10 @@ impl Plan {
         let device = config.machine.device()?;
         let units = if config.aim == Aim::Margin { vec!["all".to_owned()] } else { config.units.clone() };
         let (population, mut warnings) = Population::load(&config.network, &units, config.skip_bad)?;
+        if config.aim == Aim::Margin && !population.of_one_layer() {
+            let hint = "the answer of a classifier is the largest score of its last layer";
+            return Err(Error::invalid("aim", "one network with one layer of scores", "units of several", hint));
+        }
         let mut sets: BTreeMap<String, String> =
             population.members.iter().map(|m| (format!("model {}", m.name), m.blake3.clone())).collect();
         let (height, width) = population.size();

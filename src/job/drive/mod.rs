@@ -3,6 +3,7 @@
 
 pub mod batch_file;
 mod check;
+pub mod fitted;
 pub mod natural;
 pub mod pool;
 pub mod population;

@@ -1,8 +1,9 @@
 //! Models and the units of them that are driven.
 
 use super::pool::on_all_threads;
-use crate::data::names::{natural_order, nfc, twice};
+use crate::data::names::{matches, natural_order, nfc, twice};
 use crate::error::{Error, Result};
+use crate::job::fitted;
 use crate::job::model::{self, NetworkConfig};
 use crate::network::units::{Unit, channels};
 use crate::network::zoo::{EXTENSIONS, Model};
@@ -56,13 +57,17 @@ const CHUNK: usize = 32;
 impl Population {
     /// Reads one network and its units ([`Graph::units`]), or a folder of network files: there
     /// `names` select files by their place in natural order (`3`, `0-8`), by name (`*` stands for
-    /// anything, `?` for one character) or `all`, and every output of a file is a unit.
+    /// anything, `?` for one character) or `all`, and every output of a file is a unit. Of a fitted
+    /// encoding model the units are targets, chosen in the same way ([`fitted::select`]).
     ///
     /// # Errors
     /// What the readers say, for the first bad file; with `skip_bad` bad files of a folder become
     /// warnings as long as one is good. [`Error::Invalid`] for units that are not there, or
     /// networks of different input sizes.
     pub fn load(network: &NetworkConfig, names: &[String], skip_bad: bool) -> Result<(Self, Vec<Warning>)> {
+        if let Some(file) = fitted::file(&network.model) {
+            return super::fitted::load(&file, network, names);
+        }
         let folder = Path::new(&network.model);
         let files = if folder.is_dir() && !folder.join(crate::network::card::CARD).is_file() {
             network_files(folder)?
@@ -158,6 +163,12 @@ impl Population {
         self.members.extend(other.members);
         self.check_names("against")?;
         self.check_sizes()
+    }
+
+    /// Whether all units are of one layer.
+    pub fn of_one_layer(&self) -> bool {
+        let place = |unit: &PopulationUnit| (unit.member, unit.unit.node);
+        self.units.windows(2).all(|pair| place(&pair[0]) == place(&pair[1]))
     }
 
     /// Height and width of the images.
@@ -331,25 +342,9 @@ fn select(files: &[String], names: &[String], folder: &Path) -> Result<Vec<usize
     Ok(chosen.into_iter().collect())
 }
 
-/// Whether `text` is what `pattern` says; `*` stands for any text, `?` for one character.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut rest = text.chars();
-    match pattern.chars().next() {
-        None => text.is_empty(),
-        Some('*') => {
-            let pattern = &pattern[1..];
-            text.char_indices().map(|(i, _)| i).chain([text.len()]).any(|i| matches(pattern, &text[i..]))
-        }
-        Some(wanted) => {
-            let found = rest.next();
-            found.is_some_and(|c| wanted == '?' || wanted == c) && matches(&pattern[wanted.len_utf8()..], rest.as_str())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{file_names, matches, select};
+    use super::{file_names, select};
     use std::path::{Path, PathBuf};
 
     #[test]
@@ -360,11 +355,5 @@ mod tests {
         let chosen = |name: &str| select(&names, &[name.to_owned()], Path::new("m"));
         assert_eq!((chosen("a.pt").unwrap(), chosen("e\u{301}").unwrap()), (vec![1], vec![2]));
         assert!(chosen("a").unwrap_err().to_string().contains("`a`"), "which of the two is not said");
-    }
-
-    #[test]
-    fn stars_stand_for_anything() {
-        assert!(matches("*190923*", "compact_model_190923_neuron3") && matches("a*c", "abbc") && matches("*", ""));
-        assert!(!matches("a*c", "abcd") && !matches("ab", "abc") && matches("a?c*", "abc") && !matches("a?", "a"));
     }
 }

@@ -113,10 +113,7 @@ fn spaces(
         let alone = super::fitting::Model { name: String::new(), spaces: vec![s] };
         let own = tables.spaces(&alone, round, &how)?;
         let learnt = own[0].learn(&round.train, &mut Leakage::default())?;
-        let (mean, scale) = match outcome.scaled_windows(plan, s) {
-            Some((mean, scale)) => (mean, scale),
-            None => (learnt.standardizer.mean().to_vec(), learnt.standardizer.scale().to_vec()),
-        };
+        let (mean, scale) = (learnt.standardizer.mean().to_vec(), learnt.standardizer.scale().to_vec());
         let from = match &plan.source {
             Source::Layers(layers) => SpaceFrom::Tap {
                 tap: own[0].name.to_owned(),
@@ -191,10 +188,10 @@ impl Weights<'_> {
             Estimator::Banded => {
                 let found = self.bench.searched(&stem, self.round, &spaces, quiet)?;
                 let weights = self.bench.band_weights(&found, &self.round.train, self.bench.y)?;
-                let views: Vec<_> = weights.iter().map(Array2::view).collect();
+                let views: Vec<_> = weights.iter().map(|w| w.view()).collect();
                 Ok(Ready::Whole(ndarray::concatenate(Axis(0), &views).expect("weights of the same targets")))
             }
-            Estimator::GaussianRf => self.bench.window_weights(&stem, self.round, &spaces[0]).map(Ready::Whole),
+            Estimator::GaussianRf => todo!(),
         }
     }
 }

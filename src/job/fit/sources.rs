@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::samples::Samples;
 use crate::data::StimulusSource;
-use crate::encoding::features::{Extraction, Limits, Reduction, spaces};
+use crate::encoding::features::{Extraction, Limits, PcaOptions, Projection, Reduction, spaces};
 use crate::encoding::model::pixels_hash;
 use crate::error::{Error, Result};
 use crate::image::Resized;
@@ -94,8 +94,8 @@ fn of_images(config: &Config, targets: &Targets) -> Result<Read> {
     };
     let path = stimuli.images.as_deref().expect("images are given");
     let mut hashes = Vec::new();
-    let seen = |pixels: &Array3<u8>| hashes.push(pixels_hash(pixels));
-    let (set, hash, said) = model::open_images_seen(path, &found.graph, stimuli.resize, seen)?;
+    let mut seen = |_: &str, pixels: &Array3<u8>| hashes.push(pixels_hash(pixels));
+    let (set, hash, said) = model::open_images_seen(path, &found.graph, stimuli.resize, &mut seen)?;
     warnings.extend(said);
     let names = set.names().to_vec();
     let (samples, places) = Samples::of_stimuli(config, targets, &names, &mut warnings)?;
@@ -177,6 +177,25 @@ impl Layers {
             wanted.iter().map(|&i| (self.taps[i], config.stimuli.reduction.clone())).collect();
         let limits = Limits { memory: (config.memory_mb as u64) << 20, ..Limits::default() };
         Extraction::new(&self.graph, &taps, self.images.n_images(), n_train, limits)
+    }
+
+    /// What is kept of a layer, a projection's number of vectors written out: it depends on the number
+    /// of images.
+    ///
+    /// # Errors
+    /// As [`Projection::size`].
+    pub fn reduction_of(&self, layer: usize, config: &Config) -> Result<Reduction> {
+        let n_units = self.graph.node(self.taps[layer]).shape.len();
+        let whole = |projection: &Projection| -> Result<Projection> {
+            Ok(Projection { n_components: Some(projection.size(n_units, self.images.n_images())?), ..*projection })
+        };
+        Ok(match &config.stimuli.reduction {
+            Reduction::SparseRandomProjection(own) => Reduction::SparseRandomProjection(whole(own)?),
+            Reduction::Pca(pca) => {
+                Reduction::Pca(PcaOptions { project: pca.project.as_ref().map(whole).transpose()?, ..*pca })
+            }
+            other => other.clone(),
+        })
     }
 
     /// All layers.
