@@ -246,7 +246,10 @@ pub fn folds(rows: &Rows, labels: &Labels<'_>, split: Split, purge: usize) -> Re
 
 fn check_labels(rows: &Rows, labels: &Labels<'_>) -> Result<()> {
     let given = [("runs", labels.runs), ("groups", labels.groups)];
-    given.iter().filter_map(|(what, given)| Some((what, (*given)?))).try_for_each(|(what, own)| rows.check(own.len(), what))
+    given
+        .iter()
+        .filter_map(|(what, given)| Some((what, (*given)?)))
+        .try_for_each(|(what, own)| rows.check(own.len(), what))
 }
 
 fn needed<'a>(labels: Option<&'a [usize]>, what: &str) -> Result<&'a [usize]> {

@@ -14,6 +14,7 @@ mod encoding;
 mod encoding_fitted;
 mod engine_graphs;
 mod features;
+mod fit;
 mod fused_training;
 mod googlenet;
 mod hello;

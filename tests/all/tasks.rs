@@ -52,6 +52,7 @@ impl Task {
 pub fn tasks(dir: &Path, brain: &Brain) -> Vec<Task> {
     let mut all = drives(dir);
     all.push(rdm(dir));
+    all.extend(fits(dir));
     all.extend(maps(dir, brain));
     all.push(group(dir, brain));
     all
@@ -122,6 +123,61 @@ fn rdm(dir: &Path) -> Task {
         .with("--taps conv2,conv4 --n-permutations 20")
         .reads("--images", images)
         .reads("--compare", brains)
+}
+
+/// Encoding models of a network's layers, of ready features, and of a time series.
+fn fits(dir: &Path) -> Vec<Task> {
+    let folder = dir.join("fits");
+    std::fs::create_dir_all(&folder).unwrap();
+    let at = |name: &str| folder.join(name);
+    let mut draw = rng::stream(6, "tasks", 0);
+    let mut normal =
+        |rows: usize, columns: usize| Array2::from_shape_simple_fn((rows, columns), || draw.normal() as f32);
+    npy::write(&at("responses.npy"), &normal(16, 6)).unwrap();
+    npy::write(&at("x.npy"), &normal(16, 4)).unwrap();
+    npz::NpzWriter::new().add("a", &normal(48, 3)).add("b", &normal(48, 2)).write(&at("spaces.npz")).unwrap();
+    npy::write(&at("series.npy"), &normal(48, 4)).unwrap();
+    npy::write(&at("gammas.npy"), &ndarray::array![[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]]).unwrap();
+    let text = |name: &str, lines: &mut dyn Iterator<Item = String>| {
+        let all: Vec<String> = lines.collect();
+        std::fs::write(at(name), all.join("\n") + "\n").unwrap();
+        at(name)
+    };
+    let names = text("ids.txt", &mut (0..16).map(|i| format!("photo{i:02}")));
+    let images = photographs(&at("images"), 16, 24);
+    let table = |header: &'static str, row: fn(usize) -> String, n: usize| {
+        std::iter::once(header.to_owned()).chain((0..n).map(row))
+    };
+    let rows = text("rows.tsv", &mut table("stimulus", |i| format!("photo{i:02}"), 16));
+    let regions = text("rois.tsv", &mut table("region", |i| format!("v{}", i % 2 + 1), 6));
+    let held = text("held.txt", &mut (2..6).map(|i| format!("photo{i:02}")));
+    let categories =
+        text("categories.tsv", &mut table("stimulus\tcategory", |i| format!("photo{i:02}\tc{}", i % 4), 16));
+    let targets = text("names.txt", &mut (0..6).map(|i| format!("voxel{i}")));
+    let runs = text("trials.tsv", &mut table("run", |i| format!("{}", i / 12 + 1), 48));
+    let stimuli = |task: Task| task.reads("--targets", at("responses.npy")).with("--axes rows,targets");
+    vec![
+        stimuli(Task::new("fit", "fit").reads("--model", dir.join("tiny")))
+            .with("--taps conv2,conv4 --reduction spatial_mean --combine both")
+            .reads("--images", images)
+            .reads("--ids", &names)
+            .reads("--rois", regions)
+            .reads("--target-names", targets),
+        stimuli(Task::new("fit, features", "fit"))
+            .reads("--features", at("x.npy"))
+            .reads("--feature-rows", rows)
+            .reads("--ids", names)
+            .reads("--categories", categories)
+            .with("--test stimuli --permutations 20 --scaling z_score")
+            .reads("--test-stimuli", held),
+        Task::new("fit, time series", "fit")
+            .reads("--features", at("spaces.npz"))
+            .reads("--targets", at("series.npy"))
+            .with("--axes rows,targets --rows time --tr 2 --delays 1,2 --estimator banded --test-purge 1")
+            .reads("--trials", runs)
+            .reads("--gammas", at("gammas.npy")),
+        stimuli(Task::new("fit, shard", "fit")).with("--match order --shard 1/2").reads("--features", at("x.npy")),
+    ]
 }
 
 fn maps(dir: &Path, brain: &Brain) -> Vec<Task> {

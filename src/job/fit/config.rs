@@ -349,15 +349,7 @@ impl Config {
     /// Options of the ridge estimators.
     pub fn ridge(&self) -> RidgeOptions {
         let RidgeConfig { alphas, per_target, fit_intercept, score, max_extensions, form } = self.ridge.clone();
-        RidgeOptions {
-            alphas,
-            per_target,
-            fit_intercept,
-            score,
-            max_extensions,
-            form,
-            memory_mb: self.memory_mb,
-        }
+        RidgeOptions { alphas, per_target, fit_intercept, score, max_extensions, form, memory_mb: self.memory_mb }
     }
 
     /// # Errors

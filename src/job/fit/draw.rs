@@ -90,11 +90,7 @@ fn layers(fit: &Fit, at: &dyn Fn(&str) -> PathBuf) -> Result<()> {
     profile(fit, &names, &rois, at("layer_profile"))?;
     let count = |i: usize| fit.layers[i].n_best as f64;
     if fit.layers.iter().any(|layer| layer.n_best > 0) && names.len() > 1 {
-        let all = [BarSeries {
-            name: "targets".into(),
-            values: (0..names.len()).map(count).collect(),
-            errors: None,
-        }];
+        let all = [BarSeries { name: "targets".into(), values: (0..names.len()).map(count).collect(), errors: None }];
         let options = BarOptions { y_label: "targets whose best layer it is".into(), ..BarOptions::default() };
         figures::bars(&names, &all, &at("best_layer"), &options)?;
     }
@@ -143,12 +139,8 @@ fn alphas(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
     if series.is_empty() {
         return Ok(());
     }
-    let options = CurveOptions {
-        x_label: "penalty".into(),
-        y_label: "targets".into(),
-        log_x: true,
-        ..CurveOptions::default()
-    };
+    let options =
+        CurveOptions { x_label: "penalty".into(), y_label: "targets".into(), log_x: true, ..CurveOptions::default() };
     figures::curves(&series, &stem, &options)
 }
 

@@ -5,8 +5,8 @@ use super::fitting::Bench;
 use super::plan::Plan;
 use super::rounds::Round;
 use super::run::Outcome;
-use super::sources::{Layers, Source};
-use super::spaces::{Learnt, Space, SideBySide};
+use super::sources::Source;
+use super::spaces::{Learnt, SideBySide, Space};
 use super::tables::Tables;
 use crate::encoding::features::{Components, components};
 use crate::encoding::folds::Leakage;
@@ -35,7 +35,7 @@ pub fn model(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, outcome: &Outc
     places.dedup();
     let head = EncodingModel {
         network: network(plan, &places)?,
-        spaces: spaces(plan, bench, tables, outcome, &places)?,
+        spaces: spaces(plan, bench, tables, &places)?,
         readouts: chosen.iter().map(|&m| readout(plan, outcome, m, &places)).collect(),
         targets: plan.samples.targets.clone(),
         delays: plan.config.time.delays.clone(),
@@ -100,13 +100,7 @@ fn n_channels(plan: &Plan, spaces: &[usize]) -> usize {
 }
 
 /// Sets of features with what was learnt of them in the last round.
-fn spaces(
-    plan: &Plan,
-    bench: &Bench<'_>,
-    tables: &Tables<'_>,
-    outcome: &Outcome,
-    places: &[usize],
-) -> Result<Vec<ModelSpace>> {
+fn spaces(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, places: &[usize]) -> Result<Vec<ModelSpace>> {
     let (round, how) = (plan.rounds.last().expect("a round"), plan.how());
     let mut kept = Vec::new();
     for &s in places {
@@ -115,10 +109,9 @@ fn spaces(
         let learnt = own[0].learn(&round.train, &mut Leakage::default())?;
         let (mean, scale) = (learnt.standardizer.mean().to_vec(), learnt.standardizer.scale().to_vec());
         let from = match &plan.source {
-            Source::Layers(layers) => SpaceFrom::Tap {
-                tap: own[0].name.to_owned(),
-                reduction: layers.reduction_of(s, &plan.config)?,
-            },
+            Source::Layers(layers) => {
+                SpaceFrom::Tap { tap: own[0].name.to_owned(), reduction: layers.reduction_of(s, &plan.config)? }
+            }
             Source::Given(given) => SpaceFrom::Given { n_features: given[s].1.ncols() },
         };
         let components = on_units(plan, bench, s, &learnt)?;
@@ -142,10 +135,10 @@ fn on_units(plan: &Plan, bench: &Bench<'_>, space: usize, learnt: &Learnt) -> Re
 }
 
 /// Weights of the models in the file, range by range.
-struct Weights<'a> {
+struct Weights<'a, 'b, 'c> {
     plan: &'a Plan,
-    bench: &'a Bench<'a>,
-    tables: &'a Tables<'a>,
+    bench: &'a Bench<'b>,
+    tables: &'a Tables<'c>,
     round: &'a Round,
     /// The model that is at hand.
     current: Option<(usize, Ready)>,
@@ -157,7 +150,7 @@ enum Ready {
     Whole(Array2<f32>),
 }
 
-impl Weights<'_> {
+impl Weights<'_, '_, '_> {
     fn of(&mut self, m: usize, readout: &Readout, range: Range<usize>) -> Result<Array2<f32>> {
         if self.current.as_ref().is_none_or(|(at, _)| *at != m) {
             self.current = None;

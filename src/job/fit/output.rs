@@ -97,8 +97,25 @@ impl TargetRows<'_> {
 
     fn table(&self) -> tsv::Table {
         let header = [
-            "target", "region", "state", "layer", "alpha", "cv_score", "r", "r2", "r2_er", "feve", "p", "q",
-            "ceiling_r", "reliability", "snr", "fev", "x_deg", "y_deg", "sd_deg",
+            "target",
+            "region",
+            "state",
+            "layer",
+            "alpha",
+            "cv_score",
+            "r",
+            "r2",
+            "r2_er",
+            "feve",
+            "p",
+            "q",
+            "ceiling_r",
+            "reliability",
+            "snr",
+            "fev",
+            "x_deg",
+            "y_deg",
+            "sd_deg",
         ];
         let mut table = tsv::Table::new(header);
         let (regions, candidates) = (self.regions(), self.candidates());

@@ -125,7 +125,8 @@ fn layers_page(page: &mut Page, fit: &Fit, figures: &mut Figures) {
     let cells = |name: &str| scores.iter().find(|own| own.layer == name);
     let row = |layer: &super::results::LayerResult| {
         let own = cells(&layer.name);
-        let median = |of: fn(&LayerScores) -> Option<super::results::Scored>| number(own.and_then(of).map(|s| s.median));
+        let median =
+            |of: fn(&LayerScores) -> Option<super::results::Scored>| number(own.and_then(of).map(|s| s.median));
         vec![
             layer.name.clone(),
             layer.n_features.to_string(),

@@ -140,7 +140,9 @@ impl Part {
         };
         let n = part.n_targets();
         let columns = |m: &Array2<f64>| m.ncols() == n;
-        let fits = [part.cv_scores.len(), part.states.len(), part.intercept.len(), part.predictions.ncols()].iter().all(|&m| m == n)
+        let fits = [part.cv_scores.len(), part.states.len(), part.intercept.len(), part.predictions.ncols()]
+            .iter()
+            .all(|&m| m == n)
             && part.shares.iter().flatten().chain(&part.gammas).all(columns)
             && part.windows.as_ref().is_none_or(|w| w.len() == n);
         if fits { Ok(part) } else { Err(bad("arrays of different numbers of targets".into())) }

@@ -3,8 +3,8 @@
 use super::config::{Combine, Config, Estimator};
 use super::fitting::Model;
 use super::rounds::{Round, rounds};
-use super::shards;
 use super::samples::Samples;
+use super::shards;
 use super::sources::{self, Read, Source};
 use super::spaces::How;
 use crate::encoding::Scaling;

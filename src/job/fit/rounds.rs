@@ -60,8 +60,7 @@ pub fn rounds(config: &Config, samples: &Samples) -> Result<Vec<Round>> {
     match test.by {
         Held::None => Ok(vec![Round::of("final".into(), (all, None, 0), samples, config)?]),
         Held::Folds => {
-            let split =
-                test.split.split(test.n_folds, config.seed, samples.several_runs(), samples.time.is_some());
+            let split = test.split.split(test.n_folds, config.seed, samples.several_runs(), samples.time.is_some());
             let mut rounds = Vec::new();
             for (i, fold) in folds(&all, &samples.labels(), split, test.purge)?.into_iter().enumerate() {
                 rounds.push(Round::new(format!("fold {}", i + 1), fold, samples, config)?);

@@ -8,9 +8,9 @@ use super::rounds::Round;
 use super::score::{self, TargetScores};
 use super::tables::Tables;
 use super::{output, summarize};
+use crate::encoding::TargetState;
 use crate::encoding::folds::{Leakage, Rows};
 use crate::encoding::solver::Work;
-use crate::encoding::TargetState;
 use crate::error::Result;
 use crate::job::machine::peak_rss_mb;
 use crate::job::{RunDir, Session};
@@ -115,7 +115,8 @@ fn put(predictions: &mut Array2<f32>, test: &Rows, found: &Array2<f32>) {
 
 /// The rows that some round tests.
 fn tested(plan: &Plan) -> Result<Option<Rows>> {
-    let rows: Vec<usize> = plan.rounds.iter().filter_map(|r| r.test.as_ref()).flat_map(|r| r.indices().to_vec()).collect();
+    let rows: Vec<usize> =
+        plan.rounds.iter().filter_map(|r| r.test.as_ref()).flat_map(|r| r.indices().to_vec()).collect();
     if rows.is_empty() { Ok(None) } else { Rows::new(rows, plan.samples.n_samples()).map(Some) }
 }
 

@@ -172,9 +172,8 @@ fn scaled(values: ArrayView2<'_, f32>, runs: &[usize], how: RunScaling) -> Array
 fn categories(path: &Path, stimuli: &[String]) -> Result<(Vec<usize>, Vec<String>)> {
     let table = tsv::read(path)?;
     let hint = "the table has the columns `stimulus` and `category`";
-    let column = |name: &str| {
-        table.column(name).ok_or_else(|| table.without(path, &format!("a column `{name}`"), hint))
-    };
+    let column =
+        |name: &str| table.column(name).ok_or_else(|| table.without(path, &format!("a column `{name}`"), hint));
     let known: Vec<String> = column("stimulus")?.into_iter().map(String::from).collect();
     let of = column("category")?;
     let found = find_all(stimuli, &known, "stimuli.categories", ("stimuli", "rows"))?;

@@ -1,13 +1,13 @@
 //! How well held-out responses were predicted, target by target and in summary.
 
 use super::config::{Config, ScoresConfig};
-use super::results::{Interval, Scored, ScoreSummary};
+use super::results::{Interval, ScoreSummary, Scored};
 use super::samples::Samples;
+use crate::encoding::Rows;
 use crate::encoding::permutation::{self, Shuffle};
 use crate::encoding::reliability::{Repeats, feve, r2_er};
 use crate::encoding::scores::{Scores, pearson, r2};
 use crate::encoding::solver::Work;
-use crate::encoding::Rows;
 use crate::error::Result;
 use crate::math::stats;
 use crate::rng;

@@ -76,7 +76,12 @@ impl Bench<'_> {
     }
 
     /// Weights of every set of features, features x targets.
-    pub(super) fn band_weights(&self, found: &Banded, train: &Rows, y: ArrayView2<'_, f32>) -> Result<Vec<Array2<f32>>> {
+    pub(super) fn band_weights(
+        &self,
+        found: &Banded,
+        train: &Rows,
+        y: ArrayView2<'_, f32>,
+    ) -> Result<Vec<Array2<f32>>> {
         let rows: Vec<Array2<f32>> = found.xs.iter().map(|x| x.select(Axis(0), train.indices())).collect();
         let views: Vec<_> = rows.iter().map(|part| part.view()).collect();
         found.search.weights(&found.state, &views, y, &self.work)

@@ -36,7 +36,12 @@ fn reduction(text: &str) -> Result<Value> {
     let (name, number) = text.split_once(':').map_or((text, None), |(name, number)| (name, Some(number)));
     let wrong = || {
         let expected = "flat, spatial_mean, pca, pca:0.9, pca:100, sparse_random_projection or rf_pooled:20";
-        Error::invalid("stimuli.reduction", expected, format!("`{text}`"), "rf_pooled needs the images' width in degrees")
+        Error::invalid(
+            "stimuli.reduction",
+            expected,
+            format!("`{text}`"),
+            "rf_pooled needs the images' width in degrees",
+        )
     };
     let value = |number: &str| number.parse::<f64>().ok().filter(|v| *v > 0.0 && v.is_finite()).ok_or_else(wrong);
     match (name, number) {

@@ -109,9 +109,8 @@ pub fn complete(config: &Config, n_targets: usize, sets: &BTreeMap<String, Strin
         }
         verify(dir, &manifest)?;
         let shard = &manifest["results"]["shard"];
-        let shard: crate::job::shard::Shard = serde_json::from_value(shard.clone()).map_err(|e| {
-            Error::invalid(at, "a shard", e.to_string(), "fit it again")
-        })?;
+        let shard: crate::job::shard::Shard = serde_json::from_value(shard.clone())
+            .map_err(|e| Error::invalid(at, "a shard", e.to_string(), "fit it again"))?;
         let bounds = |k: usize| n_targets * k / shard.of;
         let (start, end) = (bounds(shard.index - 1), bounds(shard.index));
         found.push((start, end, Fitted { dir: dir.clone(), start }));

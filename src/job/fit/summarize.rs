@@ -129,9 +129,8 @@ pub fn identify(
 /// Shares over all stimuli that were asked for.
 fn over_rounds(found: &[Identification]) -> Option<Identification> {
     let n: usize = found.iter().map(|own| own.n_stimuli).sum();
-    let share = |of: fn(&Identification) -> f64| {
-        found.iter().map(|own| of(own) * own.n_stimuli as f64).sum::<f64>() / n as f64
-    };
+    let share =
+        |of: fn(&Identification) -> f64| found.iter().map(|own| of(own) * own.n_stimuli as f64).sum::<f64>() / n as f64;
     Some(Identification {
         of_measured: share(|own| own.of_measured),
         of_predicted: share(|own| own.of_predicted),

@@ -12,8 +12,8 @@ mod rois;
 mod samples;
 
 pub use align::{Aligned, align};
-pub use samples::list;
 pub use config::{Axis, MaskOrder, Matching, Repeats, Rows, TargetsConfig};
+pub use samples::list;
 
 use crate::data::{Place, Responses, TimeSeries, Usable};
 use crate::error::{Error, Result};
