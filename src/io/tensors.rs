@@ -339,7 +339,12 @@ fn parse(text: &[u8], path: &Path, data: u64, length: u64) -> Result<Parsed> {
     }
     if data + end != length {
         let found = format!("{length} bytes, {} of them described", data + end);
-        return Err(Error::corrupt(path, "a safetensors file", found, "the file is truncated: copy or download it again"));
+        return Err(Error::corrupt(
+            path,
+            "a safetensors file",
+            found,
+            "the file is truncated: copy or download it again",
+        ));
     }
     Ok((tensors, metadata))
 }
@@ -398,9 +403,7 @@ mod tests {
         let path = dir.path().join("a.safetensors");
         let one = [entry("b", Width::F32, &[2])];
         let short = |n: usize| {
-            let fill = &mut |_: &Entry, sink: &mut Sink<'_>| {
-                sink.f32s(&vec![1.0; n]).map_err(Error::io("a", "write"))
-            };
+            let fill = &mut |_: &Entry, sink: &mut Sink<'_>| sink.f32s(&vec![1.0; n]).map_err(Error::io("a", "write"));
             write(&path, &one, &BTreeMap::new(), fill)
         };
         for n in [1, 3] {

@@ -149,7 +149,12 @@ impl EncodingModel {
                 let n_windows = grid.candidates()?.len();
                 if windows.len() != n || windows.iter().any(|&w| w >= n_windows) {
                     let found = format!("{} windows", windows.len());
-                    return Err(Error::invalid("encoding model", format!("one of {n_windows} for {n} targets"), found, ""));
+                    return Err(Error::invalid(
+                        "encoding model",
+                        format!("one of {n_windows} for {n} targets"),
+                        found,
+                        "",
+                    ));
                 }
                 Ok(vec![[shape.channels, n]])
             }

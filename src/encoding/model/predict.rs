@@ -104,9 +104,9 @@ impl EncodingModel {
         features(executor.as_mut(), images, options.batch, &options.device, &mut |range, values| {
             let activations = numbers(values);
             match &mut averager {
-                Some(averager) => averager.take(range, &activations, &mut |volume, means| {
-                    reader.take(volume..volume + 1, &means)
-                })?,
+                Some(averager) => {
+                    averager.take(range, &activations, &mut |volume, means| reader.take(volume..volume + 1, &means))?
+                }
                 None => reader.take(range, &activations)?,
             }
             progress.tick(String::new);
@@ -237,7 +237,10 @@ impl ModelSpace {
 /// Where the rows of a space come from.
 enum From<'a> {
     /// A tap of the executor.
-    Tap { tap: usize, reducer: Reducer },
+    Tap {
+        tap: usize,
+        reducer: Reducer,
+    },
     Given(ArrayView2<'a, f32>),
 }
 
@@ -268,7 +271,7 @@ impl<'a> Reader<'a> {
                     from.push(From::Tap { tap, reducer: Reducer::new(reduction, graph, node, 1)? });
                 }
                 _ => {
-                    let Some(array) = given.next().map(ArrayView2::view) else {
+                    let Some(array) = given.next().map(|array| array.view()) else {
                         let expected = format!("an array of the features `{}`", space.name);
                         let hint = "the model was fitted on ready features: give those of these stimuli";
                         return Err(Error::invalid("predictions", expected, "none", hint));

@@ -31,10 +31,8 @@ pub fn summary(results: &Results) -> String {
     lines.join("\n")
 }
 
-const SCATTER: &str =
-    "Recorded against predicted responses of the best-predicted targets, a point a stimulus. On the line both are equal.";
-const TOP: &str =
-    "The images with the largest predicted responses, the largest first, as the network sees them; r is the prediction.";
+const SCATTER: &str = "Recorded against predicted responses of the best-predicted targets, a point a stimulus. On the line both are equal.";
+const TOP: &str = "The images with the largest predicted responses, the largest first, as the network sees them; r is the prediction.";
 
 /// Sections of the report.
 pub fn page(results: &Results, page: &mut Page, figures: &mut Figures) {

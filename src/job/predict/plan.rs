@@ -77,9 +77,8 @@ impl Plan {
         warnings.extend(shown_before(trained.as_deref()));
         warnings.extend(series_note(&model, &fitted::name(&file)));
         let recorded = recorded(&config, &model, &stimuli, &mut warnings)?;
-        let plan = Self {
-            config, file, model, chosen, images, stimuli, trained, given, recorded, device, sets, warnings,
-        };
+        let plan =
+            Self { config, file, model, chosen, images, stimuli, trained, given, recorded, device, sets, warnings };
         Ok(plan)
     }
 
@@ -253,7 +252,12 @@ fn recorded(
     warnings.append(&mut aligned.warnings);
     if aligned.stimuli.len() < 2 {
         let hint = "a correlation needs more than one response";
-        return Err(Error::invalid("targets", "responses to 2 stimuli or more", aligned.stimuli.len().to_string(), hint));
+        return Err(Error::invalid(
+            "targets",
+            "responses to 2 stimuli or more",
+            aligned.stimuli.len().to_string(),
+            hint,
+        ));
     }
     let there: HashMap<_, usize> = aligned.responses.targets().iter().map(|name| nfc(name)).zip(0..).collect();
     let pair = |(own, name): (usize, &String)| Some((own, *there.get(&nfc(name))?));

@@ -20,7 +20,8 @@ pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Resul
     session.cancel.check()?;
     output::arrays(plan, run, &predictions)?;
     let recorded = plan.recorded.as_ref();
-    let table = recorded.map(|found| score(&predictions, found, &plan.model.targets, plan.config.n_best)).transpose()?;
+    let table =
+        recorded.map(|found| score(&predictions, found, &plan.model.targets, plan.config.n_best)).transpose()?;
     if let Some(table) = &table {
         output::scores(plan, run, table)?;
     }
@@ -41,7 +42,7 @@ pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Resul
 }
 
 fn predict(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Array2<f32>> {
-    let given: Vec<ArrayView2<'_, f32>> = plan.given.iter().map(Array2::view).collect();
+    let given: Vec<ArrayView2<'_, f32>> = plan.given.iter().map(|array| array.view()).collect();
     let (Some(network), Some(images)) = (&plan.model.network, &plan.images) else {
         return plan.model.predict_features(&given, None);
     };
