@@ -63,7 +63,9 @@ pub struct TrainingStimulus {
 pub fn pixels_hash(pixels: &Array3<u8>) -> String {
     let mut hasher = blake3::Hasher::new();
     let (height, width, _) = pixels.dim();
-    [height, width].iter().for_each(|&side| drop(hasher.update(&(side as u64).to_le_bytes())));
+    for side in [height, width] {
+        hasher.update(&(side as u64).to_le_bytes());
+    }
     hasher.update(pixels.as_standard_layout().as_slice().expect("laid out row by row"));
     hasher.finalize().to_hex()[..32].to_owned()
 }

@@ -1,6 +1,7 @@
 //! One row a reader: its file, honest examples of it, and what reads it.
 
 mod checkpoints;
+mod encoding;
 mod images;
 mod itself;
 mod networks;
@@ -61,11 +62,19 @@ pub fn wicked() -> &'static [Reader] {
 }
 
 pub fn all() -> Vec<Reader> {
-    [volumes::READERS, images::READERS, tables::READERS, networks::READERS, checkpoints::READERS, plans::READERS]
-        .into_iter()
-        .flat_map(<[Reader]>::iter)
-        .map(|r| Reader { ..*r })
-        .collect()
+    [
+        volumes::READERS,
+        images::READERS,
+        tables::READERS,
+        networks::READERS,
+        encoding::READERS,
+        checkpoints::READERS,
+        plans::READERS,
+    ]
+    .into_iter()
+    .flat_map(<[Reader]>::iter)
+    .map(|r| Reader { ..*r })
+    .collect()
 }
 
 /// The bytes that something writes to a file called `name`.
