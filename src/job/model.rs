@@ -1,7 +1,7 @@
 //! Models and images as jobs take them: found, checked, hashed.
 
 use super::fitted;
-use crate::data::Stimuli;
+use crate::data::{ImageSource, Stimuli};
 use crate::error::Result;
 use crate::image::Resized;
 use crate::image::resize::{self, Resize};
@@ -86,9 +86,22 @@ pub fn open_images_seen(
     how: Resize,
     seen: &mut dyn FnMut(&str, &Array3<u8>),
 ) -> Result<(Resized, String, Vec<Warning>)> {
+    hashed(images::open(path)?, graph, how, seen)
+}
+
+/// As [`open_images_seen`], of a set that is open already.
+///
+/// # Errors
+/// As [`load_images`].
+pub fn hashed(
+    source: Box<dyn ImageSource>,
+    graph: &Graph,
+    how: Resize,
+    seen: &mut dyn FnMut(&str, &Array3<u8>),
+) -> Result<(Resized, String, Vec<Warning>)> {
     let mut hasher = blake3::Hasher::new();
     let size = Some((graph.input.height, graph.input.width));
-    let (resized, warnings) = Resized::new(images::open(path)?, size, how, |name, pixels| {
+    let (resized, warnings) = Resized::new(source, size, how, |name, pixels| {
         add(&mut hasher, name, pixels);
         seen(name, pixels);
         Ok(())

@@ -4,7 +4,6 @@ use crate::docs::has_rows;
 use crate::program::{Ended, Program};
 use crate::support::{data, json};
 use ndarray::{Array2, Axis, s};
-use ndarray_npy::NpzReader;
 use orthoscope::io::{npy, npz, tsv};
 use orthoscope::math::linalg::Cholesky;
 use orthoscope::rng;
@@ -76,7 +75,7 @@ fn numbers(table: &tsv::Table, column: &str) -> Vec<f64> {
 }
 
 fn array(path: &Path, name: &str) -> Array2<f32> {
-    NpzReader::new(std::fs::File::open(path).unwrap()).unwrap().by_name(name).unwrap()
+    npz::read(path).unwrap().get::<f32>(name).unwrap().into_dimensionality().unwrap()
 }
 
 #[test]
@@ -296,7 +295,8 @@ fn bad_input_ends_before_anything_is_written() {
     with("x.npy").run().expect_code(2).expect_error(&["--feature-rows", "none"]);
     let ids: Vec<String> = (0..N).map(|i| format!("other{i:02}")).collect();
     std::fs::write(study.at("others.txt"), ids.join("\n") + "\n").unwrap();
-    refused(&[("--ids", study.at("others.txt").to_str().unwrap())], &["other00"]);
+    let other = with("x.npy").arg("--feature-rows", study.at("rows.tsv")).arg("--ids", study.at("others.txt"));
+    other.run().expect_code(2).expect_error(&["other00"]);
     let mut nan = study.x.mapv(|v| v as f32);
     nan[(3, 1)] = f32::NAN;
     npy::write(&study.at("nan.npy"), &nan).unwrap();

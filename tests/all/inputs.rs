@@ -104,7 +104,7 @@ fn every_file_that_is_read_is_known() {
 }
 
 /// Flags that name files.
-const FLAGS: [&str; 25] = [
+const FLAGS: [&str; 34] = [
     "--model",
     "--baseline",
     "--init-images",
@@ -130,6 +130,15 @@ const FLAGS: [&str; 25] = [
     "--bold",
     "--events",
     "--confounds",
+    "--features",
+    "--feature-rows",
+    "--targets",
+    "--ids",
+    "--target-names",
+    "--categories",
+    "--test-stimuli",
+    "--trials",
+    "--gammas",
 ];
 
 /// What a run reads by relative paths is found from wherever it is resumed.

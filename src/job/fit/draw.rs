@@ -15,8 +15,8 @@ use std::path::PathBuf;
 
 /// Stimuli of an identification matrix: more cannot be told apart.
 const MOST_STIMULI: usize = 400;
-/// Targets of the scatter of predictions.
-const SHOWN: usize = 4;
+/// Targets of the scatter of predictions: that of the best score, the upper quartile, the median.
+const QUANTILES: [f64; 3] = [0.0, 0.25, 0.5];
 /// Points of each of them.
 const MOST_POINTS: usize = 400;
 
@@ -144,14 +144,16 @@ fn alphas(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
     figures::curves(&series, &stem, &options)
 }
 
-/// Predictions against responses of the targets that are predicted best by inner folds.
+/// Predictions against responses of targets with the best, a good and a middling score.
 fn scatter(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
     let (Some(test), Some(scores)) = (&outcome.tested, &outcome.scores) else { return Ok(()) };
     let mut order: Vec<usize> = (0..outcome.best.len()).filter(|&t| outcome.best[t].is_some()).collect();
     order.sort_by(|&a, &b| scores.r.values[b].total_cmp(&scores.r.values[a]));
+    let mut places: Vec<usize> = QUANTILES.iter().map(|q| (q * order.len().saturating_sub(1) as f64) as usize).collect();
+    places.dedup();
     let step = test.len().div_ceil(MOST_POINTS).max(1);
     let mut points = Vec::new();
-    for &t in order.iter().take(SHOWN) {
+    for t in places.into_iter().filter_map(|place| order.get(place).copied()) {
         for (i, &row) in test.indices().iter().enumerate().step_by(step) {
             points.push(Point {
                 label: String::new(),

@@ -55,7 +55,7 @@ impl Bench<'_> {
         match self.config.estimator {
             Estimator::Ridge => self.ridge(&stem, model, round, spaces, leakage),
             Estimator::Banded => self.banded(&stem, round, spaces, leakage),
-            Estimator::GaussianRf => todo!(),
+            Estimator::GaussianRf => self.windows(&stem, round, &spaces[0], leakage),
         }
     }
 

@@ -107,7 +107,14 @@ fn spaces(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, places: &[usize])
         let alone = super::fitting::Model { name: String::new(), spaces: vec![s] };
         let own = tables.spaces(&alone, round, &how)?;
         let learnt = own[0].learn(&round.train, &mut Leakage::default())?;
-        let (mean, scale) = (learnt.standardizer.mean().to_vec(), learnt.standardizer.scale().to_vec());
+        let (mean, scale) = match plan.config.estimator {
+            Estimator::GaussianRf => {
+                let stem = format!("fit-{s:03}-{:03}", plan.rounds.len() - 1);
+                let fit = bench.window_fit(&stem, round, &own[0])?;
+                (fit.mean, fit.scale)
+            }
+            _ => (learnt.standardizer.mean().to_vec(), learnt.standardizer.scale().to_vec()),
+        };
         let from = match &plan.source {
             Source::Layers(layers) => {
                 SpaceFrom::Tap { tap: own[0].name.to_owned(), reduction: layers.reduction_of(s, &plan.config)? }
@@ -184,7 +191,10 @@ impl Weights<'_, '_, '_> {
                 let views: Vec<_> = weights.iter().map(|w| w.view()).collect();
                 Ok(Ready::Whole(ndarray::concatenate(Axis(0), &views).expect("weights of the same targets")))
             }
-            Estimator::GaussianRf => todo!(),
+            Estimator::GaussianRf => {
+                let fit = self.bench.window_fit(&stem, self.round, &spaces[0])?;
+                Ok(Ready::Whole(fit.weights))
+            }
         }
     }
 }

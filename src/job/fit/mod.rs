@@ -6,6 +6,7 @@ mod fitting;
 #[cfg(feature = "cli")]
 mod flags;
 mod keep;
+mod movies;
 mod output;
 mod page;
 mod part;
@@ -22,6 +23,7 @@ mod sources;
 mod spaces;
 mod summarize;
 mod tables;
+mod windows;
 
 pub use config::{
     BandedConfig, Combine, Config, Deal, Estimator, FoldsConfig, FrameSampling, Held, RidgeConfig, RunScaling,

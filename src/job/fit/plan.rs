@@ -55,10 +55,21 @@ impl Plan {
         let plan = Self { shards, config, source, samples, rounds, models, gammas, device, sets, warnings };
         plan.config.ridge.alphas.grid(1.0)?;
         plan.check_delays()?;
-        if let Source::Layers(layers) = &plan.source {
-            layers.extraction(&layers.all(), &plan.config, plan.least_train())?;
-        }
+        plan.check_extraction()?;
         Ok(plan)
+    }
+
+    fn check_extraction(&self) -> Result<()> {
+        let Source::Layers(layers) = &self.source else { return Ok(()) };
+        let extraction = layers.extraction(&layers.all(), &self.config, self.least_train())?;
+        match extraction.taps().iter().find(|tap| tap.gram && layers.map.is_some()) {
+            None => Ok(()),
+            Some(tap) => {
+                let hint = "say pca = { project = {} } (components of a sparse random projection), or spatial_mean";
+                let expected = "a PCA of a projection, where a movie's layer has far more units than there are samples";
+                Err(Error::invalid("stimuli.reduction", expected, format!("a PCA of all units of `{}`", tap.tap), hint))
+            }
+        }
     }
 
     fn check_delays(&self) -> Result<()> {
@@ -104,6 +115,7 @@ impl Plan {
             reduction: &self.config.stimuli.reduction,
             // An intercept centres features with the means of the rows that are fitted on.
             scaling: if centred { Scaling::None } else { self.config.stimuli.scaling },
+            given: self.config.stimuli.scaling,
             delays: &self.config.time.delays,
             runs: self.samples.time.as_ref().map(|time| time.runs.as_slice()),
         }

@@ -39,7 +39,7 @@ pub struct Fit {
     pub n_train: usize,
     /// Samples that were held out and predicted.
     pub n_test: usize,
-    /// Samples on no side of the test: too near in time, or of a held-out category.
+    /// Samples on no side of the test: too near in time.
     pub n_left_out: usize,
     pub n_targets: usize,
     /// Targets that do not vary: their score is 0.

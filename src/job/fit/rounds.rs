@@ -1,6 +1,6 @@
 //! What is fitted on what: rounds of training rows, tested rows and inner folds.
 
-use super::config::{Config, Held};
+use super::config::{Config, Deal, Held};
 use super::samples::Samples;
 use crate::data::names::find_all;
 use crate::encoding::folds::{Fold, Rows, folds, hold_out};
@@ -16,7 +16,7 @@ pub struct Round {
     pub train: Rows,
     /// None of the last round of a cross-validation: its model is kept, and was tested by the others.
     pub test: Option<Rows>,
-    /// Samples on no side: too near in time, or of a tested category.
+    /// Samples on no side: too near in time.
     pub n_left_out: usize,
     pub inner: Vec<Fold>,
 }
@@ -35,7 +35,7 @@ impl Round {
     ) -> Result<Self> {
         let (own, n_runs) = (&config.folds, n_runs(&train, samples));
         let split = own.split.split(own.n_folds, config.seed, n_runs > 1, samples.time.is_some());
-        let inner = folds(&train, &samples.labels(), split, own.purge)?;
+        let inner = folds(&train, &samples.labels(own.split), split, own.purge)?;
         Ok(Self { name, train, test, n_left_out, inner })
     }
 }
@@ -54,7 +54,7 @@ pub fn rounds(config: &Config, samples: &Samples) -> Result<Vec<Round>> {
     let all = Rows::all(n)?;
     let test = &config.test;
     let single = |held: Vec<usize>| -> Result<Vec<Round>> {
-        let fold = hold_out(&all, &samples.labels(), held, test.purge)?;
+        let fold = hold_out(&all, &samples.labels(Deal::Auto), held, test.purge)?;
         Ok(vec![Round::new("test".into(), fold, samples, config)?])
     };
     match test.by {
@@ -62,7 +62,7 @@ pub fn rounds(config: &Config, samples: &Samples) -> Result<Vec<Round>> {
         Held::Folds => {
             let split = test.split.split(test.n_folds, config.seed, samples.several_runs(), samples.time.is_some());
             let mut rounds = Vec::new();
-            for (i, fold) in folds(&all, &samples.labels(), split, test.purge)?.into_iter().enumerate() {
+            for (i, fold) in folds(&all, &samples.labels(test.split), split, test.purge)?.into_iter().enumerate() {
                 rounds.push(Round::new(format!("fold {}", i + 1), fold, samples, config)?);
             }
             rounds.push(Round::of("final".into(), (all, None, 0), samples, config)?);

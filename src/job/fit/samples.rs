@@ -1,6 +1,6 @@
 //! What is to be predicted, sample by sample, and what is known of the samples.
 
-use super::config::{Config, RunScaling};
+use super::config::{Config, Deal, RunScaling};
 use crate::data::names::find_all;
 use crate::data::{Place, Responses, TimeSeries};
 use crate::encoding::Labels;
@@ -112,11 +112,12 @@ impl Samples {
         }
     }
 
-    /// What folds go by.
-    pub fn labels(&self) -> Labels<'_> {
+    /// What folds go by: runs, and, for folds of whole categories, these.
+    pub fn labels(&self, by: Deal) -> Labels<'_> {
+        let categories = self.categories.as_ref().filter(|_| by == Deal::Group);
         Labels {
             runs: self.time.as_ref().map(|time| time.runs.as_slice()),
-            groups: self.categories.as_ref().map(|(numbers, _)| numbers.as_slice()),
+            groups: categories.map(|(numbers, _)| numbers.as_slice()),
         }
     }
 

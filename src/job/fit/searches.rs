@@ -122,8 +122,23 @@ impl Bench<'_> {
     }
 }
 
+/// Whole numbers as an archive holds them.
+pub(super) fn whole(values: &[usize]) -> Array1<f64> {
+    values.iter().map(|&v| v as f64).collect()
+}
+
+/// An array of an archive.
+pub(super) fn numbers(file: &npz::Npz, name: &str) -> Result<Vec<f64>> {
+    Ok(file.get::<f64>(name)?.iter().copied().collect())
+}
+
+/// [`whole`], read; what is none becomes a number that is too large.
+pub(super) fn whole_numbers(file: &npz::Npz, name: &str) -> Result<Vec<usize>> {
+    let of = |v: f64| if v >= 0.0 && v.fract() == 0.0 { v as usize } else { usize::MAX };
+    Ok(numbers(file, name)?.into_iter().map(of).collect())
+}
+
 fn archive(state: &SearchState) -> npz::NpzWriter {
-    let whole = |values: &[usize]| values.iter().map(|&v| v as f64).collect::<Array1<f64>>();
     npz::NpzWriter::new()
         .add("n_done", &whole(&[state.n_done]))
         .add("best_scores", &Array1::from(state.best_scores.clone()))
@@ -135,14 +150,12 @@ fn archive(state: &SearchState) -> npz::NpzWriter {
 fn read_state(path: &Path, n_targets: usize, n_candidates: usize) -> Result<Option<SearchState>> {
     let Some(bytes) = sealed::read(path)? else { return Ok(None) };
     let file = npz::decode(&bytes, path)?;
-    let numbers = |name: &str| -> Result<Vec<f64>> { Ok(file.get::<f64>(name)?.iter().copied().collect()) };
-    let whole = |name: &str| -> Result<Vec<usize>> { Ok(numbers(name)?.into_iter().map(|v| v as usize).collect()) };
     let state = SearchState {
-        n_done: whole("n_done")?.first().copied().unwrap_or(usize::MAX),
-        best_scores: numbers("best_scores")?,
-        best_gammas: whole("best_gammas")?,
-        best_alphas: numbers("best_alphas")?,
-        trace: numbers("trace")?,
+        n_done: whole_numbers(&file, "n_done")?.first().copied().unwrap_or(usize::MAX),
+        best_scores: numbers(&file, "best_scores")?,
+        best_gammas: whole_numbers(&file, "best_gammas")?,
+        best_alphas: numbers(&file, "best_alphas")?,
+        trace: numbers(&file, "trace")?,
     };
     let sizes = [state.best_scores.len(), state.best_gammas.len(), state.best_alphas.len()];
     let fits = sizes == [n_targets; 3]

@@ -1,19 +1,22 @@
 //! Where features come from: layers of a network that sees the stimuli, or arrays.
 
 use super::config::Config;
+use super::movies;
 use super::samples::Samples;
 use crate::data::StimulusSource;
-use crate::encoding::features::{Extraction, Limits, PcaOptions, Projection, Reduction, spaces};
+use crate::encoding::features::{Extraction, FrameMap, Limits, PcaOptions, Projection, Reduction, spaces};
 use crate::encoding::model::pixels_hash;
 use crate::error::{Error, Result};
 use crate::image::Resized;
 use crate::job::inputs::targets::{Recording, Targets};
 use crate::job::model;
+use crate::network::zoo::Model;
 use crate::network::{Graph, NodeId};
 use crate::warning::Warning;
 use ndarray::{Array2, Array3, Array4, Axis};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 
 /// Where features come from.
 pub enum Source {
@@ -30,6 +33,8 @@ pub struct Layers {
     pub images: Chosen,
     /// Hash of all images and of which of them are samples.
     pub hash: String,
+    /// The frames of the samples, of movies.
+    pub map: Option<FrameMap>,
 }
 
 /// Some images of a set, in its order.
@@ -77,22 +82,44 @@ pub struct Read {
 /// # Errors
 /// Whatever is wrong with them.
 pub fn read(config: &Config, targets: &Targets) -> Result<Read> {
-    match (&config.stimuli.images, config.stimuli.features.is_empty()) {
-        (Some(_), _) => of_images(config, targets),
-        (None, false) => of_arrays(config, targets),
-        (None, true) => Err(Error::invalid("stimuli", "images or ready features", "none", "")),
+    let stimuli = &config.stimuli;
+    match (&stimuli.images, stimuli.movies.is_empty()) {
+        (Some(path), _) => of_images(config, targets, path),
+        (None, false) => of_movies(config, targets),
+        (None, true) => of_arrays(config, targets),
     }
 }
 
-fn of_images(config: &Config, targets: &Targets) -> Result<Read> {
-    let stimuli = &config.stimuli;
+fn network(config: &Config) -> Result<(Model, Vec<NodeId>)> {
     let found = config.network.load()?;
-    let mut warnings = found.warnings;
-    let taps = match stimuli.taps.as_slice() {
+    let taps = match config.stimuli.taps.as_slice() {
         [] => found.graph.resolve_taps(&["default".into()])?,
         taps => found.graph.resolve_taps(taps)?,
     };
-    let path = stimuli.images.as_deref().expect("images are given");
+    Ok((found, taps))
+}
+
+fn of_movies(config: &Config, targets: &Targets) -> Result<Read> {
+    let Recording::Series(series) = &targets.recorded else {
+        let hint = "targets.rows = \"time\"; images that were shown one by one are `stimuli.images`";
+        return Err(Error::invalid("stimuli.movies", "time series to predict", "responses to stimuli", hint));
+    };
+    let samples = Samples::of_series(config, targets, series)?;
+    let (found, taps) = network(config)?;
+    let (joined, map) = movies::open(config, &samples)?;
+    let (set, hash, said) = model::hashed(Box::new(joined), &found.graph, config.stimuli.resize, &mut |_, _| {})?;
+    let mut warnings = found.warnings;
+    warnings.extend(said);
+    let sets = BTreeMap::from([("model".to_owned(), found.blake3.clone()), ("movies".to_owned(), hash.clone())]);
+    let images = Chosen { places: (0..set.names().len()).collect(), set, hashes: vec![] };
+    let layers = Layers { graph: found.graph, blake3: found.blake3, taps, images, hash, map: Some(map) };
+    Ok(Read { source: Source::Layers(Box::new(layers)), samples, sets, warnings })
+}
+
+fn of_images(config: &Config, targets: &Targets, path: &Path) -> Result<Read> {
+    let stimuli = &config.stimuli;
+    let (found, taps) = network(config)?;
+    let mut warnings = found.warnings;
     let mut hashes = Vec::new();
     let mut seen = |_: &str, pixels: &Array3<u8>| hashes.push(pixels_hash(pixels));
     let (set, hash, said) = model::open_images_seen(path, &found.graph, stimuli.resize, &mut seen)?;
@@ -102,7 +129,7 @@ fn of_images(config: &Config, targets: &Targets) -> Result<Read> {
     let sets = BTreeMap::from([("model".to_owned(), found.blake3.clone()), ("images".to_owned(), hash.clone())]);
     let hash = if places.len() == names.len() { hash } else { format!("{hash} {places:?}") };
     let images = Chosen { set, places, hashes };
-    let layers = Layers { graph: found.graph, blake3: found.blake3, taps, images, hash };
+    let layers = Layers { graph: found.graph, blake3: found.blake3, taps, images, hash, map: None };
     Ok(Read { source: Source::Layers(Box::new(layers)), samples, sets, warnings })
 }
 
@@ -176,7 +203,10 @@ impl Layers {
         let taps: Vec<(NodeId, Reduction)> =
             wanted.iter().map(|&i| (self.taps[i], config.stimuli.reduction.clone())).collect();
         let limits = Limits { memory: (config.memory_mb as u64) << 20, ..Limits::default() };
-        Extraction::new(&self.graph, &taps, self.images.n_images(), n_train, limits)
+        match &self.map {
+            None => Extraction::new(&self.graph, &taps, self.images.n_images(), n_train, limits),
+            Some(map) => Extraction::movie(&self.graph, &taps, map.clone(), n_train, limits),
+        }
     }
 
     /// What is kept of a layer, a projection's number of vectors written out: it depends on the number
@@ -187,7 +217,7 @@ impl Layers {
     pub fn reduction_of(&self, layer: usize, config: &Config) -> Result<Reduction> {
         let n_units = self.graph.node(self.taps[layer]).shape.len();
         let whole = |projection: &Projection| -> Result<Projection> {
-            Ok(Projection { n_components: Some(projection.size(n_units, self.images.n_images())?), ..*projection })
+            Ok(Projection { n_components: Some(projection.size(n_units, self.n_rows())?), ..*projection })
         };
         Ok(match &config.stimuli.reduction {
             Reduction::SparseRandomProjection(own) => Reduction::SparseRandomProjection(whole(own)?),
@@ -196,6 +226,11 @@ impl Layers {
             }
             other => other.clone(),
         })
+    }
+
+    /// Rows of the features: images, or samples of movies.
+    fn n_rows(&self) -> usize {
+        self.map.as_ref().map_or(self.images.n_images(), FrameMap::n_samples)
     }
 
     /// All layers.

@@ -12,12 +12,16 @@ pub struct Space<'a> {
     pub name: &'a str,
     pub table: Arc<Table>,
     pub how: &'a How<'a>,
+    /// Of the layer; 0 of ready features.
+    pub n_channels: usize,
 }
 
 /// What is done to every set of features.
 pub struct How<'a> {
     pub reduction: &'a Reduction,
     pub scaling: Scaling,
+    /// As configured: what an intercept does is in it.
+    pub given: Scaling,
     /// Samples of delay; empty for none.
     pub delays: &'a [isize],
     /// The run of each sample.

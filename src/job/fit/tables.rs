@@ -113,6 +113,10 @@ impl<'a> Tables<'a> {
             name: &self.names[s],
             table: self.kept[s].clone().or_else(|| read[s].clone()).expect("in memory or extracted"),
             how,
+            n_channels: match &self.plan.source {
+                Source::Layers(layers) => layers.graph.node(layers.taps[s]).shape.channels,
+                Source::Given(_) => 0,
+            },
         };
         Ok(model.spaces.iter().map(space).collect())
     }
