@@ -90,7 +90,7 @@ impl DoubleGamma {
 }
 
 /// Every column convolved with a kernel, cut to its own length: `out[t] = sum_k kernel[k] x[t - k]`,
-/// zero before the first sample.
+/// zero before the first sample. Sums are in 64 bits, in the order of samples.
 ///
 /// # Shapes
 /// `x`: n_samples x n_features of one run or movie.
@@ -99,7 +99,7 @@ pub fn convolve(x: ArrayView2<'_, f32>, kernel: &[f64]) -> Array2<f32> {
     let mut sums = vec![0.0; x.ncols()];
     for t in 0..x.nrows() {
         sums.fill(0.0);
-        for (k, &weight) in kernel.iter().enumerate().take(t + 1) {
+        for (k, &weight) in kernel.iter().enumerate().take(t + 1).rev() {
             sums.iter_mut().zip(x.row(t - k)).for_each(|(sum, &v)| *sum += weight * f64::from(v));
         }
         out.row_mut(t).iter_mut().zip(&sums).for_each(|(to, &sum)| *to = sum as f32);
@@ -118,31 +118,42 @@ pub struct Sampling {
     pub skip_s: f64,
 }
 
-/// The frame at the time of every volume: frame `rate (skip + i t_r)`, counted from 0, to the nearest
-/// one.
+impl Sampling {
+    /// The frame at the time of every volume: `rate (skip + i t_r)`, counted from 0, to the nearest one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for rates that are not positive, and a movie shorter than its responses.
+    pub fn frames(self, n_frames: usize, n_volumes: usize) -> Result<Vec<usize>> {
+        let Self { frame_rate_hz, t_r_s, skip_s } = self;
+        if !(frame_rate_hz > 0.0 && t_r_s > 0.0 && skip_s >= 0.0 && (frame_rate_hz * t_r_s).is_finite()) {
+            let found = format!("{frame_rate_hz} frames a second, t_r {t_r_s} s, {skip_s} s skipped");
+            return Err(Error::invalid("downsampling", "positive times", found, ""));
+        }
+        let frame = |i: usize| (frame_rate_hz * (skip_s + i as f64 * t_r_s)).round() as usize;
+        let frames: Vec<usize> = (0..n_volumes).map(frame).collect();
+        match frames.last() {
+            Some(&last) if last >= n_frames => {
+                let seconds = n_frames as f64 / frame_rate_hz;
+                let found = format!("{n_frames} frames ({seconds} s) for {n_volumes} volumes");
+                let hint = "check frame rate and t_r, or cut the responses to the length of the movie";
+                // A time beyond all numbers is the largest.
+                let expected = format!("{} frames or more", last.saturating_add(1));
+                Err(Error::invalid("movie", expected, found, hint))
+            }
+            _ => Ok(frames),
+        }
+    }
+}
+
+/// The frame at the time of every volume ([`Sampling::frames`]).
 ///
 /// # Shapes
 /// `x`: n_frames x n_features; the result: n_volumes x n_features.
 ///
 /// # Errors
-/// [`Error::Invalid`] for rates that are not positive, and a movie shorter than its responses.
+/// As [`Sampling::frames`].
 pub fn downsample(x: ArrayView2<'_, f32>, sampling: Sampling, n_volumes: usize) -> Result<Array2<f32>> {
-    let Sampling { frame_rate_hz, t_r_s, skip_s } = sampling;
-    if !(frame_rate_hz > 0.0 && t_r_s > 0.0 && skip_s >= 0.0 && (frame_rate_hz * t_r_s).is_finite()) {
-        let found = format!("{frame_rate_hz} frames a second, t_r {t_r_s} s, {skip_s} s skipped");
-        return Err(Error::invalid("downsampling", "positive times", found, ""));
-    }
-    let frame = |i: usize| (frame_rate_hz * (skip_s + i as f64 * t_r_s)).round() as usize;
-    let frames: Vec<usize> = (0..n_volumes).map(frame).collect();
-    match frames.last() {
-        Some(&last) if last >= x.nrows() => {
-            let seconds = x.nrows() as f64 / frame_rate_hz;
-            let found = format!("{} frames ({seconds} s) for {n_volumes} volumes", x.nrows());
-            let hint = "check frame rate and t_r, or cut the responses to the length of the movie";
-            Err(Error::invalid("movie", format!("{} frames or more", last + 1), found, hint))
-        }
-        _ => Ok(x.select(Axis(0), &frames)),
-    }
+    Ok(x.select(Axis(0), &sampling.frames(x.nrows(), n_volumes)?))
 }
 
 /// A copy of the features for every delay, side by side: `out[t, d p + j] = x[t - delay_d, j]`, zero

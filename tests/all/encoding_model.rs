@@ -8,6 +8,7 @@ use orthoscope::encoding::model::{
     SpaceFrom, TrainingStimulus,
 };
 use orthoscope::encoding::solver::Work;
+use orthoscope::encoding::temporal::Sampling;
 use orthoscope::encoding::{Labels, Leakage, RidgeCv, Rows, Scaling, Split, Standardizer, folds};
 use orthoscope::image::resize::Resize;
 use orthoscope::job::drive::Population;
@@ -460,14 +461,15 @@ fn volumes_are_means_of_frames() {
     let (graph, images) = (tiny(dir.path()), pictures(N));
     let (model, features) = whole(&graph, &images);
     let own = &model.network.as_ref().unwrap().graph;
-    let volumes = [0..1, 1..2];
-    let options = PredictOptions { volumes: Some(&volumes), ..PredictOptions::default() };
+    let sampling = Sampling { frame_rate_hz: 1.0, t_r_s: 1.0, skip_s: 0.0 };
+    let map = FrameMap::average(N, sampling, 2).unwrap();
+    let options = PredictOptions { map: Some(&map), ..PredictOptions::default() };
     let found = model.predict_images(&images, &mut engine(own), &options).unwrap();
     let firsts: Vec<Array2<f32>> =
         features.iter().map(|f| f.slice_axis(Axis(0), Slice::from(..2)).to_owned()).collect();
     near(&found, &by_hand(&model, &firsts), 2e-5);
-    let beyond = [0..1, 1..99];
-    let options = PredictOptions { volumes: Some(&beyond), ..PredictOptions::default() };
+    let beyond = FrameMap::average(99, sampling, 2).unwrap();
+    let options = PredictOptions { map: Some(&beyond), ..PredictOptions::default() };
     assert!(model.predict_images(&images, &mut engine(own), &options).is_err());
 }
 

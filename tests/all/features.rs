@@ -5,7 +5,7 @@ use crate::support::{activations, data};
 use ndarray::{Array2, Array4, ArrayView2, Axis, Ix2, Slice};
 use orthoscope::data::StimulusSource;
 use orthoscope::encoding::features::*;
-use orthoscope::encoding::temporal::Sampling;
+use orthoscope::encoding::temporal::{DoubleGamma, Sampling};
 use orthoscope::encoding::{Leakage, Rows};
 use orthoscope::image::{Resized, resize::Resize};
 use orthoscope::io::{images, npz};
@@ -316,32 +316,117 @@ fn components_on_units_give_the_scores_again() {
     }
 }
 
+/// The tables of a movie.
+fn movie_tables(
+    graph: &Graph,
+    taps: &[(NodeId, Reduction)],
+    map: &FrameMap,
+    frames: &Array4<f32>,
+    limits: Limits,
+) -> Vec<Table> {
+    let folder = tempfile::tempdir().unwrap();
+    let n = map.n_samples();
+    let plan = Extraction::movie(graph, taps, map.clone(), n, limits).unwrap();
+    let mut tables = vec![None; taps.len()];
+    let visit = &mut |i: usize, table| {
+        assert!(tables[i].replace(table).is_none());
+        Ok(())
+    };
+    plan.run(&mut engines(graph), frames, &Context::new(folder.path()), visit).unwrap();
+    tables.into_iter().map(Option::unwrap).collect()
+}
+
+/// Every reduction of a movie is the map of the reduced frames; a PCA's inner products those of mapped units.
 #[test]
-fn movies_give_a_row_a_volume() {
-    let (graph, frames, folder) = (mini(), pictures(N), tempfile::tempdir().unwrap());
-    let sampling = Sampling { frame_rate_hz: 5.0, t_r_s: 0.9, skip_s: 0.3 };
-    let volumes = frames::volumes(N, sampling, 7).unwrap();
+fn movies_give_a_row_a_sample() {
+    let (graph, frames) = (mini(), pictures(N));
     let taps = taps(&graph);
-    let plan = Extraction::new(&graph, &taps, 7, 7, Limits { batch: 5, ..Default::default() }).unwrap();
-    let context = Context { volumes: Some(&volumes), ..Context::new(folder.path()) };
-    let run = |context: &Context<'_>| {
-        let mut tables = vec![None; taps.len()];
-        plan.run(&mut engines(&graph), &frames, context, &mut |i, table| {
-            tables[i] = Some(table);
+    let kernel = DoubleGamma::default().kernel(0.5).unwrap();
+    let sampling = |rate| Sampling { frame_rate_hz: rate, t_r_s: 0.9, skip_s: 0.3 };
+    let maps = [
+        FrameMap::average(N, sampling(5.0), 7).unwrap(),
+        FrameMap::concatenated(&[
+            FrameMap::convolved(&kernel, 21, sampling(2.0), 11).unwrap(),
+            FrameMap::downsample(N - 21, sampling(2.0), 5).unwrap(),
+        ])
+        .unwrap(),
+    ];
+    let of_frames = [0, 1, 2, 3].map(|i| extract(&graph, &taps[i..=i], &frames).remove(0).features().unwrap());
+    for map in &maps {
+        let found = movie_tables(&graph, &taps, map, &frames, Limits { batch: 5, ..Default::default() });
+        for (i, each) in of_frames.iter().enumerate() {
+            let Table::Features(x) = &found[i] else { panic!("features of {}", taps[i].1.describe()) };
+            assert!(*x == map.apply(each.view()).unwrap(), "{}", taps[i].1.describe());
+        }
+        let (Table::Gram(products), Table::Features(units)) = (&found[4], &found[0]) else { panic!() };
+        let wide = units.mapv(f64::from);
+        let scale = wide.rows().into_iter().map(|row| row.dot(&row)).fold(0.0, f64::max);
+        assert!(products.gram.iter().zip(&wide.dot(&wide.t())).all(|(a, b)| (a - b).abs() < 1e-5 * scale));
+        // The same bits in other batches and passes, and on one thread.
+        let small = Limits { batch: 3, memory: 12 << 20, scratch: 4 << 20 };
+        assert!(movie_tables(&graph, &taps, map, &frames, small) == found);
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert!(one.install(|| movie_tables(&graph, &taps, map, &frames, Limits::default())) == found);
+    }
+}
+
+#[test]
+fn a_movies_plan_says_its_memory_and_its_cache_knows_the_map() {
+    let (graph, frames, folder) = (mini(), pictures(12), tempfile::tempdir().unwrap());
+    let sampling = Sampling { frame_rate_hz: 4.0, t_r_s: 1.0, skip_s: 0.0 };
+    let make = |kernel: &[f64]| FrameMap::convolved(kernel, 12, sampling, 3).unwrap();
+    let taps = [(graph.tap("mixed3a").unwrap(), Reduction::Flat)];
+    let plan =
+        |map: FrameMap| Extraction::movie(&graph, &taps, map, 3, Limits { batch: 1, ..Default::default() }).unwrap();
+    let (short, long) = (plan(make(&[1.0])), plan(make(&[0.25; 12])));
+    let units = short.taps()[0].shape.len() as u64;
+    // 3 samples in 32 bits, a frame in 32 bits, and those that are open in 64.
+    assert_eq!([&short, &long].map(|plan| plan.bytes(0)), [units * (12 + 4 + 8), units * (12 + 4 + 3 * 8)]);
+    let cache = Cache::new(&folder.path().join("cache"), None);
+    let text = |s: &str| s.to_owned();
+    let identity = Identity { images: text("a"), weights: text("b"), resize: text("stretch"), executor: text("CPU") };
+    let context = Context { cache: Some((&cache, &identity)), ..Context::new(folder.path()) };
+    let made = Cell::new(0);
+    let run = |plan: &Extraction<'_>, frames: &Array4<f32>| {
+        let mut table = None;
+        let mut engine = |taps: &[TapRequest]| {
+            made.set(made.get() + 1);
+            engines(&graph)(taps)
+        };
+        plan.run(&mut engine, frames, &context, &mut |_, found| {
+            table = Some(found);
             Ok(())
         })?;
-        Ok::<Vec<Table>, Error>(tables.into_iter().map(Option::unwrap).collect())
+        Ok::<_, Error>(table)
     };
-    let found = run(&context).unwrap();
-    let all = extract(&graph, &[(taps[0].0, Reduction::Flat)], &frames).remove(0).features().unwrap();
-    let expected = frames::average(all.view(), sampling, 7).unwrap();
-    let Table::Features(flat) = &found[0] else { panic!() };
-    assert!(largest_difference(flat.view(), expected.mapv(f64::from).view()) < 1e-6);
-    let (Table::Gram(products), wide) = (&found[4], expected.mapv(f64::from)) else { panic!() };
-    let scale = wide.row(0).dot(&wide.row(0));
-    assert!(products.gram.iter().zip(&wide.dot(&wide.t())).all(|(a, b)| (a - b).abs() < 1e-5 * scale));
-    let short = Context { volumes: Some(&volumes[..6]), ..context.clone() };
-    assert!(run(&short).unwrap_err().to_string().contains("expected 7 volumes, as planned, found 6"));
+    let first = run(&short, &frames).unwrap();
+    assert!(run(&short, &frames).unwrap() == first && made.get() == 1);
+    assert!(run(&long, &frames).unwrap() != first && made.get() == 2);
+    let error = run(&long, &pictures(11)).unwrap_err().to_string();
+    assert!(error.contains("movie: expected 12 frames, as mapped, found 11"), "{error}");
+}
+
+#[test]
+fn maps_of_frames_are_those_of_numpy() {
+    let golden = golden();
+    let x = matrix(&golden, "movie").mapv(|v| v as f32);
+    let at = |key: &str| vector(&golden, &format!("movie_{key}"));
+    for i in 0..3 {
+        let [rate, t_r_s, skip_s] = at("sampling").chunks_exact(3).map(|c| [c[0], c[1], c[2]]).nth(i).unwrap();
+        let sampling = Sampling { frame_rate_hz: rate, t_r_s, skip_s };
+        let kernel = DoubleGamma::kamali().kernel(1.0 / rate).unwrap();
+        for (name, make) in [("average", 0), ("downsample", 1), ("convolved", 2)] {
+            let expected = matrix(&golden, &format!("movie_{name}{i}"));
+            let n = expected.nrows();
+            let map = match make {
+                0 => FrameMap::average(x.nrows(), sampling, n),
+                1 => FrameMap::downsample(x.nrows(), sampling, n),
+                _ => FrameMap::convolved(&kernel, x.nrows(), sampling, n),
+            };
+            let off = largest_difference(map.unwrap().apply(x.view()).unwrap().view(), expected.view());
+            assert!(off < 1e-6, "{name} {i}: {off}");
+        }
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""Golden numbers of src/encoding/features: scikit-learn's PCA and random projections, Gaussian masses in NumPy and SciPy.
+"""Golden numbers of src/encoding/features: scikit-learn's PCA and random projections, Gaussian masses and maps of frames in NumPy and SciPy.
 
 scikit-learn==1.9.1, numpy==2.4.6, scipy==1.17.1. Run: python tests/golden/features.py
 """
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.special import erf
+from scipy.stats import gamma
 from sklearn.decomposition import PCA
 from sklearn.random_projection import SparseRandomProjection, johnson_lindenstrauss_min_dim
 
@@ -66,12 +67,33 @@ def masses(rng, golden):
     golden["masks"] = (masks / masks.sum((0, 1))).reshape(144, -1)
 
 
+def movies(rng, golden):
+    """Volumes from frames: means of the frames that begin in them, single frames, and single frames after spm_hrf."""
+    x = np.maximum(rng.standard_normal((400, 3)) + 1, 0).astype("f4").astype("f8")
+    golden["movie"] = x
+    samplings = np.array([[15.0, 1.0, 1.0], [8.0, 1.3, 0.0], [29.97, 2.0, 0.5]])
+    golden["movie_sampling"] = samplings
+    for i, (rate, t_r, skip) in enumerate(samplings):
+        times = skip + t_r * np.arange(int((len(x) / rate - skip) / t_r))
+        shown = np.arange(len(x)) / rate
+        within = [(shown >= t - 1e-9) & (shown < t + t_r - 1e-9) for t in times]
+        golden[f"movie_average{i}"] = np.stack([x[w].mean(0) for w in within])
+        at = np.rint(times * rate).astype(int)
+        golden[f"movie_downsample{i}"] = x[at]
+        # spm_hrf(1 / rate, [5 16 1 1 6 0 32])
+        t = np.arange(int(np.floor(32 * rate + 1e-9)) + 1) / rate
+        hrf = gamma.pdf(t, 5) - gamma.pdf(t, 16) / 6
+        hrf /= hrf.sum()
+        golden[f"movie_convolved{i}"] = np.stack([np.convolve(c, hrf)[: len(x)] for c in x.T], 1)[at]
+
+
 def main():
     rng = np.random.default_rng(7)
     golden = {}
     pca(rng, golden)
     projections(rng, golden)
     masses(rng, golden)
+    movies(rng, golden)
     np.savez_compressed(Path(__file__).with_suffix(".npz"), **golden)
 
 

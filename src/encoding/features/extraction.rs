@@ -1,8 +1,8 @@
 //! One forward pass for all taps, each reduced as its activations come.
 
 use super::cache::{Cache, Identity};
-use super::frames::Averager;
-use super::plan::{Extraction, TapPlan};
+use super::open_samples::{Chosen, OpenSamples};
+use super::plan::{Extraction, Movie, TapPlan};
 use super::reduction::Reducer;
 use super::table::{GramTable, Table};
 use crate::data::StimulusSource;
@@ -32,10 +32,6 @@ pub struct Context<'a> {
     pub scratch: &'a Path,
     /// The rows that units are z-scored on, for reductions that ask for it.
     pub train: Option<&'a Rows>,
-    /// The frames of every volume ([`super::frames::volumes`]), where the images are a movie's and each
-    /// row of the features is to be the mean of a volume's frames: the plan is then for as many
-    /// images as there are volumes. Activations are averaged, before any reduction.
-    pub volumes: Option<&'a [Range<usize>]>,
     /// Features of earlier runs.
     pub cache: Option<(&'a Cache, &'a Identity)>,
     /// Who is told how far the work is, and who may stop it: asked after every batch.
@@ -47,30 +43,28 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// On the default device, without a cache.
     pub fn new(scratch: &'a Path) -> Self {
-        Self { scratch, train: None, volumes: None, cache: None, work: Work::default(), device: Device::default() }
-    }
-}
-
-impl Context<'_> {
-    /// Where a tap's features are kept.
-    fn entry(&self, tap: &TapPlan) -> Option<(&Cache, PathBuf)> {
-        let (cache, identity) = self.cache?;
-        let mut identity = identity.clone();
-        if let Some(volumes) = self.volumes {
-            identity.images += &format!(" averaged over {volumes:?}");
-        }
-        Some((cache, cache.path(&identity, &tap.tap, &tap.reduction, tap.learns(self))))
+        Self { scratch, train: None, cache: None, work: Work::default(), device: Device::default() }
     }
 }
 
 impl Extraction<'_> {
+    /// Where a tap's features are kept.
+    fn entry<'a>(&self, tap: &TapPlan, context: &Context<'a>) -> Option<(&'a Cache, PathBuf)> {
+        let (cache, identity) = context.cache?;
+        let mut identity = identity.clone();
+        if let Some(movie) = &self.movie {
+            identity.images += &format!(" mapped by {}", movie.map.hash());
+        }
+        Some((cache, cache.path(&identity, &tap.tap, &tap.reduction, tap.learns(context))))
+    }
+
     /// Hands the table of each tap to `visit` with the tap's number, one at a time: those of the cache
     /// first, then the others, pass by pass. Memory is that of [`Extraction::bytes`] and what `visit`
     /// keeps. A tap's numbers do not depend on the other taps, the batch size or the number of
     /// threads.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for another number of images than planned, or a reduction that needs training
+    /// [`Error::Invalid`] for another number of images or frames than planned, or a reduction that needs training
     /// rows where there are none; [`Error::Io`] where the temporary file cannot be written;
     /// [`Error::Interrupted`] when asked; whatever reading the images, the executor or `visit` says.
     pub fn run(
@@ -83,7 +77,7 @@ impl Extraction<'_> {
         self.check_run(images, context)?;
         let (mut warnings, mut missing) = (Vec::new(), Vec::new());
         for (i, tap) in self.taps.iter().enumerate() {
-            let cached = context.entry(tap).and_then(|(cache, path)| {
+            let cached = self.entry(tap, context).and_then(|(cache, path)| {
                 cache.get(&path, &tap.tap, &mut warnings).filter(|table| tap.fits(table, self.n_images))
             });
             match cached {
@@ -94,7 +88,7 @@ impl Extraction<'_> {
         for pass in self.passes(&missing) {
             self.pass(&pass, make_executor, images, context, &mut |i, table| {
                 let tap = &self.taps[i];
-                if let Some((cache, path)) = context.entry(tap) {
+                if let Some((cache, path)) = self.entry(tap, context) {
                     cache.put(&path, &tap.tap, &table, &mut warnings);
                 }
                 visit(i, table)
@@ -104,17 +98,13 @@ impl Extraction<'_> {
     }
 
     fn check_run(&self, images: &dyn StimulusSource, context: &Context<'_>) -> Result<()> {
-        let (n_rows, what) = match context.volumes {
-            Some(volumes) => (volumes.len(), "volumes"),
-            None => (images.n_images(), "images"),
-        };
-        if n_rows != self.n_images {
-            let expected = format!("{} {what}, as planned", self.n_images);
-            return Err(Error::invalid("features", expected, n_rows.to_string(), ""));
-        }
-        if let Some(last) = context.volumes.and_then(<[_]>::last).filter(|last| last.end > images.n_images()) {
-            let expected = format!("{} frames for all volumes", last.end);
-            return Err(Error::invalid("movie", expected, images.n_images().to_string(), ""));
+        match &self.movie {
+            Some(movie) => movie.map.check(images.n_images())?,
+            None if images.n_images() != self.n_images => {
+                let expected = format!("{} images, as planned", self.n_images);
+                return Err(Error::invalid("features", expected, images.n_images().to_string(), ""));
+            }
+            None => {}
         }
         let learning = self.taps.iter().find(|tap| tap.needs_rows());
         match (learning, context.train) {
@@ -137,8 +127,8 @@ impl Extraction<'_> {
     ) -> Result<()> {
         let taps: Vec<&TapPlan> = pass.iter().map(|&i| &self.taps[i]).collect();
         let mut sinks = self.sinks(&taps, context)?;
-        let n_batches = images.n_images().div_ceil(self.limits.batch.max(1));
-        let n_steps = n_batches + Spill::n_blocks(self.n_images, &spilled(&taps));
+        let n_seen = self.movie.as_ref().map_or(self.n_images, |movie| movie.used.len());
+        let n_steps = n_seen.div_ceil(self.limits.batch.max(1)) + Spill::n_blocks(self.n_images, &spilled(&taps));
         let progress = RefCell::new(Progress::new(&context.work.progress, "features", n_steps as u64, 0));
         let step = || {
             progress.borrow_mut().tick(String::new);
@@ -148,18 +138,23 @@ impl Extraction<'_> {
         {
             let requests: Vec<TapRequest> = taps.iter().map(|tap| TapRequest::Activations(tap.node)).collect();
             let mut executor = make_executor(&requests)?;
-            let n_units: Vec<usize> = taps.iter().map(|tap| tap.shape.len()).collect();
-            let mut averager = context.volumes.map(|volumes| Averager::new(volumes, &n_units));
-            features(executor.as_mut(), images, self.limits.batch, &context.device, &mut |range, values| {
-                let activations = numbers(values);
-                match &mut averager {
-                    Some(averager) => averager.take(range, &activations, &mut |volume, means| {
-                        sinks.take(&taps, volume..volume + 1, &means)
-                    })?,
-                    None => sinks.take(&taps, range, &activations)?,
+            let (executor, batch, device) = (executor.as_mut(), self.limits.batch, &context.device);
+            match &self.movie {
+                None => features(executor, images, batch, device, &mut |range, values| {
+                    sinks.take(&taps, range, &numbers(values))?;
+                    step()
+                })?,
+                Some(Movie { map, used }) => {
+                    let widths: Vec<usize> = taps.iter().map(|tap| tap.width).collect();
+                    let mut samples = OpenSamples::new(map, used, batch, &widths);
+                    let chosen = Chosen { frames: images, used };
+                    features(executor, &chosen, batch, device, &mut |range, values| {
+                        let reduced = sinks.reduced(&taps, range.len(), numbers(values));
+                        samples.take(&used[range], &reduced, &mut |sample, rows| sinks.put(sample, &rows))?;
+                        step()
+                    })?;
                 }
-                step()
-            })?;
+            }
         }
         let Sinks { each, mut spill } = sinks;
         for ((&i, tap), sink) in pass.iter().zip(&taps).zip(each) {
@@ -212,14 +207,39 @@ enum Sink {
 }
 
 impl Sinks {
-    /// Takes the activations of some rows at each tap.
-    fn take(&mut self, taps: &[&TapPlan], rows: Range<usize>, activations: &[Vec<f32>]) -> Result<()> {
+    /// Takes the activations of some images at each tap.
+    fn take(&mut self, taps: &[&TapPlan], images: Range<usize>, activations: &[Vec<f32>]) -> Result<()> {
         for ((sink, tap), values) in self.each.iter_mut().zip(taps).zip(activations) {
             match (sink, &mut self.spill) {
                 (Sink::Table(reducer, table), _) => {
-                    reducer.apply(values, tap.shape, table.slice_axis_mut(Axis(0), Slice::from(rows.clone())));
+                    reducer.apply(values, tap.shape, table.slice_axis_mut(Axis(0), Slice::from(images.clone())));
                 }
-                (Sink::Spilled(layer), Some(spill)) => spill.write(*layer, rows.clone(), values)?,
+                (Sink::Spilled(layer), Some(spill)) => spill.write(*layer, images.clone(), values)?,
+                (Sink::Spilled(_), None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The activations of some frames, reduced: frames x features at each tap.
+    fn reduced(&self, taps: &[&TapPlan], n: usize, activations: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        let one = |((sink, tap), values): ((&Sink, &&TapPlan), Vec<f32>)| match sink {
+            Sink::Table(Reducer::Flat, _) | Sink::Spilled(_) => values,
+            Sink::Table(reducer, _) => {
+                let mut out = Array2::zeros((n, tap.width));
+                reducer.apply(&values, tap.shape, out.view_mut());
+                out.into_raw_vec_and_offset().0
+            }
+        };
+        self.each.iter().zip(taps).zip(activations).map(one).collect()
+    }
+
+    /// Takes the features of a sample at each tap.
+    fn put(&mut self, sample: usize, rows: &[Vec<f32>]) -> Result<()> {
+        for (sink, row) in self.each.iter_mut().zip(rows) {
+            match (sink, &mut self.spill) {
+                (Sink::Table(_, table), _) => table.row_mut(sample).iter_mut().zip(row).for_each(|(to, &v)| *to = v),
+                (Sink::Spilled(layer), Some(spill)) => spill.write(*layer, sample..sample + 1, row)?,
                 (Sink::Spilled(_), None) => {}
             }
         }

@@ -7,7 +7,7 @@
 //! | how large it will be, and how it is computed | [`Extraction`] |
 //! | features of earlier runs | [`Cache`] |
 //! | features that others made | [`spaces`] |
-//! | movies: one row a volume from rows of frames | [`frames`] |
+//! | movies: samples from frames | [`FrameMap`], [`Extraction::movie`] |
 //!
 //! What is extracted ([`Table`]) knows nothing of training and test rows; what learns ([`Pca`],
 //! [`super::Standardizer`]) takes the training [`Rows`](super::Rows) and notes them in a
@@ -17,7 +17,8 @@
 mod cache;
 mod components;
 mod extraction;
-pub mod frames;
+mod frames;
+mod open_samples;
 pub mod pca;
 mod plan;
 pub mod projection;
@@ -28,11 +29,12 @@ mod table;
 
 pub use cache::{Cache, Identity};
 pub(in crate::encoding) use extraction::numbers;
-pub(in crate::encoding) use frames::Averager;
+pub(in crate::encoding) use open_samples::{Chosen, OpenSamples};
 pub(in crate::encoding) use reduction::Reducer;
 
 pub use components::{Components, components};
 pub use extraction::{Context, MakeExecutor};
+pub use frames::FrameMap;
 pub use pca::Pca;
 pub use plan::{Extraction, Limits, TapPlan};
 pub use projection::{Projection, johnson_lindenstrauss};

@@ -1,5 +1,7 @@
 //! What extraction will do, worked out before anything runs.
 
+use super::frames::FrameMap;
+use super::open_samples::most_open;
 use super::projection::Projection;
 use super::reduction::{Reduction, Size};
 use crate::error::{Error, Result};
@@ -42,6 +44,8 @@ pub struct TapPlan {
     pub gram: bool,
     /// Bytes of the table, and of what makes it.
     pub bytes: u64,
+    /// Bytes of what is still being added up, for a movie.
+    pub open_bytes: u64,
     /// Bytes of its temporary file.
     pub scratch_bytes: u64,
     /// Features of an image in the table.
@@ -94,6 +98,15 @@ pub struct Extraction<'g> {
     pub(super) taps: Vec<TapPlan>,
     pub(super) n_images: usize,
     pub(super) limits: Limits,
+    pub(super) movie: Option<Movie>,
+}
+
+/// The frames of the samples.
+#[derive(Debug, Clone)]
+pub(super) struct Movie {
+    pub map: FrameMap,
+    /// Those that any sample has.
+    pub used: Vec<usize>,
 }
 
 impl<'g> Extraction<'g> {
@@ -110,15 +123,65 @@ impl<'g> Extraction<'g> {
         n_train: usize,
         limits: Limits,
     ) -> Result<Self> {
+        Self::planned(graph, taps, n_images, n_train, limits, None)
+    }
+
+    /// Plans some taps for a movie whose samples a map makes of its frames, `n_train` of them to fit on: a
+    /// row of features is a sample's. Every frame that a sample has is reduced first and then added with
+    /// its weight to the samples that are still open, so that memory is that of the samples and of those
+    /// that are open at once, whatever the number of frames. A PCA is of the samples.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// ```
+    /// use orthoscope::encoding::features::{Extraction, FrameMap, Limits, Reduction};
+    /// use orthoscope::encoding::temporal::{DoubleGamma, Sampling};
+    /// use orthoscope::network::zoo::{LoadOptions, load_model};
+    ///
+    /// let graph = load_model("mini-inception", &LoadOptions::default())?.graph;
+    /// let sampling = Sampling { frame_rate_hz: 15.0, t_r_s: 1.0, skip_s: 1.0 };
+    /// let kernel = DoubleGamma::kamali().kernel(1.0 / 15.0)?;
+    /// let map = FrameMap::convolved(&kernel, 108_000, sampling, 7_199)?;
+    /// let taps = [(graph.tap("mixed4a")?, Reduction::SpatialMean)];
+    /// let plan = Extraction::movie(&graph, &taps, map, 5_000, Limits::default())?;
+    /// assert!(plan.bytes(0) < 8 << 20);
+    /// # Ok::<(), orthoscope::Error>(())
+    /// ```
+    pub fn movie(
+        graph: &'g Graph,
+        taps: &[(NodeId, Reduction)],
+        map: FrameMap,
+        n_train: usize,
+        limits: Limits,
+    ) -> Result<Self> {
+        let (n_samples, used) = (map.n_samples(), map.used());
+        Self::planned(graph, taps, n_samples, n_train, limits, Some(Movie { map, used }))
+    }
+
+    fn planned(
+        graph: &'g Graph,
+        taps: &[(NodeId, Reduction)],
+        n_images: usize,
+        n_train: usize,
+        limits: Limits,
+        movie: Option<Movie>,
+    ) -> Result<Self> {
         if taps.is_empty() || n_images == 0 || n_train > n_images {
             let found = format!("{} taps, {n_images} images, {n_train} to fit on", taps.len());
             return Err(Error::invalid("features", "taps, and images among which are those to fit on", found, ""));
         }
-        let taps = taps
+        let mut taps = taps
             .iter()
             .map(|(node, reduction)| tap_plan(graph, *node, reduction, n_images, n_train))
             .collect::<Result<Vec<_>>>()?;
-        let plan = Self { graph, taps, n_images, limits };
+        if let Some(Movie { map, used }) = &movie {
+            let n_open = most_open(map, used, limits.batch) as u64;
+            // Sums in 64 bits, and a batch of reduced frames.
+            let bytes = |width: usize| width as u64 * (8 * n_open + 4 * limits.batch as u64);
+            taps.iter_mut().for_each(|tap| tap.open_bytes = bytes(tap.width));
+        }
+        let plan = Self { graph, taps, n_images, limits, movie };
         plan.taps.iter().try_for_each(|tap| plan.check(tap))?;
         Ok(plan)
     }
@@ -170,10 +233,12 @@ impl<'g> Extraction<'g> {
     }
 
     /// Tables of a pass: all that are filled as batches come, and the largest of the others, which
-    /// are made one at a time.
+    /// are made one at a time, after all frames were added up.
     fn memory(&self, pass: &[usize]) -> u64 {
-        let of = |gram: bool| pass.iter().map(|&t| &self.taps[t]).filter(move |t| t.gram == gram).map(|t| t.bytes);
-        of(false).sum::<u64>() + of(true).max().unwrap_or(0)
+        let taps = || pass.iter().map(|&t| &self.taps[t]);
+        let of = |gram: bool| taps().filter(move |t| t.gram == gram).map(|t| t.bytes);
+        let open = taps().map(|t| t.open_bytes).sum::<u64>();
+        of(false).sum::<u64>() + of(true).max().unwrap_or(0).max(open)
     }
 
     fn scratch(&self, pass: &[usize]) -> u64 {
@@ -183,14 +248,10 @@ impl<'g> Extraction<'g> {
     fn check(&self, tap: &TapPlan) -> Result<()> {
         let (at, mib) =
             (format!("features of tap `{}`", tap.tap), |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20)));
-        if tap.bytes > self.limits.memory {
+        let bytes = if tap.gram { tap.bytes.max(tap.open_bytes) } else { tap.bytes + tap.open_bytes };
+        if bytes > self.limits.memory {
             let hint = "give it more memory, or keep less: a PCA, a projection, spatial means, fewer receptive fields";
-            return Err(Error::invalid(
-                at,
-                format!("at most {} of memory", mib(self.limits.memory)),
-                mib(tap.bytes),
-                hint,
-            ));
+            return Err(Error::invalid(at, format!("at most {} of memory", mib(self.limits.memory)), mib(bytes), hint));
         }
         if tap.scratch_bytes > self.limits.scratch {
             let hint = "allow larger temporary files, or project before the PCA (`project`)";
@@ -223,5 +284,6 @@ fn tap_plan(graph: &Graph, node: NodeId, reduction: &Reduction, n_images: usize,
         true => (16 * n * n + 2 * BLOCK_BYTES.min(4 * n_images * shape.len()) as u64, 4 * n * shape.len() as u64),
         false => (4 * n * width as u64 + maker, 0),
     };
-    Ok(TapPlan { tap, node, shape, reduction: reduction.clone(), size, gram, bytes, scratch_bytes, width })
+    let reduction = reduction.clone();
+    Ok(TapPlan { tap, node, shape, reduction, size, gram, bytes, open_bytes: 0, scratch_bytes, width })
 }

@@ -2,7 +2,7 @@
 
 use super::{EncodingModel, ModelSpace, Output, Readout, ReadoutWeights, SpaceFrom};
 use crate::data::StimulusSource;
-use crate::encoding::features::{Averager, MakeExecutor, Reducer, numbers};
+use crate::encoding::features::{Chosen, FrameMap, MakeExecutor, OpenSamples, Reducer, numbers};
 use crate::encoding::solver::{Work, multiply};
 use crate::encoding::temporal::delayed;
 use crate::error::{Error, Result};
@@ -23,9 +23,8 @@ pub struct PredictOptions<'a> {
     pub device: Device,
     /// Who is told how far the work is, and who may stop it: asked after every batch.
     pub work: Work,
-    /// The frames of every volume ([`crate::encoding::features::frames::volumes`]), where the images are
-    /// a movie's; rows are volumes then.
-    pub volumes: Option<&'a [Range<usize>]>,
+    /// The frames of every sample, where the images are a movie's; rows are samples then.
+    pub map: Option<&'a FrameMap>,
     /// The run of each row, for models with delays; one run when left out.
     pub runs: Option<&'a [usize]>,
     /// Features that others made, n_rows x n_features, one array for each such space, in order.
@@ -36,7 +35,7 @@ impl Default for PredictOptions<'_> {
     /// 16 images at once, no ready features.
     fn default() -> Self {
         let (device, work) = (Device::default(), Work::default());
-        Self { batch: 16, device, work, volumes: None, runs: None, given: &[] }
+        Self { batch: 16, device, work, map: None, runs: None, given: &[] }
     }
 }
 
@@ -78,34 +77,33 @@ impl EncodingModel {
     /// all rows are kept.
     ///
     /// # Shapes
-    /// The result: n_images (n_volumes) x n_targets; NaN where no readout has the target.
+    /// The result: n_images (samples of a movie) x n_targets; NaN where no readout has the target.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a model that needs no image, ready features that do not fit, volumes beyond
-    /// the movie; [`Error::Interrupted`] when asked; whatever reading the images and the executor say.
+    /// [`Error::Invalid`] for a model that needs no image, ready features that do not fit, a map of another
+    /// movie; [`Error::Interrupted`] when asked; whatever reading the images and the executor say.
     pub fn predict_images(
         &self,
         images: &dyn StimulusSource,
         make_executor: &mut MakeExecutor<'_>,
         options: &PredictOptions<'_>,
     ) -> Result<Array2<f32>> {
-        let n_rows = options.volumes.map_or(images.n_images(), <[_]>::len);
+        let n_rows = options.map.map_or(images.n_images(), FrameMap::n_samples);
         let mut reader = Reader::new(self, options, n_rows)?;
-        if let Some(last) = options.volumes.and_then(<[_]>::last).filter(|last| last.end > images.n_images()) {
-            let expected = format!("{} frames for all volumes", last.end);
-            return Err(Error::invalid("movie", expected, images.n_images().to_string(), ""));
-        }
+        options.map.map_or(Ok(()), |map| map.check(images.n_images()))?;
         let requests: Vec<TapRequest> = reader.taps.iter().map(|&(node, _)| TapRequest::Activations(node)).collect();
         let mut executor = make_executor(&requests)?;
         let n_units: Vec<usize> = reader.taps.iter().map(|(_, shape)| shape.len()).collect();
-        let mut averager = options.volumes.map(|volumes| Averager::new(volumes, &n_units));
-        let n_batches = images.n_images().div_ceil(options.batch.max(1));
+        let used = options.map.map_or_else(|| (0..images.n_images()).collect(), FrameMap::used);
+        let mut open = options.map.map(|map| OpenSamples::new(map, &used, options.batch, &n_units));
+        let n_batches = used.len().div_ceil(options.batch.max(1));
         let mut progress = Progress::new(&options.work.progress, "predictions", n_batches as u64, 0);
-        features(executor.as_mut(), images, options.batch, &options.device, &mut |range, values| {
+        let seen = Chosen { frames: images, used: &used };
+        features(executor.as_mut(), &seen, options.batch, &options.device, &mut |range, values| {
             let activations = numbers(values);
-            match &mut averager {
-                Some(averager) => {
-                    averager.take(range, &activations, &mut |volume, means| reader.take(volume..volume + 1, &means))?
+            match &mut open {
+                Some(open) => {
+                    open.take(&used[range], &activations, &mut |sample, sums| reader.take(sample..sample + 1, &sums))?
                 }
                 None => reader.take(range, &activations)?,
             }

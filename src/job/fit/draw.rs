@@ -149,7 +149,8 @@ fn scatter(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
     let (Some(test), Some(scores)) = (&outcome.tested, &outcome.scores) else { return Ok(()) };
     let mut order: Vec<usize> = (0..outcome.best.len()).filter(|&t| outcome.best[t].is_some()).collect();
     order.sort_by(|&a, &b| scores.r.values[b].total_cmp(&scores.r.values[a]));
-    let mut places: Vec<usize> = QUANTILES.iter().map(|q| (q * order.len().saturating_sub(1) as f64) as usize).collect();
+    let mut places: Vec<usize> =
+        QUANTILES.iter().map(|q| (q * order.len().saturating_sub(1) as f64) as usize).collect();
     places.dedup();
     let step = test.len().div_ceil(MOST_POINTS).max(1);
     let mut points = Vec::new();

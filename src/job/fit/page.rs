@@ -90,7 +90,11 @@ fn scores_page(page: &mut Page, fit: &Fit, scores: &super::results::ScoresResult
     figures.show(page, "scores", "Scores of all targets.");
     figures.show(page, "rois", "Scores of every region.");
     figures.show(page, "ceilings", "Scores against the largest that the repeats allow.");
-    figures.show(page, "scatter", "Predictions and held-out responses of three targets: with the best r, at the upper quartile, at the median.");
+    figures.show(
+        page,
+        "scatter",
+        "Predictions and held-out responses of three targets: with the best r, at the upper quartile, at the median.",
+    );
     if let Some(found) = &fit.identification {
         page.section("Identification");
         values(page, "Among all stimuli", entries(&found.all).iter());

@@ -20,13 +20,7 @@ impl Bench<'_> {
     ///
     /// # Errors
     /// What the estimator says.
-    pub(super) fn windows(
-        &self,
-        stem: &str,
-        round: &Round,
-        space: &Space<'_>,
-        leakage: &mut Leakage,
-    ) -> Result<Part> {
+    pub(super) fn windows(&self, stem: &str, round: &Round, space: &Space<'_>, leakage: &mut Leakage) -> Result<Part> {
         let (start, n) = (self.targets.start, self.targets.len());
         let path = self.path(stem, start);
         let n_tested = round.test.as_ref().map_or(0, Rows::len);

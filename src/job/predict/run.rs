@@ -48,7 +48,7 @@ fn predict(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Array2<f3
     };
     let work = Work { cancel: session.cancel.clone(), progress: session.progress.clone() };
     let (batch, device) = (plan.config.batch, plan.device.clone());
-    let options = PredictOptions { batch, device, work, volumes: None, runs: None, given: &given };
+    let options = PredictOptions { batch, device, work, map: None, runs: None, given: &given };
     let mut make = |taps: &[crate::network::TapRequest]| -> Result<Box<dyn Executor>> {
         let made = executor(&network.graph, taps, &plan.device)?;
         run.computes_on(made.describe())?;
