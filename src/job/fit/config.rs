@@ -2,6 +2,7 @@
 
 use crate::encoding::features::Reduction;
 use crate::encoding::permutation::Shuffle;
+use crate::encoding::readout::ReadoutOptions;
 use crate::encoding::temporal::DoubleGamma;
 use crate::encoding::{Alphas, Form, Gammas, RidgeOptions, Scaling, Score, Split};
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ pub struct Config {
     pub folds: FoldsConfig,
     pub ridge: RidgeConfig,
     pub banded: BandedConfig,
+    /// Of `factorized`.
+    pub readout: ReadoutOptions,
     pub scores: ScoresConfig,
     pub machine: Machine,
     /// Only some of the targets: several machines can share them.
@@ -62,6 +65,7 @@ impl Default for Config {
             folds: FoldsConfig::default(),
             ridge: RidgeConfig::default(),
             banded: BandedConfig::default(),
+            readout: ReadoutOptions::default(),
             scores: ScoresConfig::default(),
             machine: Machine::default(),
             shard: None,
@@ -81,8 +85,11 @@ pub enum Estimator {
     /// ([`crate::encoding::BandedRidgeCv`]).
     Banded,
     /// Ridge regression on the channels under one Gaussian window a target
-    /// ([`crate::encoding::GaussianRf`]).
+    /// ([`crate::encoding::receptive_fields::GaussianRf`]).
     GaussianRf,
+    /// A map and a weight of every channel for each target
+    /// ([`crate::encoding::readout::FactorizedReadout`]).
+    Factorized,
 }
 
 /// Which models are fitted where there are several sets of features.

@@ -56,6 +56,7 @@ impl Bench<'_> {
             Estimator::Ridge => self.ridge(&stem, model, round, spaces, leakage),
             Estimator::Banded => self.banded(&stem, round, spaces, leakage),
             Estimator::GaussianRf => self.windows(&stem, round, &spaces[0], leakage),
+            Estimator::Factorized => self.factorized(&stem, round, &spaces[0], leakage),
         }
     }
 

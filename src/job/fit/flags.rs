@@ -1,6 +1,7 @@
 //! Flags of `orthoscope fit`.
 
 use super::config::{Combine, Deal, Estimator, FrameSampling, Held, RunScaling};
+use crate::encoding::readout::ReadoutLoss;
 use crate::encoding::{Form, Score};
 use crate::image::resize::Resize;
 use crate::job::flags::{MachineFlags, NetworkFlags, TargetsFlags, choice};
@@ -27,6 +28,8 @@ pub struct Flags {
     ridge: RidgeFlags,
     #[command(flatten)]
     banded: BandedFlags,
+    #[command(flatten)]
+    readout: ReadoutFlags,
     #[command(flatten)]
     test: TestFlags,
     #[command(flatten)]
@@ -98,7 +101,8 @@ struct TimeFlags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Model")]
 struct ModelFlags {
-    /// ridge, banded (a penalty for each set of features) or gaussian_rf (a window for each target).
+    /// ridge, banded (a penalty for each set of features), gaussian_rf (a window for each target) or
+    /// factorized (a map and a weight of every channel).
     #[arg(long, value_parser = choice::<Estimator>)]
     estimator: Option<Estimator>,
     /// Models on each set of features, on all of them together, or both.
@@ -141,6 +145,20 @@ struct BandedFlags {
     /// These candidates instead: npy of n x n_spaces.
     #[arg(long, value_name = "NPY")]
     gammas: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "Model")]
+struct ReadoutFlags {
+    /// What --estimator factorized is trained by: mse or poisson.
+    #[arg(long, value_parser = choice::<ReadoutLoss>)]
+    loss: Option<ReadoutLoss>,
+    /// Weight of Hoyer's sparsity of its channels.
+    #[arg(long, value_name = "WEIGHT")]
+    hoyer: Option<f64>,
+    /// Its epochs, at most.
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
 }
 
 #[derive(Debug, Default, Args, Serialize)]

@@ -36,7 +36,10 @@ pub fn model(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, outcome: &Outc
     let head = EncodingModel {
         network: network(plan, &places)?,
         spaces: spaces(plan, bench, tables, &places)?,
-        readouts: chosen.iter().map(|&m| readout(plan, outcome, m, &places)).collect(),
+        readouts: chosen
+            .iter()
+            .map(|&m| readout(plan, bench, tables, outcome, (m, &places)))
+            .collect::<Result<Vec<_>>>()?,
         targets: plan.samples.targets.clone(),
         delays: plan.config.time.delays.clone(),
         stimuli: stimuli(plan, round),
@@ -71,25 +74,43 @@ fn stimuli(plan: &Plan, round: &Round) -> Vec<TrainingStimulus> {
     round.train.indices().iter().map(stimulus).collect()
 }
 
-fn readout(plan: &Plan, outcome: &Outcome, m: usize, places: &[usize]) -> Readout {
+fn readout(
+    plan: &Plan,
+    bench: &Bench<'_>,
+    tables: &Tables<'_>,
+    outcome: &Outcome,
+    (m, places): (usize, &[usize]),
+) -> Result<Readout> {
     let last = &outcome.models[m].last;
     let targets: Vec<usize> = (0..outcome.best.len()).filter(|&t| outcome.best[t] == Some(m)).collect();
     let own = |values: &[f64]| targets.iter().map(|&t| values[t]).collect();
     let place = |s: &usize| places.binary_search(s).expect("collected from all models");
-    let weights = match &last.windows {
-        Some(windows) => ReadoutWeights::Windows {
+    let weights = match (&last.windows, plan.config.estimator) {
+        (Some(windows), _) => ReadoutWeights::Windows {
             windows: targets.iter().map(|&t| windows[t]).collect(),
             weights: Array2::zeros((n_channels(plan, &plan.models[m].spaces), 0)),
         },
-        None => ReadoutWeights::Dense(Array2::zeros((last.widths.iter().sum(), 0))),
+        (None, Estimator::Factorized) => {
+            let (round, how) = (plan.rounds.last().expect("a round"), plan.how());
+            let spaces = tables.spaces(&plan.models[m], round, &how)?;
+            let fit = bench.factorized_fit(&stem(plan, m), round, &spaces[0])?;
+            let maps = fit.maps.select(Axis(1), &targets);
+            ReadoutWeights::Factorized { maps, channels: fit.channels.select(Axis(1), &targets), output: fit.output }
+        }
+        (None, _) => ReadoutWeights::Dense(Array2::zeros((last.widths.iter().sum(), 0))),
     };
-    Readout {
+    Ok(Readout {
         spaces: plan.models[m].spaces.iter().map(place).collect(),
         intercept: own(&last.intercept),
         alphas: own(&last.alphas),
         weights,
         targets,
-    }
+    })
+}
+
+/// What the checkpoints of a model in the last round are called.
+fn stem(plan: &Plan, m: usize) -> String {
+    format!("fit-{m:03}-{:03}", plan.rounds.len() - 1)
 }
 
 fn n_channels(plan: &Plan, spaces: &[usize]) -> usize {
@@ -108,11 +129,12 @@ fn spaces(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, places: &[usize])
         let own = tables.spaces(&alone, round, &how)?;
         let learnt = own[0].learn(&round.train, &mut Leakage::default())?;
         let (mean, scale) = match plan.config.estimator {
+            // Each of these has a model on every set of features, in their order.
             Estimator::GaussianRf => {
-                let stem = format!("fit-{s:03}-{:03}", plan.rounds.len() - 1);
-                let fit = bench.window_fit(&stem, round, &own[0])?;
+                let fit = bench.window_fit(&stem(plan, s), round, &own[0])?;
                 (fit.mean, fit.scale)
             }
+            Estimator::Factorized => bench.factorized_fit(&stem(plan, s), round, &own[0])?.scaling_of_units(),
             _ => (learnt.standardizer.mean().to_vec(), learnt.standardizer.scale().to_vec()),
         };
         let from = match &plan.source {
@@ -176,8 +198,7 @@ impl Weights<'_, '_, '_> {
     fn ready(&self, m: usize) -> Result<Ready> {
         let how = self.plan.how();
         let spaces: Vec<Space<'_>> = self.tables.spaces(&self.plan.models[m], self.round, &how)?;
-        let (quiet, r) = (&mut Leakage::default(), self.plan.rounds.len() - 1);
-        let stem = format!("fit-{m:03}-{r:03}");
+        let (quiet, stem) = (&mut Leakage::default(), stem(self.plan, m));
         match self.plan.config.estimator {
             Estimator::Ridge => {
                 // Penalties are known: none is chosen.
@@ -195,6 +216,8 @@ impl Weights<'_, '_, '_> {
                 let fit = self.bench.window_fit(&stem, self.round, &spaces[0])?;
                 Ok(Ready::Whole(fit.weights))
             }
+            // Its weights are in the head of the file.
+            Estimator::Factorized => Ok(Ready::Whole(Array2::zeros((0, self.plan.samples.n_targets())))),
         }
     }
 }

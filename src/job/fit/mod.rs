@@ -11,6 +11,7 @@ mod output;
 mod page;
 mod part;
 mod plan;
+mod readouts;
 mod results;
 mod rounds;
 mod run;

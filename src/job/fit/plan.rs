@@ -6,6 +6,7 @@ use super::rounds::{Round, rounds};
 use super::samples::Samples;
 use super::shards;
 use super::sources::{self, Read, Source};
+use super::summarize;
 use super::spaces::How;
 use crate::encoding::Scaling;
 use crate::encoding::features::Reduction;
@@ -153,7 +154,12 @@ impl Plan {
             plan["n_passes"] = json!(extraction.n_passes());
             plan["gflop"] = json!(2.0 * n_macs as f64 * extraction.n_passes() as f64 / 1e9);
             plan["scratch_mb"] = json!(extraction.scratch_bytes().div_ceil(1 << 20));
+            plan["features_mb"] = json!(extraction.taps().iter().map(|tap| tap.bytes).sum::<u64>().div_ceil(1 << 20));
+            let widest = extraction.taps().iter().map(|tap| tap.size.at_most).max().unwrap_or(0);
+            plan["model_mb"] = json!(mb(widest * self.samples.n_targets()));
         }
+        plan["responses_mb"] = json!(mb(self.samples.y.len()));
+        plan["predictions_mb"] = json!(mb(self.n_tested() * self.samples.n_targets()));
         Ok(plan)
     }
 
@@ -161,6 +167,11 @@ impl Plan {
     pub fn n_tested(&self) -> usize {
         self.rounds.iter().filter_map(|round| round.test.as_ref()).map(|rows| rows.len()).sum()
     }
+}
+
+/// Megabytes of so many 32-bit numbers.
+fn mb(n: usize) -> usize {
+    (n * size_of::<f32>()).div_ceil(1 << 20)
 }
 
 /// The models of a configuration.
@@ -174,8 +185,19 @@ fn models(config: &Config, source: &Source) -> Result<Vec<Model>> {
             refused("several sets of features for `banded`", format!("`{}` alone", names[0]), "estimator = \"ridge\"")
         }
         (Estimator::Banded, _) => Ok(vec![together]),
-        (Estimator::GaussianRf, Combine::Together | Combine::Both) => {
-            refused("combine = \"each\" with `gaussian_rf`", format!("{:?}", config.combine), "")
+        (Estimator::GaussianRf | Estimator::Factorized, Combine::Together | Combine::Both) => {
+            let name = summarize::name(config.estimator);
+            refused(&format!("combine = \"each\" with `{name}`"), format!("{:?}", config.combine), "")
+        }
+        (Estimator::Factorized, _) if config.stimuli.reduction != Reduction::Flat => {
+            let hint = "a readout has a weight for every place of the map: stimuli.reduction = \"flat\"";
+            refused("all units of a layer with `factorized`", config.stimuli.reduction.describe(), hint)
+        }
+        (Estimator::Factorized, _) if !config.time.delays.is_empty() => {
+            refused("no delays with `factorized`", format!("{:?}", config.time.delays), "")
+        }
+        (Estimator::GaussianRf, _) if !config.time.delays.is_empty() => {
+            refused("no delays with `gaussian_rf`", format!("{:?}", config.time.delays), "convolve frames with a response")
         }
         (Estimator::GaussianRf, _) if !matches!(config.stimuli.reduction, Reduction::RfPooled(_)) => {
             let hint = "stimuli.reduction = { rf_pooled = { width_deg = 20.0 } }, the images' size in degrees";

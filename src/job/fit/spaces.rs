@@ -4,6 +4,7 @@ use crate::encoding::features::{Pca, Reduction, Table};
 use crate::encoding::temporal::delayed;
 use crate::encoding::{Features, Leakage, Rows, Scaling, Standardizer};
 use crate::error::Result;
+use crate::network::Shape;
 use ndarray::{Array2, Axis, concatenate};
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ pub struct Space<'a> {
     pub name: &'a str,
     pub table: Arc<Table>,
     pub how: &'a How<'a>,
-    /// Of the layer; 0 of ready features.
-    pub n_channels: usize,
+    /// Of the layer; of ready features every one is a channel.
+    pub shape: Shape,
 }
 
 /// What is done to every set of features.

@@ -51,6 +51,7 @@ pub fn name(estimator: Estimator) -> &'static str {
         Estimator::Ridge => "ridge",
         Estimator::Banded => "banded",
         Estimator::GaussianRf => "gaussian_rf",
+        Estimator::Factorized => "factorized",
     }
 }
 

@@ -10,7 +10,7 @@ use crate::encoding::features::{Cache, Context, Identity, Table};
 use crate::encoding::solver::Work;
 use crate::error::Result;
 use crate::job::{RunDir, Session, model};
-use crate::network::TapRequest;
+use crate::network::{Shape, TapRequest};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -113,9 +113,9 @@ impl<'a> Tables<'a> {
             name: &self.names[s],
             table: self.kept[s].clone().or_else(|| read[s].clone()).expect("in memory or extracted"),
             how,
-            n_channels: match &self.plan.source {
-                Source::Layers(layers) => layers.graph.node(layers.taps[s]).shape.channels,
-                Source::Given(_) => 0,
+            shape: match &self.plan.source {
+                Source::Layers(layers) => layers.graph.node(layers.taps[s]).shape,
+                Source::Given(given) => Shape::new(given[s].1.ncols(), 1, 1),
             },
         };
         Ok(model.spaces.iter().map(space).collect())

@@ -66,7 +66,7 @@ impl Bench<'_> {
             Scaling::Centre => Scaling::ZScore { ddof: 0 },
         };
         let x = features(space)?;
-        GaussianRf { options, scaling }.prepare(x, space.n_channels, &round.train, &round.inner, leakage)
+        GaussianRf { options, scaling }.prepare(x, space.shape.channels, &round.train, &round.inner, leakage)
     }
 
     fn rf_fit(&self, stem: &str, search: &RfSearch<'_>) -> Result<RfFit> {
