@@ -14,6 +14,7 @@ mod encoding;
 mod encoding_model;
 mod engine_graphs;
 mod features;
+mod fitted_units;
 mod fused_training;
 mod googlenet;
 mod hello;
