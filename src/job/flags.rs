@@ -11,7 +11,8 @@ use std::path::PathBuf;
 /// Flags that name a network.
 #[derive(Debug, Default, Args, Serialize)]
 pub struct NetworkFlags {
-    /// Network: a name, a model directory, or a file to import.
+    /// Network: a name, a model directory, a file to import, or a fitted model (the run directory of
+    /// a fit, or its file).
     #[arg(long)]
     model: Option<String>,
     /// Architecture of a PyTorch state dict.
@@ -26,7 +27,8 @@ pub struct NetworkFlags {
 #[derive(Debug, Default, Args, Serialize)]
 pub struct UnitFlags {
     /// Units, separated by commas: outputs (7, 0-8, all), TAP:CHANNEL, TAP:CHANNEL:ROW:COLUMN; for
-    /// a folder of models their numbers or names (* stands for anything).
+    /// a folder of models or the targets of a fitted one their numbers or names (* stands for
+    /// anything).
     #[arg(long = "unit", value_name = "UNITS", value_delimiter = ',')]
     units: Option<Vec<String>>,
     /// Leave out models of a folder that cannot be read.

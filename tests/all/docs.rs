@@ -148,7 +148,7 @@ pub fn has_rows(job: &str, results: &Value) {
 
 /// Every row of a job's page stands for a key of one of these results.
 #[track_caller]
-fn has_keys(job: &str, results: &[Value]) {
+pub fn has_keys(job: &str, results: &[Value]) {
     let mut found = BTreeSet::new();
     results.iter().for_each(|value| paths("", value, &mut found));
     let rows = table(&page(job), "Results").into_iter().map(|row| quoted(&row[0]));

@@ -1,6 +1,6 @@
 //! `predict`: a fitted model's responses to images and ready features, scored where there are responses.
 
-use crate::docs::has_rows;
+use crate::docs::{has_keys, has_rows};
 use crate::encoding_model::{fitted_file, pictures};
 use crate::program::{Program, photographs};
 use crate::support::{json, npy};
@@ -62,7 +62,7 @@ fn responses(dir: &Path, predicted: &Array2<f32>, targets: &[&str], columns: &[u
         if there { column[order[s]] + (0.5 * sd * stream.normal()) as f32 } else { f32::NAN }
     });
     npy_io::write(&dir.join("responses.npy"), &values).unwrap();
-    let names: Vec<String> = order.iter().map(|i| format!("image{i}")).collect();
+    let names: Vec<String> = order.iter().map(|i| format!("image{:04}", i + 1)).collect();
     std::fs::write(dir.join("ids.txt"), names.join("\n")).unwrap();
     std::fs::write(dir.join("names.txt"), targets.join("\n")).unwrap();
     let config = format!(
@@ -84,6 +84,7 @@ fn predictions_are_written_and_scored() {
     let run = predict(dir.path(), "run").arg("--config", config).arg("--model", dir.path().join("fit"));
     let results = run.arg("--images", &set).run().expect_code(0).json();
     has_rows("predict", &results);
+    has_keys("predict", std::slice::from_ref(&results));
     let run = dir.path().join("run");
     same(&predictions(&run), &all);
     let targets = tsv::read(&run.join("arrays/targets.tsv")).unwrap();

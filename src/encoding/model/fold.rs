@@ -6,9 +6,13 @@ use crate::error::{Error, Result};
 use crate::network::{Graph, GraphBuilder, NodeId, Op};
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, IxDyn, Slice};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Weights of all targets on units: 512 MiB.
 const MOST: usize = 1 << 27;
+
+/// Weights, units x targets, by node and whether they are of its channels' means.
+type Layers = BTreeMap<(NodeId, bool), Array2<f64>>;
 
 /// A network with its targets as units.
 #[derive(Debug, Clone)]
@@ -56,8 +60,29 @@ impl EncodingModel {
         name: &str,
         left: &mut usize,
     ) -> Result<NodeId> {
-        // Spaces of one layer share its weights.
-        let mut layers: BTreeMap<(NodeId, bool), Array2<f64>> = BTreeMap::new();
+        let (layers, bias) = self.layers(graph, readout, left)?;
+        let rate = matches!(readout.weights, ReadoutWeights::Factorized { output: Output::Rate, .. });
+        let single = layers.len() == 1 && !rate;
+        let mut nodes = Vec::with_capacity(layers.len());
+        for (i, ((node, means), units)) in layers.into_iter().enumerate() {
+            let input = input_of(builder, node, means)?;
+            let name = if single { name.to_owned() } else { format!("{name}.part{i}") };
+            nodes.push(linear(builder, &name, input, &units, (i == 0).then_some(&bias[..]))?);
+        }
+        let sum = match nodes[..] {
+            [only] => only,
+            _ => {
+                let name = free(builder, name);
+                builder.push(name, Op::Add, &nodes)?
+            }
+        };
+        if rate { positive(builder, name, sum) } else { Ok(sum) }
+    }
+
+    /// Weights of a readout on units, or on channels' means, of every layer that it reads; and what does
+    /// not depend on the image.
+    fn layers(&self, graph: &Graph, readout: &Readout, left: &mut usize) -> Result<(Layers, Vec<f64>)> {
+        let mut layers = Layers::new();
         let mut bias = readout.intercept.clone();
         let mut row = 0;
         for &s in &readout.spaces {
@@ -73,32 +98,15 @@ impl EncodingModel {
             *left -= n_units * n;
             let features = self.on_features(readout, space, graph, node, &mut row);
             let units = on_units(space, graph, node, features, &mut bias)?;
+            // Spaces of one layer share its weights.
             match layers.entry((node, means)) {
-                std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(units)),
-                std::collections::btree_map::Entry::Occupied(mut taken) => *taken.get_mut() += &units,
+                Entry::Vacant(free) => {
+                    free.insert(units);
+                }
+                Entry::Occupied(mut taken) => *taken.get_mut() += &units,
             }
         }
-        let mut parts = Vec::with_capacity(layers.len());
-        for (i, ((node, means), units)) in layers.into_iter().enumerate() {
-            let input = input_of(builder, node, means)?;
-            let bias = (i == 0).then_some(&bias[..]);
-            parts.push((input, units, bias));
-        }
-        let rate = matches!(readout.weights, ReadoutWeights::Factorized { output: Output::Rate, .. });
-        let single = parts.len() == 1 && !rate;
-        let mut nodes = Vec::with_capacity(parts.len());
-        for (i, (input, units, bias)) in parts.into_iter().enumerate() {
-            let name = if single { name.to_owned() } else { format!("{name}.part{i}") };
-            nodes.push(linear(builder, &name, input, &units, bias)?);
-        }
-        let sum = match nodes[..] {
-            [only] => only,
-            _ => {
-                let name = free(builder, &if rate { format!("{name}.sum") } else { name.to_owned() });
-                builder.push(name, Op::Add, &nodes)?
-            }
-        };
-        if rate { positive(builder, name, sum) } else { Ok(sum) }
+        Ok((layers, bias))
     }
 
     /// Weights of a space's scaled features, summed over delays: n_features x targets. `row` is where

@@ -53,7 +53,7 @@ struct TargetFlags {
     #[arg(long, value_name = "TABLE")]
     ids: Option<PathBuf>,
     /// How rows and stimuli find each other: ids or order.
-    #[arg(long = "match", value_name = "HOW", value_parser = choice::<Matching>)]
+    #[arg(id = "match", long = "match", value_name = "HOW", value_parser = choice::<Matching>)]
     #[serde(rename = "match")]
     matching: Option<Matching>,
 }
