@@ -11,6 +11,7 @@
 //! | movies: response functions, delays, volumes from frames | [`temporal`] |
 //! | ridge regression, the penalty chosen by cross-validation | [`ridge`], [`kernel_ridge`], [`options`] |
 //! | several feature spaces, each with its own penalty | [`banded`], [`gammas`] |
+//! | where a target looks and what it looks for: maps times channels, trained | [`readout`] |
 //! | what ridge estimators share: prepared once, solved for any range of targets | [`solver`], [`select`] |
 //! | a fitted model as one file, as a network that ends in its targets | [`model`] |
 //! | how good predictions are, and what each space adds | [`scores`], [`variance`] |
@@ -28,6 +29,7 @@ pub mod model;
 mod moments;
 pub mod options;
 pub mod permutation;
+pub mod readout;
 pub mod reliability;
 pub mod ridge;
 pub mod scores;
@@ -42,9 +44,10 @@ pub mod variance;
 pub use banded::{BandedFit, BandedRidgeCv, SearchState};
 pub use folds::{Fold, Labels, Leakage, Rows, Split, folds};
 pub use gammas::Gammas;
-pub use model::EncodingModel;
 pub use kernel_ridge::{KernelRidgeCv, KernelRidgeFit, linear_kernel};
+pub use model::EncodingModel;
 pub use options::{AlphaReport, Alphas, Form, RidgeOptions, Score, TargetState};
+pub use readout::FactorizedReadout;
 pub use ridge::{RidgeCv, RidgeFit};
 pub use select::Selection;
 pub use solver::Work;
