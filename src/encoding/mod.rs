@@ -14,6 +14,7 @@
 //! | several feature spaces, each with its own penalty | [`banded`], [`gammas`] |
 //! | where targets look: one Gaussian window each, chosen among candidates | [`receptive_fields`] |
 //! | simulated targets whose windows are known, and how many are found again | [`simulated_fields`] |
+//! | where a target looks and what it looks for: maps times channels, trained | [`readout`] |
 //! | what ridge estimators share: prepared once, solved for any range of targets | [`solver`], [`select`] |
 //! | a fitted model as one file, as a network that ends in its targets | [`model`] |
 //! | how good predictions are, and what each space adds | [`scores`], [`variance`] |
@@ -34,6 +35,7 @@ mod moments;
 pub mod options;
 pub mod permutation;
 pub mod receptive_fields;
+pub mod readout;
 pub mod reliability;
 pub mod ridge;
 pub mod scores;
@@ -55,6 +57,7 @@ pub use kernel_ridge::{KernelRidgeCv, KernelRidgeFit, linear_kernel};
 pub use model::EncodingModel;
 pub use options::{AlphaReport, Alphas, Form, RidgeOptions, Score, TargetState};
 pub use receptive_fields::{GaussianRf, RfFit, RfState};
+pub use readout::FactorizedReadout;
 pub use ridge::{RidgeCv, RidgeFit};
 pub use select::Selection;
 pub use solver::Work;

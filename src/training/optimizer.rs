@@ -26,7 +26,7 @@ impl Default for Method {
 
 /// A rule and its state: one array for each parameter, or none before the first step.
 #[derive(Debug, Clone)]
-pub(super) enum Rule {
+pub(crate) enum Rule {
     AdamW(Adam),
     Sgd { momentum: f32, velocity: Vec<Vec<f32>> },
 }
@@ -36,7 +36,7 @@ pub(super) const CHECKPOINT: &str = "checkpoint of a training";
 pub(super) const OTHER: &str = "it is of another network or method: train from the beginning, in another folder";
 
 /// Arrays by name.
-pub(super) type Arrays = BTreeMap<String, Vec<f32>>;
+pub(crate) type Arrays = BTreeMap<String, Vec<f32>>;
 
 impl Rule {
     pub fn new(method: Method) -> Self {

@@ -264,6 +264,16 @@ impl<'a> Chart<'a> {
         self.keep_clear(&[a, (a.0, b.1), b, (b.0, a.1)]);
     }
 
+    /// A rectangle that labels may lie on.
+    pub(super) fn cell(&mut self, corners: [(f64, f64); 2], colour: Rgb) {
+        drawn(self.context.draw_series([Rectangle::new(corners, ink(colour, 1.0))]));
+    }
+
+    /// The ends of the vertical axis.
+    pub(super) fn ends(&self) -> (f64, f64) {
+        (self.frame.y.low, self.frame.y.high)
+    }
+
     /// A dashed line, which labels keep out of.
     pub(super) fn dashed(&mut self, ends: [(f64, f64); 2]) {
         if !ends.iter().all(|p| self.frame.holds(*p)) {
@@ -284,6 +294,23 @@ impl<'a> Chart<'a> {
             let (left, above, below) = (left + 6.0, level - TICK - 4.0, level + 2.0);
             let places = [(right, above), (right, below), (left, above), (left, below), ((left + right) / 2.0, above)];
             self.label(&label, &places, MUTED, None);
+        }
+    }
+
+    /// Dashed upright lines, each with a label that reads upwards beside it: at the left, or at the right
+    /// where that is free and the left is not.
+    pub(super) fn x_references(&mut self, references: &[(String, f64)]) {
+        let Axis { low, high, .. } = self.frame.y;
+        for (label, value) in references {
+            let Some((left, top)) = self.at((*value, high)) else { continue };
+            self.dashed([(*value, low), (*value, high)]);
+            let label = fitted(label, TICK, self.area.h - 8.0);
+            let beside = |x: f64| Area::new(x - 6.0, top + 4.0, 12.0, text_width(&label, TICK));
+            let (before, after) = (beside(left - 9.0), beside(left + 9.0));
+            let free = |area: &Area, taken: &[Area]| !taken.iter().any(|t| t.overlaps(area)) && area.x > self.area.x;
+            let area = if free(&before, &self.taken) || !free(&after, &self.taken) { before } else { after };
+            write_up(&self.root, (area.x + 6.0, top + 4.0), &label, TICK, HPos::Right);
+            self.taken.push(area);
         }
     }
 

@@ -2,28 +2,38 @@
 //! SVG where lines and cells make sense. Undefined numbers (NaN) are drawn as crossed grey cells or
 //! left out, never as zero.
 
+mod alphas;
 mod bars;
 mod brain;
 mod cells;
 mod curves;
+mod density;
 mod filters;
 mod heat;
+mod histogram;
 mod images;
 mod matrix;
 mod mosaic;
 mod points;
 mod ranges;
+mod receptive_fields;
+mod stacked;
 
+pub use alphas::{AlphaOptions, alphas};
 pub use bars::{BarOptions, BarSeries, bars};
 pub use brain::{BrainOptions, brain_labels, brain_slices, glass_brain};
 pub use curves::{CurveOptions, CurveSeries, TraceOptions, curves, trace};
+pub use density::{DensityOptions, density};
 pub use filters::filters;
 pub use heat::{Entries, FingerprintOptions, SecondOrderOptions, fingerprints, second_order};
+pub use histogram::{HistogramOptions, histogram};
 pub use images::image_grid;
 pub use matrix::{MatrixOptions, matrix};
 pub use mosaic::{MosaicCell, MosaicRow, TILE_GAIN, TileRow, difference, mosaic, response_caption, tiles};
 pub use points::{Point, ScatterOptions, scatter};
 pub use ranges::{RangeOptions, UnitRange, ranges};
+pub use receptive_fields::{RfGroup, RfOptions, receptive_fields};
+pub use stacked::{StackedOptions, stacked_bars};
 
 use super::names::cut_labels;
 use crate::error::{Error, Result};
@@ -62,6 +72,8 @@ fn same_length(figure: &str, what: &str, expected: usize, found: usize) -> Resul
     Ok(())
 }
 
+#[cfg(test)]
+mod encoding_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

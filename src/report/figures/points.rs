@@ -1,13 +1,12 @@
 //! Labelled points, such as a trade-off between two scores.
 
-use super::super::chart::{Axis, Chart, Entry, Frame, TICK, drawn, ink, place, plot_width, units, write_up};
+use super::super::chart::{Axis, Chart, Entry, Frame, TICK, drawn, ink, place, plot_width, units};
 use super::super::names::distinct;
 use super::super::palette::{INK, MUTED, line};
 use super::super::scene::{Area, Scene, text_width};
 use super::nonempty;
 use crate::error::Result;
 use plotters::element::Circle;
-use plotters::style::text_anchor::HPos;
 use std::path::Path;
 
 /// One point of [`scatter`]; points of one `group` share a colour.
@@ -84,12 +83,7 @@ fn guides(chart: &mut Chart<'_>, Frame { x, y, .. }: &Frame<'_>, options: &Scatt
         let ends = [x.low.max(y.low), x.high.min(y.high)];
         chart.line(&ends.map(|v| (v, v)), MUTED, 1.0, 0.0);
     }
-    for (label, value) in &options.x_references {
-        let Some((left, top)) = chart.at((*value, y.high)) else { continue };
-        chart.dashed([(*value, y.low), (*value, y.high)]);
-        write_up(&chart.root, (left - 9.0, top + 4.0), label, TICK, HPos::Right);
-        chart.taken.push(Area::new(left - 15.0, top + 4.0, 12.0, text_width(label, TICK)));
-    }
+    chart.x_references(&options.x_references);
     chart.references(&options.y_references);
 }
 

@@ -68,7 +68,7 @@ pub(super) fn check_layout(scene: &Scene, name: &str) {
 
 /// The layout of a chart, and its files: in a folder to look at when `ORTHOSCOPE_FIGURES` names
 /// one.
-fn check_chart(scene: &Scene, name: &str) {
+pub(super) fn check_chart(scene: &Scene, name: &str) {
     check_layout(scene, name);
     let dir = tempfile::tempdir().unwrap();
     let folder = std::env::var_os("ORTHOSCOPE_FIGURES").map_or(dir.path().to_path_buf(), Into::into);
