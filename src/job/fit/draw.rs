@@ -4,12 +4,14 @@ use super::plan::Plan;
 use super::results::{Fit, Scored};
 use super::run::Outcome;
 use super::score::Ceilings;
-use super::summarize::{identifying, patterns};
+use super::summarize::{identifying, patterns, regions};
+use crate::encoding::features::Reduction;
 use crate::encoding::identification::pattern_correlations;
 use crate::error::Result;
 use crate::job::RunDir;
 use crate::report::figures::{
-    self, BarOptions, BarSeries, CurveOptions, CurveSeries, MatrixOptions, Point, ScatterOptions,
+    self, AlphaOptions, BarOptions, BarSeries, DensityOptions, HistogramOptions, MatrixOptions, Point, RfGroup,
+    RfOptions, ScatterOptions, StackedOptions,
 };
 use std::path::PathBuf;
 
@@ -28,8 +30,9 @@ pub fn all(plan: &Plan, outcome: &Outcome, fit: &Fit, ceilings: Option<&Ceilings
     let at = |name: &str| run.file("figures").join(name);
     alphas(plan, outcome, at("alphas"))?;
     layers(fit, &at)?;
+    fields(plan, outcome, fit, &at)?;
     if outcome.scores.is_some() {
-        scores(plan, outcome, fit, ceilings, &at)?;
+        scores(outcome, fit, ceilings, &at)?;
         scatter(plan, outcome, at("scatter"))?;
         identification(plan, outcome, at("identification"))?;
     }
@@ -44,21 +47,10 @@ fn medians(scored: &[Option<Scored>]) -> Vec<f64> {
     scored.iter().map(|s| s.map_or(f64::NAN, |s| s.median)).collect()
 }
 
-fn scores(
-    plan: &Plan,
-    outcome: &Outcome,
-    fit: &Fit,
-    ceilings: Option<&Ceilings>,
-    at: &dyn Fn(&str) -> PathBuf,
-) -> Result<()> {
+fn scores(outcome: &Outcome, fit: &Fit, ceilings: Option<&Ceilings>, at: &dyn Fn(&str) -> PathBuf) -> Result<()> {
     let (Some(own), Some(summary)) = (&outcome.scores, &fit.scores) else { return Ok(()) };
-    let _ = plan;
-    #[cfg(any())]
-    figures::histogram(
-        &own.r.values,
-        &at("scores"),
-        &figures::HistogramOptions { x_label: "held-out r".into(), y_label: "targets".into(), ..Default::default() },
-    )?;
+    let options = HistogramOptions { x_label: "held-out r".into(), y_label: "targets".into(), ..Default::default() };
+    figures::histogram(&own.r.values, &at("scores"), &options)?;
     if !summary.by_roi.is_empty() {
         let names: Vec<String> = summary.by_roi.iter().map(|roi| roi.roi.clone()).collect();
         let r: Vec<Option<Scored>> = summary.by_roi.iter().map(|roi| roi.scores.r).collect();
@@ -66,15 +58,15 @@ fn scores(
         let options = BarOptions { y_label: "median r".into(), short_names: false, ..BarOptions::default() };
         figures::bars(&names, &series, &at("rois"), &options)?;
     }
-    #[cfg(any())]
     if let Some(ceilings) = ceilings {
-        let options = figures::DensityOptions {
+        let points: Vec<(f64, f64)> = ceilings.r.iter().copied().zip(own.r.values.iter().copied()).collect();
+        let options = DensityOptions {
             x_label: "largest r that the repeats allow".into(),
             y_label: "held-out r".into(),
             diagonal: true,
             ..Default::default()
         };
-        figures::density(&ceilings.r, &own.r.values, &at("ceilings"), &options)?;
+        figures::density(&points, &at("ceilings"), &options)?;
     }
     Ok(())
 }
@@ -104,7 +96,46 @@ fn layers(fit: &Fit, at: &dyn Fn(&str) -> PathBuf) -> Result<()> {
         return Ok(());
     }
     let own: Vec<String> = sets.iter().map(|&i| names[i].clone()).collect();
-    Ok(())
+    let (groups, values): (Vec<String>, Vec<Vec<f64>>) = groups.into_iter().unzip();
+    let options = StackedOptions { y_label: "share of r".into(), ..Default::default() };
+    figures::stacked_bars(&groups, &own, &values, &at("contributions"), &options)
+}
+
+/// Windows as circles, a panel a region, and their mean sizes.
+fn fields(plan: &Plan, outcome: &Outcome, fit: &Fit, at: &dyn Fn(&str) -> PathBuf) -> Result<()> {
+    let Reduction::RfPooled(grid) = &plan.config.stimuli.reduction else { return Ok(()) };
+    let candidates = grid.candidates()?;
+    let window = |t: usize| {
+        let windows = outcome.models[outcome.best[t]?].last.windows.as_ref()?;
+        let w = candidates[windows[t]];
+        Some([w.x_deg, w.y_deg, w.sd_deg])
+    };
+    let mut sets: Vec<(String, Vec<usize>)> = regions(plan, &(0..outcome.best.len()).collect::<Vec<_>>());
+    if sets.is_empty() {
+        sets.push(("all".into(), (0..outcome.best.len()).collect()));
+    }
+    let groups: Vec<RfGroup> = sets
+        .into_iter()
+        .map(|(name, targets)| RfGroup { name, fields: targets.into_iter().filter_map(window).collect() })
+        .filter(|group| !group.fields.is_empty())
+        .collect();
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let options = RfOptions { image_deg: Some(grid.image_deg()), ..RfOptions::default() };
+    figures::receptive_fields(&groups, &at("receptive_fields"), &options)?;
+    let own: Vec<_> = fit.receptive_fields.iter().filter(|own| own.roi != "all" || groups.len() == 1).collect();
+    let names: Vec<String> = own.iter().map(|own| own.roi.clone()).collect();
+    let series = [
+        BarSeries { name: "size".into(), values: own.iter().map(|own| own.size_deg).collect(), errors: None },
+        BarSeries {
+            name: "eccentricity".into(),
+            values: own.iter().map(|own| own.eccentricity_deg).collect(),
+            errors: None,
+        },
+    ];
+    let options = BarOptions { y_label: "degrees".into(), short_names: false, ..BarOptions::default() };
+    figures::bars(&names, &series, &at("size_eccentricity"), &options)
 }
 
 /// Median r over layers, a curve a region.
@@ -125,23 +156,23 @@ fn profile(fit: &Fit, names: &[String], rois: &[String], stem: PathBuf) -> Resul
     figures::bars(&layers, &series, &stem, &options)
 }
 
-/// How many targets have which penalty.
+/// How many targets have which penalty, in the model that most targets prefer.
 fn alphas(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
-    let mut series = Vec::new();
-    for (model, found) in plan.models.iter().zip(&outcome.models) {
-        let mut chosen: Vec<f64> = found.last.alphas.iter().copied().filter(|a| a.is_finite()).collect();
-        chosen.sort_unstable_by(f64::total_cmp);
-        let counts = chosen.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as f64)).collect::<Vec<_>>();
-        if counts.len() > 1 {
-            series.push(CurveSeries { name: model.name.clone(), points: counts, band: None });
-        }
-    }
-    if series.is_empty() {
+    let n_best = |m: usize| outcome.best.iter().filter(|best| **best == Some(m)).count();
+    let Some(m) = (0..plan.models.len()).rev().max_by_key(|&m| n_best(m)) else { return Ok(()) };
+    let last = &outcome.models[m].last;
+    let (Some(&first), Some(&end)) = (last.grid.first(), last.grid.last()) else { return Ok(()) };
+    let mut values = last.grid.clone();
+    values.extend(last.alphas.iter().filter(|a| **a < first || **a > end));
+    values.sort_unstable_by(f64::total_cmp);
+    values.dedup();
+    if values.len() < 2 {
         return Ok(());
     }
-    let options =
-        CurveOptions { x_label: "penalty".into(), y_label: "targets".into(), log_x: true, ..CurveOptions::default() };
-    figures::curves(&series, &stem, &options)
+    let counts: Vec<usize> = values.iter().map(|v| last.alphas.iter().filter(|a| *a == v).count()).collect();
+    let title = if plan.models.len() > 1 { format!("Penalties on {}", plan.models[m].name) } else { String::new() };
+    let given = Some((first, end));
+    figures::alphas(&values, &counts, None, &stem, &AlphaOptions { title, given, ..AlphaOptions::default() })
 }
 
 /// Predictions against responses of targets with the best, a good and a middling score.

@@ -135,6 +135,7 @@ impl Bench<'_> {
                 windows: None,
                 gammas: None,
                 widths: widths.clone(),
+                grid: prepared.prepared().alphas().to_vec(),
             };
             part.keep(&path)?;
             parts.push(part);

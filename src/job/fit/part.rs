@@ -29,6 +29,8 @@ pub struct Part {
     pub gammas: Option<Array2<f64>>,
     /// Features of each set.
     pub widths: Vec<usize>,
+    /// Penalties of the grid as it was given; none where a search has its own.
+    pub grid: Vec<f64>,
 }
 
 impl Part {
@@ -64,6 +66,7 @@ impl Part {
             windows: windows.map(|all| all.concat()),
             gammas: wide(&|p| p.gammas.clone()),
             widths: parts[0].widths.clone(),
+            grid: parts[0].grid.clone(),
         }
     }
 
@@ -76,6 +79,7 @@ impl Part {
         let mut file = npz::NpzWriter::new()
             .add("counts", &whole(&counts))
             .add("widths", &whole(&self.widths))
+            .add("grid", &Array1::from(self.grid.clone()))
             .add("alphas", &Array1::from(self.alphas.clone()))
             .add("cv_scores", &Array1::from(self.cv_scores.clone()))
             .add("intercept", &Array1::from(self.intercept.clone()))
@@ -137,6 +141,7 @@ impl Part {
             windows,
             gammas: has("gammas").then(|| matrix("gammas")).transpose()?,
             widths: numbers("widths")?.into_iter().map(|v| v as usize).collect(),
+            grid: numbers("grid")?,
         };
         let n = part.n_targets();
         let columns = |m: &Array2<f64>| m.ncols() == n;
@@ -190,6 +195,7 @@ mod tests {
             windows: Some((start..start + n).collect()),
             gammas: Some(wide(2)),
             widths: vec![5, 7],
+            grid: vec![1.0, 10.0],
         }
     }
 

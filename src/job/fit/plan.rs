@@ -6,8 +6,8 @@ use super::rounds::{Round, rounds};
 use super::samples::Samples;
 use super::shards;
 use super::sources::{self, Read, Source};
-use super::summarize;
 use super::spaces::How;
+use super::summarize;
 use crate::encoding::Scaling;
 use crate::encoding::features::Reduction;
 use crate::error::{Error, Result};
@@ -196,9 +196,11 @@ fn models(config: &Config, source: &Source) -> Result<Vec<Model>> {
         (Estimator::Factorized, _) if !config.time.delays.is_empty() => {
             refused("no delays with `factorized`", format!("{:?}", config.time.delays), "")
         }
-        (Estimator::GaussianRf, _) if !config.time.delays.is_empty() => {
-            refused("no delays with `gaussian_rf`", format!("{:?}", config.time.delays), "convolve frames with a response")
-        }
+        (Estimator::GaussianRf, _) if !config.time.delays.is_empty() => refused(
+            "no delays with `gaussian_rf`",
+            format!("{:?}", config.time.delays),
+            "convolve frames with a response",
+        ),
         (Estimator::GaussianRf, _) if !matches!(config.stimuli.reduction, Reduction::RfPooled(_)) => {
             let hint = "stimuli.reduction = { rf_pooled = { width_deg = 20.0 } }, the images' size in degrees";
             refused("a grid of receptive fields with `gaussian_rf`", config.stimuli.reduction.describe(), hint)

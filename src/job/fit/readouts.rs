@@ -34,7 +34,8 @@ impl Bench<'_> {
         let fit = self.trained(stem, training)?;
         let tested = round.test.as_ref().map_or(&[][..], Rows::indices);
         let predictions = fit.predict(units(space)?.select(Axis(0), tested).view());
-        let fitted = |t: usize, value: f64, other: f64| if fit.states[t] == TargetState::Varies { value } else { other };
+        let fitted =
+            |t: usize, value: f64, other: f64| if fit.states[t] == TargetState::Varies { value } else { other };
         let part = Part {
             start,
             alphas: vec![f64::NAN; n],
@@ -46,6 +47,7 @@ impl Bench<'_> {
             windows: None,
             gammas: None,
             widths: vec![units(space)?.ncols()],
+            grid: vec![],
             states: fit.states,
         };
         part.keep(&path)?;

@@ -70,6 +70,7 @@ impl Bench<'_> {
             windows: None,
             gammas: Some(fit.gammas),
             widths: found.xs.iter().map(Array2::ncols).collect(),
+            grid: vec![],
         };
         part.keep(&path)?;
         Ok(part)

@@ -43,6 +43,7 @@ impl Bench<'_> {
             windows: Some(fit.windows),
             gammas: None,
             widths: vec![features(space)?.ncols()],
+            grid: vec![],
         };
         part.keep(&path)?;
         Ok(part)
