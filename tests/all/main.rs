@@ -18,6 +18,7 @@ mod encoding_stability;
 mod engine_graphs;
 mod features;
 mod fit;
+mod fit_images;
 mod fitted_units;
 mod fused_training;
 mod googlenet;
