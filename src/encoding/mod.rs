@@ -12,12 +12,15 @@
 //! | movies: response functions, delays, volumes from frames | [`temporal`] |
 //! | ridge regression, the penalty chosen by cross-validation | [`ridge`], [`kernel_ridge`], [`options`] |
 //! | several feature spaces, each with its own penalty | [`banded`], [`gammas`] |
+//! | where targets look: one Gaussian window each, chosen among candidates | [`receptive_fields`] |
+//! | simulated targets whose windows are known, and how many are found again | [`simulated_fields`] |
 //! | what ridge estimators share: prepared once, solved for any range of targets | [`solver`], [`select`] |
 //! | a fitted model as one file, as a network that ends in its targets | [`model`] |
 //! | how good predictions are, and what each space adds | [`scores`], [`variance`] |
 //! | how good they could be | [`reliability`] |
 //! | whether they are better than chance | [`permutation`] |
 //! | which stimulus was shown | [`identification`] |
+//! | which images a target prefers, and how alike they are | [`stability`] |
 
 pub mod banded;
 pub mod features;
@@ -30,12 +33,15 @@ pub mod model;
 mod moments;
 pub mod options;
 pub mod permutation;
+pub mod receptive_fields;
 pub mod reliability;
 pub mod ridge;
 pub mod scores;
 pub mod select;
+pub mod simulated_fields;
 pub mod solver;
 mod spectrum;
+pub mod stability;
 mod stage;
 pub mod standardize;
 pub mod temporal;
@@ -48,6 +54,7 @@ pub use gammas::Gammas;
 pub use kernel_ridge::{KernelRidgeCv, KernelRidgeFit, linear_kernel};
 pub use model::EncodingModel;
 pub use options::{AlphaReport, Alphas, Form, RidgeOptions, Score, TargetState};
+pub use receptive_fields::{GaussianRf, RfFit, RfState};
 pub use ridge::{RidgeCv, RidgeFit};
 pub use select::Selection;
 pub use solver::Work;

@@ -112,6 +112,15 @@ impl RidgeCv {
         Ok(self.prepared(prepared, x, rows, leakage))
     }
 
+    /// The penalties for some features, ascending.
+    ///
+    /// # Errors
+    /// As [`RidgeCv::prepare`].
+    pub(super) fn grid(&self, x: ArrayView2<'_, f32>, rows: &Rows) -> Result<Vec<f64>> {
+        let source = self.source(&trained(x, rows)?);
+        self.options.alphas.grid(source.mean_eigenvalue(self.options.fit_intercept))
+    }
+
     /// Of the smaller of two equal problems, unless one is asked for.
     fn source(&self, x: &Array2<f32>) -> Source {
         let primal = match self.options.form {
@@ -195,14 +204,19 @@ impl RidgePrepared {
             let found = self.weights(y.slice_axis(Axis(1), range), &selection.alphas[start..end], work)?;
             weights.slice_axis_mut(Axis(1), range).assign(&found);
         }
-        let means = self.prepared.targets(y)?.means;
-        let mut intercept = means;
+        let intercept = self.intercepts(y, weights.view())?;
+        Ok(RidgeFit { weights, intercept, selection })
+    }
+
+    /// What goes with weights: `mean y - mean x w` over the training rows; 0 without an intercept.
+    pub(super) fn intercepts(&self, y: ArrayView2<'_, f32>, weights: ArrayView2<'_, f32>) -> Result<Vec<f64>> {
+        let mut intercept = self.prepared.targets(y)?.means;
         if self.prepared.options().fit_intercept {
             for (row, mean) in weights.rows().into_iter().zip(&self.means) {
                 intercept.iter_mut().zip(row).for_each(|(b, &w)| *b -= mean * f64::from(w));
             }
         }
-        Ok(RidgeFit { weights, intercept, selection })
+        Ok(intercept)
     }
 
     /// Weights at given penalties, features x targets.

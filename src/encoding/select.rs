@@ -78,11 +78,19 @@ impl Prepared {
     /// # Errors
     /// As [`Prepared::cv_scores`].
     pub fn select(&self, y: ArrayView2<'_, f32>, work: &Work) -> Result<Selection> {
-        let states = self.targets(y)?.states;
+        self.select_of(&self.targets(y)?.states, y, work)
+    }
+
+    /// [`Prepared::select`] where it is known which targets vary.
+    pub(super) fn select_of(&self, states: &[TargetState], y: ArrayView2<'_, f32>, work: &Work) -> Result<Selection> {
         let grid = self.alphas();
         let n = y.ncols();
-        let mut found =
-            Selection { alphas: vec![f64::NAN; n], cv_scores: vec![0.0; n], states, report: AlphaReport::default() };
+        let mut found = Selection {
+            alphas: vec![f64::NAN; n],
+            cv_scores: vec![0.0; n],
+            states: states.to_vec(),
+            report: AlphaReport::default(),
+        };
         let fitted: Vec<usize> = (0..n).filter(|&t| found.states[t] == TargetState::Varies).collect();
         if let ([only], true) = (grid, self.n_folds() == 0) {
             fitted.iter().for_each(|&t| found.alphas[t] = *only);

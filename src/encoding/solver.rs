@@ -238,23 +238,7 @@ impl Prepared {
     /// [`Error::Invalid`] for another number of samples.
     pub fn targets(&self, y: ArrayView2<'_, f32>) -> Result<Targets> {
         self.rows.check(y.nrows(), "targets")?;
-        let y_values = values(y);
-        let mut means = panels::column_means(&y_values, y.ncols(), self.rows.indices(), 0, y.ncols());
-        let first = y.row(self.rows.indices()[0]);
-        let mut varies = vec![false; y.ncols()];
-        for &row in self.rows.indices() {
-            for ((varies, value), first) in varies.iter_mut().zip(y.row(row)).zip(first) {
-                *varies |= value != first;
-            }
-        }
-        let state = |(mean, varies): (&f64, &bool)| match (mean.is_finite(), varies) {
-            (false, _) => TargetState::NotFinite,
-            (true, true) => TargetState::Varies,
-            (true, false) => TargetState::Constant,
-        };
-        let states: Vec<TargetState> = means.iter().zip(&varies).map(state).collect();
-        means.iter_mut().for_each(|m| *m = if m.is_finite() && self.options.fit_intercept { *m } else { 0.0 });
-        Ok(Targets { states, means })
+        Ok(targets(y, &self.rows, self.options.fit_intercept))
     }
 
     /// Dual weights (kernel form) or weights (primal form) of a range of targets, each at its own
@@ -343,6 +327,26 @@ impl Prepared {
 pub(super) fn inside(side: &Rows, rows: &Rows) -> Result<Vec<usize>> {
     side.within(rows)
         .ok_or_else(|| Error::invalid("folds", "samples of the training side", format!("a fold of {side}"), ""))
+}
+
+/// What targets are over the training rows; `y` has all samples.
+pub(super) fn targets(y: ArrayView2<'_, f32>, rows: &Rows, fit_intercept: bool) -> Targets {
+    let mut means = panels::column_means(&values(y), y.ncols(), rows.indices(), 0, y.ncols());
+    let first = y.row(rows.indices()[0]);
+    let mut varies = vec![false; y.ncols()];
+    for &row in rows.indices() {
+        for ((varies, value), first) in varies.iter_mut().zip(y.row(row)).zip(first) {
+            *varies |= value != first;
+        }
+    }
+    let state = |(mean, varies): (&f64, &bool)| match (mean.is_finite(), varies) {
+        (false, _) => TargetState::NotFinite,
+        (true, true) => TargetState::Varies,
+        (true, false) => TargetState::Constant,
+    };
+    let states: Vec<TargetState> = means.iter().zip(&varies).map(state).collect();
+    means.iter_mut().for_each(|m| *m = if m.is_finite() && fit_intercept { *m } else { 0.0 });
+    Targets { states, means }
 }
 
 /// What `cell` holds, made if it holds nothing.

@@ -12,6 +12,8 @@ mod docs;
 mod drive_golden;
 mod encoding;
 mod encoding_fitted;
+mod encoding_receptive_fields;
+mod encoding_stability;
 mod engine_graphs;
 mod features;
 mod fused_training;
