@@ -50,6 +50,7 @@ mod output_names;
 mod predict;
 mod program;
 mod rdm_models;
+mod recovered_fields;
 mod runs;
 mod squeezenet;
 mod support;
