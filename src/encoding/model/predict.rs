@@ -23,8 +23,8 @@ pub struct PredictOptions<'a> {
     pub device: Device,
     /// Who is told how far the work is, and who may stop it: asked after every batch.
     pub work: Work,
-    /// The frames of every volume ([`crate::encoding::features::frames::volumes`]), where the images are
-    /// a movie's; rows are volumes then.
+    /// The frames of every volume ([`crate::encoding::features::frames::volumes`]), where the
+    /// images are a movie's; rows are volumes then.
     pub volumes: Option<&'a [Range<usize>]>,
     /// The run of each row, for models with delays; one run when left out.
     pub runs: Option<&'a [usize]>,
@@ -47,15 +47,16 @@ impl EncodingModel {
     /// Predictions from ready arrays: of each space what its reduction streams (for features that
     /// others made the array itself), before components and scaling.
     ///
-    /// Targets that no readout has are NaN. With delays, samples before the first of their run count as
-    /// zero after scaling, as [`delayed`] has it; `runs` is the run of each sample, one when left out.
+    /// Targets that no readout has are NaN. With delays, samples before the first of their run
+    /// count as zero after scaling, as [`delayed`] has it; `runs` is the run of each sample, one
+    /// when left out.
     ///
     /// # Shapes
     /// `spaces`: one array a space, n_samples x its features; the result: n_samples x n_targets.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for other spaces, other features, arrays of different lengths, or runs that do
-    /// not fit.
+    /// [`Error::Invalid`] for other spaces, other features, arrays of different lengths, or runs
+    /// that do not fit.
     pub fn predict_features(&self, spaces: &[ArrayView2<'_, f32>], runs: Option<&[usize]>) -> Result<Array2<f32>> {
         let n = spaces.first().map_or(0, |space| space.nrows());
         if spaces.len() != self.spaces.len() {
@@ -73,16 +74,17 @@ impl EncodingModel {
         Ok(out)
     }
 
-    /// Predictions from images (brought to the network's input size before): layers are reduced and read
-    /// out as batches come, so that memory is that of a batch and the result; with delays, features of
-    /// all rows are kept.
+    /// Predictions from images (brought to the network's input size before): layers are reduced and
+    /// read out as batches come, so that memory is that of a batch and the result; with delays,
+    /// features of all rows are kept.
     ///
     /// # Shapes
     /// The result: n_images (n_volumes) x n_targets; NaN where no readout has the target.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a model that needs no image, ready features that do not fit, volumes beyond
-    /// the movie; [`Error::Interrupted`] when asked; whatever reading the images and the executor say.
+    /// [`Error::Invalid`] for a model that needs no image, ready features that do not fit, volumes
+    /// beyond the movie; [`Error::Interrupted`] when asked; whatever reading the images and the
+    /// executor say.
     pub fn predict_images(
         &self,
         images: &dyn StimulusSource,
