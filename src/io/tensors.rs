@@ -1,5 +1,5 @@
-//! Safetensors files that need not fit in memory: tensors of 32 and 64 bits, written as they come and
-//! read one by one, or some rows of one.
+//! Safetensors files that need not fit in memory: tensors of 32 and 64 bits, written as they come
+//! and read one by one, or some rows of one.
 //!
 //! Tensors of 64 bits come first and names are sorted, so that every number is aligned and a file's
 //! bytes depend on nothing but what it holds. Weights of networks are [`super::weights`].
@@ -82,12 +82,13 @@ impl Sink<'_> {
     }
 }
 
-/// Writes a file atomically, tensor by tensor: `fill` is called for each in the order of the file and
-/// puts all its numbers into the sink.
+/// Writes a file atomically, tensor by tensor: `fill` is called for each in the order of the file
+/// and puts all its numbers into the sink.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Invalid`] for two tensors of one name, a header that is too long, or a tensor
-/// that is given other than all its numbers; whatever `fill` says. The file before stays then.
+/// [`Error::Io`]; [`Error::Invalid`] for two tensors of one name, a header that is too long, or a
+/// tensor that is given other than all its numbers; whatever `fill` says. The file before stays
+/// then.
 pub fn write(
     path: &Path,
     entries: &[Entry],
@@ -184,8 +185,8 @@ impl TensorFile {
     /// Opens a file; its numbers stay where they are.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Corrupt`] for a file that is truncated, no safetensors, or has tensors of
-    /// other types than F32 and F64, or that overlap or leave gaps.
+    /// [`Error::Io`]; [`Error::Corrupt`] for a file that is truncated, no safetensors, or has
+    /// tensors of other types than F32 and F64, or that overlap or leave gaps.
     pub fn open(path: &Path) -> Result<Self> {
         let mut file = source::open(path)?;
         let length = file.metadata().map_err(Error::io(path, "read"))?.len();

@@ -42,8 +42,8 @@ pub fn name(file: &Path) -> String {
 /// The network of a fitted model, cut off above its deepest layer: a plain network of its taps.
 ///
 /// # Errors
-/// As [`ModelFile::open`]; [`Error::Invalid`] for a model of ready features, and for an architecture or a
-/// preprocessing, which the model has of its own.
+/// As [`ModelFile::open`]; [`Error::Invalid`] for a model of ready features, and for an
+/// architecture or a preprocessing, which the model has of its own.
 pub fn network(file: &Path, asked: &NetworkConfig) -> Result<Model> {
     own_preprocessing(asked)?;
     let opened = ModelFile::open(file)?;
@@ -76,9 +76,9 @@ pub fn own_preprocessing(asked: &NetworkConfig) -> Result<()> {
     }
 }
 
-/// The targets that names stand for, in the order given, each once: a target's name, its number from 0
-/// (`7`), a range (`0-8`), `all`, or a name in which `*` stands for anything and `?` for one character.
-/// A name that is a target's is that target's, also where it is a number.
+/// The targets that names stand for, in the order given, each once: a target's name, its number
+/// from 0 (`7`), a range (`0-8`), `all`, or a name in which `*` stands for anything and `?` for one
+/// character. A name that is a target's is that target's, also where it is a number.
 ///
 /// # Errors
 /// [`Error::Invalid`] for what stands for no target.

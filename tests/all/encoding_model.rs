@@ -98,7 +98,8 @@ pub fn readout(spaces: &[usize], targets: &[usize], weights: ReadoutWeights) -> 
     Readout { spaces: spaces.to_vec(), targets: targets.to_vec(), weights, intercept, alphas }
 }
 
-/// A model with every kind of space and readout on the tiny network, and what each space's features are.
+/// A model with every kind of space and readout on the tiny network, and what each space's features
+/// are.
 pub fn whole(graph: &Graph, images: &Array4<f32>) -> (EncodingModel, Vec<Array2<f32>>) {
     let projection = Projection { n_components: Some(40), ..Projection::default() };
     let pca = |k, zscore, project| Reduction::Pca(PcaOptions { keep: Keep::Components(k), zscore, project });

@@ -1,4 +1,5 @@
-//! Fitted encoding models as networks that end in their targets, on the models of `encoding_model.rs`.
+//! Fitted encoding models as networks that end in their targets, on the models of
+//! `encoding_model.rs`.
 
 use crate::encoding_model::{
     Made, N, TRAIN, by_hand, draws, engine, fitted_file, make, near, pictures, pictures_of, readout, tiny, whole,
@@ -17,8 +18,8 @@ use orthoscope::rng;
 use orthoscope::tensor::{Device, Precision, array, array_f64, tensor};
 use std::path::Path;
 
-/// Banded ridge on two layers of the network inside the program, one of them by principal components of
-/// its units: the pipeline, the file and the network of it agree.
+/// Banded ridge on two layers of the network inside the program, one of them by principal
+/// components of its units: the pipeline, the file and the network of it agree.
 #[test]
 fn a_fit_on_the_network_inside_the_program_is_the_same_everywhere() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! `predict`: a fitted model's responses to images and ready features, scored where there are responses.
+//! `predict`: a fitted model's responses to images and ready features, scored where there are
+//! responses.
 
 use crate::docs::{has_keys, has_rows};
 use crate::encoding_model::{fitted_file, pictures};

@@ -122,19 +122,22 @@ impl EncodingModel {
         readout.weights.arrays().into_iter().try_for_each(|array| finite(&at, array.iter()))
     }
 
+    /// The layer of a readout of a single space without delays, and how it is reduced.
+    fn layer_of(&self, readout: &Readout, wanted: &str) -> Result<(&Reduction, Shape)> {
+        let space = &self.spaces[readout.spaces[0]];
+        if let (SpaceFrom::Tap { reduction, .. }, Some((graph, node)), [_], []) =
+            (&space.from, self.node_of(space)?, &readout.spaces[..], &self.delays[..])
+        {
+            return Ok((reduction, graph.node(node).shape));
+        }
+        let found = format!("{} spaces, {} delays", readout.spaces.len(), self.delays.len());
+        Err(Error::invalid("encoding model", wanted.to_owned(), found, ""))
+    }
+
     /// What the arrays of a readout's weights measure.
     pub(super) fn shapes(&self, readout: &Readout) -> Result<Vec<[usize; 2]>> {
         let n = readout.targets.len();
-        let only = |wanted: &str| -> Result<(&Reduction, Shape)> {
-            let space = &self.spaces[readout.spaces[0]];
-            if let (SpaceFrom::Tap { reduction, .. }, Some((graph, node)), [_], []) =
-                (&space.from, self.node_of(space)?, &readout.spaces[..], &self.delays[..])
-            {
-                return Ok((reduction, graph.node(node).shape));
-            }
-            let found = format!("{} spaces, {} delays", readout.spaces.len(), self.delays.len());
-            Err(Error::invalid("encoding model", wanted.to_owned(), found, ""))
-        };
+        let other = |expected: &str, found: String| Err(Error::invalid("encoding model", expected, found, ""));
         match &readout.weights {
             ReadoutWeights::Dense(_) => {
                 let widths = readout.spaces.iter().map(|&s| self.spaces[s].mean.len());
@@ -142,29 +145,22 @@ impl EncodingModel {
             }
             ReadoutWeights::Windows { windows, .. } => {
                 let expected = "windows of one pooled layer without delays";
-                let (reduction, shape) = only(expected)?;
-                let Reduction::RfPooled(grid) = reduction else {
-                    return Err(Error::invalid("encoding model", expected, reduction.describe(), ""));
-                };
+                let (reduction, shape) = self.layer_of(readout, expected)?;
+                let Reduction::RfPooled(grid) = reduction else { return other(expected, reduction.describe()) };
                 let n_windows = grid.candidates()?.len();
                 if windows.len() != n || windows.iter().any(|&w| w >= n_windows) {
-                    let found = format!("{} windows", windows.len());
-                    return Err(Error::invalid(
-                        "encoding model",
-                        format!("one of {n_windows} for {n} targets"),
-                        found,
-                        "",
-                    ));
+                    let expected = format!("one of {n_windows} windows for {n} targets");
+                    return other(&expected, format!("{} windows", windows.len()));
                 }
                 Ok(vec![[shape.channels, n]])
             }
             ReadoutWeights::Factorized { .. } => {
                 let expected = "maps on all units of one layer without delays";
-                let (reduction, shape) = only(expected)?;
-                if *reduction != Reduction::Flat {
-                    return Err(Error::invalid("encoding model", expected, reduction.describe(), ""));
+                let (reduction, shape) = self.layer_of(readout, expected)?;
+                match reduction {
+                    Reduction::Flat => Ok(vec![[shape.height * shape.width, n], [shape.channels, n]]),
+                    _ => other(expected, reduction.describe()),
                 }
-                Ok(vec![[shape.height * shape.width, n], [shape.channels, n]])
             }
         }
     }

@@ -20,8 +20,8 @@ pub fn read(path: &Path) -> Result<EncodingModel> {
     file.some(&(0..file.head().targets.len()).collect::<Vec<_>>())
 }
 
-/// A model's file whose head was read: everything but the weights of its readouts, which are read for
-/// the targets that are asked for.
+/// A model's file whose head was read: everything but the weights of its readouts, which are read
+/// for the targets that are asked for.
 #[derive(Debug)]
 pub struct ModelFile {
     file: TensorFile,
@@ -52,12 +52,12 @@ impl ModelFile {
         &self.head
     }
 
-    /// The model of some targets, in this order: no other weights are read, and spaces and layers that
-    /// no target needs are left out.
+    /// The model of some targets, in this order: no other weights are read, and spaces and layers
+    /// that no target needs are left out.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a target that there is not, or twice; [`Error::Corrupt`] for weights that
-    /// are not finite; [`Error::Io`].
+    /// [`Error::Invalid`] for a target that there is not, or twice; [`Error::Corrupt`] for weights
+    /// that are not finite; [`Error::Io`].
     pub fn some(&self, targets: &[usize]) -> Result<EncodingModel> {
         let at = || self.file.path().display().to_string();
         let n = self.head.targets.len();

@@ -24,16 +24,16 @@ pub struct Fitted {
 }
 
 impl EncodingModel {
-    /// The network with every readout as a node of its own (n_targets x 1 x 1): scaling, components,
-    /// projection, windows and maps are folded, in 64 bits, into one linear layer on the layer's units,
-    /// or on its channels' means where those are the features. Values are those of
-    /// [`predict_images`](Self::predict_images), gradients reach the pixels.
+    /// The network with every readout as a node of its own (n_targets x 1 x 1): scaling,
+    /// components, projection, windows and maps are folded, in 64 bits, into one linear layer on
+    /// the layer's units, or on its channels' means where those are the features. Values are those
+    /// of [`predict_images`](Self::predict_images), gradients reach the pixels.
     ///
     /// With delays, weights are summed over them: the response to an image that stays.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a model of ready features, and for targets whose weights on all units are
-    /// too many.
+    /// [`Error::Invalid`] for a model of ready features, and for targets whose weights on all units
+    /// are too many.
     pub fn to_graph(&self) -> Result<Fitted> {
         self.check()?;
         let network = self.network.as_ref().filter(|_| !self.needs_features()).ok_or_else(|| {
@@ -79,8 +79,8 @@ impl EncodingModel {
         if rate { positive(builder, name, sum) } else { Ok(sum) }
     }
 
-    /// Weights of a readout on units, or on channels' means, of every layer that it reads; and what does
-    /// not depend on the image.
+    /// Weights of a readout on units, or on channels' means, of every layer that it reads; and what
+    /// does not depend on the image.
     fn layers(&self, graph: &Graph, readout: &Readout, left: &mut usize) -> Result<(Layers, Vec<f64>)> {
         let mut layers = Layers::new();
         let mut bias = readout.intercept.clone();
@@ -109,8 +109,8 @@ impl EncodingModel {
         Ok((layers, bias))
     }
 
-    /// Weights of a space's scaled features, summed over delays: n_features x targets. `row` is where
-    /// the space begins in dense weights.
+    /// Weights of a space's scaled features, summed over delays: n_features x targets. `row` is
+    /// where the space begins in dense weights.
     fn on_features(
         &self,
         readout: &Readout,
@@ -156,8 +156,8 @@ fn size_of(space: &ModelSpace, graph: &Graph, node: NodeId) -> (usize, bool) {
     }
 }
 
-/// From weights of scaled features to those of units (or of channels' means); what does not depend on
-/// the image goes into the bias.
+/// From weights of scaled features to those of units (or of channels' means); what does not depend
+/// on the image goes into the bias.
 fn on_units(
     space: &ModelSpace,
     graph: &Graph,
@@ -270,8 +270,9 @@ fn array(shape: &[usize], values: Vec<f32>) -> ArrayD<f32> {
 /// `softmax(x, LEVEL)` is `exp(x - LEVEL)` to 32 bits.
 const LEVEL: f32 = 24.0;
 
-/// `1 + elu(x) = max(x, 0) + exp(min(x, 0))` in operations that graphs have. With `m = max(-x, 0)` of
-/// n targets, a softmax over n pairs `(-m, LEVEL)` gives `exp(-m - LEVEL) / n` for the first of each.
+/// `1 + elu(x) = max(x, 0) + exp(min(x, 0))` in operations that graphs have. With `m = max(-x, 0)`
+/// of n targets, a softmax over n pairs `(-m, LEVEL)` gives `exp(-m - LEVEL) / n` for the first of
+/// each.
 fn positive(builder: &mut GraphBuilder, name: &str, x: NodeId) -> Result<NodeId> {
     let n = builder.shape(x).channels;
     let two = |even: f32, odd: f32| (0..2 * n).map(|i| if i % 2 == 0 { even } else { odd }).collect::<Vec<_>>();

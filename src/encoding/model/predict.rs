@@ -46,15 +46,16 @@ impl EncodingModel {
     /// Predictions from ready arrays: of each space what its reduction streams (for features that
     /// others made the array itself), before components and scaling.
     ///
-    /// Targets that no readout has are NaN. With delays, samples before the first of their run count as
-    /// zero after scaling, as [`delayed`] has it; `runs` is the run of each sample, one when left out.
+    /// Targets that no readout has are NaN. With delays, samples before the first of their run
+    /// count as zero after scaling, as [`delayed`] has it; `runs` is the run of each sample, one
+    /// when left out.
     ///
     /// # Shapes
     /// `spaces`: one array a space, n_samples x its features; the result: n_samples x n_targets.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for other spaces, other features, arrays of different lengths, or runs that do
-    /// not fit.
+    /// [`Error::Invalid`] for other spaces, other features, arrays of different lengths, or runs
+    /// that do not fit.
     pub fn predict_features(&self, spaces: &[ArrayView2<'_, f32>], runs: Option<&[usize]>) -> Result<Array2<f32>> {
         let n = spaces.first().map_or(0, |space| space.nrows());
         if spaces.len() != self.spaces.len() {
@@ -72,9 +73,9 @@ impl EncodingModel {
         Ok(out)
     }
 
-    /// Predictions from images (brought to the network's input size before): layers are reduced and read
-    /// out as batches come, so that memory is that of a batch and the result; with delays, features of
-    /// all rows are kept.
+    /// Predictions from images (brought to the network's input size before): layers are reduced and
+    /// read out as batches come, so that memory is that of a batch and the result; with delays,
+    /// features of all rows are kept.
     ///
     /// # Shapes
     /// The result: n_images (samples of a movie) x n_targets; NaN where no readout has the target.

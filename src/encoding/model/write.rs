@@ -11,7 +11,8 @@
 //! | `readouts/R/maps`, `readouts/R/channels` | f32 | targets x units of a map, targets x channels |
 //! | `readouts/R/intercept`, `readouts/R/alphas` | f64 | one a target |
 //!
-//! and as text: `format`, `card` (the network's model card, TOML) and `model` (JSON: everything else).
+//! and as text: `format`, `card` (the network's model card, TOML) and `model` (JSON: everything
+//! else).
 
 use super::{EncodingModel, Output, Readout, ReadoutWeights, SpaceFrom, TrainingStimulus};
 use crate::data::image_source::batches;
@@ -88,10 +89,10 @@ impl EncodingModel {
     }
 }
 
-/// Writes a model whose weights are not all in memory. A readout of `head` whose (dense or windows')
-/// weights have no columns is asked for them: `weights(readout, range)` gives features x targets for a
-/// range of the readout's own targets, from the first to the last. The file is the same as that of the
-/// whole model; memory is that of some 4 million weights at once.
+/// Writes a model whose weights are not all in memory. A readout of `head` whose (dense or
+/// windows') weights have no columns is asked for them: `weights(readout, range)` gives features x
+/// targets for a range of the readout's own targets, from the first to the last. The file is the
+/// same as that of the whole model; memory is that of some 4 million weights at once.
 ///
 /// ```
 /// use ndarray::Array2;
@@ -125,8 +126,8 @@ impl EncodingModel {
 /// ```
 ///
 /// # Errors
-/// As [`EncodingModel::check`]; [`Error::Invalid`] for weights of another shape or that are not finite;
-/// [`Error::Io`]; whatever `weights` says. The file before stays then.
+/// As [`EncodingModel::check`]; [`Error::Invalid`] for weights of another shape or that are not
+/// finite; [`Error::Io`]; whatever `weights` says. The file before stays then.
 pub fn write_streamed(
     path: &Path,
     head: &EncodingModel,

@@ -10,12 +10,12 @@ use crate::network::Unit;
 use crate::warning::Warning;
 use std::path::Path;
 
-/// Reads the weights of the targets that `names` choose, and makes them outputs of the model's network
-/// ([`crate::encoding::EncodingModel::to_graph`]).
+/// Reads the weights of the targets that `names` choose, and makes them outputs of the model's
+/// network ([`crate::encoding::EncodingModel::to_graph`]).
 ///
 /// # Errors
-/// What reading says; [`Error::Invalid`] for names of no target, a target that could not be fitted and is
-/// asked for by itself, and a model of ready features.
+/// What reading says; [`Error::Invalid`] for names of no target, a target that could not be fitted
+/// and is asked for by itself, and a model of ready features.
 pub fn load(file: &Path, network: &NetworkConfig, names: &[String]) -> Result<(Population, Vec<Warning>)> {
     own_preprocessing(network)?;
     let opened = ModelFile::open(file)?;

@@ -46,7 +46,8 @@ pub struct Flags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Recorded responses")]
 struct TargetFlags {
-    /// Responses to compare with: npy, npz, HDF5, NIfTI, GIFTI, CIFTI-2, csv or tsv; may be repeated.
+    /// Responses to compare with: npy, npz, HDF5, NIfTI, GIFTI, CIFTI-2, csv or tsv; may be
+    /// repeated.
     #[arg(long = "targets", value_name = "FILE")]
     files: Option<Vec<PathBuf>>,
     /// The stimulus of each of their rows: text, one a line, or a table.

@@ -1,5 +1,5 @@
-//! `predict`: responses that a fitted encoding model predicts to any stimuli, scored where responses
-//! were recorded.
+//! `predict`: responses that a fitted encoding model predicts to any stimuli, scored where
+//! responses were recorded.
 
 mod config;
 mod figures;

@@ -143,7 +143,8 @@ fn read_images(
     Ok(Some(images))
 }
 
-/// The rows of ready features that are the stimuli's; without images the rows say what the stimuli are.
+/// The rows of ready features that are the stimuli's; without images the rows say what the stimuli
+/// are.
 fn read_features(
     config: &Config,
     model: &EncodingModel,
@@ -173,27 +174,38 @@ fn read_features(
     }
     let stimuli: Vec<String> = named.iter().map(|(name, _)| name.clone()).collect();
     let mut given = Vec::with_capacity(wanted.len());
-    for (name, n_features) in &wanted {
-        let by_name = found.iter().find(|space| nfc(&space.name) == nfc(name));
-        // A single array needs no name.
-        let only = found.first().filter(|_| wanted.len() == 1 && found.len() == 1);
-        let Some(space) = by_name.or(only) else {
-            let names: Vec<&str> = found.iter().map(|space| space.name.as_str()).collect();
-            let expected = format!("an array of the features `{name}`");
-            let hint = "name the array (in an npz) or its file (npy) as for the fit";
-            return Err(Error::invalid("features", expected, format!("{names:?}"), hint));
-        };
-        let (rows, noted) = space.of(&stimuli)?;
-        if rows.ncols() != *n_features {
-            let at = format!("features `{}`", space.name);
-            let hint = "features must be made as those that the model was fitted on";
-            return Err(Error::invalid(at, format!("{n_features} features"), rows.ncols().to_string(), hint));
-        }
+    for &(name, n_features) in &wanted {
+        let (rows, noted) = rows_of(name, n_features, wanted.len() == 1, &found, &stimuli)?;
         // Where rows made the stimuli, they are in their own order.
         warnings.extend(noted.into_iter().filter(|_| config.images.is_some() || found.len() > 1));
         given.push(rows);
     }
     Ok(given)
+}
+
+/// The rows of the stimuli in the array of a name; a single array for a `single` space needs none.
+fn rows_of(
+    name: &str,
+    n_features: usize,
+    single: bool,
+    found: &[FeatureSpace],
+    stimuli: &[String],
+) -> Result<(Array2<f32>, Vec<Warning>)> {
+    let by_name = found.iter().find(|space| nfc(&space.name) == nfc(name));
+    let only = found.first().filter(|_| single && found.len() == 1);
+    let Some(space) = by_name.or(only) else {
+        let names: Vec<&str> = found.iter().map(|space| space.name.as_str()).collect();
+        let expected = format!("an array of the features `{name}`");
+        let hint = "name the array (in an npz) or its file (npy) as for the fit";
+        return Err(Error::invalid("features", expected, format!("{names:?}"), hint));
+    };
+    let (rows, noted) = space.of(stimuli)?;
+    if rows.ncols() != n_features {
+        let at = format!("features `{}`", space.name);
+        let hint = "features must be made as those that the model was fitted on";
+        return Err(Error::invalid(at, format!("{n_features} features"), rows.ncols().to_string(), hint));
+    }
+    Ok((rows, noted))
 }
 
 /// Which stimuli the model knows: by their pixels where both are known, else by name.
@@ -259,15 +271,7 @@ fn recorded(
             hint,
         ));
     }
-    let there: HashMap<_, usize> = aligned.responses.targets().iter().map(|name| nfc(name)).zip(0..).collect();
-    let pair = |(own, name): (usize, &String)| Some((own, *there.get(&nfc(name))?));
-    let pairs: Vec<(usize, usize)> = model.targets.iter().enumerate().filter_map(pair).collect();
-    if pairs.is_empty() {
-        let (own, other) = (&model.targets[0], &aligned.responses.targets()[0]);
-        let expected = format!("targets of the model, such as `{own}`, in the responses");
-        let hint = "name the targets of the responses as for the fit (`targets.names`), or choose others (`units`)";
-        return Err(Error::invalid("targets.names", expected, format!("others, such as `{other}`"), hint));
-    }
+    let pairs = pairs(model, aligned.responses.targets())?;
     if pairs.len() < model.targets.len() {
         let text = format!(
             "{} of the {} predicted targets have no responses and are not scored",
@@ -279,8 +283,22 @@ fn recorded(
     Ok(Some(Recorded { aligned, pairs }))
 }
 
+/// Targets of the model and of the responses that have one name.
+fn pairs(model: &EncodingModel, targets: &[String]) -> Result<Vec<(usize, usize)>> {
+    let there: HashMap<_, usize> = targets.iter().map(|name| nfc(name)).zip(0..).collect();
+    let pair = |(own, name): (usize, &String)| Some((own, *there.get(&nfc(name))?));
+    let pairs: Vec<(usize, usize)> = model.targets.iter().enumerate().filter_map(pair).collect();
+    if !pairs.is_empty() {
+        return Ok(pairs);
+    }
+    let expected = format!("targets of the model, such as `{}`, in the responses", model.targets[0]);
+    let found = format!("others, such as `{}`", targets.first().map_or("", String::as_str));
+    let hint = "name the targets of the responses as for the fit (`targets.names`), or choose others (`units`)";
+    Err(Error::invalid("targets.names", expected, found, hint))
+}
+
 impl Plan {
-    /// Checks that the images are as many as the stimuli.
+    /// How many stimuli.
     pub fn n_stimuli(&self) -> usize {
         self.images.as_ref().map_or(self.stimuli.len(), StimulusSource::n_images)
     }

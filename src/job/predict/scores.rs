@@ -66,8 +66,9 @@ pub fn score(predictions: &Array2<f32>, recorded: &Recorded, names: &[String], n
     Ok(Table { targets, measured, predicted, r: r.values, r2: r2.values, r2_er: er, feve: ve, order, summary })
 }
 
-/// Identifies the scored stimuli from their patterns over targets, each target measured from the mean of
-/// its responses in their standard deviations; none with fewer than two stimuli or usable targets.
+/// Identifies the scored stimuli from their patterns over targets, each target measured from the
+/// mean of its responses in their standard deviations; none with fewer than two stimuli or usable
+/// targets.
 pub fn identified(table: &Table) -> Option<Identification> {
     let (mut predicted, mut measured) = (table.predicted.clone(), table.measured.clone());
     for (mut p, mut m) in predicted.columns_mut().into_iter().zip(measured.columns_mut()) {
