@@ -96,7 +96,7 @@ pub(super) fn sums(
     let mean = ArrayView1::from(&scales.mean);
     let offset: Vec<f64> = weights.columns().into_iter().zip(&whole).map(|(f, whole)| f.dot(&mean) * whole).collect();
     let mut out = Array2::zeros((x.nrows(), n_targets));
-    let parts = out.axis_chunks_iter_mut(Axis(0), AT_A_TIME).into_iter().zip(x.axis_chunks_iter(Axis(0), AT_A_TIME));
+    let parts = out.axis_chunks_iter_mut(Axis(0), AT_A_TIME).zip(x.axis_chunks_iter(Axis(0), AT_A_TIME));
     for (mut out, x) in parts {
         let units: Vec<f32> = x.iter().copied().collect();
         let maps_of_rows = Array2::from_shape_vec((x.nrows() * c, places), units).expect("channels of every row");
