@@ -28,8 +28,7 @@ use std::path::Path;
 /// As fitting; [`crate::Error::Io`].
 pub fn model(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, outcome: &Outcome, path: &Path) -> Result<()> {
     let round = plan.rounds.last().expect("a round");
-    let chosen: Vec<usize> =
-        (0..plan.models.len()).filter(|&m| outcome.best.iter().any(|best| *best == Some(m))).collect();
+    let chosen: Vec<usize> = (0..plan.models.len()).filter(|&m| outcome.best.contains(&Some(m))).collect();
     let mut places: Vec<usize> = chosen.iter().flat_map(|&m| plan.models[m].spaces.clone()).collect();
     places.sort_unstable();
     places.dedup();
@@ -174,7 +173,7 @@ struct Weights<'a, 'b, 'c> {
 }
 
 enum Ready {
-    Ridge(RidgePrepared),
+    Ridge(Box<RidgePrepared>),
     /// All features x all targets of the run.
     Whole(Array2<f32>),
 }
@@ -204,7 +203,8 @@ impl Weights<'_, '_, '_> {
                 // Penalties are known: none is chosen.
                 let alphas = Alphas::Absolute(vec![1.0]);
                 let cv = RidgeCv { options: RidgeOptions { alphas, ..self.bench.config.ridge() } };
-                cv.prepare_on(&SideBySide(&spaces), &self.round.train, &[], quiet).map(Ready::Ridge)
+                cv.prepare_on(&SideBySide(&spaces), &self.round.train, &[], quiet)
+                    .map(|made| Ready::Ridge(Box::new(made)))
             }
             Estimator::Banded => {
                 let found = self.bench.searched(&stem, self.round, &spaces, quiet)?;

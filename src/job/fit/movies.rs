@@ -76,6 +76,10 @@ pub fn open(config: &Config, samples: &Samples) -> Result<(Joined, FrameMap)> {
 /// The error names the movie and its run.
 fn of_run(error: Error, run: &str, path: &std::path::Path) -> Error {
     match error {
+        // A key stays one: the user is told its flag.
+        Error::Invalid { at, expected, found, hint } if at.starts_with("time.") => {
+            Error::Invalid { at, expected, found: format!("{found} for {} (run `{run}`)", path.display()), hint }
+        }
         Error::Invalid { at, expected, found, hint } => {
             Error::Invalid { at: format!("{} (run `{run}`): {at}", path.display()), expected, found, hint }
         }

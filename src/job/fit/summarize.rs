@@ -231,10 +231,13 @@ fn layers(plan: &Plan, outcome: &Outcome, counted: &[usize]) -> Vec<LayerResult>
     all
 }
 
+/// The model of all sets together, and what each of them adds to it.
+type Together<'a> = Option<(&'a ModelOutcome, &'a [Array2<f64>; 2])>;
+
 fn layer(
     outcome: &Outcome,
     (space, model): (usize, Option<usize>),
-    (name, together): (String, Option<(&ModelOutcome, &[Array2<f64>; 2])>),
+    (name, together): (String, Together<'_>),
     counted: &[usize],
     regions: &[(String, Vec<usize>)],
 ) -> LayerResult {
