@@ -21,7 +21,7 @@ pub(super) fn ids(path: &Path, column: Option<&str>) -> Result<Vec<String>> {
     list(path, column, "targets.ids_column", "a stimulus")
 }
 
-/// Names that a text holds, one a line, or a table in `column` or one of [`NAME_COLUMNS`]; `key` is
+/// Names that a text holds, one a line, or a table in `column` or one of the usual columns of names; `key` is
 /// the configuration's for the column, `what` they are of.
 ///
 /// # Errors
