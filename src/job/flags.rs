@@ -89,7 +89,7 @@ pub struct TargetsFlags {
     #[arg(long, value_name = "NAME")]
     ids_column: Option<String>,
     /// How rows and stimuli find each other: ids or order.
-    #[arg(long = "match", value_parser = choice::<Matching>)]
+    #[arg(id = "targets.match", long = "match", value_parser = choice::<Matching>)]
     #[serde(rename = "match")]
     matching: Option<Matching>,
     /// Table with one row a trial or sample.

@@ -8,7 +8,7 @@ use super::sources::{Layers, Source};
 use super::spaces::{How, Space};
 use crate::encoding::features::{Cache, Context, Identity, Table};
 use crate::encoding::solver::Work;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::{RunDir, Session, model};
 use crate::network::{Shape, TapRequest};
 use std::path::PathBuf;
@@ -70,6 +70,18 @@ impl<'a> Tables<'a> {
         let any = extraction.taps().iter().map(|tap| !tap.needs_rows());
         self.kept = found.into_iter().zip(any).map(|(table, any)| table.filter(|_| any)).collect();
         Ok(())
+    }
+
+    /// Removes features that only this run had: when everything is written, nobody reads them again.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn clear(&self) -> Result<()> {
+        let own = self.scratch.join("features");
+        match std::fs::remove_dir_all(&own) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&own, "remove")(e)),
+            _ => Ok(()),
+        }
     }
 
     /// Tables of some layers; in their places, if they are to be kept.
