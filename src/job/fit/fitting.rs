@@ -65,8 +65,15 @@ impl Bench<'_> {
     /// # Errors
     /// What the estimators say.
     pub fn learn(&self, round: &Round, spaces: &[Space<'_>], leakage: &mut Leakage) -> Result<()> {
-        let cv = RidgeCv { options: self.config.ridge() };
-        cv.prepare_on(&SideBySide(spaces), &round.train, &round.inner, leakage).map(|_| ())
+        match self.config.estimator {
+            Estimator::Ridge => {
+                let cv = RidgeCv { options: self.config.ridge() };
+                cv.prepare_on(&SideBySide(spaces), &round.train, &round.inner, leakage).map(drop)
+            }
+            Estimator::Banded => self.band_search(round, spaces, leakage).map(drop),
+            Estimator::GaussianRf => self.rf_search(round, &spaces[0], leakage).map(drop),
+            Estimator::Factorized => self.training(round, &spaces[0], leakage).map(drop),
+        }
     }
 
     pub(super) fn progress(&self, task: &str, total: usize, done: usize) -> Progress {

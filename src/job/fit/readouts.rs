@@ -63,7 +63,8 @@ impl Bench<'_> {
         self.trained(stem, training)
     }
 
-    fn training<'s>(
+    /// Checks what is given, and notes what will be fitted.
+    pub(super) fn training<'s>(
         &'s self,
         round: &Round,
         space: &'s Space<'_>,

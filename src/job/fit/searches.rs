@@ -88,6 +88,21 @@ impl Bench<'_> {
         found.search.weights(&found.state, &views, y, &self.work)
     }
 
+    /// Checks what is given, and notes what will be fitted.
+    pub(super) fn band_search(
+        &self,
+        round: &Round,
+        spaces: &[Space<'_>],
+        leakage: &mut Leakage,
+    ) -> Result<BandedSearch> {
+        let banded = BandedRidgeCv {
+            options: self.config.ridge(),
+            gammas: self.config.banded.gammas(self.config.seed, self.gammas.clone()),
+        };
+        let features: Vec<&dyn Features> = spaces.iter().map(|space| space as &dyn Features).collect();
+        banded.prepare_on(&features, &round.train, &round.inner, leakage)
+    }
+
     /// The search, from where it was left.
     pub(super) fn searched(
         &self,
@@ -96,12 +111,7 @@ impl Bench<'_> {
         spaces: &[Space<'_>],
         leakage: &mut Leakage,
     ) -> Result<Banded> {
-        let banded = BandedRidgeCv {
-            options: self.config.ridge(),
-            gammas: self.config.banded.gammas(self.config.seed, self.gammas.clone()),
-        };
-        let features: Vec<&dyn Features> = spaces.iter().map(|space| space as &dyn Features).collect();
-        let search = banded.prepare_on(&features, &round.train, &round.inner, leakage)?;
+        let search = self.band_search(round, spaces, leakage)?;
         let quiet = &mut Leakage::default();
         let xs = spaces.iter().map(|space| space.fitted_on(&round.train, quiet)).collect::<Result<Vec<_>>>()?;
         let path = self.folder.join(format!("search-{stem}-{:08}.checkpoint", self.targets.start));

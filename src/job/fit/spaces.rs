@@ -5,7 +5,7 @@ use crate::encoding::temporal::delayed;
 use crate::encoding::{Features, Leakage, Rows, Scaling, Standardizer};
 use crate::error::Result;
 use crate::network::Shape;
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{Array2, Axis, CowArray, Ix2, concatenate};
 use std::sync::Arc;
 
 /// One set of features over all samples.
@@ -41,25 +41,28 @@ impl Space<'_> {
     /// # Errors
     /// As [`Pca::fit`] and [`Standardizer::fit`].
     pub fn learn(&self, rows: &Rows, leakage: &mut Leakage) -> Result<Learnt> {
+        self.learnt(rows, leakage).map(|(learnt, _)| learnt)
+    }
+
+    /// What is learnt, and the features before they are scaled, so that scores are made once.
+    fn learnt(&self, rows: &Rows, leakage: &mut Leakage) -> Result<(Learnt, CowArray<'_, f32, Ix2>)> {
         let (own, quiet) = (self.standardized_on(), &mut Leakage::default());
-        let (pca, scores) = match self.how.reduction.pca() {
+        let pca = match self.how.reduction.pca() {
             Some(options) => {
                 // What the round's other folds share is noted once, with the rows of the round.
                 let shared = own.is_some_and(|own| own != rows);
                 let noted = if shared { quiet } else { &mut *leakage };
-                let pca = Pca::fit(&self.table, own.unwrap_or(rows), options, self.name, noted)?;
-                let scores = pca.scores(&self.table)?;
-                (Some(pca), Some(scores))
+                Some(Pca::fit(&self.table, own.unwrap_or(rows), options, self.name, noted)?)
             }
-            None => (None, None),
+            None => None,
         };
-        let x = match (&scores, self.table.as_ref()) {
-            (Some(scores), _) => scores.view(),
-            (None, Table::Features(x)) => x.view(),
+        let x = match (&pca, self.table.as_ref()) {
+            (Some(pca), table) => CowArray::from(pca.scores(table)?),
+            (None, Table::Features(x)) => CowArray::from(x.view()),
             (None, Table::Gram(_)) => unreachable!("inner products are kept for a PCA alone"),
         };
-        let standardizer = Standardizer::fit(x, rows, self.how.scaling, self.name, leakage)?;
-        Ok(Learnt { pca, standardizer })
+        let standardizer = Standardizer::fit(x.view(), rows, self.how.scaling, self.name, leakage)?;
+        Ok((Learnt { pca, standardizer }, x))
     }
 
     /// The rows that units were z-scored on when inner products were made: those of a whole round.
@@ -70,21 +73,6 @@ impl Space<'_> {
             Table::Features(_) => None,
         }
     }
-
-    /// Features of all samples.
-    ///
-    /// # Errors
-    /// As [`Pca::scores`] and [`delayed`].
-    pub fn apply(&self, learnt: &Learnt) -> Result<Array2<f32>> {
-        let scores = learnt.pca.as_ref().map(|pca| pca.scores(&self.table)).transpose()?;
-        let x = match (&scores, self.table.as_ref()) {
-            (Some(scores), _) => scores.view(),
-            (None, Table::Features(x)) => x.view(),
-            (None, Table::Gram(_)) => unreachable!("inner products are kept for a PCA alone"),
-        };
-        let x = learnt.standardizer.apply(x);
-        if self.how.delays.is_empty() { Ok(x) } else { delayed(x.view(), self.how.delays, self.how.runs) }
-    }
 }
 
 impl Features for Space<'_> {
@@ -93,7 +81,9 @@ impl Features for Space<'_> {
     }
 
     fn fitted_on(&self, rows: &Rows, leakage: &mut Leakage) -> Result<Array2<f32>> {
-        self.apply(&self.learn(rows, leakage)?)
+        let (learnt, x) = self.learnt(rows, leakage)?;
+        let x = learnt.standardizer.apply(x.view());
+        if self.how.delays.is_empty() { Ok(x) } else { delayed(x.view(), self.how.delays, self.how.runs) }
     }
 
     fn learns(&self) -> bool {

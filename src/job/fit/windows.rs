@@ -58,7 +58,13 @@ impl Bench<'_> {
         self.rf_fit(stem, &search)
     }
 
-    fn rf_search<'s>(&self, round: &Round, space: &'s Space<'_>, leakage: &mut Leakage) -> Result<RfSearch<'s>> {
+    /// Checks what is given, and notes what will be fitted.
+    pub(super) fn rf_search<'s>(
+        &self,
+        round: &Round,
+        space: &'s Space<'_>,
+        leakage: &mut Leakage,
+    ) -> Result<RfSearch<'s>> {
         let options = RidgeOptions { max_extensions: 0, ..self.config.ridge() };
         let scaling = match space.how.given {
             Scaling::None => Scaling::None,
