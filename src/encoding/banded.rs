@@ -6,12 +6,12 @@ use crate::encoding::gammas::Gammas;
 use crate::encoding::kernel_ridge::{check, linear_kernel};
 use crate::encoding::options::{AlphaReport, Alphas, RidgeOptions, TargetState};
 use crate::encoding::ridge::noted;
+use crate::encoding::search::SearchState;
 use crate::encoding::solver::{Prepared, Work, inside, multiply};
 use crate::encoding::spectrum::Source;
 use crate::error::{Error, Result};
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 /// Candidates that are decomposed at a time, so that threads have work.
 const AT_A_TIME: usize = 4;
@@ -33,23 +33,6 @@ pub struct BandedRidgeCv {
     pub options: RidgeOptions,
     /// Candidates.
     pub gammas: Gammas,
-}
-
-/// The search, which can be stopped after any candidate and gone on with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SearchState {
-    /// Candidates that were tried.
-    pub n_done: usize,
-    /// Score of the best candidate and penalty of each target; minus infinity before the first, and
-    /// where there is nothing to fit.
-    pub best_scores: Vec<f64>,
-    /// The candidate.
-    pub best_gammas: Vec<usize>,
-    /// The penalty.
-    pub best_alphas: Vec<f64>,
-    /// Mean over targets of the score of every candidate at its best penalties: how the search
-    /// went.
-    pub trace: Vec<f64>,
 }
 
 /// A search over candidates for some targets.
@@ -158,19 +141,6 @@ fn mixed(kernels: &[Array2<f64>], gamma: &[f64]) -> Array2<f64> {
     sum
 }
 
-impl SearchState {
-    /// Nothing tried yet.
-    pub fn new(n_targets: usize) -> Self {
-        Self {
-            n_done: 0,
-            best_scores: vec![f64::NEG_INFINITY; n_targets],
-            best_gammas: vec![0; n_targets],
-            best_alphas: vec![f64::NAN; n_targets],
-            trace: Vec::new(),
-        }
-    }
-}
-
 impl BandedSearch {
     /// Candidates x spaces.
     pub fn candidates(&self) -> &Array2<f64> {
@@ -208,7 +178,7 @@ impl BandedSearch {
                     if self.options.per_target { found.cv_scores[t] > next.best_scores[t] + BETTER } else { all };
                 if better {
                     next.best_scores[t] = found.cv_scores[t];
-                    next.best_gammas[t] = i;
+                    next.best_candidates[t] = i;
                     next.best_alphas[t] = found.alphas[t];
                 }
             }
@@ -253,7 +223,7 @@ impl BandedSearch {
             means,
         };
         for candidate in 0..self.candidates.nrows() {
-            let of = |&t: &usize| fit.states[t] == TargetState::Varies && state.best_gammas[t] == candidate;
+            let of = |&t: &usize| fit.states[t] == TargetState::Varies && state.best_candidates[t] == candidate;
             let chosen: Vec<usize> = (0..n).filter(of).collect();
             if chosen.is_empty() {
                 continue;
@@ -291,7 +261,7 @@ impl BandedSearch {
     ) -> Result<Vec<Array2<f32>>> {
         let mut weights: Vec<Array2<f32>> = xs.iter().map(|x| Array2::zeros((x.ncols(), y.ncols()))).collect();
         for candidate in 0..self.candidates.nrows() {
-            let of = |t: &usize| !state.best_alphas[*t].is_nan() && state.best_gammas[*t] == candidate;
+            let of = |t: &usize| !state.best_alphas[*t].is_nan() && state.best_candidates[*t] == candidate;
             let chosen: Vec<usize> = (0..y.ncols()).filter(of).collect();
             if chosen.is_empty() {
                 continue;

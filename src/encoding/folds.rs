@@ -135,7 +135,8 @@ impl Leakage {
         self.0.extend(other.0.into_iter().map(|(what, rows)| (format!("{part}: {what}"), rows)));
     }
 
-    pub(super) fn append(&mut self, mut other: Self) {
+    /// Takes over what another noted, as it is.
+    pub fn append(&mut self, mut other: Self) {
         self.0.append(&mut other.0);
     }
 

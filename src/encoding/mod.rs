@@ -15,6 +15,7 @@
 //! | where targets look: one Gaussian window each, chosen among candidates | [`receptive_fields`] |
 //! | simulated targets whose windows are known, and how many are found again | [`simulated_fields`] |
 //! | where a target looks and what it looks for: maps times channels, trained | [`readout`] |
+//! | searches over candidates, kept and gone on with | [`search`] |
 //! | what ridge estimators share: prepared once, solved for any range of targets | [`solver`], [`select`] |
 //! | a fitted model as one file, as a network that ends in its targets | [`model`] |
 //! | how good predictions are, and what each space adds | [`scores`], [`variance`] |
@@ -39,6 +40,7 @@ pub mod receptive_fields;
 pub mod reliability;
 pub mod ridge;
 pub mod scores;
+pub mod search;
 pub mod select;
 pub mod simulated_fields;
 pub mod solver;
@@ -49,7 +51,7 @@ pub mod standardize;
 pub mod temporal;
 pub mod variance;
 
-pub use banded::{BandedFit, BandedRidgeCv, SearchState};
+pub use banded::{BandedFit, BandedRidgeCv};
 pub use fitted::{Features, Standardized};
 pub use folds::{Fold, Labels, Leakage, Rows, Split, folds};
 pub use gammas::Gammas;
@@ -57,8 +59,9 @@ pub use kernel_ridge::{KernelRidgeCv, KernelRidgeFit, linear_kernel};
 pub use model::EncodingModel;
 pub use options::{AlphaReport, Alphas, Form, RidgeOptions, Score, TargetState};
 pub use readout::FactorizedReadout;
-pub use receptive_fields::{GaussianRf, RfFit, RfState};
+pub use receptive_fields::{GaussianRf, RfFit};
 pub use ridge::{RidgeCv, RidgeFit};
+pub use search::SearchState;
 pub use select::Selection;
 pub use solver::Work;
 pub use standardize::{Scaling, Standardizer};

@@ -14,6 +14,7 @@ use crate::encoding::fitted::{Features, Standardized};
 use crate::encoding::folds::{Fold, Leakage, Rows};
 use crate::encoding::options::{AlphaReport, Alphas, RidgeOptions, TargetState};
 use crate::encoding::ridge::{RidgeCv, RidgePrepared, noted};
+use crate::encoding::search::SearchState;
 use crate::encoding::solver::{Targets, Work, multiply, targets};
 use crate::encoding::standardize::{Scaling, Standardizer, finite};
 use crate::error::{Error, Result};
@@ -58,36 +59,6 @@ impl Default for GaussianRf {
     /// Channels are z-scored: under small windows they vary more than under large ones.
     fn default() -> Self {
         Self { options: RidgeOptions::default(), scaling: Scaling::ZScore { ddof: 0 } }
-    }
-}
-
-/// The search, which can be stopped after any candidate and gone on with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RfState {
-    /// Candidates that were tried.
-    pub n_done: usize,
-    /// Score of the best candidate and penalty of each target; minus infinity before the first, and
-    /// where there is nothing to fit.
-    pub best_scores: Vec<f64>,
-    /// The candidate.
-    pub best_windows: Vec<usize>,
-    /// The penalty; NaN where there is nothing to fit.
-    pub best_alphas: Vec<f64>,
-    /// Mean over targets of the score of every candidate at its best penalties; minus infinity where
-    /// no channel varies under the window.
-    pub trace: Vec<f64>,
-}
-
-impl RfState {
-    /// Nothing tried yet.
-    pub fn new(n_targets: usize) -> Self {
-        Self {
-            n_done: 0,
-            best_scores: vec![f64::NEG_INFINITY; n_targets],
-            best_windows: vec![0; n_targets],
-            best_alphas: vec![f64::NAN; n_targets],
-            trace: Vec::new(),
-        }
     }
 }
 
@@ -216,7 +187,7 @@ impl RfSearch<'_> {
     /// # Errors
     /// [`Error::Invalid`] for another number of samples or targets; [`Error::Interrupted`], the
     /// state being as before.
-    pub fn step(&self, state: &mut RfState, y: ArrayView2<'_, f32>, work: &Work) -> Result<bool> {
+    pub fn step(&self, state: &mut SearchState, y: ArrayView2<'_, f32>, work: &Work) -> Result<bool> {
         self.check(state, y)?;
         let range = state.n_done..self.n_candidates().min(state.n_done + AT_A_TIME);
         if range.is_empty() {
@@ -243,7 +214,7 @@ impl RfSearch<'_> {
 
     fn tried(
         &self,
-        state: &mut RfState,
+        state: &mut SearchState,
         prepared: Option<RidgePrepared>,
         states: &[TargetState],
         y: ArrayView2<'_, f32>,
@@ -255,7 +226,7 @@ impl RfSearch<'_> {
             for t in (0..states.len()).filter(|&t| states[t] == TargetState::Varies) {
                 if found.cv_scores[t] > state.best_scores[t] {
                     state.best_scores[t] = found.cv_scores[t];
-                    state.best_windows[t] = state.n_done;
+                    state.best_candidates[t] = state.n_done;
                     state.best_alphas[t] = found.alphas[t];
                 }
             }
@@ -267,7 +238,7 @@ impl RfSearch<'_> {
         Ok(())
     }
 
-    fn check(&self, state: &RfState, y: ArrayView2<'_, f32>) -> Result<()> {
+    fn check(&self, state: &SearchState, y: ArrayView2<'_, f32>) -> Result<()> {
         self.rows.check(y.nrows(), "targets")?;
         if state.best_scores.len() == y.ncols() {
             return Ok(());
@@ -280,7 +251,7 @@ impl RfSearch<'_> {
     ///
     /// # Errors
     /// As [`RfSearch::step`]; [`Error::Invalid`] when candidates are left.
-    pub fn finish(&self, state: &RfState, y: ArrayView2<'_, f32>, work: &Work) -> Result<RfFit> {
+    pub fn finish(&self, state: &SearchState, y: ArrayView2<'_, f32>, work: &Work) -> Result<RfFit> {
         self.check(state, y)?;
         if state.n_done < self.n_candidates() {
             let (expected, found) = (format!("{} candidates", self.n_candidates()), state.n_done.to_string());
@@ -301,7 +272,7 @@ impl RfSearch<'_> {
             report: AlphaReport::default(),
         };
         for candidate in 0..self.n_candidates() {
-            let of = |&t: &usize| !state.best_alphas[t].is_nan() && state.best_windows[t] == candidate;
+            let of = |&t: &usize| !state.best_alphas[t].is_nan() && state.best_candidates[t] == candidate;
             let chosen: Vec<usize> = (0..n).filter(of).collect();
             if !chosen.is_empty() {
                 self.refit(&mut fit, state, candidate, &chosen, y, work)?;
@@ -313,7 +284,7 @@ impl RfSearch<'_> {
     fn refit(
         &self,
         fit: &mut RfFit,
-        state: &RfState,
+        state: &SearchState,
         candidate: usize,
         chosen: &[usize],
         y: ArrayView2<'_, f32>,
@@ -348,7 +319,7 @@ impl RfSearch<'_> {
     /// # Errors
     /// As those.
     pub fn fit(&self, y: ArrayView2<'_, f32>, work: &Work) -> Result<RfFit> {
-        let mut state = RfState::new(y.ncols());
+        let mut state = SearchState::new(y.ncols());
         while self.step(&mut state, y, work)? {}
         self.finish(&state, y, work)
     }

@@ -1,6 +1,13 @@
-//! A slice of a job's independent items, for several machines.
+//! A slice of a job's independent items, for several machines, and the runs that made slices.
 
+use super::manifest::hash;
+use crate::error::{Error, Result};
+use crate::io::{json, source};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
 
 /// One of `of` slices of the items, counted from 1; written `2/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -8,6 +15,53 @@ use serde::{Deserialize, Serialize};
 pub struct Shard {
     pub index: usize,
     pub of: usize,
+}
+
+impl Shard {
+    /// The own ones of `n` items: `of` ranges of about equal size, in order.
+    pub fn slice(self, n: usize) -> Range<usize> {
+        let at = |k: usize| n * k / self.of;
+        at(self.index - 1)..at(self.index)
+    }
+}
+
+/// The manifest of a directory that must hold a complete shard of a job, `job` being what its shards
+/// have in common, that saw inputs of the same hashes as `inputs`.
+///
+/// # Errors
+/// [`Error::Invalid`] for anything else; what reading the manifest says.
+pub fn manifest(dir: &Path, job: &str, inputs: &BTreeMap<String, String>) -> Result<Value> {
+    let manifest: Value = json::read(&dir.join("manifest.json"))?;
+    let at = dir.display().to_string();
+    if manifest["results"]["job"].as_str() != Some(job) {
+        let found = format!("a run of `{}`, {}", manifest["command"].as_str().unwrap_or("?"), manifest["status"]);
+        let hint = "run it with the same configuration and `shard`";
+        return Err(Error::invalid(at, "a complete shard of this job", found, hint));
+    }
+    let seen: BTreeMap<String, String> = serde_json::from_value(manifest["inputs"].clone()).unwrap_or_default();
+    let sorted = |all: &BTreeMap<String, String>| {
+        let mut hashes: Vec<String> = all.values().cloned().collect();
+        hashes.sort();
+        hashes
+    };
+    if sorted(&seen) != sorted(inputs) {
+        return Err(Error::invalid(at, "a shard of the same input files", "other ones", "compute it again"));
+    }
+    Ok(manifest)
+}
+
+/// An output of a shard, which must be as it was written.
+///
+/// # Errors
+/// [`Error::Corrupt`] where its hash is not the manifest's; [`Error::Io`].
+pub fn output(dir: &Path, name: &str, manifest: &Value) -> Result<Vec<u8>> {
+    let file = dir.join(name);
+    let bytes = source::read(&file)?;
+    if manifest["outputs"][name].as_str() == Some(hash(&bytes).as_str()) {
+        return Ok(bytes);
+    }
+    let found = "other bytes: its hash is not that of the shard's manifest";
+    Err(Error::corrupt(&file, "a part as it was written", found, "copy it or compute it again"))
 }
 
 impl From<Shard> for String {

@@ -105,7 +105,7 @@ fn bytes_do_not_depend_on_threads_ranges_or_interruptions() {
     // In ranges of targets, the first of them interrupted and gone on with by another process.
     let parts = [0..5, 5..149, 149..161].map(|range| {
         let y = y.slice_axis(Axis(1), Slice::from(range));
-        let (mut state, work) = (RfState::new(y.ncols()), Work::default());
+        let (mut state, work) = (SearchState::new(y.ncols()), Work::default());
         assert!(search().step(&mut state, y, &work).unwrap());
         let kept = state.clone();
         work.cancel.cancel();
@@ -196,7 +196,7 @@ fn what_cannot_be_fitted_is_told_or_counted() {
     y.column_mut(1).fill(4.0);
     y[(3, 2)] = f32::NAN;
     let search = rf.prepare(x.view(), CHANNELS, &rows, &folds, &mut Leakage::default()).unwrap();
-    let mut state = RfState::new(5);
+    let mut state = SearchState::new(5);
     while search.step(&mut state, y.view(), &Work::default()).unwrap() {}
     assert_eq!(state.trace[2], f64::NEG_INFINITY);
     let found = search.finish(&state, y.view(), &Work::default()).unwrap();
@@ -205,6 +205,6 @@ fn what_cannot_be_fitted_is_told_or_counted() {
     assert!((found.intercept[1] - 4.0).abs() < 1e-6 && found.intercept[2] == 0.0);
     assert!(found.windows.iter().all(|&window| window != 2));
     assert!(found.predict(x.view()).column(1).iter().all(|&v| v == 4.0));
-    let wrong = search.step(&mut RfState::new(3), y.view(), &Work::default()).unwrap_err();
+    let wrong = search.step(&mut SearchState::new(3), y.view(), &Work::default()).unwrap_err();
     assert!(wrong.to_string().contains("3 targets"), "{wrong}");
 }

@@ -300,20 +300,30 @@ fn components_on_units_give_the_scores_again() {
     let (wide, narrow) = (graph.tap("mixed3a").unwrap(), graph.tap("logits").unwrap());
     let folder = tempfile::tempdir().unwrap();
     let context = Context { train: Some(&train), ..Context::new(folder.path()) };
-    for (node, zscore) in [(wide, false), (wide, true), (narrow, true)] {
+    let cases = [(wide, false), (wide, true), (narrow, true)];
+    let mut made = Vec::new();
+    for (node, zscore) in cases {
         let options = PcaOptions { keep: Keep::Components(12), zscore, project: None };
         let taps = [(node, Reduction::Pca(options)), (node, Reduction::Flat)];
-        let tables = extract_with(&graph, &taps, &images, Limits::default(), &context).unwrap().0;
+        let mut tables = extract_with(&graph, &taps, &images, Limits::default(), &context).unwrap().0;
         let pca = Pca::fit(&tables[0], &train, &options, "tap", &mut Leakage::default()).unwrap();
         let scores = pca.scores(&tables[0]).unwrap();
-        let mut engine = CpuEngine::new(&graph, &[TapRequest::Activations(node)]).unwrap();
-        let found = components(&pca, &mut engine, &images, 5, &Device::default(), &context.work).unwrap();
-        let Table::Features(units) = &tables[1] else { panic!() };
+        let Some(Table::Features(units)) = tables.pop() else { panic!() };
+        made.push((pca, scores, units));
+    }
+    // All in one pass.
+    let taps = cases.map(|(node, _)| TapRequest::Activations(node));
+    let mut engine = CpuEngine::new(&graph, &taps).unwrap();
+    let pcas: Vec<&Pca> = made.iter().map(|(pca, ..)| pca).collect();
+    let all = components(&pcas, &mut engine, &images, 5, &Device::default(), &context.work).unwrap();
+    for (found, (_, scores, units)) in all.iter().zip(&made) {
         let off = largest_difference(found.scores(units.view()).view(), scores.mapv(f64::from).view());
         assert!(off < 1e-4, "{off}");
         let products = found.components.t().dot(&found.components);
         assert!(products.indexed_iter().all(|((i, j), v)| (v - f32::from(u8::from(i == j))).abs() < 1e-3));
     }
+    let error = components(&pcas[..2], &mut engine, &images, 5, &Device::default(), &context.work).unwrap_err();
+    assert!(error.to_string().contains("an executor of 2 layers"), "{error}");
 }
 
 /// The tables of a movie.

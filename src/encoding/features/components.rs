@@ -1,15 +1,18 @@
 //! Components on the units of a layer, where only inner products were kept.
 
-use super::extraction::scale;
-use super::pca::Pca;
+use super::extraction::{numbers, scale};
+use super::pca::{Dual, Pca};
 use crate::data::StimulusSource;
 use crate::data::image_source::batches;
+use crate::encoding::folds::Rows;
 use crate::encoding::solver::Work;
 use crate::error::{Error, Result};
-use crate::network::{Executor, TapValue};
-use crate::tensor::{Device, into_vec_f32, tensor};
+use crate::network::Executor;
+use crate::progress::Progress;
+use crate::tensor::{Device, tensor};
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// How the units of a layer are made components: `((a - mean) / scale) components`.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +26,12 @@ pub struct Components {
 }
 
 impl Components {
+    /// Those that a PCA of features has; none of one that knows inner products alone.
+    pub fn of_features(pca: &Pca) -> Option<Self> {
+        let (mean, scale, components) = pca.units()?;
+        Some(Self { mean: mean.to_vec(), scale: scale.to_vec(), components: components.to_owned() })
+    }
+
     /// Scores of any images, n_images x k.
     ///
     /// # Panics
@@ -47,67 +56,106 @@ struct Sums {
     products: Array2<f32>,
 }
 
-/// The components of a layer on its units, for images that the PCA has not seen: one more forward
-/// pass, over the training images alone. Memory is that of n_units x k numbers; `V = Z' U / s`.
+/// The components of layers on their units, for images that the PCAs have not seen: one more forward
+/// pass for all of them, over the training images alone. Memory is that of n_units x k numbers of
+/// every layer; `V = Z' U / s`.
 ///
-/// The executor's only tap is the layer's activations. Components that features gave are returned as
-/// they are, and nothing runs.
+/// The executor's taps are the layers' activations, in the order of `pcas`. Where features gave all the
+/// components they are returned as they are, and nothing runs.
 ///
 /// # Errors
-/// [`Error::Invalid`] for an executor of other taps or another set of images;
-/// [`Error::Interrupted`]; whatever reading the images or the executor says.
+/// [`Error::Invalid`] for an executor of other taps, another set of images, or PCAs of different
+/// rows; [`Error::Interrupted`]; whatever reading the images or the executor says.
 pub fn components(
-    pca: &Pca,
+    pcas: &[&Pca],
     executor: &mut dyn Executor,
     images: &dyn StimulusSource,
     batch: usize,
     device: &Device,
     work: &Work,
-) -> Result<Components> {
-    if let Some((mean, scale, components)) = pca.units() {
-        return Ok(Components { mean: mean.to_vec(), scale: scale.to_vec(), components: components.to_owned() });
+) -> Result<Vec<Components>> {
+    let nodes: Vec<_> = executor.taps().iter().map(|tap| tap.node()).collect();
+    if nodes.len() != pcas.len() {
+        let (expected, found) = (format!("an executor of {} layers", pcas.len()), format!("{} taps", nodes.len()));
+        return Err(Error::invalid("components", expected, found, ""));
     }
-    let dual = pca.dual().expect("a PCA is of features or of inner products");
-    dual.rows().check(images.n_images(), "components")?;
-    let [tap] = executor.taps() else {
-        let found = format!("{} taps", executor.taps().len());
-        return Err(Error::invalid("components", "an executor with the layer as its only tap", found, ""));
-    };
-    let n_units = executor.graph().node(tap.node()).shape.len();
-    let k = pca.n_components();
-    let mut sums = Sums {
-        origin: vec![],
-        first: vec![0.0; n_units],
-        squares: vec![0.0; n_units],
-        products: Array2::zeros((n_units, k)),
-    };
-    let mut done = 0;
-    for range in batches(images.n_images(), batch) {
-        work.cancel.check()?;
-        let inside: Vec<usize> = range.clone().filter(|&i| dual.rows().contains(i)).collect();
-        if inside.is_empty() {
-            continue;
+    let shapes = nodes.iter().map(|&node| executor.graph().node(node).shape);
+    let mut layers: Vec<Layer<'_>> = pcas.iter().zip(shapes).map(|(pca, shape)| Layer::new(pca, shape.len())).collect();
+    if let Some(rows) = rows_of(pcas)? {
+        rows.check(images.n_images(), "components")?;
+        let mut progress = Progress::new(&work.progress, "components of layers", rows.len() as u64, 0);
+        let mut done = 0;
+        for range in batches(images.n_images(), batch) {
+            work.cancel.check()?;
+            let places: Vec<usize> = range.clone().filter(|&i| rows.contains(i)).map(|i| i - range.start).collect();
+            if places.is_empty() {
+                continue;
+            }
+            let pixels = images.read(range)?.select(Axis(0), &places);
+            let values = numbers(executor.infer(&tensor(pixels.view(), device))?);
+            let rows = done..done + places.len();
+            layers.iter_mut().zip(values).try_for_each(|(layer, values)| layer.add(values, rows.clone()))?;
+            done = rows.end;
+            rows.for_each(|_| progress.tick(String::new));
         }
-        let places: Vec<usize> = inside.iter().map(|i| i - range.start).collect();
-        let pixels = images.read(range)?.select(Axis(0), &places);
-        let mut values = executor.infer(&tensor(pixels.view(), device))?;
-        let Some(TapValue::Activations(activations)) = values.pop() else {
-            return Err(Error::invalid("components", "the layer's activations", "its moments", ""));
-        };
-        let mut units =
-            Array2::from_shape_vec((inside.len(), n_units), into_vec_f32(activations)).expect("images x units");
-        let weights = dual.weights();
-        let weights = weights.slice_axis(Axis(0), Slice::from(done..done + inside.len())).mapv(|v| v as f32);
-        sums.add(&mut units, &weights);
-        done += inside.len();
+        progress.finish();
     }
-    Ok(sums.finish(dual.rows().len() as f64, dual.zscore()))
+    Ok(layers.into_iter().map(Layer::finish).collect())
+}
+
+/// A layer's PCA, and what its components are summed from where it knows inner products alone.
+struct Layer<'a> {
+    pca: &'a Pca,
+    sums: Option<(&'a Dual, Sums)>,
+}
+
+impl<'a> Layer<'a> {
+    fn new(pca: &'a Pca, n_units: usize) -> Self {
+        let sums = |dual| (dual, Sums::new(n_units, pca.n_components()));
+        Self { pca, sums: pca.dual().map(sums) }
+    }
+
+    /// Adds the activations of some of the training rows.
+    fn add(&mut self, values: Vec<f32>, rows: Range<usize>) -> Result<()> {
+        let Some((dual, sums)) = &mut self.sums else { return Ok(()) };
+        let mut units = Array2::from_shape_vec((rows.len(), sums.first.len()), values)
+            .map_err(|e| Error::invalid("components", "activations of every layer", e.to_string(), ""))?;
+        let weights = dual.weights();
+        sums.add(&mut units, &weights.slice_axis(Axis(0), Slice::from(rows)).mapv(|v| v as f32));
+        Ok(())
+    }
+
+    fn finish(self) -> Components {
+        match self.sums {
+            Some((dual, sums)) => sums.finish(dual.rows().len() as f64, dual.zscore()),
+            None => Components::of_features(self.pca).expect("a PCA is of features or of inner products"),
+        }
+    }
+}
+
+/// The training rows of those that are known by inner products.
+fn rows_of<'a>(pcas: &[&'a Pca]) -> Result<Option<&'a Rows>> {
+    let mut all = pcas.iter().filter_map(|pca| pca.dual()).map(Dual::rows);
+    let first = all.next();
+    match all.find(|&rows| Some(rows) != first) {
+        None => Ok(first),
+        Some(other) => Err(Error::invalid("components", "PCAs of the same rows", format!("one of {other}"), "")),
+    }
 }
 
 /// Units that one task takes at a time.
 const BLOCK: usize = 4096;
 
 impl Sums {
+    fn new(n_units: usize, n_components: usize) -> Self {
+        Self {
+            origin: vec![],
+            first: vec![0.0; n_units],
+            squares: vec![0.0; n_units],
+            products: Array2::zeros((n_units, n_components)),
+        }
+    }
+
     fn add(&mut self, units: &mut Array2<f32>, weights: &Array2<f32>) {
         if self.origin.is_empty() {
             self.origin = units.row(0).to_vec();
@@ -146,8 +194,7 @@ mod tests {
     /// A unit that is the same for all images has scale 1, whatever rounding leaves of its square.
     #[test]
     fn units_that_do_not_vary_are_divided_by_one() {
-        let (first, squares, products) = (vec![0.0; 2], vec![0.0; 2], Array2::zeros((2, 1)));
-        let mut sums = Sums { origin: vec![], first, squares, products };
+        let mut sums = Sums::new(2, 1);
         sums.add(&mut array![[0.1f32, 1.0], [0.1, 2.0]], &array![[-1.0], [0.25]]);
         sums.add(&mut array![[0.1f32, 6.0]], &array![[0.75]]);
         let found = sums.finish(3.0, true);

@@ -127,10 +127,10 @@ fn fields(plan: &Plan, outcome: &Outcome, fit: &Fit, at: &dyn Fn(&str) -> PathBu
     let own: Vec<_> = fit.receptive_fields.iter().filter(|own| own.roi != "all" || groups.len() == 1).collect();
     let names: Vec<String> = own.iter().map(|own| own.roi.clone()).collect();
     let series = [
-        BarSeries { name: "size".into(), values: own.iter().map(|own| own.size_deg).collect(), errors: None },
+        BarSeries { name: "size".into(), values: own.iter().map(|own| own.fields.size_deg).collect(), errors: None },
         BarSeries {
             name: "eccentricity".into(),
-            values: own.iter().map(|own| own.eccentricity_deg).collect(),
+            values: own.iter().map(|own| own.fields.eccentricity_deg).collect(),
             errors: None,
         },
     ];

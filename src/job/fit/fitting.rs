@@ -89,6 +89,11 @@ impl Bench<'_> {
         self.folder.join(format!("{stem}-{start:08}.checkpoint"))
     }
 
+    /// Where a search or a training of all targets is kept.
+    pub(super) fn search_path(&self, stem: &str) -> PathBuf {
+        self.path(&format!("search-{stem}"), self.targets.start)
+    }
+
     pub(super) fn columns(&self, range: &Range<usize>) -> ArrayView2<'_, f32> {
         self.y.slice_axis(Axis(1), Slice::from(range.clone()))
     }

@@ -8,17 +8,20 @@ use super::run::Outcome;
 use super::sources::Source;
 use super::spaces::{Learnt, SideBySide, Space};
 use super::tables::Tables;
-use crate::encoding::features::{Components, components};
+use crate::encoding::features::{Components, Pca, components};
 use crate::encoding::folds::Leakage;
 use crate::encoding::model::{
     EncodingModel, ModelNetwork, ModelSpace, Readout, ReadoutWeights, SpaceFrom, TrainingStimulus, write_streamed,
 };
+use crate::encoding::readout::FactorizedFit;
+use crate::encoding::receptive_fields::RfFit;
 use crate::encoding::ridge::RidgePrepared;
 use crate::encoding::{Alphas, RidgeCv, RidgeOptions};
 use crate::error::Result;
 use crate::job::model;
 use crate::network::TapRequest;
 use ndarray::{Array2, Axis};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -32,13 +35,12 @@ pub fn model(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, outcome: &Outc
     let mut places: Vec<usize> = chosen.iter().flat_map(|&m| plan.models[m].spaces.clone()).collect();
     places.sort_unstable();
     places.dedup();
+    let ended =
+        chosen.iter().map(|&m| Ok((m, Ended::of(plan, bench, tables, m)?))).collect::<Result<BTreeMap<_, _>>>()?;
     let head = EncodingModel {
         network: network(plan, &places)?,
-        spaces: spaces(plan, bench, tables, &places)?,
-        readouts: chosen
-            .iter()
-            .map(|&m| readout(plan, bench, tables, outcome, (m, &places)))
-            .collect::<Result<Vec<_>>>()?,
+        spaces: spaces(plan, bench, tables, (&places, &ended))?,
+        readouts: chosen.iter().map(|&m| readout(plan, outcome, &ended[&m], (m, &places))).collect(),
         targets: plan.samples.targets.clone(),
         delays: plan.config.time.delays.clone(),
         stimuli: stimuli(plan, round),
@@ -73,38 +75,51 @@ fn stimuli(plan: &Plan, round: &Round) -> Vec<TrainingStimulus> {
     round.train.indices().iter().map(stimulus).collect()
 }
 
-fn readout(
-    plan: &Plan,
-    bench: &Bench<'_>,
-    tables: &Tables<'_>,
-    outcome: &Outcome,
-    (m, places): (usize, &[usize]),
-) -> Result<Readout> {
+/// A fit of all targets that its checkpoint holds whole; a model of one set of features, and the model's
+/// number is the set's.
+enum Ended {
+    Windows(Box<RfFit>),
+    Maps(Box<FactorizedFit>),
+    /// Weights are fitted range by range.
+    No,
+}
+
+impl Ended {
+    fn of(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, m: usize) -> Result<Self> {
+        let (round, how, stem) = (plan.rounds.last().expect("a round"), plan.how(), stem(plan, m));
+        let space = || tables.spaces(&plan.models[m], round, &how);
+        Ok(match plan.config.estimator {
+            Estimator::GaussianRf => Self::Windows(Box::new(bench.window_fit(&stem, round, &space()?[0])?)),
+            Estimator::Factorized => Self::Maps(Box::new(bench.factorized_fit(&stem, round, &space()?[0])?)),
+            Estimator::Ridge | Estimator::Banded => Self::No,
+        })
+    }
+}
+
+fn readout(plan: &Plan, outcome: &Outcome, ended: &Ended, (m, places): (usize, &[usize])) -> Readout {
     let last = &outcome.models[m].last;
     let targets: Vec<usize> = (0..outcome.best.len()).filter(|&t| outcome.best[t] == Some(m)).collect();
     let own = |values: &[f64]| targets.iter().map(|&t| values[t]).collect();
     let place = |s: &usize| places.binary_search(s).expect("collected from all models");
-    let weights = match (&last.windows, plan.config.estimator) {
-        (Some(windows), _) => ReadoutWeights::Windows {
-            windows: targets.iter().map(|&t| windows[t]).collect(),
-            weights: Array2::zeros((n_channels(plan, &plan.models[m].spaces), 0)),
+    let weights = match ended {
+        Ended::Windows(fit) => ReadoutWeights::Windows {
+            windows: targets.iter().map(|&t| fit.windows[t]).collect(),
+            weights: fit.weights.select(Axis(1), &targets),
         },
-        (None, Estimator::Factorized) => {
-            let (round, how) = (plan.rounds.last().expect("a round"), plan.how());
-            let spaces = tables.spaces(&plan.models[m], round, &how)?;
-            let fit = bench.factorized_fit(&stem(plan, m), round, &spaces[0])?;
-            let maps = fit.maps.select(Axis(1), &targets);
-            ReadoutWeights::Factorized { maps, channels: fit.channels.select(Axis(1), &targets), output: fit.output }
-        }
-        (None, _) => ReadoutWeights::Dense(Array2::zeros((last.widths.iter().sum(), 0))),
+        Ended::Maps(fit) => ReadoutWeights::Factorized {
+            maps: fit.maps.select(Axis(1), &targets),
+            channels: fit.channels.select(Axis(1), &targets),
+            output: fit.output,
+        },
+        Ended::No => ReadoutWeights::Dense(Array2::zeros((last.widths.iter().sum(), 0))),
     };
-    Ok(Readout {
+    Readout {
         spaces: plan.models[m].spaces.iter().map(place).collect(),
         intercept: own(&last.intercept),
         alphas: own(&last.alphas),
         weights,
         targets,
-    })
+    }
 }
 
 /// What the checkpoints of a model in the last round are called.
@@ -112,54 +127,59 @@ fn stem(plan: &Plan, m: usize) -> String {
     format!("fit-{m:03}-{:03}", plan.rounds.len() - 1)
 }
 
-fn n_channels(plan: &Plan, spaces: &[usize]) -> usize {
-    match &plan.source {
-        Source::Layers(layers) => layers.graph.node(layers.taps[spaces[0]]).shape.channels,
-        Source::Given(_) => 0,
-    }
-}
-
 /// Sets of features with what was learnt of them in the last round.
-fn spaces(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, places: &[usize]) -> Result<Vec<ModelSpace>> {
+fn spaces(
+    plan: &Plan,
+    bench: &Bench<'_>,
+    tables: &Tables<'_>,
+    (places, ended): (&[usize], &BTreeMap<usize, Ended>),
+) -> Result<Vec<ModelSpace>> {
     let (round, how) = (plan.rounds.last().expect("a round"), plan.how());
-    let mut kept = Vec::new();
+    let mut learnt = Vec::new();
     for &s in places {
         let alone = super::fitting::Model { name: String::new(), spaces: vec![s] };
-        let own = tables.spaces(&alone, round, &how)?;
-        let learnt = own[0].learn(&round.train, &mut Leakage::default())?;
-        let (mean, scale) = match plan.config.estimator {
-            // Each of these has a model on every set of features, in their order.
-            Estimator::GaussianRf => {
-                let fit = bench.window_fit(&stem(plan, s), round, &own[0])?;
-                (fit.mean, fit.scale)
-            }
-            Estimator::Factorized => bench.factorized_fit(&stem(plan, s), round, &own[0])?.scaling_of_units(),
-            _ => (learnt.standardizer.mean().to_vec(), learnt.standardizer.scale().to_vec()),
+        learnt.push(tables.spaces(&alone, round, &how)?[0].learn(&round.train, &mut Leakage::default())?);
+    }
+    let (names, components) = (plan.source.names(), on_units(plan, bench, places, &learnt)?);
+    let mut kept = Vec::new();
+    for ((&s, learnt), components) in places.iter().zip(learnt).zip(components) {
+        let (mean, scale) = match ended.get(&s) {
+            Some(Ended::Windows(fit)) => (fit.mean.clone(), fit.scale.clone()),
+            Some(Ended::Maps(fit)) => fit.scaling_of_units(),
+            Some(Ended::No) | None => (learnt.standardizer.mean().to_vec(), learnt.standardizer.scale().to_vec()),
         };
         let from = match &plan.source {
             Source::Layers(layers) => {
-                SpaceFrom::Tap { tap: own[0].name.to_owned(), reduction: layers.reduction_of(s, &plan.config)? }
+                SpaceFrom::Tap { tap: names[s].clone(), reduction: layers.reduction_of(s, &plan.config)? }
             }
             Source::Given(given) => SpaceFrom::Given { n_features: given[s].1.ncols() },
         };
-        let components = on_units(plan, bench, s, &learnt)?;
-        kept.push(ModelSpace { name: own[0].name.to_owned(), from, components, mean, scale });
+        kept.push(ModelSpace { name: names[s].clone(), from, components, mean, scale });
     }
     Ok(kept)
 }
 
-/// Components on the units of a layer: one more pass where only inner products were kept.
-fn on_units(plan: &Plan, bench: &Bench<'_>, space: usize, learnt: &Learnt) -> Result<Option<Components>> {
-    let Some(pca) = &learnt.pca else { return Ok(None) };
-    if let Some((mean, scale, components)) = pca.units() {
-        let components = components.to_owned();
-        return Ok(Some(Components { mean: mean.to_vec(), scale: scale.to_vec(), components }));
+/// Components on the units of layers: one more pass, for all layers of which only inner products were
+/// kept.
+fn on_units(plan: &Plan, bench: &Bench<'_>, places: &[usize], learnt: &[Learnt]) -> Result<Vec<Option<Components>>> {
+    let with_pca: Vec<usize> = (0..places.len()).filter(|&i| learnt[i].pca.is_some()).collect();
+    let pcas: Vec<&Pca> = with_pca.iter().filter_map(|&i| learnt[i].pca.as_ref()).collect();
+    let mut all = vec![None; places.len()];
+    let Source::Layers(layers) = &plan.source else {
+        for (&i, pca) in with_pca.iter().zip(pcas) {
+            all[i] = Components::of_features(pca);
+        }
+        return Ok(all);
+    };
+    if pcas.is_empty() {
+        return Ok(all);
     }
-    let Source::Layers(layers) = &plan.source else { return Ok(None) };
-    let request = [TapRequest::Activations(layers.taps[space])];
-    let mut executor = model::executor(&layers.graph, &request, &plan.device)?;
+    let taps: Vec<_> = with_pca.iter().map(|&i| TapRequest::Activations(layers.taps[places[i]])).collect();
+    let mut executor = model::executor(&layers.graph, &taps, &plan.device)?;
     let batch = crate::encoding::features::Limits::default().batch;
-    components(pca, executor.as_mut(), &layers.images, batch, &plan.device, &bench.work).map(Some)
+    let found = components(&pcas, executor.as_mut(), &layers.images, batch, &plan.device, &bench.work)?;
+    with_pca.into_iter().zip(found).for_each(|(i, own)| all[i] = Some(own));
+    Ok(all)
 }
 
 /// Weights of the models in the file, range by range.
@@ -212,12 +232,7 @@ impl Weights<'_, '_, '_> {
                 let views: Vec<_> = weights.iter().map(|w| w.view()).collect();
                 Ok(Ready::Whole(ndarray::concatenate(Axis(0), &views).expect("weights of the same targets")))
             }
-            Estimator::GaussianRf => {
-                let fit = self.bench.window_fit(&stem, self.round, &spaces[0])?;
-                Ok(Ready::Whole(fit.weights))
-            }
-            // Its weights are in the head of the file.
-            Estimator::Factorized => Ok(Ready::Whole(Array2::zeros((0, self.plan.samples.n_targets())))),
+            Estimator::GaussianRf | Estimator::Factorized => unreachable!("their weights are in the head"),
         }
     }
 }

@@ -22,22 +22,20 @@ use ndarray::{Array1, Array2, Axis};
 /// What fitting weights and writing say.
 pub fn write(
     plan: &Plan,
-    bench: &Bench<'_>,
-    tables: &Tables<'_>,
+    (bench, tables): (&Bench<'_>, &Tables<'_>),
     outcome: &Outcome,
-    fit: &Fit,
+    (fit, ceilings): (&Fit, Option<&Ceilings>),
     run: &mut RunDir,
 ) -> Result<()> {
     warn(fit, run);
     keep::model(plan, bench, tables, outcome, &run.file("arrays/model.safetensors"))?;
-    let ceilings = score::ceilings(&plan.config, &plan.samples, &bench.targets);
-    let rows = TargetRows { plan, outcome, ceilings: ceilings.as_ref() };
+    let rows = TargetRows { plan, outcome, ceilings };
     tsv::write(&run.file("arrays/scores.tsv"), &rows.table())?;
     arrays(plan, outcome, run)?;
     leakage(fit, run)?;
     let (names, values) = rows.maps();
     maps::write(&plan.samples.place, plan.samples.space, (&run.file("arrays"), "scores"), &names, values.view())?;
-    draw::all(plan, outcome, fit, ceilings.as_ref(), run)
+    draw::all(plan, outcome, fit, ceilings, run)
 }
 
 /// What the user should know before trusting the fit.

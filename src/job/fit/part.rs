@@ -74,7 +74,6 @@ impl Part {
     pub fn archive(&self) -> npz::NpzWriter {
         let states: Vec<f64> = self.states.iter().map(|&s| f64::from(s as u8)).collect();
         let AlphaReport { at_lower_edge, at_upper_edge, extended } = self.report;
-        let whole = |values: &[usize]| values.iter().map(|&v| v as f64).collect::<Array1<f64>>();
         let counts = [self.start, at_lower_edge, at_upper_edge, extended];
         let mut file = npz::NpzWriter::new()
             .add("counts", &whole(&counts))
@@ -104,26 +103,21 @@ impl Part {
     pub fn of_archive(file: &npz::Npz, path: &Path) -> Result<Self> {
         let bad = |found: String| Error::corrupt(path, "a part of a fit", found, "remove it: it is fitted again");
         let has = |name: &str| file.names().any(|n| n == name);
-        let numbers = |name: &str| -> Result<Vec<f64>> { Ok(file.get::<f64>(name)?.iter().copied().collect()) };
         let matrix = |name: &str| -> Result<Array2<f64>> {
             file.get::<f64>(name)?.into_dimensionality::<Ix2>().map_err(|e| bad(e.to_string()))
         };
-        let whole = |v: f64| (v >= 0.0 && v.fract() == 0.0 && v < 1e15).then_some(v as usize);
-        let counts: Option<Vec<usize>> = numbers("counts")?.into_iter().map(whole).collect();
-        let counts: Option<[usize; 4]> = counts.and_then(|c| c.try_into().ok());
+        let counts: Option<[usize; 4]> = whole_numbers(file, "counts", path)?.try_into().ok();
         let Some([start, at_lower_edge, at_upper_edge, extended]) = counts else {
-            return Err(bad("counts that are none".into()));
+            return Err(bad("other counts".into()));
         };
         let state = |v: f64| {
             [TargetState::Varies, TargetState::Constant, TargetState::NotFinite]
                 .into_iter()
                 .find(|&s| f64::from(s as u8) == v)
         };
-        let states: Option<Vec<TargetState>> = numbers("states")?.into_iter().map(state).collect();
+        let states: Option<Vec<TargetState>> = numbers(file, "states")?.into_iter().map(state).collect();
         let states = states.ok_or_else(|| bad("states that are none".into()))?;
-        let windows = has("windows").then(|| numbers("windows")).transpose()?;
-        let windows: Option<Option<Vec<usize>>> = windows.map(|w| w.into_iter().map(whole).collect());
-        let windows = windows.map(|w| w.ok_or_else(|| bad("windows that are none".into()))).transpose()?;
+        let windows = has("windows").then(|| whole_numbers(file, "windows", path)).transpose()?;
         let shares = match has("shares_r") {
             true => Some([matrix("shares_r")?, matrix("shares_r2")?]),
             false => None,
@@ -131,17 +125,17 @@ impl Part {
         let predictions = file.get::<f32>("predictions")?.into_dimensionality::<Ix2>();
         let part = Self {
             start,
-            alphas: numbers("alphas")?,
-            cv_scores: numbers("cv_scores")?,
+            alphas: numbers(file, "alphas")?,
+            cv_scores: numbers(file, "cv_scores")?,
             states,
-            intercept: numbers("intercept")?,
+            intercept: numbers(file, "intercept")?,
             report: AlphaReport { at_lower_edge, at_upper_edge, extended },
             predictions: predictions.map_err(|e| bad(e.to_string()))?,
             shares,
             windows,
             gammas: has("gammas").then(|| matrix("gammas")).transpose()?,
-            widths: numbers("widths")?.into_iter().map(|v| v as usize).collect(),
-            grid: numbers("grid")?,
+            widths: whole_numbers(file, "widths", path)?,
+            grid: numbers(file, "grid")?,
         };
         let n = part.n_targets();
         let columns = |m: &Array2<f64>| m.ncols() == n;
@@ -174,6 +168,24 @@ impl Part {
     pub fn keep(&self, path: &Path) -> Result<()> {
         sealed::write(path, &self.archive().bytes(path)?)
     }
+}
+
+/// Whole numbers as an archive holds them.
+pub(super) fn whole(values: &[usize]) -> Array1<f64> {
+    values.iter().map(|&v| v as f64).collect()
+}
+
+/// An array of an archive.
+pub(super) fn numbers(file: &npz::Npz, name: &str) -> Result<Vec<f64>> {
+    Ok(file.get::<f64>(name)?.iter().copied().collect())
+}
+
+/// [`whole`], read; `path` is for messages.
+pub(super) fn whole_numbers(file: &npz::Npz, name: &str, path: &Path) -> Result<Vec<usize>> {
+    let of = |v: f64| (v >= 0.0 && v.fract() == 0.0 && v < 1e15).then_some(v as usize);
+    let found: Option<Vec<usize>> = numbers(file, name)?.into_iter().map(of).collect();
+    let hint = "remove it: it is fitted again";
+    found.ok_or_else(|| Error::corrupt(path, format!("whole numbers in `{name}`"), "others", hint))
 }
 
 #[cfg(test)]

@@ -102,10 +102,7 @@ impl Plan {
         let n = self.samples.n_targets();
         match self.config.shard {
             None => 0..n,
-            Some(shard) => {
-                let at = |k: usize| n * k / shard.of;
-                at(shard.index - 1)..at(shard.index)
-            }
+            Some(shard) => shard.slice(n),
         }
     }
 

@@ -4,12 +4,11 @@ use super::fitting::Bench;
 use super::part::Part;
 use super::rounds::Round;
 use super::spaces::Space;
-use crate::encoding::features::Table;
 use crate::encoding::folds::{Leakage, Rows};
 use crate::encoding::readout::{FactorizedFit, FactorizedReadout, ReadoutTraining};
 use crate::encoding::{AlphaReport, TargetState};
-use crate::error::{Error, Result};
-use ndarray::{ArrayView2, Axis};
+use crate::error::Result;
+use ndarray::Axis;
 
 impl Bench<'_> {
     /// Readouts and predictions of all targets. What layers are compared by is minus the loss on the
@@ -33,7 +32,7 @@ impl Bench<'_> {
         }
         let fit = self.trained(stem, training)?;
         let tested = round.test.as_ref().map_or(&[][..], Rows::indices);
-        let predictions = fit.predict(units(space)?.select(Axis(0), tested).view());
+        let predictions = fit.predict(space.features()?.select(Axis(0), tested).view());
         let fitted =
             |t: usize, value: f64, other: f64| if fit.states[t] == TargetState::Varies { value } else { other };
         let part = Part {
@@ -46,7 +45,7 @@ impl Bench<'_> {
             shares: None,
             windows: None,
             gammas: None,
-            widths: vec![units(space)?.ncols()],
+            widths: vec![space.features()?.ncols()],
             grid: vec![],
             states: fit.states,
         };
@@ -71,25 +70,17 @@ impl Bench<'_> {
         leakage: &mut Leakage,
     ) -> Result<ReadoutTraining<'s>> {
         let readout = FactorizedReadout { options: self.config.readout.clone() };
-        let (xy, inner) = ([units(space)?, self.columns(&self.targets)], &round.inner[0]);
+        let (xy, inner) = ([space.features()?, self.columns(&self.targets)], &round.inner[0]);
         readout.training(xy, space.shape, &round.train, inner, leakage)
     }
 
     fn trained(&self, stem: &str, mut training: ReadoutTraining<'_>) -> Result<FactorizedFit> {
-        let path = self.folder.join(format!("search-{stem}-{:08}.checkpoint", self.targets.start));
+        let path = self.search_path(stem);
         training.resume(&path)?;
         while training.epoch(&self.work)? {
             training.save(&path)?;
         }
         training.save(&path)?;
         training.finish()
-    }
-}
-
-/// All units of the layer.
-fn units<'s>(space: &'s Space<'_>) -> Result<ArrayView2<'s, f32>> {
-    match space.table.as_ref() {
-        Table::Features(x) => Ok(x.view()),
-        Table::Gram(_) => Err(Error::invalid(space.name, "all units of the layer", "inner products", "")),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::encoding::AlphaReport;
 use crate::encoding::identification::Identification;
+use crate::encoding::receptive_fields::RfSummary;
 use crate::job::shard::Shard;
 use serde::{Deserialize, Serialize};
 
@@ -146,11 +147,8 @@ pub struct LayerResult {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegionField {
     pub roi: String,
-    pub n_targets: usize,
-    /// Mean standard deviation of the windows.
-    pub size_deg: f64,
-    /// Mean distance from the image's centre.
-    pub eccentricity_deg: f64,
+    #[serde(flatten)]
+    pub fields: RfSummary,
 }
 
 /// What was fitted on which rows.

@@ -60,14 +60,13 @@ pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Resul
     };
     if let Some(shard) = plan.config.shard {
         let n_targets_fitted = super::shards::slice(plan, &bench, &tables, run)?;
-        tables.clear()?;
         let found = Found::Shard(Sliced { shard, job: super::shards::job_hash(&plan.config), n_targets_fitted });
         return Ok(Results { found, seconds: session.seconds(), peak_rss_mb: peak_rss_mb().map(f64::round) });
     }
     let outcome = fit_all(plan, &bench, &tables)?;
-    let fit: Fit = summarize::fit(plan, &outcome)?;
-    output::write(plan, &bench, &tables, &outcome, &fit, run)?;
-    tables.clear()?;
+    let ceilings = score::ceilings(&plan.config, &plan.samples, &bench.targets);
+    let fit: Fit = summarize::fit(plan, &outcome, ceilings.as_ref())?;
+    output::write(plan, (&bench, &tables), &outcome, (&fit, ceilings.as_ref()), run)?;
     Ok(Results {
         found: Found::Fit(Box::new(fit)),
         seconds: session.seconds(),

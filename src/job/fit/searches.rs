@@ -1,9 +1,8 @@
-//! Models that are searched for, all targets at once: weights of sets of features.
-//!
-//! A search is kept after every few candidates.
+//! Searches over candidates, all targets at once and kept after every few of them; weights of sets of
+//! features.
 
 use super::fitting::{Bench, shares};
-use super::part::Part;
+use super::part::{Part, numbers, whole, whole_numbers};
 use super::rounds::Round;
 use super::spaces::Space;
 use crate::encoding::banded::BandedSearch;
@@ -114,46 +113,44 @@ impl Bench<'_> {
         let search = self.band_search(round, spaces, leakage)?;
         let quiet = &mut Leakage::default();
         let xs = spaces.iter().map(|space| space.fitted_on(&round.train, quiet)).collect::<Result<Vec<_>>>()?;
-        let path = self.folder.join(format!("search-{stem}-{:08}.checkpoint", self.targets.start));
-        let n_candidates = search.candidates().nrows();
-        let mut state = read_state(&path, self.targets.len(), n_candidates)?
-            .unwrap_or_else(|| SearchState::new(self.targets.len()));
-        let mut progress = self.progress("feature spaces", n_candidates, state.n_done);
         let y = self.columns(&self.targets);
+        let n_candidates = search.candidates().nrows();
+        let state = self.resumed(stem, "feature spaces", n_candidates, |state| search.step(state, y, &self.work))?;
+        Ok(Banded { search, state, xs })
+    }
+
+    /// A search to its end, from where it was left; kept after every step.
+    ///
+    /// # Errors
+    /// What a step says; [`Error::Corrupt`] for the checkpoint of another search.
+    pub(super) fn resumed(
+        &self,
+        stem: &str,
+        task: &str,
+        n_candidates: usize,
+        mut step: impl FnMut(&mut SearchState) -> Result<bool>,
+    ) -> Result<SearchState> {
+        let (path, n_targets) = (self.search_path(stem), self.targets.len());
+        let mut state = read_state(&path, n_targets, n_candidates)?.unwrap_or_else(|| SearchState::new(n_targets));
+        let mut progress = self.progress(task, n_candidates, state.n_done);
         loop {
             let before = state.n_done;
-            if !search.step(&mut state, y, &self.work)? {
+            if !step(&mut state)? {
                 break;
             }
             (before..state.n_done).for_each(|_| progress.tick(String::new));
             sealed::write(&path, &archive(&state).bytes(&path)?)?;
         }
         progress.finish();
-        Ok(Banded { search, state, xs })
+        Ok(state)
     }
-}
-
-/// Whole numbers as an archive holds them.
-pub(super) fn whole(values: &[usize]) -> Array1<f64> {
-    values.iter().map(|&v| v as f64).collect()
-}
-
-/// An array of an archive.
-pub(super) fn numbers(file: &npz::Npz, name: &str) -> Result<Vec<f64>> {
-    Ok(file.get::<f64>(name)?.iter().copied().collect())
-}
-
-/// [`whole`], read; what is none becomes a number that is too large.
-pub(super) fn whole_numbers(file: &npz::Npz, name: &str) -> Result<Vec<usize>> {
-    let of = |v: f64| if v >= 0.0 && v.fract() == 0.0 { v as usize } else { usize::MAX };
-    Ok(numbers(file, name)?.into_iter().map(of).collect())
 }
 
 fn archive(state: &SearchState) -> npz::NpzWriter {
     npz::NpzWriter::new()
         .add("n_done", &whole(&[state.n_done]))
         .add("best_scores", &Array1::from(state.best_scores.clone()))
-        .add("best_gammas", &whole(&state.best_gammas))
+        .add("best_candidates", &whole(&state.best_candidates))
         .add("best_alphas", &Array1::from(state.best_alphas.clone()))
         .add("trace", &Array1::from(state.trace.clone()))
 }
@@ -162,17 +159,17 @@ fn read_state(path: &Path, n_targets: usize, n_candidates: usize) -> Result<Opti
     let Some(bytes) = sealed::read(path)? else { return Ok(None) };
     let file = npz::decode(&bytes, path)?;
     let state = SearchState {
-        n_done: whole_numbers(&file, "n_done")?.first().copied().unwrap_or(usize::MAX),
+        n_done: whole_numbers(&file, "n_done", path)?.first().copied().unwrap_or(usize::MAX),
         best_scores: numbers(&file, "best_scores")?,
-        best_gammas: whole_numbers(&file, "best_gammas")?,
+        best_candidates: whole_numbers(&file, "best_candidates", path)?,
         best_alphas: numbers(&file, "best_alphas")?,
         trace: numbers(&file, "trace")?,
     };
-    let sizes = [state.best_scores.len(), state.best_gammas.len(), state.best_alphas.len()];
+    let sizes = [state.best_scores.len(), state.best_candidates.len(), state.best_alphas.len()];
     let fits = sizes == [n_targets; 3]
         && state.n_done <= n_candidates
         && state.trace.len() == state.n_done
-        && state.best_gammas.iter().all(|&g| g < n_candidates);
+        && state.best_candidates.iter().all(|&c| c < n_candidates);
     if fits {
         return Ok(Some(state));
     }

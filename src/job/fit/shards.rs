@@ -9,11 +9,12 @@ use super::spaces::Space;
 use super::tables::Tables;
 use crate::encoding::folds::{Leakage, Rows};
 use crate::error::{Error, Result};
-use crate::io::{json, npz, source};
+use crate::io::{npz, source};
 use crate::job::RunDir;
 use crate::job::manifest::{hash, hashes};
-use serde_json::Value;
+use crate::job::shard::{self, Shard};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// What shards of one job have in common: its configuration without what tells them apart.
@@ -91,28 +92,15 @@ pub fn complete(config: &Config, n_targets: usize, sets: &BTreeMap<String, Strin
     inputs.extend(sets.clone());
     let mut found: Vec<(usize, usize, Fitted)> = Vec::new();
     for dir in &config.shards {
-        let manifest: Value = json::read(&dir.join("manifest.json"))?;
-        let at = dir.display().to_string();
-        if manifest["results"]["job"].as_str() != Some(job_hash(config).as_str()) {
-            let found = format!("a run of `{}`, {}", manifest["command"].as_str().unwrap_or("?"), manifest["status"]);
-            let hint = "run it with the same configuration and `shard`";
-            return Err(Error::invalid(at, "a complete shard of this job", found, hint));
+        let manifest = shard::manifest(dir, &job_hash(config), &inputs)?;
+        for name in manifest["outputs"].as_object().into_iter().flat_map(|all| all.keys()) {
+            if name.starts_with("arrays/fit-") {
+                shard::output(dir, name, &manifest)?;
+            }
         }
-        let seen: BTreeMap<String, String> = serde_json::from_value(manifest["inputs"].clone()).unwrap_or_default();
-        let sorted = |all: &BTreeMap<String, String>| {
-            let mut hashes: Vec<String> = all.values().cloned().collect();
-            hashes.sort();
-            hashes
-        };
-        if sorted(&seen) != sorted(&inputs) {
-            return Err(Error::invalid(at, "a shard of the same input files", "other ones", "fit it again"));
-        }
-        verify(dir, &manifest)?;
-        let shard = &manifest["results"]["shard"];
-        let shard: crate::job::shard::Shard = serde_json::from_value(shard.clone())
-            .map_err(|e| Error::invalid(at, "a shard", e.to_string(), "fit it again"))?;
-        let bounds = |k: usize| n_targets * k / shard.of;
-        let (start, end) = (bounds(shard.index - 1), bounds(shard.index));
+        let own: Shard = serde_json::from_value(manifest["results"]["shard"].clone())
+            .map_err(|e| Error::invalid(dir.display().to_string(), "a shard", e.to_string(), "compute it again"))?;
+        let Range { start, end } = own.slice(n_targets);
         found.push((start, end, Fitted { dir: dir.clone(), start }));
     }
     found.sort_by_key(|(start, end, _)| (*start, *end));
@@ -130,17 +118,4 @@ pub fn complete(config: &Config, n_targets: usize, sets: &BTreeMap<String, Strin
         return Err(Error::invalid("shards", format!("all {n_targets} targets"), next.to_string(), hint));
     }
     Ok(found.into_iter().map(|(_, _, shard)| shard).collect())
-}
-
-/// Every part must be as it was written.
-fn verify(dir: &std::path::Path, manifest: &Value) -> Result<()> {
-    let outputs = manifest["outputs"].as_object().into_iter().flatten();
-    for (name, expected) in outputs.filter(|(name, _)| name.starts_with("arrays/fit-")) {
-        let file = dir.join(name);
-        if expected.as_str() != Some(hash(&source::read(&file)?).as_str()) {
-            let found = "other bytes: its hash is not that of the shard's manifest";
-            return Err(Error::corrupt(&file, "a part as it was written", found, "copy it or fit it again"));
-        }
-    }
-    Ok(())
 }

@@ -1,12 +1,13 @@
 //! Features as they are fitted on: transformed by what is learnt of training rows alone.
 
-use crate::encoding::features::{Pca, Reduction, Table};
+use crate::encoding::features::{Pca, PcaOptions, Reduction, Table};
 use crate::encoding::temporal::delayed;
 use crate::encoding::{Features, Leakage, Rows, Scaling, Standardizer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::network::Shape;
-use ndarray::{Array2, Axis, CowArray, Ix2, concatenate};
-use std::sync::Arc;
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2, concatenate};
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 /// One set of features over all samples.
 pub struct Space<'a> {
@@ -15,6 +16,18 @@ pub struct Space<'a> {
     pub how: &'a How<'a>,
     /// Of the layer; of ready features every one is a channel.
     pub shape: Shape,
+    /// Components of the rows that were asked for first, those of the whole round: they are asked for
+    /// again when tested rows are predicted.
+    pub first: OnceLock<Scored>,
+}
+
+/// Components fitted on some rows, and the scores of all samples.
+#[derive(Clone)]
+pub struct Scored {
+    rows: Rows,
+    leakage: Leakage,
+    pca: Pca,
+    scores: Array2<f32>,
 }
 
 /// What is done to every set of features.
@@ -46,23 +59,46 @@ impl Space<'_> {
 
     /// What is learnt, and the features before they are scaled, so that scores are made once.
     fn learnt(&self, rows: &Rows, leakage: &mut Leakage) -> Result<(Learnt, CowArray<'_, f32, Ix2>)> {
-        let (own, quiet) = (self.standardized_on(), &mut Leakage::default());
-        let pca = match self.how.reduction.pca() {
-            Some(options) => {
-                // What the round's other folds share is noted once, with the rows of the round.
-                let shared = own.is_some_and(|own| own != rows);
-                let noted = if shared { quiet } else { &mut *leakage };
-                Some(Pca::fit(&self.table, own.unwrap_or(rows), options, self.name, noted)?)
-            }
-            None => None,
-        };
-        let x = match (&pca, self.table.as_ref()) {
-            (Some(pca), table) => CowArray::from(pca.scores(table)?),
-            (None, Table::Features(x)) => CowArray::from(x.view()),
-            (None, Table::Gram(_)) => unreachable!("inner products are kept for a PCA alone"),
+        let (pca, x) = match self.how.reduction.pca() {
+            None => (None, CowArray::from(self.features()?)),
+            Some(options) => match self.scored(rows, options, leakage)? {
+                Cow::Borrowed(Scored { pca, scores, .. }) => (Some(pca.clone()), CowArray::from(scores)),
+                Cow::Owned(Scored { pca, scores, .. }) => (Some(pca), CowArray::from(scores)),
+            },
         };
         let standardizer = Standardizer::fit(x.view(), rows, self.how.scaling, self.name, leakage)?;
         Ok((Learnt { pca, standardizer }, x))
+    }
+
+    fn scored(&self, rows: &Rows, options: &PcaOptions, leakage: &mut Leakage) -> Result<Cow<'_, Scored>> {
+        if let Some(first) = self.first.get().filter(|first| first.rows == *rows) {
+            leakage.append(first.leakage.clone());
+            return Ok(Cow::Borrowed(first));
+        }
+        let own = self.standardized_on();
+        let mut noted = Leakage::default();
+        let pca = Pca::fit(&self.table, own.unwrap_or(rows), options, self.name, &mut noted)?;
+        // What the round's other folds share is noted once, with the rows of the round.
+        if own.is_some_and(|own| own != rows) {
+            noted = Leakage::default();
+        }
+        leakage.append(noted.clone());
+        let made = Scored { rows: rows.clone(), leakage: noted, scores: pca.scores(&self.table)?, pca };
+        match self.first.set(made) {
+            Ok(()) => Ok(Cow::Borrowed(self.first.get().expect("set above"))),
+            Err(made) => Ok(Cow::Owned(made)),
+        }
+    }
+
+    /// Features before anything is learnt of them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where only inner products were kept, as for a PCA.
+    pub fn features(&self) -> Result<ArrayView2<'_, f32>> {
+        match self.table.as_ref() {
+            Table::Features(x) => Ok(x.view()),
+            Table::Gram(_) => Err(Error::invalid(self.name, "features", "inner products of all samples", "")),
+        }
     }
 
     /// The rows that units were z-scored on when inner products were made: those of a whole round.

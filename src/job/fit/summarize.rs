@@ -5,9 +5,10 @@ use super::plan::Plan;
 use super::results::{Fit, Identified, LayerResult, LayerScores, RegionField, RegionScores, ScoresResult};
 use super::rounds::Round;
 use super::run::{ModelOutcome, Outcome};
-use super::score::{self, Ceilings};
+use super::score::Ceilings;
 use crate::encoding::features::Reduction;
 use crate::encoding::identification::{Identification, identify as identify_all};
+use crate::encoding::receptive_fields::size_and_eccentricity;
 use crate::encoding::{AlphaReport, Rows, TargetState};
 use crate::error::Result;
 use crate::math::stats;
@@ -17,13 +18,12 @@ use ndarray::{Array2, ArrayView2, Axis};
 ///
 /// # Errors
 /// As identification.
-pub fn fit(plan: &Plan, outcome: &Outcome) -> Result<Fit> {
+pub fn fit(plan: &Plan, outcome: &Outcome, ceilings: Option<&Ceilings>) -> Result<Fit> {
     let samples = &plan.samples;
     let last = plan.rounds.last().expect("a round");
     let states = &outcome.models[0].last.states;
     let count = |state: TargetState| states.iter().filter(|&&s| s == state).count();
-    let ceilings = score::ceilings(&plan.config, samples, &(0..samples.n_targets()));
-    let counted = counted(plan, ceilings.as_ref());
+    let counted = counted(plan, ceilings);
     let left_out = |r: &Round| if r.test.is_some() { r.n_left_out } else { 0 };
     Ok(Fit {
         n_samples: samples.n_samples(),
@@ -35,7 +35,7 @@ pub fn fit(plan: &Plan, outcome: &Outcome) -> Result<Fit> {
         n_not_finite: count(TargetState::NotFinite),
         n_low_snr: samples.n_targets() - counted.len(),
         estimator: name(plan.config.estimator).into(),
-        scores: scores(plan, outcome, &counted, ceilings.as_ref()),
+        scores: scores(plan, outcome, &counted, ceilings),
         identification: identification(plan, outcome)?,
         alphas: alphas(outcome),
         layers: layers(plan, outcome, &counted),
@@ -275,21 +275,14 @@ fn contribution(shares: &Array2<f64>, space: usize, targets: &[usize]) -> Option
 fn fields(plan: &Plan, outcome: &Outcome, counted: &[usize]) -> Vec<RegionField> {
     let Reduction::RfPooled(grid) = &plan.config.stimuli.reduction else { return vec![] };
     let Ok(candidates) = grid.candidates() else { return vec![] };
-    let window = |t: usize| {
-        let model = &outcome.models[outcome.best[t]?];
-        model.last.windows.as_ref().map(|windows| candidates[windows[t]])
-    };
+    let window = |t: usize| Some(outcome.models[outcome.best[t]?].last.windows.as_ref()?[t]);
+    let windows: Vec<Option<usize>> = (0..outcome.best.len()).map(window).collect();
+    let placed: Vec<usize> = windows.iter().map(|w| w.unwrap_or(0)).collect();
     let mut sets = regions(plan, counted);
     sets.insert(0, ("all".into(), counted.to_vec()));
     let field = |(roi, targets): (String, Vec<usize>)| {
-        let own: Vec<_> = targets.into_iter().filter_map(window).collect();
-        let mean = |of: &dyn Fn(usize) -> f64| stats::mean(&(0..own.len()).map(of).collect::<Vec<_>>());
-        (!own.is_empty()).then(|| RegionField {
-            roi,
-            n_targets: own.len(),
-            size_deg: mean(&|i| own[i].sd_deg),
-            eccentricity_deg: mean(&|i| own[i].eccentricity_deg()),
-        })
+        let own: Vec<usize> = targets.into_iter().filter(|&t| windows[t].is_some()).collect();
+        size_and_eccentricity(&candidates, &placed, &own).map(|fields| RegionField { roi, fields })
     };
     sets.into_iter().filter_map(field).collect()
 }

@@ -8,11 +8,11 @@ use super::sources::{Layers, Source};
 use super::spaces::{How, Space};
 use crate::encoding::features::{Cache, Context, Identity, Table};
 use crate::encoding::solver::Work;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::job::{RunDir, Session, model};
 use crate::network::{Shape, TapRequest};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Features of the samples. What does not fit in half of the memory is read from the cache when it
 /// is needed.
@@ -53,7 +53,7 @@ impl<'a> Tables<'a> {
         let requests: Vec<TapRequest> = layers.taps.iter().map(|&t| TapRequest::Activations(t)).collect();
         let executor = model::executor(&layers.graph, &requests, &self.plan.device)?.describe();
         run.computes_on(executor.clone())?;
-        let own = run.checkpoint().join("features");
+        let own = run.features();
         let folder = self.plan.config.cache.as_ref().unwrap_or(&own);
         let identity = Identity {
             images: layers.hash.clone(),
@@ -70,18 +70,6 @@ impl<'a> Tables<'a> {
         let any = extraction.taps().iter().map(|tap| !tap.needs_rows());
         self.kept = found.into_iter().zip(any).map(|(table, any)| table.filter(|_| any)).collect();
         Ok(())
-    }
-
-    /// Removes features that only this run had: when everything is written, nobody reads them again.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn clear(&self) -> Result<()> {
-        let own = self.scratch.join("features");
-        match std::fs::remove_dir_all(&own) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&own, "remove")(e)),
-            _ => Ok(()),
-        }
     }
 
     /// Tables of some layers; in their places, if they are to be kept.
@@ -129,6 +117,7 @@ impl<'a> Tables<'a> {
                 Source::Layers(layers) => layers.graph.node(layers.taps[s]).shape,
                 Source::Given(given) => Shape::new(given[s].1.ncols(), 1, 1),
             },
+            first: OnceLock::new(),
         };
         Ok(model.spaces.iter().map(space).collect())
     }

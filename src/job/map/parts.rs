@@ -8,17 +8,15 @@ use super::config::Config;
 use super::plan::Plan;
 use super::watched::watched;
 use crate::error::{Error, Result};
-use crate::io::{json, npz, sealed, source};
+use crate::io::{npz, sealed, source};
 use crate::job::manifest::{hash, hashes};
-use crate::job::shard::Shard;
+use crate::job::shard::{self, Shard};
 use crate::job::{RunDir, Session};
 use crate::mapping::measure::ALIGNED;
 use crate::mapping::null::Null;
 use crate::mapping::searchlight::{Maps, Places};
 use crate::mapping::{Part, measure};
 use ndarray::{Array1, Array2, Ix2};
-use serde_json::Value;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -52,10 +50,10 @@ pub fn shard<P: Places>(plan: &Plan, shard: Shard, places: &P, run: &RunDir, ses
 }
 
 /// The places of a shard: `of` ranges of about equal size, in order.
-fn slice(Shard { index, of }: Shard, n_places: usize) -> Range<usize> {
-    let n_units = n_places.div_ceil(ALIGNED);
-    let at = |k: usize| (n_units * k / of * ALIGNED).min(n_places);
-    at(index - 1)..at(index)
+fn slice(shard: Shard, n_places: usize) -> Range<usize> {
+    let units = shard.slice(n_places.div_ceil(ALIGNED));
+    let at = |unit: usize| (unit * ALIGNED).min(n_places);
+    at(units.start)..at(units.end)
 }
 
 fn ranges(range: Range<usize>) -> Vec<Range<usize>> {
@@ -185,22 +183,7 @@ pub fn of_shards(config: &Config, n_places: usize) -> Result<Part> {
     let inputs = hashes(&source::so_far())?;
     let mut parts = Vec::new();
     for dir in &config.shards {
-        let manifest: Value = json::read(&dir.join("manifest.json"))?;
-        let at = dir.display().to_string();
-        if manifest["results"]["job"].as_str() != Some(job_hash(config).as_str()) {
-            let found = format!("a run of `{}`, {}", manifest["command"].as_str().unwrap_or("?"), manifest["status"]);
-            let hint = "run it with the same configuration and `shard`";
-            return Err(Error::invalid(at, "a complete shard of this job", found, hint));
-        }
-        let seen: BTreeMap<String, String> = serde_json::from_value(manifest["inputs"].clone()).unwrap_or_default();
-        let sorted = |all: &BTreeMap<String, String>| {
-            let mut hashes: Vec<String> = all.values().cloned().collect();
-            hashes.sort();
-            hashes
-        };
-        if sorted(&seen) != sorted(&inputs) {
-            return Err(Error::invalid(at, "a shard of the same input files", "other ones", "compute it again"));
-        }
+        let manifest = shard::manifest(dir, &job_hash(config), &inputs)?;
         let folder = dir.join("arrays");
         let entries = std::fs::read_dir(&folder).map_err(Error::io(&folder, "read"))?;
         let mut files: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
@@ -208,11 +191,7 @@ pub fn of_shards(config: &Config, n_places: usize) -> Result<Part> {
         files.sort();
         for file in files {
             let name = format!("arrays/{}", file.file_name().unwrap_or_default().to_string_lossy());
-            let bytes = source::read(&file)?;
-            if manifest["outputs"][&name].as_str() != Some(hash(&bytes).as_str()) {
-                let found = "other bytes: its hash is not that of the shard's manifest";
-                return Err(Error::corrupt(&file, "a part as it was written", found, "copy it or compute it again"));
-            }
+            let bytes = shard::output(dir, &name, &manifest)?;
             parts.push(read(&npz::decode(&bytes, &file)?, &file)?);
         }
     }

@@ -20,9 +20,13 @@ pub(super) const FOLDERS: [&str; 3] = ["images", "arrays", "figures"];
 /// Other files that a run makes, beside its manifest.
 const FILES: [&str; 2] = ["config.toml", "report.html"];
 
+/// Folders of a checkpoint: outputs that wait, and features that the run computed.
+const WAITING: &str = "outputs";
+pub(super) const FEATURES: &str = "features";
+
 /// Where the outputs of a run wait that is worked in `work`.
 pub(super) fn staged(work: &Path) -> PathBuf {
-    work.join("checkpoint").join("outputs")
+    work.join("checkpoint").join(WAITING)
 }
 
 /// Removes what processes left that were killed, and finishes an exchange that one of them began.
@@ -138,7 +142,9 @@ fn remove_output(root: &Path, name: &str) -> Result<()> {
 /// Removes the checkpoints of a run: what this program wrote there, and the folder if that was all.
 fn clear_checkpoint(work: &Path) -> Result<()> {
     let folder = work.join("checkpoint");
-    remove_folder(&folder.join("outputs"))?;
+    for own in [WAITING, FEATURES] {
+        remove_folder(&folder.join(own))?;
+    }
     for file in files_of(&folder)? {
         if file.extension().is_some_and(|e| e == "checkpoint") {
             fs::remove_file(&file).map_err(Error::io(&file, "remove"))?;

@@ -144,6 +144,11 @@ impl RunDir {
         self.work.join("checkpoint")
     }
 
+    /// Where features are kept that the run would have to compute again; it goes with the checkpoint.
+    pub fn features(&self) -> PathBuf {
+        self.checkpoint().join(exchange::FEATURES)
+    }
+
     /// Where an output (`images/...`, `arrays/...` or `figures/...`) is written, and lies until the
     /// run is complete.
     pub fn file(&self, relative: impl AsRef<Path>) -> PathBuf {
