@@ -222,15 +222,15 @@ impl BandedSearch {
             states: targets.states,
             means,
         };
-        for candidate in 0..self.candidates.nrows() {
-            let of = |&t: &usize| fit.states[t] == TargetState::Varies && state.best_candidates[t] == candidate;
-            let chosen: Vec<usize> = (0..n).filter(of).collect();
-            if chosen.is_empty() {
-                continue;
-            }
-            let gamma = self.candidates.row(candidate);
+        let groups =
+            self.of_candidates(|t| (fit.states[t] == TargetState::Varies).then_some(state.best_candidates[t]), n);
+        let refitted = |(candidate, chosen): &(usize, Vec<usize>)| {
             let alphas: Vec<f64> = chosen.iter().map(|&t| state.best_alphas[t]).collect();
-            let dual = self.fixed(candidate)?.refit(y.select(Axis(1), &chosen).view(), &alphas, work)?;
+            self.fixed(*candidate)?.refit(y.select(Axis(1), chosen).view(), &alphas, work)
+        };
+        let duals = groups.par_iter().map(refitted).collect::<Result<Vec<_>>>()?;
+        for ((candidate, chosen), dual) in groups.into_iter().zip(duals) {
+            let gamma = self.candidates.row(candidate);
             let mean = gamma.dot(&fit.means);
             for (i, &t) in chosen.iter().enumerate() {
                 fit.dual.column_mut(t).assign(&dual.column(i));
@@ -260,22 +260,29 @@ impl BandedSearch {
         work: &Work,
     ) -> Result<Vec<Array2<f32>>> {
         let mut weights: Vec<Array2<f32>> = xs.iter().map(|x| Array2::zeros((x.ncols(), y.ncols()))).collect();
-        for candidate in 0..self.candidates.nrows() {
-            let of = |t: &usize| !state.best_alphas[*t].is_nan() && state.best_candidates[*t] == candidate;
-            let chosen: Vec<usize> = (0..y.ncols()).filter(of).collect();
-            if chosen.is_empty() {
-                continue;
-            }
+        let of = |t: usize| (!state.best_alphas[t].is_nan()).then_some(state.best_candidates[t]);
+        let groups = self.of_candidates(of, y.ncols());
+        let solved = |(candidate, chosen): &(usize, Vec<usize>)| {
             let alphas: Vec<f64> = chosen.iter().map(|&t| state.best_alphas[t]).collect();
-            let (own, fixed) = (y.select(Axis(1), &chosen), self.fixed(candidate)?);
-            for ((x, to), &gamma) in xs.iter().zip(&mut weights).zip(self.candidates.row(candidate)) {
-                let found = fixed.solve(&fixed.of_features(*x)?, own.view(), &alphas, work)?;
+            let (own, fixed) = (y.select(Axis(1), chosen), self.fixed(*candidate)?);
+            xs.iter().map(|x| fixed.solve(&fixed.of_features(*x)?, own.view(), &alphas, work)).collect()
+        };
+        let all = groups.par_iter().map(solved).collect::<Result<Vec<Vec<Array2<f32>>>>>()?;
+        for ((candidate, chosen), solved) in groups.iter().zip(all) {
+            for ((found, to), &gamma) in solved.into_iter().zip(&mut weights).zip(self.candidates.row(*candidate)) {
                 for (i, &t) in chosen.iter().enumerate() {
                     to.column_mut(t).assign(&found.column(i).mapv(|w| (f64::from(w) * gamma) as f32));
                 }
             }
         }
         Ok(weights)
+    }
+
+    /// The targets of every candidate that has some.
+    fn of_candidates(&self, best: impl Fn(usize) -> Option<usize>, n_targets: usize) -> Vec<(usize, Vec<usize>)> {
+        let mut groups = vec![Vec::new(); self.candidates.nrows()];
+        (0..n_targets).filter_map(|t| Some((best(t)?, t))).for_each(|(candidate, t)| groups[candidate].push(t));
+        groups.into_iter().enumerate().filter(|(_, chosen)| !chosen.is_empty()).collect()
     }
 
     /// A candidate's problem without folds.

@@ -28,6 +28,17 @@ impl fmt::Display for Norm {
     }
 }
 
+/// A written perturbation of less than this share of what it should take is dithered.
+const ENOUGH: f64 = 0.8;
+
+/// A number in 0..1 for every place, the same in every image (SplitMix64).
+fn threshold(place: u64) -> f64 {
+    let mut z = place.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
 /// Levels of an 8-bit channel.
 pub const LEVELS: f64 = 255.0;
 
@@ -113,7 +124,10 @@ impl Norm {
     ///
     /// Values are rounded to the nearest level; where that makes the perturbation too large, those
     /// differences whose rounding away from the base was the closest call are rounded towards it
-    /// instead, until the budget holds.
+    /// instead, until the budget holds. Where it makes the perturbation much smaller (changes of
+    /// less than half a level would vanish), values are dithered: those whose fraction of a level is
+    /// above a number that is drawn for each place, the furthest first, go to the next level, up
+    /// to the size before rounding.
     pub fn round(self, image: &[f32], base: &[u8], epsilon: f64) -> Vec<u8> {
         let exact: Vec<f64> = image.iter().zip(base).map(|(&x, &b)| LEVELS * f64::from(x) - f64::from(b)).collect();
         let bounded = |d: f64, b: u8| d.clamp(-f64::from(b), LEVELS - f64::from(b));
@@ -122,16 +136,45 @@ impl Norm {
             rounded.iter_mut().for_each(|d| *d = d.clamp(-epsilon.floor(), epsilon.floor()));
         } else {
             self.tighten(&exact, &mut rounded, epsilon);
+            self.loosen(&exact, &mut rounded, base, epsilon);
         }
         rounded.iter().zip(base).map(|(&d, &b)| (f64::from(b) + d) as u8).collect()
     }
 
-    fn tighten(self, exact: &[f64], rounded: &mut [f64], epsilon: f64) {
-        let n = rounded.len() as f64;
-        let (budget, cost): (f64, fn(f64) -> f64) = match self {
-            Self::L1Mean => (epsilon * n, f64::abs),
+    /// The budget, and what a difference takes of it.
+    fn budget(self, epsilon: f64, n: usize) -> (f64, fn(f64) -> f64) {
+        match self {
+            Self::L1Mean => (epsilon * n as f64, f64::abs),
             _ => (epsilon * epsilon, |d| d * d),
-        };
+        }
+    }
+
+    fn loosen(self, exact: &[f64], rounded: &mut [f64], base: &[u8], epsilon: f64) {
+        let (budget, cost) = self.budget(epsilon, rounded.len());
+        let wanted = exact.iter().map(|&d| cost(d)).sum::<f64>().min(budget);
+        let mut spent: f64 = rounded.iter().map(|&d| cost(d)).sum();
+        if spent >= ENOUGH * wanted {
+            return;
+        }
+        let next = |i: usize, d: f64| d + exact[i].signum();
+        let fits = |i: usize, d: f64| (0.0..=LEVELS).contains(&(f64::from(base[i]) + d));
+        let above = |i: usize| exact[i].abs() - rounded[i].abs();
+        let mut order: Vec<(f64, usize)> = (0..rounded.len())
+            .filter(|&i| above(i) > 0.0 && fits(i, next(i, rounded[i])))
+            .map(|i| (above(i) - threshold(i as u64), i))
+            .collect();
+        order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        for (_, i) in order {
+            let more = cost(next(i, rounded[i])) - cost(rounded[i]);
+            if spent + more <= wanted {
+                spent += more;
+                rounded[i] = next(i, rounded[i]);
+            }
+        }
+    }
+
+    fn tighten(self, exact: &[f64], rounded: &mut [f64], epsilon: f64) {
+        let (budget, cost) = self.budget(epsilon, rounded.len());
         let mut spent: f64 = rounded.iter().map(|&d| cost(d)).sum();
         // Sums of whole numbers below 2^53 are exact: the comparison is too.
         let mut order: Vec<usize> = (0..rounded.len()).filter(|&i| rounded[i] != 0.0).collect();

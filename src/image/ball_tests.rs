@@ -71,3 +71,30 @@ proptest! {
         }
     }
 }
+
+/// Changes of less than half a level everywhere: the file has the size that was asked for, not the base.
+#[test]
+fn small_perturbations_are_dithered() {
+    let n = 30_000;
+    let mut stream = rng::stream(8, "dither", 0);
+    let base: Vec<u8> = (0..n).map(|_| 20 + stream.below(200) as u8).collect();
+    let signs: Vec<f64> = (0..n).map(|_| stream.normal().signum()).collect();
+    for (norm, epsilon, size) in
+        [(Norm::L1Mean, 0.3, 0.3), (Norm::L1Mean, 1.4, 1.4), (Norm::L2, 60.0, 60.0 / (n as f64).sqrt())]
+    {
+        let image: Vec<f32> =
+            base.iter().zip(&signs).map(|(&b, s)| ((f64::from(b) + size * s) / LEVELS) as f32).collect();
+        let bytes = norm.round(&image, &base, epsilon);
+        let moved = || bytes.iter().zip(&base).map(|(&x, &b)| f64::from(x) - f64::from(b));
+        let found = norm.of(moved());
+        assert!(found <= epsilon && found > 0.97 * epsilon, "{norm} {epsilon}: {found}");
+        // In the direction that was asked for, and all over the image.
+        assert!(moved().zip(&signs).all(|(d, s)| d * s >= 0.0));
+        let half = moved().take(n / 2).filter(|d| *d != 0.0).count() as f64;
+        let all = moved().filter(|d| *d != 0.0).count() as f64;
+        assert!((half / all - 0.5).abs() < 0.03, "{half} of {all}");
+    }
+    // Less than a level in the largest difference cannot be written.
+    let image: Vec<f32> = base.iter().map(|&b| (f64::from(b) + 0.4) as f32 / LEVELS as f32).collect();
+    assert_eq!(Norm::Linf.round(&image, &base, 0.4), base);
+}

@@ -166,6 +166,7 @@ mod tests {
             let (own, all) = (joined.null.as_ref().unwrap(), whole.null.as_ref().unwrap());
             assert!(own.p.iter().zip(&all.p).all(|(a, b)| a.to_bits() == b.to_bits()));
             assert_eq!(own.extreme, all.extreme);
+            assert!(own.mean.iter().zip(&all.mean).all(|(a, b)| a.to_bits() == b.to_bits()));
         }
     }
 
@@ -194,6 +195,7 @@ mod tests {
         let null = Null {
             p: ndarray::array![[0.2, 0.4, 0.6]],
             extreme: ndarray::array![[1.0], [3.0], [5.0]],
+            mean: ndarray::array![[0.0, 0.0, 0.0]],
             tail: Tail::Greater,
         };
         let part = Part { start: 0, maps, null: Some(null) };

@@ -52,6 +52,9 @@ pub struct Null {
     pub p: Array2<f64>,
     /// The most extreme value of each relabelled map over all places: n_permutations x n_values.
     pub extreme: Array2<f64>,
+    /// Mean over the relabellings, n_values x n_places; NaN where the map is. 0 (but for the draw) of
+    /// what [`super::Comparator::is_centred`] says, and what chance gives of everything else.
+    pub mean: Array2<f32>,
     /// What is extreme.
     pub tail: Tail,
 }
@@ -124,6 +127,8 @@ struct Pass<'a, P> {
 struct Counts {
     /// n_places x n_values.
     reached: Vec<u32>,
+    /// Of the relabelled values, n_places x n_values.
+    sums: Vec<f64>,
     /// n_permutations x n_values.
     extreme: Vec<f64>,
 }
@@ -135,6 +140,7 @@ impl<P: Places> Pass<'_, P> {
         let (rows, n_rows) = comparator.rows();
         let mut counts = Counts {
             reached: vec![0; range.len() * n_values],
+            sums: vec![0.0; range.len() * n_values],
             extreme: vec![least(self.tail); self.orders.len() * n_values],
         };
         let Spaces { spaces, norms, which } = self.spaces(range.clone());
@@ -153,8 +159,10 @@ impl<P: Places> Pass<'_, P> {
             patterns.kernels().products(&spaces, &relabelled, n_pairs, &mut dots);
             for ((dots, &norm), &place) in dots.chunks_exact(n_rows).zip(&norms).zip(&which) {
                 comparator.finish(dots, norm, &mut values);
-                let reached = &mut counts.reached[(place - range.start) * n_values..][..n_values];
+                let own = (place - range.start) * n_values;
+                let (reached, sums) = (&mut counts.reached[own..], &mut counts.sums[own..]);
                 for v in 0..n_values {
+                    sums[v] += values[v];
                     let observed = f64::from(self.maps.values[[v, place]]);
                     reached[v] += u32::from(is_extreme(values[v], observed, self.tail));
                     extreme[v] = more_extreme(extreme[v], values[v], self.tail);
@@ -187,18 +195,20 @@ impl<P: Places> Pass<'_, P> {
         let observed = &self.maps.values;
         let mut extreme = Array2::from_elem((n, n_values), least(self.tail));
         let mut p = Array2::from_elem(observed.dim(), f64::NAN);
+        let mut mean = Array2::from_elem(observed.dim(), f32::NAN);
         let mut place = 0;
         for counts in chunks {
             let counts = counts.ok_or_else(|| Error::Interrupted { dir: std::path::PathBuf::new() })?;
             extreme.iter_mut().zip(&counts.extreme).for_each(|(e, &x)| *e = more_extreme(*e, x, self.tail));
-            for reached in counts.reached.chunks_exact(n_values) {
-                for (v, &count) in reached.iter().enumerate().filter(|(v, _)| !observed[[*v, place]].is_nan()) {
-                    p[[v, place]] = f64::from(count + 1) / (n + 1) as f64;
+            for (reached, sums) in counts.reached.chunks_exact(n_values).zip(counts.sums.chunks_exact(n_values)) {
+                for v in (0..n_values).filter(|&v| !observed[[v, place]].is_nan()) {
+                    p[[v, place]] = f64::from(reached[v] + 1) / (n + 1) as f64;
+                    mean[[v, place]] = (sums[v] / n as f64) as f32;
                 }
                 place += 1;
             }
         }
-        Ok(Null { p, extreme, tail: self.tail })
+        Ok(Null { p, extreme, mean, tail: self.tail })
     }
 }
 
@@ -231,11 +241,13 @@ impl Null {
     /// relabellings.
     pub(super) fn joined(all: &[&Self]) -> Self {
         let p: Vec<ArrayView2<'_, f64>> = all.iter().map(|n| n.p.view()).collect();
+        let means: Vec<ArrayView2<'_, f32>> = all.iter().map(|n| n.mean.view()).collect();
+        let mean = concatenate(Axis(1), &means).expect("one comparator");
         let (mut extreme, tail) = (all[0].extreme.clone(), all[0].tail);
         for other in &all[1..] {
             extreme.zip_mut_with(&other.extreme, |e, &x| *e = more_extreme(*e, x, tail));
         }
-        Self { p: concatenate(Axis(1), &p).expect("one comparator"), extreme, tail }
+        Self { p: concatenate(Axis(1), &p).expect("one comparator"), extreme, mean, tail }
     }
 }
 

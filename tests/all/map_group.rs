@@ -225,7 +225,6 @@ fn faces_of_twelve_subjects() {
     config.maps.subjects = (1..=12).map(|s| folder.join(format!("faces_subject{s:02}.nii.gz"))).collect();
     config.maps.name = Some("faces".into());
     config.test.n_permutations = 400;
-    config.test.n_bootstraps = 0;
     let out = dir.path().join("out");
     let results = run(config, out.clone()).unwrap();
     assert_eq!(results["n_voxels"].as_u64(), Some(56_543));

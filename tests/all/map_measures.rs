@@ -6,7 +6,7 @@ use ndarray::{Array2, Axis};
 use orthoscope::data::{Affine, Betas, Grid, Mask};
 use orthoscope::job;
 use orthoscope::mapping::dissimilarity::Folds;
-use orthoscope::mapping::noise::NoiseCovariance;
+use orthoscope::mapping::noise::{NoiseCovariance, NoiseFrom};
 use orthoscope::mapping::sphere::RadiusUnit;
 use orthoscope::mapping::*;
 use orthoscope::math::stats;
@@ -125,12 +125,18 @@ fn crossnobis_has_mean_zero_where_nothing_differs() {
             ],
         ),
         (Folds::Pairs, vec![NoiseCovariance::Identity]),
+        // A condition that two runs lack: as before, each run against the others.
+        (Folds::Auto, vec![NoiseCovariance::Identity, NoiseCovariance::Diagonal, NoiseCovariance::ShrinkageDiag]),
     ] {
+        let lacks = |s: usize| folds == Folds::Auto && s % n == 0 && [1, 3].contains(&(s / n));
+        let kept: Vec<usize> = (0..n_runs * n).filter(|&s| !lacks(s)).collect();
+        let of = |names: &[String]| kept.iter().map(|&s| names[s].clone()).collect::<Vec<_>>();
+        let (conditions, runs) = (of(&conditions), of(&runs));
         for noise in noises {
             let mut values: Vec<f64> = Vec::new();
             for brain in 0..400 {
                 let mut draw = rng::stream(31, "map test null", brain);
-                let patterns = Array2::from_shape_simple_fn((n_runs * n, n_voxels), || draw.normal() as f32);
+                let patterns = Array2::from_shape_simple_fn((kept.len(), n_voxels), || draw.normal() as f32);
                 let betas = Betas::new(patterns, &conditions, &runs).unwrap();
                 let measurement =
                     Measurement { dissimilarity: Dissimilarity::Crossnobis, noise, folds, ..Measurement::default() };
@@ -143,4 +149,44 @@ fn crossnobis_has_mean_zero_where_nothing_differs() {
             assert!(mean.abs() < 3.5 * error, "{folds:?} {noise:?}: {mean} with a standard error of {error}");
         }
     }
+}
+
+/// A condition that a run lacks: by hand, every pair of conditions in the runs that have both.
+#[test]
+fn crossnobis_of_incomplete_runs_is_that_of_the_runs_that_have_both() {
+    let (n, n_runs, n_voxels) = (4, 4, 7);
+    let mut draw = rng::stream(5, "incomplete", 0);
+    let kept: Vec<(usize, usize)> =
+        (0..n_runs).flat_map(|r| (0..n).map(move |c| (r, c))).filter(|&at| at != (1, 2) && at != (3, 0)).collect();
+    let patterns = Array2::from_shape_simple_fn((kept.len(), n_voxels), || draw.normal() as f32);
+    let names = |of: &dyn Fn(&(usize, usize)) -> usize| kept.iter().map(|at| of(at).to_string()).collect::<Vec<_>>();
+    let betas = Betas::new(patterns.clone(), &names(&|at| at.1), &names(&|at| at.0)).unwrap();
+    let measurement =
+        |folds, noise, noise_from| Measurement { dissimilarity: Dissimilarity::Crossnobis, noise, noise_from, folds };
+    let auto = measurement(Folds::Auto, NoiseCovariance::Identity, NoiseFrom::Training);
+    let voxels: Vec<u32> = (0..n_voxels as u32).collect();
+    let rdm = Patterns::new(&betas, auto).unwrap().rdm(&voxels, false, &mut Default::default()).unwrap().to_vec();
+    let row = |r: usize, c: usize| kept.iter().position(|&at| at == (r, c)).map(|s| patterns.row(s).mapv(f64::from));
+    let mut pair = 0;
+    for i in 0..n {
+        for j in i + 1..n {
+            let (mut sum, mut count) = (0.0, 0.0);
+            for r in 0..n_runs {
+                let (Some(a), Some(b)) = (row(r, i), row(r, j)) else { continue };
+                let others = |c: usize| {
+                    let all: Vec<_> = (0..n_runs).filter(|&s| s != r).filter_map(|s| row(s, c)).collect();
+                    let n = all.len() as f64;
+                    all.into_iter().reduce(|x, y| x + y).unwrap() / n
+                };
+                sum += (a - b).dot(&(others(i) - others(j))) / n_voxels as f64;
+                count += 1.0;
+            }
+            assert!((rdm[pair] - sum / count).abs() < 1e-6, "{i} {j}: {} is not {}", rdm[pair], sum / count);
+            pair += 1;
+        }
+    }
+    // Noise without the held-out runs has no meaning among all pairs of samples.
+    let noisy = measurement(Folds::Pairs, NoiseCovariance::Diagonal, NoiseFrom::Training);
+    let error = Patterns::new(&betas, noisy).err().unwrap().to_string();
+    assert!(error.contains("`noise_from` all"), "{error}");
 }

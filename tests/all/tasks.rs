@@ -265,7 +265,7 @@ fn group(dir: &Path, brain: &Brain) -> Task {
     };
     let task = (1..=5).fold(Task::new("group", "group"), |t, s| t.reads("--maps", map(format!("sub-0{s}_a.nii"), 1.0)));
     let task = (1..=5).fold(task, |t, s| t.reads("--against", map(format!("sub-0{s}_b.nii"), 0.0)));
-    task.with("--permutations 20 --bootstraps 20")
+    task.with("--permutations 20")
         .reads("--mask", brain.at("mask.nii.gz"))
         .reads("--background", map("anatomy.nii".into(), 5.0))
 }

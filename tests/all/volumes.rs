@@ -233,7 +233,6 @@ impl Group {
 fn config(subjects: Vec<PathBuf>) -> group::Config {
     let mut config = group::Config::default();
     config.maps.subjects = subjects;
-    config.test.n_bootstraps = 0;
     config
 }
 

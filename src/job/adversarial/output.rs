@@ -58,8 +58,9 @@ fn pair(plan: &Plan, up: &Measured, down: Option<&Measured>, base: &Array2<f64>,
         base: base_value(plan, base, image, unit),
         up: up.made.found,
         down: down.map(|d| d.made.found),
-        random_up: up.random.map(|r| r.0),
-        random_sd: up.random.map(|r| r.1),
+        random_up: up.random.map(|r| r.mean),
+        random_sd: up.random.map(|r| r.sd),
+        random_achieved: up.random.map(|r| r.achieved),
         exported_up: up.exported,
         exported_down: down.map(|d| d.exported),
         cross_up: up.cross,
@@ -90,7 +91,7 @@ pub fn changes(plan: &Plan, m: &Measured, base: &Array2<f64>, natural: Option<&N
     let sd = if plan.config.aim == Aim::Margin { None } else { plan.spread(natural, m.made.unit) };
     let scale = sd.filter(|s| *s > 0.0).unwrap_or(1.0);
     let change = |after: f64| (after - before) / scale;
-    [Some(change(m.exported)), m.random.map(|r| change(r.0)), m.cross.map(change)]
+    [Some(change(m.exported)), m.random.map(|r| change(r.mean)), m.cross.map(change)]
 }
 
 /// Means over all pairs, per radius.
@@ -195,7 +196,7 @@ pub fn sidecars(plan: &Plan, run: &RunDir, measured: &[Measured], base: &Array2<
             "seed": plan.config.seed,
             "steps": m.made.steps,
             "responses": { "base": base_value(plan, base, m.made.item.base, m.made.unit), "final": m.made.found, "exported": m.exported,
-                "random": m.random.map(|r| r.0), "cross": m.cross },
+                "random": m.random.map(|r| r.mean), "cross": m.cross },
             "ssim": m.ssim,
             "achieved": statistics(shown.view()),
         });

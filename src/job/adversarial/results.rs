@@ -81,6 +81,9 @@ pub struct Pair {
     pub down: Option<f64>,
     pub random_up: Option<f64>,
     pub random_sd: Option<f64>,
+    /// Mean size of the random perturbations in 8 bits, levels.
+    #[serde(default)]
+    pub random_achieved: Option<f64>,
     /// To the image as written.
     #[serde(deserialize_with = "or_nan")]
     pub exported_up: f64,

@@ -4,12 +4,13 @@
 use super::batch::{Perturbed, Shared, answer, margin_of, run_batch};
 use super::config::{Aim, Config};
 use super::control;
-use super::measured::Measured;
+use super::measured::{Measured, Random};
 use super::output;
 use super::page;
 use super::plan::Plan;
 use super::results::Results;
 use crate::error::{Error, Result};
+use crate::image::ball::LEVELS;
 use crate::image::{dequantize, ssim};
 use crate::io::png;
 use crate::job::RunDir;
@@ -18,8 +19,10 @@ use crate::job::drive::Natural;
 use crate::job::drive::pool::on_all_threads;
 use crate::job::machine::peak_rss_mb;
 use crate::job::{Checked, Job};
+use crate::math::stats;
 use crate::progress::Progress;
 use crate::report::{Figures, Page};
+use crate::warning::Warning;
 use ndarray::{Array2, Array3, Array4, Axis, stack};
 use serde_json::Value;
 use std::sync::Mutex;
@@ -90,6 +93,7 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
     progress.into_inner().expect("all workers have ended").finish();
     let seconds_synthesis = began.elapsed().as_secs_f64();
     let measured = measure(plan, session, run, made, &base)?;
+    unperturbed(&measured).into_iter().for_each(|warning| run.warn(warning));
     let pairs = output::pairs(plan, &measured, &base, natural.as_ref());
     output::sidecars(plan, run, &measured, &base)?;
     output::table(plan, run, &pairs)?;
@@ -107,6 +111,20 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
         seconds_synthesis,
         peak_rss_mb: peak_rss_mb(),
     })
+}
+
+/// Says where 8 bits left nothing of a perturbation.
+fn unperturbed(measured: &[Measured]) -> Option<Warning> {
+    let same: Vec<&Measured> = measured.iter().filter(|m| m.made.achieved == 0.0 && m.made.epsilon > 0.0).collect();
+    let first = same.first()?;
+    let text = format!(
+        "{} of {} written images are their base images, such as `{}`: what they should differ by ({} levels) is less than 8 bits can hold, or the search found nothing",
+        same.len(),
+        measured.len(),
+        first.made.file.display(),
+        first.made.epsilon
+    );
+    Some(Warning::Note { text })
 }
 
 /// Reads every written image back and shows it to its unit, to the next unit, and to the check
@@ -206,7 +224,7 @@ fn check_pairs(
     plan.checks.iter().zip(tables).map(pair).collect()
 }
 
-fn random(plan: &Plan, columns: &[usize], made: &Perturbed, label: Option<usize>) -> Result<Option<(f64, f64)>> {
+fn random(plan: &Plan, columns: &[usize], made: &Perturbed, label: Option<usize>) -> Result<Option<Random>> {
     if plan.config.n_random == 0 || made.epsilon <= 0.0 {
         return Ok(None);
     }
@@ -214,7 +232,12 @@ fn random(plan: &Plan, columns: &[usize], made: &Perturbed, label: Option<usize>
     let table = plan.population.unit_responses(columns, &images, &plan.device)?;
     let values: Vec<f64> =
         (0..table.nrows()).map(|row| label.map_or(table[(row, 0)], |l| margin_of(&table, row, l))).collect();
-    Ok(Some((crate::math::stats::mean(&values), crate::math::stats::sd(&values, 0))))
+    let base = plan.bases.image(made.item.base);
+    let sizes: Vec<f64> = images
+        .outer_iter()
+        .map(|image| plan.config.norm.of(image.iter().zip(base).map(|(&x, &b)| LEVELS * f64::from(x - b))))
+        .collect();
+    Ok(Some(Random { mean: stats::mean(&values), sd: stats::sd(&values, 0), achieved: stats::mean(&sizes) }))
 }
 
 /// The written images, in [0, 1].

@@ -13,6 +13,10 @@ use std::path::PathBuf;
 /// File names of 255 bytes have room for it beside a label.
 const MAX_PREFIX: usize = 100;
 
+/// The key of a sidecar of `map` that says what its values are on average when the conditions are
+/// relabelled: 0, the file with the mean at every place, or null where nothing was relabelled.
+pub const CHANCE: &str = "MeanUnderRelabelling";
+
 /// What layers are called in the names of their maps: letters and digits, as BIDS labels are, and
 /// no two alike ([`distinct`]).
 pub fn labels(layers: &[String]) -> Vec<String> {
@@ -41,6 +45,15 @@ pub fn narrow(values: impl IntoIterator<Item = f64>) -> Vec<f32> {
     values.into_iter().map(|v| v as f32).collect()
 }
 
+/// What a map is on average when the conditions are relabelled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Chance<'a> {
+    Zero,
+    /// At every place.
+    Mean(&'a [f32]),
+    Unknown,
+}
+
 /// Writes maps of the same places into one folder.
 pub struct MapWriter<'a> {
     pub folder: PathBuf,
@@ -63,6 +76,25 @@ impl MapWriter<'_> {
     /// of [`labels`].
     pub fn statmap(&self, label: &str, stat: &str, values: &[f32], description: &str) -> Result<()> {
         self.statmap_as(label, stat, values, description, Datatype::F32)
+    }
+
+    /// The same with what chance gives at each place, which is written where it is not 0; `None` for a
+    /// map that is not 0 on average and was not relabelled.
+    pub fn tested(&self, (label, stat): (&str, &str), values: &[f32], words: &str, chance: Chance<'_>) -> Result<()> {
+        let said = match chance {
+            Chance::Zero => Value::from(0),
+            Chance::Unknown => Value::Null,
+            Chance::Mean(mean) => {
+                let own = format!("{}null", Part::Label.plain(stat));
+                self.statmap(label, &own, mean, &format!("mean under relabelling of: {words}"))?;
+                let name = self.path(&format!("desc-{label}_stat-{own}_statmap.nii.gz"));
+                name.file_name().unwrap_or_default().to_string_lossy().into()
+            }
+        };
+        let mut own = self.sidecar.clone();
+        own.insert(CHANCE.into(), said);
+        let writer = Self { folder: self.folder.clone(), sidecar: own, ..*self };
+        writer.statmap(label, stat, values, words)
     }
 
     /// The same with another type of numbers: 0 outside the places when it has no NaN.

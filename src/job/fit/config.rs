@@ -106,7 +106,7 @@ pub enum Combine {
 }
 
 /// What was shown.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StimuliConfig {
     /// Folder, zip, npy, `stimuli.tsv` or one file.
@@ -124,9 +124,29 @@ pub struct StimuliConfig {
     pub reduction: Reduction,
     /// What is done to every feature.
     pub scaling: Scaling,
+    /// Whether sets of features that one model takes side by side are given the same total variance
+    /// over the rows that are fitted on.
+    pub balance: bool,
     /// A table with the columns `stimulus` and `category`, for folds by group and identification
     /// within categories.
     pub categories: Option<PathBuf>,
+}
+
+impl Default for StimuliConfig {
+    fn default() -> Self {
+        Self {
+            images: None,
+            movies: vec![],
+            features: vec![],
+            feature_rows: None,
+            taps: vec![],
+            resize: Resize::default(),
+            reduction: Reduction::default(),
+            scaling: Scaling::default(),
+            balance: true,
+            categories: None,
+        }
+    }
 }
 
 /// Time series.

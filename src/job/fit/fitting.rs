@@ -3,7 +3,7 @@
 use super::config::{Config, Estimator};
 use super::part::Part;
 use super::rounds::Round;
-use super::spaces::{SideBySide, Space};
+use super::spaces::{Joined, SideBySide, Space};
 use crate::encoding::RidgeCv;
 use crate::encoding::folds::{Leakage, Rows};
 use crate::encoding::ridge::RidgePrepared;
@@ -121,7 +121,7 @@ impl Bench<'_> {
                 parts.push(part);
                 continue;
             }
-            let (x, widths) = match &tested {
+            let Joined { x, widths, .. } = match &tested {
                 Some(made) => made,
                 None => tested.insert(tested_rows(&features, round)?),
             };
@@ -170,11 +170,11 @@ impl Bench<'_> {
     }
 }
 
-/// Features of the tested rows, and how many are of each set.
-fn tested_rows(features: &SideBySide<'_>, round: &Round) -> Result<(Array2<f32>, Vec<usize>)> {
-    let (x, widths) = features.with_widths(&round.train, &mut Leakage::default())?;
+/// Features of the tested rows.
+fn tested_rows(features: &SideBySide<'_>, round: &Round) -> Result<Joined> {
+    let joined = features.joined(&round.train, &mut Leakage::default())?;
     let rows = round.test.as_ref().map_or(&[][..], Rows::indices);
-    Ok((x.select(Axis(0), rows), widths))
+    Ok(Joined { x: joined.x.select(Axis(0), rows), ..joined })
 }
 
 /// What each set of features, in columns that stand side by side, predicts.

@@ -73,6 +73,9 @@ struct StimuliFlags {
     /// What is done to every feature: none, centre or z_score.
     #[arg(long, value_name = "HOW")]
     scaling: Option<String>,
+    /// Sets of features side by side as they are, whatever their scales.
+    #[arg(long = "no-balance", num_args = 0, default_missing_value = "false", hide_possible_values = true)]
+    balance: Option<bool>,
     /// Table with the columns stimulus and category.
     #[arg(long, value_name = "TSV")]
     categories: Option<PathBuf>,

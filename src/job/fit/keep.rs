@@ -193,7 +193,8 @@ struct Weights<'a, 'b, 'c> {
 }
 
 enum Ready {
-    Ridge(Box<RidgePrepared>),
+    /// And what every set of features was multiplied by: the file has features as they are.
+    Ridge(Box<RidgePrepared>, Vec<(usize, f32)>),
     /// All features x all targets of the run.
     Whole(Array2<f32>),
 }
@@ -206,9 +207,14 @@ impl Weights<'_, '_, '_> {
         }
         let targets = &readout.targets[range.clone()];
         match &self.current.as_ref().expect("made above").1 {
-            Ready::Ridge(prepared) => {
+            Ready::Ridge(prepared, sets) => {
                 let y = self.plan.samples.y.select(Axis(1), targets);
-                prepared.weights(y.view(), &readout.alphas[range], &self.bench.work)
+                let mut weights = prepared.weights(y.view(), &readout.alphas[range], &self.bench.work)?;
+                let mut rows = weights.rows_mut().into_iter();
+                for (width, factor) in sets {
+                    rows.by_ref().take(*width).for_each(|mut row| row *= *factor);
+                }
+                Ok(weights)
             }
             Ready::Whole(weights) => Ok(weights.select(Axis(1), targets)),
         }
@@ -223,8 +229,16 @@ impl Weights<'_, '_, '_> {
                 // Penalties are known: none is chosen.
                 let alphas = Alphas::Absolute(vec![1.0]);
                 let cv = RidgeCv { options: RidgeOptions { alphas, ..self.bench.config.ridge() } };
-                cv.prepare_on(&SideBySide(&spaces), &self.round.train, &[], quiet)
-                    .map(|made| Ready::Ridge(Box::new(made)))
+                let features = SideBySide(&spaces);
+                let sets = match spaces.len() {
+                    1 => vec![],
+                    _ => {
+                        let joined = features.joined(&self.round.train, quiet)?;
+                        joined.widths.into_iter().zip(joined.factors).collect()
+                    }
+                };
+                let prepared = cv.prepare_on(&features, &self.round.train, &[], quiet)?;
+                Ok(Ready::Ridge(Box::new(prepared), sets))
             }
             Estimator::Banded => {
                 let found = self.bench.searched(&stem, self.round, &spaces, quiet)?;

@@ -114,6 +114,7 @@ impl Plan {
             // An intercept centres features with the means of the rows that are fitted on.
             scaling: if centred { Scaling::None } else { self.config.stimuli.scaling },
             given: self.config.stimuli.scaling,
+            balance: self.config.stimuli.balance,
             delays: &self.config.time.delays,
             runs: self.samples.time.as_ref().map(|time| time.runs.as_slice()),
         }

@@ -36,6 +36,8 @@ pub struct How<'a> {
     pub scaling: Scaling,
     /// As configured: what an intercept does is in it.
     pub given: Scaling,
+    /// Whether sets that stand side by side have the same total variance.
+    pub balance: bool,
     /// Samples of delay; empty for none.
     pub delays: &'a [isize],
     /// The run of each sample.
@@ -128,20 +130,56 @@ impl Features for Space<'_> {
     }
 }
 
-/// Several sets side by side.
+/// Several sets side by side. A penalty that they share bears hardest on the set with the smallest
+/// features: sets are therefore balanced, unless it is said otherwise.
 pub struct SideBySide<'a>(pub &'a [Space<'a>]);
 
+/// Features of all samples.
+pub struct Joined {
+    /// Samples x features of all sets.
+    pub x: Array2<f32>,
+    /// Features of each set.
+    pub widths: Vec<usize>,
+    /// What each set was multiplied by.
+    pub factors: Vec<f32>,
+}
+
 impl SideBySide<'_> {
-    /// Features of all samples, and how many are of each set.
+    /// Features of all samples.
     ///
     /// # Errors
     /// As those of a set.
-    pub fn with_widths(&self, rows: &Rows, leakage: &mut Leakage) -> Result<(Array2<f32>, Vec<usize>)> {
-        let parts = self.0.iter().map(|space| space.fitted_on(rows, leakage)).collect::<Result<Vec<_>>>()?;
+    pub fn joined(&self, rows: &Rows, leakage: &mut Leakage) -> Result<Joined> {
+        let mut parts = self.0.iter().map(|space| space.fitted_on(rows, leakage)).collect::<Result<Vec<_>>>()?;
+        let mut factors = vec![1.0; parts.len()];
+        for ((space, part), factor) in self.0.iter().zip(&mut parts).zip(&mut factors).filter(|_| self.balances()) {
+            *factor = (total_variance(part.view(), rows).sqrt().recip()) as f32;
+            part.mapv_inplace(|v| v * *factor);
+            leakage.fitted(format!("total variance of {}", space.name), rows);
+        }
         let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
         let x = concatenate(Axis(1), &views).expect("features of the same samples");
-        Ok((x, parts.iter().map(Array2::ncols).collect()))
+        Ok(Joined { x, widths: parts.iter().map(Array2::ncols).collect(), factors })
     }
+
+    fn balances(&self) -> bool {
+        self.0.len() > 1 && self.0.iter().all(|space| space.how.balance)
+    }
+}
+
+/// Sum over features of their variance (ddof 0) over some rows; 1 where there is none.
+fn total_variance(x: ArrayView2<'_, f32>, rows: &Rows) -> f64 {
+    let n = rows.len() as f64;
+    let (mut means, mut sums) = (vec![0.0; x.ncols()], vec![0.0; x.ncols()]);
+    for &row in rows.indices() {
+        means.iter_mut().zip(x.row(row)).for_each(|(m, &v)| *m += f64::from(v) / n);
+    }
+    for &row in rows.indices() {
+        let deviations = x.row(row).into_iter().zip(&means).map(|(&v, m)| (f64::from(v) - m).powi(2));
+        sums.iter_mut().zip(deviations).for_each(|(sum, d)| *sum += d / n);
+    }
+    let total: f64 = sums.iter().sum();
+    if total > 0.0 && total.is_finite() { total } else { 1.0 }
 }
 
 impl Features for SideBySide<'_> {
@@ -150,10 +188,10 @@ impl Features for SideBySide<'_> {
     }
 
     fn fitted_on(&self, rows: &Rows, leakage: &mut Leakage) -> Result<Array2<f32>> {
-        Ok(self.with_widths(rows, leakage)?.0)
+        Ok(self.joined(rows, leakage)?.x)
     }
 
     fn learns(&self) -> bool {
-        self.0.iter().any(Features::learns)
+        self.balances() || self.0.iter().any(Features::learns)
     }
 }

@@ -1,5 +1,6 @@
 //! Configuration of `orthoscope group`.
 
+use super::chance::Chance;
 use crate::error::{Error, Result};
 use crate::job::brain::maps::check_prefix;
 use crate::job::limits::{self, within};
@@ -48,6 +49,9 @@ pub struct MapsConfig {
     pub name: Option<String>,
     /// Fisher's z before anything else; where it is absent, of correlations in run directories.
     pub fisher_z: Option<bool>,
+    /// What the maps are on average where there is nothing, a number or an image: taken off before signs
+    /// are flipped. Where it is absent, what the sidecars of run directories say, and 0 of files.
+    pub null: Option<Chance>,
     /// Voxels that take part; those with a value in enough subjects where it is absent.
     pub mask: Option<PathBuf>,
     /// Fewest subjects with a value; all where it is absent.
@@ -72,6 +76,7 @@ impl Default for MapsConfig {
             layers: vec![],
             name: None,
             fisher_z: None,
+            null: None,
             mask: None,
             min_subjects: None,
             background: None,
@@ -106,9 +111,7 @@ pub struct TestConfig {
     pub tfce: Tfce,
     pub correction: GroupCorrection,
     pub alpha: f64,
-    /// Resamples of the subjects for the interval of the mean; 0 for none.
-    pub n_bootstraps: usize,
-    /// Coverage of that interval.
+    /// Coverage of the intervals of the means.
     pub level: f64,
 }
 
@@ -123,7 +126,6 @@ impl Default for TestConfig {
             tfce: tested.tfce.unwrap_or_default(),
             correction: GroupCorrection::default(),
             alpha: 0.05,
-            n_bootstraps: 2000,
             level: 0.95,
         }
     }
@@ -186,7 +188,6 @@ impl Config {
             return bad("test.n_permutations", "1 or more sign flips", "0".into(), "5000 are usual");
         }
         within("test.n_permutations", test.n_permutations, 1, limits::FLIPS)?;
-        within("test.n_bootstraps", test.n_bootstraps, 0, limits::BOOTSTRAPS)?;
         within("test.tfce.extent", test.tfce.extent, 0.0, MOST_EXPONENT)?;
         within("test.tfce.height", test.tfce.height, 0.0, MOST_EXPONENT)?;
         if let Heights::Dh(dh) = test.tfce.heights {

@@ -1,6 +1,6 @@
 //! Flags of `orthoscope group`.
 
-use super::{GroupCorrection, Zeros};
+use super::{Chance, GroupCorrection, Zeros};
 use crate::job::flags::choice;
 use crate::math::permutation::Tail;
 use crate::stats::neighbours::Connectivity;
@@ -15,7 +15,7 @@ pub struct Flags {
     maps: MapsFlags,
     #[command(flatten)]
     test: TestFlags,
-    /// Seed of sign flips and resamples.
+    /// Seed of sign flips.
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -46,6 +46,10 @@ struct MapsFlags {
     /// Maps as they are.
     #[arg(long = "no-fisher-z", num_args = 0, default_missing_value = "false", hide_possible_values = true)]
     no_fisher_z: Option<bool>,
+    /// What the maps are on average where there is nothing: a number or an image [default: what runs
+    /// of `map` say; 0].
+    #[arg(long, value_name = "VALUE|MAP")]
+    null: Option<Chance>,
     /// Voxels that take part [default: those where enough subjects have a value].
     #[arg(long, value_name = "NIFTI")]
     mask: Option<PathBuf>,
@@ -86,7 +90,7 @@ struct TestFlags {
     /// Voxels that touch: faces (6), edges (18) or corners (26).
     #[arg(long, value_parser = choice::<Connectivity>)]
     connectivity: Option<Connectivity>,
-    /// Resamples of the subjects for the interval of the mean; 0 for none.
-    #[arg(long = "bootstraps", value_name = "N")]
-    n_bootstraps: Option<usize>,
+    /// Coverage of the intervals of the means.
+    #[arg(long)]
+    level: Option<f64>,
 }

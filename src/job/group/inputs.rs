@@ -1,11 +1,12 @@
 //! The subjects' maps, read and checked.
 
+use super::chance::Chance;
 use super::config::{Config, Zeros};
 use super::rows::{self, Rows, Rule};
-use crate::data::names::{nfc, same, twice};
+use super::runs::{Kind, Set, find};
+use crate::data::names::twice;
 use crate::data::{Grid, Mask, Volume};
 use crate::error::{Error, Result};
-use crate::io::filename::Part;
 use crate::io::{json, nifti};
 use crate::warning::Warning;
 use ndarray::{Array2, Axis};
@@ -21,22 +22,14 @@ pub struct Data {
     pub background: Option<Volume>,
     pub space: nifti::Space,
     pub fisher_z: bool,
+    /// What was taken off the maps, in words.
+    pub chance: String,
     /// The statistic of the maps, in words.
     pub stat: String,
     /// What the runs of both sets say of the overlap of their layers, subject by subject.
     pub overlaps: Option<(Vec<Value>, Vec<Value>)>,
     pub warnings: Vec<Warning>,
 }
-
-/// One set of maps as files: `paths[name][subject]`, or volumes of one file.
-struct Set {
-    names: Vec<String>,
-    paths: Vec<Vec<PathBuf>>,
-    /// The comparison of run directories.
-    stat: Option<String>,
-}
-
-const CORRELATIONS: [&str; 4] = ["pearson", "spearman", "kendall_tau_a", "cosine"];
 
 /// Reads everything.
 ///
@@ -58,8 +51,7 @@ pub fn read(config: &Config) -> Result<Data> {
     }
     let header = nifti::read_header(&set.paths[0][0])?;
     let (grid, space) = (header.grid, header.space);
-    let correlations = set.stat.as_deref().is_some_and(|s| CORRELATIONS.contains(&s));
-    let fisher = own.fisher_z.unwrap_or(correlations);
+    let fisher = fisher(config, &set)?;
     let mut warnings = Vec::new();
     let given = match &own.mask {
         Some(path) => {
@@ -73,14 +65,21 @@ pub fn read(config: &Config) -> Result<Data> {
     // Runs of `map` write NaN where there is no value, and a weight of 0 is one.
     let usual = if own.subjects.iter().all(|p| p.is_dir()) { Zeros::Data } else { Zeros::Missing };
     let rule = Rule { fisher, zeros: own.zeros.unwrap_or(usual), mask: given.as_ref() };
-    let mut read = |paths: &Vec<PathBuf>| -> Result<Rows> {
-        let maps = rows::volumes(paths, &mut warnings)?;
-        Rows::new(maps, &grid, &rule, &mut warnings)
+    let mut read = |set: &Set, n: usize| -> Result<Rows> {
+        let maps = rows::volumes(&set.paths[n], &mut warnings)?;
+        let mut rows = Rows::new(maps, &grid, &rule, &mut warnings)?;
+        rows.differ()?;
+        let said = set.chances.get(n).map_or(&[][..], Vec::as_slice);
+        match &own.null {
+            Some(chance) => rows.take_off(std::slice::from_ref(chance), &grid, fisher)?,
+            None => rows.take_off(said, &grid, fisher)?,
+        }
+        Ok(rows)
     };
     let mut pairs: Vec<(Rows, Option<Rows>)> = Vec::new();
-    for (n, paths) in set.paths.iter().enumerate() {
-        let first = read(paths)?;
-        let second = against.as_ref().map(|other| read(&other.paths[n])).transpose()?;
+    for n in 0..set.paths.len() {
+        let first = read(&set, n)?;
+        let second = against.as_ref().map(|other| read(other, n)).transpose()?;
         if let Some(second) = second.as_ref().filter(|second| second.names.len() != first.names.len()) {
             let found = format!("{} and {}", first.names.len(), second.names.len());
             return Err(Error::invalid("maps.against", "as many subjects as in `maps.subjects`", found, ""));
@@ -97,107 +96,64 @@ pub fn read(config: &Config) -> Result<Data> {
         Some(second) => inside(first.values - second.values),
         None => inside(first.values),
     });
-    let maps = maps.collect();
+    let maps: Vec<Array2<f64>> = maps.collect();
+    if own.null.is_none() && set.kind.is_none() && against.is_none() {
+        warnings.extend(maps.iter().zip(&set.names).filter_map(|(maps, name)| of_one_sign(name, maps)));
+    }
     let background = background(config, &grid)?;
-    let stat = set.stat.clone().unwrap_or_else(|| "value".into());
+    let stat = set.kind.as_ref().map_or_else(|| own.stat.clone().unwrap_or_else(|| "value".into()), Kind::to_string);
+    let chance = chance_in_words(config, &set);
     let overlaps = overlaps(config)?.map(|(own, other)| (chosen(own, &present), chosen(other, &present)));
-    Ok(Data { names: set.names, maps, mask, background, space, fisher_z: fisher, overlaps, stat, warnings })
+    Ok(Data { names: set.names, maps, mask, background, space, fisher_z: fisher, chance, overlaps, stat, warnings })
+}
+
+/// Whether Fisher's z is taken: of correlations, unless it is said.
+fn fisher(config: &Config, set: &Set) -> Result<bool> {
+    let kind = set.kind.as_ref();
+    match (config.maps.fisher_z, kind) {
+        (Some(true), Some(kind)) if !kind.is_correlation() => {
+            let hint = "leave `maps.fisher_z` out: it is of correlations";
+            Err(Error::invalid("maps.fisher_z", "maps of correlations", kind.to_string(), hint))
+        }
+        (Some(said), _) => Ok(said),
+        (None, kind) => Ok(kind.is_some_and(Kind::is_correlation)),
+    }
+}
+
+fn chance_in_words(config: &Config, set: &Set) -> String {
+    match &config.maps.null {
+        Some(Chance::Value(value)) => value.to_string(),
+        Some(Chance::Map(path)) => path.display().to_string(),
+        None if set.chances.iter().flatten().all(Chance::is_zero) => "0".into(),
+        None => "each map's mean under relabelling".into(),
+    }
+}
+
+/// Share of values of one sign above which a map is suspected of being so by nature.
+const ONE_SIGN: f64 = 0.995;
+
+/// Says where all maps lie on one side of 0, as shares of variance and accuracies do.
+fn of_one_sign(name: &str, maps: &Array2<f64>) -> Option<Warning> {
+    let share = |sign: f64| {
+        let of = |row: ndarray::ArrayView1<'_, f64>| {
+            let finite = row.iter().filter(|v| v.is_finite());
+            let (n, own) = finite.fold((0, 0), |(n, own), v| (n + 1, own + usize::from(v * sign > 0.0)));
+            if n == 0 { 1.0 } else { f64::from(own as u32) / f64::from(n as u32) }
+        };
+        maps.rows().into_iter().map(of).fold(1.0, f64::min)
+    };
+    let (positive, negative) = (share(1.0), share(-1.0));
+    let side = if positive > negative { "above" } else { "below" };
+    let text = format!(
+        "{name}: in every map {:.1} % of the values or more are {side} 0. Sign flips ask whether a map differs from 0: if chance gives something else (shares of variance, accuracies, cosines), everything is significant. Say it with --null VALUE or --null MAP",
+        100.0 * positive.max(negative)
+    );
+    (positive.max(negative) > ONE_SIGN).then_some(Warning::Note { text })
 }
 
 /// Those of the subjects that are left.
 pub(super) fn chosen<T>(all: Vec<T>, present: &[bool]) -> Vec<T> {
     all.into_iter().zip(present).filter(|(_, present)| **present).map(|(item, _)| item).collect()
-}
-
-/// The maps that the paths stand for.
-fn find(paths: &[PathBuf], config: &Config) -> Result<Set> {
-    let n_directories = paths.iter().filter(|p| p.is_dir()).count();
-    if n_directories == 0 {
-        let name = config.maps.name.clone().unwrap_or_else(|| "effect".into());
-        return Ok(Set { names: vec![name], paths: vec![paths.to_vec()], stat: config.maps.stat.clone() });
-    }
-    if n_directories < paths.len() {
-        let found = format!("{n_directories} directories and {} files", paths.len() - n_directories);
-        return Err(Error::invalid("maps.subjects", "run directories or files, not both", found, ""));
-    }
-    let mut set: Option<Set> = None;
-    for path in paths {
-        let (layers, stat) = layers_of_run(path, config)?;
-        let found: Vec<&Layer> = if config.maps.layers.is_empty() {
-            layers.iter().collect()
-        } else {
-            config.maps.layers.iter().map(|name| layer_of_run(path, name, &layers)).collect::<Result<_>>()?
-        };
-        let files =
-            found.iter().map(|layer| map_file(path, layer.label(path, &layers)?, &stat)).collect::<Result<Vec<_>>>()?;
-        let chosen: Vec<String> = found.into_iter().map(|layer| layer.name.clone()).collect();
-        if let Some(name) = twice(chosen.iter().map(String::as_str)) {
-            let found = format!("`{name}` twice");
-            return Err(Error::invalid("maps.layers", "each layer once", found, "a layer is tested once"));
-        }
-        match &mut set {
-            None => {
-                set =
-                    Some(Set { names: chosen, paths: files.into_iter().map(|f| vec![f]).collect(), stat: Some(stat) });
-            }
-            Some(set) if set.names == chosen && set.stat.as_deref() == Some(&stat) => {
-                set.paths.iter_mut().zip(files).for_each(|(all, file)| all.push(file));
-            }
-            Some(set) => {
-                let expected = format!("{} of `{}`", set.stat.as_deref().unwrap_or(""), set.names.join("`, `"));
-                let found = format!("{stat} of `{}`", chosen.join("`, `"));
-                let hint = "all subjects must be mapped with the same layers and comparison";
-                return Err(Error::invalid(path.display().to_string(), expected, found, hint));
-            }
-        }
-    }
-    Ok(set.expect("there are paths"))
-}
-
-/// A layer of a run of `map`.
-struct Layer {
-    name: String,
-    /// Absent in runs that left out what no BIDS label has, and nothing else.
-    label: Option<String>,
-}
-
-impl Layer {
-    /// What the layer's maps are called. Two layers of one label shared their files.
-    fn label(&self, dir: &Path, layers: &[Self]) -> Result<String> {
-        let label = |layer: &Self| layer.label.clone().unwrap_or_else(|| Part::Label.plain(&layer.name));
-        let own = label(self);
-        let shares = |layer: &&Self| label(layer).eq_ignore_ascii_case(&own);
-        let sharing: Vec<&str> = layers.iter().filter(shares).map(|layer| layer.name.as_str()).collect();
-        if sharing.len() == 1 && !own.is_empty() {
-            return Ok(own);
-        }
-        let expected = format!("a map of `{}` alone", self.name);
-        let found = format!("`desc-{own}` for `{}`", sharing.join("`, `"));
-        let hint = "an earlier version wrote them to one file: map this subject again";
-        Err(Error::invalid(dir.display().to_string(), expected, found, hint))
-    }
-}
-
-/// The layers of a run of `map`, and its comparison.
-fn layers_of_run(dir: &Path, config: &Config) -> Result<(Vec<Layer>, String)> {
-    let manifest: Value = json::read(&dir.join("manifest.json"))?;
-    let results = &manifest["results"];
-    let layer = |of: &Value| {
-        let text = |key: &str| of[key].as_str().map(String::from);
-        text("name").map(|name| Layer { name, label: text("label") })
-    };
-    let layers: Option<Vec<Layer>> =
-        results["layers"].as_array().map(|layers| layers.iter().filter_map(layer).collect());
-    match (layers, results["statistic"].as_str()) {
-        (Some(layers), Some(stat)) if manifest["command"] == "map" && results["n_centres"].as_u64() > Some(0) => {
-            Ok((layers, config.maps.stat.clone().unwrap_or_else(|| stat.to_owned())))
-        }
-        _ => {
-            let found = format!("a run of `{}`, {}", manifest["command"].as_str().unwrap_or("?"), manifest["status"]);
-            let hint = "give directories of `orthoscope map` with a searchlight, or NIfTI files";
-            Err(Error::invalid(dir.display().to_string(), "a complete run of `map` with maps", found, hint))
-        }
-    }
 }
 
 /// The overlaps of two sets of runs.
@@ -211,48 +167,6 @@ fn overlaps(config: &Config) -> Result<Option<(Vec<Value>, Vec<Value>)>> {
     let (own, other) = (&config.maps.subjects, &config.maps.against);
     let runs = !other.is_empty() && own.iter().chain(other).all(|p| p.is_dir());
     if runs { Ok(Some((of(own)?, of(other)?))) } else { Ok(None) }
-}
-
-/// The layer of a run that a name means: the whole name, that of its maps, or the one layer with
-/// its letters and digits.
-fn layer_of_run<'l>(dir: &Path, name: &str, layers: &'l [Layer]) -> Result<&'l Layer> {
-    let spelt = Part::Label.plain(&nfc(name));
-    let rules: [&dyn Fn(&&Layer) -> bool; 4] = [
-        &|layer| layer.name == name,
-        &|layer| same(&layer.name, name),
-        &|layer| layer.label.as_deref() == Some(name),
-        &|layer| !spelt.is_empty() && Part::Label.plain(&layer.name) == spelt,
-    ];
-    let found = rules.iter().map(|rule| layers.iter().filter(rule).collect::<Vec<_>>());
-    match found.into_iter().find(|found| !found.is_empty()).as_deref() {
-        Some([one]) => Ok(one),
-        _ => {
-            let names = layers.iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>().join("`, `");
-            let expected = format!("one of the layers `{names}`");
-            let hint = "is the layer's name spelt as in the run?";
-            Err(Error::invalid(format!("maps.layers, {}", dir.display()), expected, format!("`{name}`"), hint))
-        }
-    }
-}
-
-/// `[PREFIX_]desc-<label>_stat-<stat>_statmap.nii.gz` in the run's arrays.
-fn map_file(dir: &Path, label: String, stat: &str) -> Result<PathBuf> {
-    let end = format!("desc-{label}_stat-{}_statmap.nii.gz", Part::Label.plain(stat));
-    let means = |name: &str| name.strip_suffix(&end).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('_'));
-    let folder = dir.join("arrays");
-    let entries = std::fs::read_dir(&folder).map_err(Error::io(&folder, "read"))?;
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(|e| e.ok().map(|e| e.path()))
-        .filter(|p| p.file_name().is_some_and(|n| means(&n.to_string_lossy())))
-        .collect();
-    found.sort();
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        n => {
-            let hint = "is `maps.stat` one of the run's maps?";
-            Err(Error::invalid(folder.display().to_string(), format!("one file `*{end}`"), n.to_string(), hint))
-        }
-    }
 }
 
 /// Refuses one map as that of two subjects, however its path is written.

@@ -4,6 +4,7 @@
 //! corrected by the largest value, clusters or TFCE; bootstrap intervals over subjects; layer
 //! assignment and overlap.
 
+mod chance;
 mod config;
 #[cfg(feature = "cli")]
 mod flags;
@@ -13,8 +14,10 @@ mod page;
 mod results;
 mod rows;
 mod run;
+mod runs;
 mod test;
 
+pub use chance::Chance;
 pub use config::{Config, GroupCorrection, MapsConfig, TestConfig, Zeros};
 pub use results::Results;
 pub use run::Group;

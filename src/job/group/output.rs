@@ -57,6 +57,7 @@ fn sidecar(config: &Config, data: &Data, tested: &[Tested]) -> Value {
         "AllPermutations": tested[0].test.exhaustive,
         "Tail": config.tail(),
         "FisherZ": data.fisher_z,
+        "TakenOff": data.chance,
         "ClusterFormingP": config.test.cluster_p,
         "Connectivity": config.test.connectivity,
         "TFCE": config.test.tfce,
@@ -86,10 +87,9 @@ fn maps_of(writer: &MapWriter<'_>, label: &str, (maps, tested): (&Array2<f64>, &
         put("pclustersize", &clusters.p_map(&clusters.p_size), "p of the cluster by the largest size; 1 outside")?;
         put("pclustermass", &clusters.p_map(&clusters.p_mass), "p of the cluster by the largest mass; 1 outside")?;
     }
-    if let Some((low, high)) = &tested.interval {
-        put("cilow", low, "low end of the bootstrap interval of the mean over subjects")?;
-        put("cihigh", high, "high end of the bootstrap interval of the mean over subjects")?;
-    }
+    let (low, high) = &tested.interval;
+    put("cilow", low, "low end of Student's interval of the mean over subjects")?;
+    put("cihigh", high, "high end of Student's interval of the mean over subjects")?;
     let n: Vec<f32> = maps.columns().into_iter().map(|x| x.iter().filter(|x| x.is_finite()).count() as f32).collect();
     writer.statmap_as(label, "nsubjects", &n, "subjects with a value", Datatype::I32)
 }
@@ -130,7 +130,7 @@ fn cluster_table(
     tsv::write(&run.file("arrays").join("clusters.tsv"), &table)
 }
 
-/// How the subjects' own overlaps differ between two sets of maps, by a bootstrap over subjects;
+/// How the subjects' own overlaps differ between two sets of maps, with its interval over subjects;
 /// `None` where their runs do not say.
 fn differences(config: &Config, data: &Data) -> Option<Named<Difference>> {
     let (own, other) = data.overlaps.as_ref()?;
@@ -139,8 +139,7 @@ fn differences(config: &Config, data: &Data) -> Option<Named<Difference>> {
         let values = |all: &[Value]| all.iter().map(|o| o[key].as_f64().unwrap_or(f64::NAN)).collect::<Vec<f64>>();
         let (a, b) = (values(own), values(other));
         if a.iter().zip(&b).filter(|(a, b)| a.is_finite() && b.is_finite()).count() > 1 {
-            let n = config.test.n_bootstraps.max(1000);
-            found.put(key, paired_difference(&a, &b, n, config.test.level, config.seed));
+            found.put(key, paired_difference(&a, &b, config.test.level));
         }
     }
     Some(found)
@@ -195,6 +194,7 @@ pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers,
         paired: !config.maps.against.is_empty(),
         statistic: data.stat.clone(),
         fisher_z: data.fisher_z,
+        taken_off: data.chance.clone(),
         tail: config.tail(),
         correction: config.test.correction,
         alpha: config.test.alpha,

@@ -21,6 +21,9 @@ pub struct Results {
     pub statistic: String,
     /// Whether Fisher's z was taken first.
     pub fisher_z: bool,
+    /// What was taken off every map before signs were flipped, in words.
+    #[serde(default)]
+    pub taken_off: String,
     pub tail: Tail,
     pub correction: GroupCorrection,
     pub alpha: f64,

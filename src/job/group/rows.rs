@@ -1,5 +1,6 @@
 //! The subjects' maps as rows, and what of them is no value.
 
+use super::chance::Chance;
 use super::config::Zeros;
 use super::inputs::chosen;
 use crate::data::{Background, Grid, HALF_A_STEP, Mask};
@@ -8,6 +9,8 @@ use crate::io::nifti;
 use crate::stats::group::fisher_z;
 use crate::warning::Warning;
 use ndarray::{Array2, ArrayView1, Axis};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 /// How maps are read.
@@ -104,6 +107,38 @@ impl Rows {
         Ok(Self { names, values, varying, empty, absent })
     }
 
+    /// Refuses one map as that of two subjects, whatever its files are called.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn differ(&self) -> Result<()> {
+        let bits = |s: usize| self.values.row(s).iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        let mut seen = HashMap::new();
+        for s in (0..self.names.len()).filter(|&s| !self.empty[s]) {
+            if let Some(first) = seen.insert(hash_of(&bits(s)), s).filter(|&first| bits(first) == bits(s)) {
+                let found = format!("`{}` with the values of `{}`", self.names[s], self.names[first]);
+                let hint = "one map of each subject: the same one twice counts a subject twice";
+                return Err(Error::invalid("maps.subjects", "a map of each subject's own", found, hint));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes off what chance gives: one for all subjects, or one each; nothing where none is given.
+    ///
+    /// # Errors
+    /// As [`Chance::take_off`].
+    pub fn take_off(&mut self, chances: &[Chance], grid: &Grid, fisher: bool) -> Result<()> {
+        let Some(last) = chances.last() else { return Ok(()) };
+        for (s, mut row) in self.values.rows_mut().into_iter().enumerate() {
+            let own = chances.get(s).unwrap_or(last);
+            if !own.is_zero() {
+                own.take_off(row.iter_mut(), grid, fisher)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Without some of the subjects.
     pub fn keep(&mut self, present: &[bool]) {
         let rows: Vec<usize> = (0..present.len()).filter(|&s| present[s]).collect();
@@ -111,6 +146,12 @@ impl Rows {
         self.absent = self.absent.select(Axis(0), &rows);
         self.names = chosen(std::mem::take(&mut self.names), present);
     }
+}
+
+fn hash_of(bits: &[u64]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bits.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn check_correlations(map: &Map, fisher: bool) -> Result<()> {

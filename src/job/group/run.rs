@@ -115,6 +115,7 @@ fn describe(config: &Config, data: &Data) -> Value {
         "n_subjects": n,
         "n_voxels": data.mask.n_voxels(),
         "fisher_z": data.fisher_z,
+        "taken_off": data.chance,
         "tail": config.tail(),
         "n_permutations": all.unwrap_or(config.test.n_permutations),
         "exhaustive": all.is_some(),

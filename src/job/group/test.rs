@@ -13,7 +13,7 @@ use crate::stats::neighbours::Neighbours;
 pub struct Tested {
     pub test: GroupTest,
     /// Low and high end, each n_voxels.
-    pub interval: Option<(Vec<f64>, Vec<f64>)>,
+    pub interval: (Vec<f64>, Vec<f64>),
 }
 
 impl Tested {
@@ -57,10 +57,7 @@ pub fn test(config: &Config, data: &Data, neighbours: &Neighbours, session: &Ses
             done = n;
             session.cancel.check()
         })?;
-        let interval = match config.test.n_bootstraps {
-            0 => None,
-            b => Some(mean_interval(maps.view(), b, config.test.level, config.seed)?),
-        };
+        let interval = mean_interval(maps.view(), config.test.level)?;
         tested.push(Tested { test, interval });
     }
     progress.finish();

@@ -11,7 +11,7 @@ use crate::io::filename::{Part, distinct_of};
 use crate::io::nifti::Datatype;
 use crate::io::{json, nifti, tsv};
 use crate::job::brain::layers::Layers;
-use crate::job::brain::maps::{self, MapWriter, narrow, number};
+use crate::job::brain::maps::{self, Chance, MapWriter, narrow, number};
 use crate::job::inputs::Estimate;
 use crate::job::inputs::betas::Data;
 use crate::job::inputs::series::FittedRun;
@@ -100,7 +100,8 @@ pub fn volume(
     let statistic = plan.config.statistic.to_string();
     for (l, (name, label)) in names.iter().zip(&maps::labels(names)).enumerate() {
         let values = tested.maps.values.row(l).to_vec();
-        write.statmap(label, &statistic, &values, &format!("{statistic} of {name} with the RDM around each voxel"))?;
+        let words = format!("{statistic} of {name} with the RDM around each voxel");
+        write.tested((label, &statistic), &values, &words, chance(plan, tested, l))?;
         if let Some(ends) = &tested.intervals {
             let words = format!("of the {} interval over images", plan.config.test.level);
             write.statmap(label, "cilow", &ends.low.row(l).to_vec(), &format!("low end {words}"))?;
@@ -115,7 +116,8 @@ pub fn volume(
     }
     if plan.comparator.has_r2() {
         let values = tested.maps.values.row(names.len()).to_vec();
-        write.statmap("all", "r2", &values, "variance of the RDM that all layers explain together")?;
+        let words = "variance of the RDM that all layers explain together";
+        write.tested(("all", "r2"), &values, words, chance(plan, tested, names.len()))?;
     }
     let counts: Vec<f32> = tested.maps.n_voxels.iter().map(|&n| n as f32).collect();
     write.statmap_as("searchlight", "nvoxels", &counts, "voxels around each centre", Datatype::I32)?;
@@ -134,6 +136,15 @@ pub fn volume(
         .add("vif", &arr1(&plan.comparator.collinearity().vif))
         .write(&run.file("arrays/overlap.npz"))?;
     write.description("orthoscope map")
+}
+
+/// What chance gives of one of the comparator's values.
+fn chance<'t>(plan: &Plan, tested: &'t Tested, value: usize) -> Chance<'t> {
+    match &tested.null {
+        _ if plan.comparator.is_centred(value) => Chance::Zero,
+        Some(null) => null.mean.row(value).to_slice().map_or(Chance::Unknown, Chance::Mean),
+        None => Chance::Unknown,
+    }
 }
 
 fn cluster_table(run: &RunDir, write: &MapWriter<'_>, summary: &Summary) -> Result<()> {

@@ -130,7 +130,7 @@ pub fn archive(part: &Part) -> npz::NpzWriter {
     let mut file = npz::NpzWriter::new().add("place", &place).add("values", &part.maps.values);
     file = file.add("n_voxels", &n_voxels);
     if let Some(null) = &part.null {
-        file = file.add("p", &null.p).add("extreme", &null.extreme);
+        file = file.add("p", &null.p).add("extreme", &null.extreme).add("mean", &null.mean);
     }
     file
 }
@@ -154,12 +154,20 @@ pub fn read(file: &npz::Npz, path: &Path) -> Result<Part> {
         n_undefined: n_undefined as usize,
     };
     let tested = file.names().any(|name| name == "extreme");
-    let null =
-        if tested { Some(Null { p: matrix("p")?, extreme: matrix("extreme")?, tail: Plan::TAIL }) } else { None };
+    let null = match tested {
+        true => Some(Null {
+            p: matrix("p")?,
+            extreme: matrix("extreme")?,
+            mean: file.get::<f32>("mean")?.into_dimensionality::<Ix2>().map_err(shaped)?,
+            tail: Plan::TAIL,
+        }),
+        false => None,
+    };
     let n = maps.values.ncols();
-    let fits = null
-        .as_ref()
-        .is_none_or(|null| null.p.dim() == maps.values.dim() && null.extreme.ncols() == maps.values.nrows());
+    let fits = null.as_ref().is_none_or(|null| {
+        let dim = maps.values.dim();
+        null.p.dim() == dim && null.mean.dim() == dim && null.extreme.ncols() == dim.0
+    });
     if maps.n_voxels.len() != n || !fits {
         let found = format!("{n} places, voxels of {}", maps.n_voxels.len());
         return Err(Error::corrupt(path, "values and tests of the same places", found, "compute the part again"));

@@ -43,6 +43,11 @@ impl Combination {
         matches!(self.statistic, Statistic::Ols | Statistic::Nnls) || self.residual == Residual::UniqueVariance
     }
 
+    /// Whether layers' values are 0 on average when conditions are relabelled.
+    pub(super) fn is_centred(&self) -> bool {
+        self.statistic.is_centred() && self.residual != Residual::UniqueVariance
+    }
+
     /// One value a layer, and R^2 where there is one.
     pub(in crate::mapping) fn n_values(&self) -> usize {
         self.gram.nrows() + usize::from(self.has_r2())

@@ -140,6 +140,14 @@ impl Comparator {
         self.combination.has_r2()
     }
 
+    /// Whether the mean of a value over all relabellings of the conditions is 0, so that 0 is what
+    /// chance gives: of correlations and regression weights of either sign. Cosines, weights that
+    /// are not negative and shares of variance have means above 0, which differ from place to place
+    /// ([`super::null::Null::mean`]). The last value is R^2 where there is one.
+    pub fn is_centred(&self, value: usize) -> bool {
+        value < self.layers.len() && self.combination.is_centred()
+    }
+
     /// Numbers that [`Comparator::evaluate`] gives: one a layer, and R^2 where there is one.
     pub fn n_values(&self) -> usize {
         self.combination.n_values()

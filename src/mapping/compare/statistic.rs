@@ -64,6 +64,13 @@ impl Statistic {
         }
     }
 
+    /// Whether a relabelled RDM has a value of 0 on average: the mean entry is taken off both sides,
+    /// and either sign counts.
+    pub fn is_centred(self) -> bool {
+        let centred = matches!(self.space(), Space::Centred | Space::Ranked | Space::Whitened(true));
+        centred && self != Self::Nnls
+    }
+
     /// Whether adding a number to every entry of an RDM changes nothing.
     pub fn ignores_offset(self) -> bool {
         matches!(self.space(), Space::Centred | Space::Ranked)

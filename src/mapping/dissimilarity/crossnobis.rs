@@ -4,10 +4,12 @@
 use super::{Folds, Patterns};
 use crate::data::Betas;
 use crate::error::{Error, Result};
+use crate::math::condensed;
 use ndarray::{Array2, Axis};
 
-/// How runs are held against each other; refuses what cannot be cross-validated.
-pub(super) fn folds(betas: &Betas, wanted: Folds) -> Result<Folds> {
+/// How runs are held against each other; refuses what cannot be cross-validated. `noisy`: whether
+/// patterns are whitened by noise of the runs that are not held out.
+pub(super) fn folds(betas: &Betas, wanted: Folds, noisy: bool) -> Result<Folds> {
     let counts = betas.counts();
     let names = betas.condition_names();
     let n_runs = betas.n_runs();
@@ -17,27 +19,41 @@ pub(super) fn folds(betas: &Betas, wanted: Folds) -> Result<Folds> {
         let hint = "cross-validation holds runs against each other: use mahalanobis, or leave the condition out";
         return Err(Error::invalid("crossnobis", "every condition in at least 2 runs", found, hint));
     }
-    let missing = counts.indexed_iter().find(|(_, n)| **n == 0).map(|(at, _)| at);
-    match (wanted, missing) {
-        (Folds::Auto, None) => Ok(Folds::Runs),
-        (Folds::Auto, Some(_)) => Ok(Folds::Pairs),
-        (Folds::Runs, Some((run, c))) => {
-            let found = format!("no `{}` in run {}", names[c], betas.run_names()[run]);
+    let meet = |i: usize, j: usize| (0..n_runs).any(|run| counts[[run, i]] > 0 && counts[[run, j]] > 0);
+    let apart = condensed::pairs(names.len()).find(|&(i, j)| !meet(i, j));
+    match (wanted, apart) {
+        (Folds::Auto | Folds::Runs, None) => Ok(Folds::Runs),
+        (Folds::Runs, Some((i, j))) => {
+            let found = format!("`{}` and `{}` in no run together", names[i], names[j]);
             let hint = "use `folds` pairs, which takes unbalanced designs";
-            Err(Error::invalid("crossnobis", "every condition in every run", found, hint))
+            Err(Error::invalid("crossnobis", "every pair of conditions in some run", found, hint))
         }
-        (folds, _) => Ok(folds),
+        (Folds::Auto | Folds::Pairs, _) if noisy => {
+            let found = match apart {
+                Some((i, j)) => format!("`{}` and `{}` in no run together", names[i], names[j]),
+                None => "`folds` pairs".into(),
+            };
+            let expected = "runs held out one by one, for noise that is estimated without them";
+            let hint = "say `noise_from` all, whose estimate has seen what is held out (distances come out too large), or `noise` identity";
+            Err(Error::invalid("crossnobis", expected, found, hint))
+        }
+        _ => Ok(Folds::Pairs),
     }
 }
 
 impl Patterns {
-    /// Each run against the mean of all samples of the others.
+    /// Each run against the mean of all samples of the others; a pair of conditions in the runs that
+    /// have both.
     pub(super) fn hold_out_runs(&mut self, betas: &Betas, scales: &[Vec<f64>]) {
         let runs = betas.runs();
         let means = |own: bool| -> Vec<Array2<f64>> {
-            (0..betas.n_runs()).map(|run| betas.condition_means(|s| (runs[s] == run) == own)).collect()
+            let of = |run: usize| betas.condition_means(|s| (runs[s] == run) == own);
+            // What a run lacks is 0 in products that do not count.
+            (0..betas.n_runs()).map(|run| of(run).mapv_into(|v| if v.is_nan() { 0.0 } else { v })).collect()
         };
         self.n_folds = betas.n_runs();
+        let counts = betas.counts();
+        self.present = counts.iter().any(|&n| n == 0).then(|| counts.mapv(|n| n > 0));
         self.train = self.laid_out(&means(false), scales);
         self.test = Some(self.laid_out(&means(true), scales));
     }

@@ -2,6 +2,7 @@
 
 use super::{Condensed, Dissimilarity, Patterns};
 use crate::math::condensed;
+use ndarray::Array2;
 use orthoscope_kernels::dense;
 
 /// A squared norm after centring that is below this share of the one before is rounding: the
@@ -40,6 +41,10 @@ impl Patterns {
         let correlation = self.measurement.dissimilarity == Dissimilarity::Correlation;
         let means = if correlation { centre_columns(&mut scratch.a, n) } else { vec![0.0; n] };
         scratch.gram.resize(n * n, 0.0);
+        if let Some(present) = &self.present {
+            self.fold_by_fold(present, p, scratch);
+            return Some(Condensed::F64(&scratch.rdm));
+        }
         match test {
             None => dense::cross_products(&scratch.a, n, &mut scratch.gram),
             Some(_) => dense::cross_products_of(&scratch.a, &scratch.b, n, &mut scratch.gram),
@@ -65,6 +70,27 @@ impl Patterns {
             }));
         }
         Some(Condensed::F64(&scratch.rdm))
+    }
+
+    /// Squared distances, each averaged over the folds whose run has both conditions.
+    fn fold_by_fold(&self, present: &Array2<bool>, p: usize, scratch: &mut Scratch) {
+        let (n, columns) = (self.n_conditions, self.n_conditions * self.n_folds);
+        let mut sums = vec![(0.0, 0usize); condensed::n_pairs(n)];
+        for fold in 0..self.n_folds {
+            let part = |side: &[f64]| -> Vec<f64> {
+                (0..p).flat_map(|row| side[row * columns + fold * n..][..n].iter().copied()).collect()
+            };
+            dense::cross_products_of(&part(&scratch.a), &part(&scratch.b), n, &mut scratch.gram);
+            let gram = &scratch.gram;
+            for ((sum, count), (i, j)) in sums.iter_mut().zip(condensed::pairs(n)) {
+                if present[[fold, i]] && present[[fold, j]] {
+                    *sum += gram[i * (n + 1)] + gram[j * (n + 1)] - (gram[i * n + j] + gram[j * n + i]);
+                    *count += 1;
+                }
+            }
+        }
+        scratch.rdm.clear();
+        scratch.rdm.extend(sums.into_iter().map(|(sum, count)| sum / (count * p) as f64));
     }
 
     /// False when the noise of these voxels is degenerate.

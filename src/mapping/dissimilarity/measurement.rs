@@ -38,14 +38,14 @@ impl fmt::Display for Dissimilarity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Folds {
-    /// `runs` where every condition is in every run, `pairs` otherwise.
+    /// `runs` where every pair of conditions shares a run, `pairs` otherwise.
     #[default]
     Auto,
-    /// Each run against the mean of all samples of the other runs, averaged over runs (rsatoolbox's
-    /// `calc_rdm`).
+    /// Each run against the mean of all samples of the other runs, averaged over the runs that have
+    /// both conditions (rsatoolbox's `calc_rdm`, which knows complete designs only).
     Runs,
     /// All pairs of samples of different runs, each with the same weight (rsatoolbox's
-    /// `calc_rdm_unbalanced`).
+    /// `calc_rdm_unbalanced`). Noise is estimated from all samples ([`NoiseFrom::All`]) or not at all.
     Pairs,
 }
 
@@ -55,8 +55,7 @@ pub struct Measurement {
     pub dissimilarity: Dissimilarity,
     /// Of [`Dissimilarity::Mahalanobis`] and [`Dissimilarity::Crossnobis`].
     pub noise: NoiseCovariance,
-    /// Of [`Dissimilarity::Crossnobis`] with [`Folds::Runs`]; pairs of samples take the noise of
-    /// all.
+    /// Of [`Dissimilarity::Crossnobis`]; with [`Folds::Pairs`] that of all, and no other.
     pub noise_from: NoiseFrom,
     pub folds: Folds,
 }

@@ -34,6 +34,8 @@ pub struct Patterns {
     n_folds: usize,
     /// Number of products of samples behind each pair of conditions, where it differs.
     n_products: Option<Array2<f64>>,
+    /// n_folds x n_conditions: which conditions a held-out run has, where it lacks some.
+    present: Option<Array2<bool>>,
     /// None, one for all folds, or one a fold.
     whitening: Vec<Whitening>,
     kernels: Kernels,
@@ -109,18 +111,23 @@ impl Patterns {
         let crossed = measurement.dissimilarity == Dissimilarity::Crossnobis;
         let uses_noise = crossed || measurement.dissimilarity == Dissimilarity::Mahalanobis;
         let noise = if uses_noise { measurement.noise } else { NoiseCovariance::Identity };
-        let folds = if crossed { crossnobis::folds(betas, measurement.folds)? } else { Folds::Auto };
+        let noisy = noise != NoiseCovariance::Identity && measurement.noise_from == NoiseFrom::Training;
+        let folds = if crossed { crossnobis::folds(betas, measurement.folds, noisy)? } else { Folds::Auto };
         let held_out = folds == Folds::Runs && measurement.noise_from == NoiseFrom::Training;
         let (scales, whitening) = layout::estimate(betas, noise, held_out)?;
         let mut patterns = Self {
             measurement,
             n_conditions: n,
             n_voxels: betas.n_voxels(),
-            exact: n <= EXACT || !whitening.is_empty() || folds == Folds::Pairs,
+            exact: n <= EXACT
+                || !whitening.is_empty()
+                || folds == Folds::Pairs
+                || folds == Folds::Runs && betas.counts().iter().any(|&n| n == 0),
             train: Side::Exact(Vec::new()),
             test: None,
             n_folds: 1,
             n_products: None,
+            present: None,
             whitening,
             kernels,
         };

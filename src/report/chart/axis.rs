@@ -83,7 +83,10 @@ impl Axis {
         }
         let decades = if self.log { decades(self.low, self.high, n) } else { Vec::new() };
         if decades.len() >= 3 {
-            return decades.into_iter().map(|v| (v, compact(v))).collect();
+            // One form for all: 10, 1e3, 1e5 rather than 10, 1000, 1e5.
+            let powers = decades.iter().any(|v| compact(*v).contains('e'));
+            let label = |v: f64| if powers && !(0.1..=100.0).contains(&v) { power(v) } else { compact(v) };
+            return decades.into_iter().map(|v| (v, label(v))).collect();
         }
         let values = round_values(self.low, self.high, n);
         let values: Vec<f64> = values.into_iter().filter(|v| !self.log || *v > 0.0).collect();
@@ -142,6 +145,12 @@ fn decades(low: f64, high: f64, n: usize) -> Vec<f64> {
     let values = if whole.len() < 3 { inside(&[1.0, 2.0, 5.0]) } else { whole };
     let every = values.len().div_ceil(n.max(2) + 2).max(1);
     values.into_iter().step_by(every).collect()
+}
+
+/// A power of ten.
+fn power(value: f64) -> String {
+    let three = format!("{value:.2e}").parse().unwrap_or(value);
+    format!("{three:e}").replace('-', "−")
 }
 
 /// At most three significant digits, whole numbers in full; powers of ten outside 0.0001..1e6.

@@ -65,7 +65,7 @@ pub(super) fn scene(alphas: &[f64], counts: &[usize], scores: Option<&[f64]>, op
     let ends = [edges[0], edges[alphas.len()]].into_iter();
     let x = Axis::around(ends.chain(options.given.iter().flat_map(|g| [g.0, g.1])), true, 0.01);
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
-    let y = Axis::linear(0.0, 1.08 * most as f64).rounded(n_ticks(HEIGHT));
+    let y = Axis::linear(0.0, 1.08 * most as f64).rounded(n_ticks(HEIGHT).min(most));
     let score_axis = scores
         .map(|scores| Axis::around(scores.iter().copied(), false, 0.05).starting_at_zero().rounded(n_ticks(HEIGHT)));
     let wide = |axis: &Axis| plot_width(WIDTH, axis, HEIGHT);

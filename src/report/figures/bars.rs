@@ -70,7 +70,8 @@ pub(super) fn scene(groups: &[String], series: &[BarSeries], options: &BarOption
     let frame = Frame { x: Axis::slots(names), y, x_label: "", y_label: &options.y_label, size };
     let inner = ((slot - 12.0).min(46.0 * series.len() as f64)) / slot;
     let width = inner / series.len() as f64;
-    Ok(frame.scene(&options.title, &entries, |chart| {
+    // A single one is what the axis says.
+    Ok(frame.scene(&options.title, if series.len() == 1 { &[] } else { &entries }, |chart| {
         chart.mesh();
         for (s, one) in series.iter().enumerate() {
             for g in 0..groups.len() {
@@ -95,7 +96,10 @@ fn bar_axis(series: &[BarSeries], options: &BarOptions) -> Axis {
     let all = ends.chain(options.references.iter().map(|r| r.1)).chain([0.0]);
     let axis = Axis::around(all, false, 0.0);
     let room = 0.04 * (axis.high - axis.low);
-    Axis::linear(if axis.low < 0.0 { axis.low - room } else { 0.0 }, axis.high + room).rounded(n_ticks(HEIGHT))
+    // Counts have no halves.
+    let whole = series.iter().flat_map(|s| &s.values).all(|v| v.fract() == 0.0);
+    let n = if whole { n_ticks(HEIGHT).min(axis.high.max(1.0) as usize) } else { n_ticks(HEIGHT) };
+    Axis::linear(if axis.low < 0.0 { axis.low - room } else { 0.0 }, axis.high + room).rounded(n)
 }
 
 /// One bar from `left`, in slots, with its error.

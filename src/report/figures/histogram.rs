@@ -58,7 +58,7 @@ pub(super) fn scene(values: &[f64], options: &HistogramOptions) -> Result<Scene>
     let ends = [at(0), at(counts.len())].into_iter().chain(references.iter().map(|r| r.1));
     let x = Axis::around(ends, false, 0.01);
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
-    let y = Axis::linear(0.0, 1.06 * most as f64).rounded(n_ticks(HEIGHT));
+    let y = Axis::linear(0.0, 1.06 * most as f64).rounded(n_ticks(HEIGHT).min(most));
     let x_label = match values.len() - usable.len() {
         0 => options.x_label.clone(),
         n => format!("{} ({n} without a value)", options.x_label),

@@ -39,6 +39,9 @@ pub struct ScatterOptions {
 
 const WIDTH: f64 = 680.0;
 const HEIGHT: f64 = 420.0;
+/// Radius of points; more of them than these are smaller.
+const RADIUS: f64 = 4.5;
+const MANY: f64 = 150.0;
 
 /// Draws labelled points; labels keep out of each other's way, points that are not numbers are left
 /// out.
@@ -62,9 +65,10 @@ pub(super) fn scene(points: &[Point], options: &ScatterOptions) -> Result<Scene>
         let placed: Vec<_> = points.iter().filter_map(|p| Some((chart.at((p.x, p.y))?, p))).collect();
         chart.taken = placed.iter().map(|((x, y), _)| Area::new(x - 9.0, y - 7.0, 18.0, 14.0)).collect();
         guides(chart, &frame, options);
+        let radius = RADIUS * (MANY / points.len() as f64).sqrt().clamp(0.4, 1.0);
         for (i, (at, point)) in placed.into_iter().enumerate() {
             let colour = line(groups.iter().position(|g| *g == point.group).unwrap_or(0));
-            drawn(chart.root.draw(&Circle::new(place(at), units(4.5), ink(colour, 1.0))));
+            drawn(chart.root.draw(&Circle::new(place(at), units(radius), ink(colour, 1.0))));
             label_point(chart, i, at, &point.label);
         }
     }))

@@ -106,7 +106,12 @@ fn batches() -> Vec<Vec<u8>> {
 fn map_parts() -> Vec<Vec<u8>> {
     let maps = || Maps { values: Array2::from_elem((2, 5), 0.5), n_voxels: vec![7; 5], n_undefined: 1 };
     let tail = orthoscope::math::permutation::Tail::Greater;
-    let null = Null { p: Array2::from_elem((2, 5), 0.25), extreme: Array2::from_elem((4, 2), 0.9), tail };
+    let null = Null {
+        p: Array2::from_elem((2, 5), 0.25),
+        extreme: Array2::from_elem((4, 2), 0.9),
+        mean: Array2::zeros((2, 5)),
+        tail,
+    };
     [None, Some(null)]
         .into_iter()
         .map(|null| {
