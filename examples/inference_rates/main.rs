@@ -3,19 +3,65 @@
 //!
 //!     cargo run --release --example inference_rates [PART]
 //!
-//! Parts: group.
+//! Parts: group, layers, ceiling.
 
+mod ceiling;
 mod group;
+mod layers;
 mod rate;
 
+use ceiling::Subject;
 use group::{Compared, Study, Tested};
-use orthoscope::mapping::{Residual, Statistic};
+use orthoscope::mapping::ceiling::Ceiling;
+use orthoscope::mapping::{Dissimilarity, PlaceCorrection, Residual, Statistic};
 use rate::Rate;
 
 fn main() {
     let part = std::env::args().nth(1).unwrap_or_default();
     if part.is_empty() || part == "group" {
         of_groups();
+    }
+    if part.is_empty() || part == "layers" {
+        of_layers();
+    }
+    if part.is_empty() || part == "ceiling" {
+        of_ceilings();
+    }
+}
+
+/// Family-wise errors over places and layers.
+fn of_layers() {
+    println!("| 125 places of noise, 12 unrelated layers | within each layer | over all layers |\n|---|---|---|");
+    let noise = layers::Noise { n_places: 125, n_layers: 12, n_relabellings: 1000, n_data_sets: 300 };
+    for (name, correction) in [("`fwe`", PlaceCorrection::Fwe), ("`fdr`", PlaceCorrection::Fdr)] {
+        let [layer, all] = noise.false_positives(correction);
+        println!("| {name} | {layer} | {all} |");
+    }
+}
+
+/// The noise-free model beside the ceiling.
+fn of_ceilings() {
+    println!(
+        "| dissimilarity, comparison | runs | snr | model | ceiling | regions above its upper end |\n|---|---|---|---|---|---|"
+    );
+    for (dissimilarity, statistic, n_runs, snr) in [
+        (Dissimilarity::Correlation, Statistic::Spearman, 3, 0.2),
+        (Dissimilarity::Correlation, Statistic::Spearman, 4, 0.05),
+        (Dissimilarity::Correlation, Statistic::Spearman, 4, 0.2),
+        (Dissimilarity::Correlation, Statistic::Spearman, 4, 1.0),
+        (Dissimilarity::Correlation, Statistic::Spearman, 8, 0.2),
+        (Dissimilarity::Euclidean, Statistic::Pearson, 4, 0.2),
+        (Dissimilarity::Crossnobis, Statistic::Spearman, 8, 0.05),
+        (Dissimilarity::Crossnobis, Statistic::Spearman, 8, 0.2),
+        (Dissimilarity::Crossnobis, Statistic::Cosine, 8, 0.2),
+    ] {
+        let found = Subject { n_runs, snr, dissimilarity, statistic, n_regions: 1000 }.compared();
+        let Ceiling { lower, upper } = found.ceiling;
+        let model = found.model;
+        println!(
+            "| {dissimilarity}, {statistic} | {n_runs} | {snr} | {model:.3} | {lower:.3}-{upper:.3} | {} |",
+            found.above
+        );
     }
 }
 

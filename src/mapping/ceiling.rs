@@ -1,7 +1,7 @@
 //! How well any fingerprint could do: noise ceilings.
 
 use super::compare::{Comparator, Statistic};
-use super::dissimilarity::{self, Condensed, Measurement, Patterns};
+use super::dissimilarity::{self, Condensed, Dissimilarity, Measurement, Patterns};
 use super::measure::Question;
 use super::residual::Residual;
 use super::searchlight::Places;
@@ -13,7 +13,8 @@ use crate::rdm::Rdm;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Bounds on the comparison of a perfect model with single subjects.
+/// Bounds on the comparison of a perfect model: with single subjects ([`across_subjects`]), or with
+/// the RDM of all of a subject's data ([`Halves::ceiling`]).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ceiling {
     /// Mean comparison of a subject's RDM with the mean RDM of the others.
@@ -117,15 +118,62 @@ pub fn halves(betas: &Betas) -> Result<[Betas; 2]> {
     Ok([one(0)?, one(1)?])
 }
 
+/// How much data each half has, and how the noise of its RDM falls with that.
+///
+/// The variance of a dissimilarity around its true value, in units of the variance of true
+/// dissimilarities, is `v(m) = a / m + b q(m)` for patterns averaged over m samples: noise times
+/// signal falls with 1 / m, noise times noise with `q(m) = 1 / m^2`, or `1 / (m (m - 1))` where runs
+/// are held against each other. Two halves correlate with `r = 1 / sqrt((1 + v(m_1)) (1 + v(m_2)))`,
+/// and the RDM of all data with the true one with `1 / sqrt(1 + v(m_1 + m_2))`. One r does not tell a
+/// from b: b = 0 is the formula of Spearman and Brown, which is right for averaged RDMs and too
+/// low for averaged patterns, a = 0 is the other end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Halves {
+    /// Samples of a condition in either half; runs where they are held against each other.
+    pub amounts: [f64; 2],
+    /// Whether runs are held against each other.
+    pub crossed: bool,
+}
+
+impl Halves {
+    fn of(halves: &[Betas; 2], measurement: Measurement) -> Self {
+        let crossed = measurement.dissimilarity == Dissimilarity::Crossnobis;
+        let amount = |half: &Betas| match crossed {
+            true => half.n_runs() as f64,
+            false => half.conditions().len() as f64 / half.n_conditions() as f64,
+        };
+        Self { amounts: [amount(&halves[0]), amount(&halves[1])], crossed }
+    }
+
+    /// Where the correlation of the whole data's RDM with the true one lies, given that of the halves'
+    /// RDMs with each other: what a fingerprint could reach at most, but by chance. It is as noisy as
+    /// r, and 0 where r is not above 0.
+    pub fn ceiling(&self, r: f64) -> Ceiling {
+        let q = |m: f64| if self.crossed { 1.0 / (m * (m - 1.0)) } else { 1.0 / (m * m) };
+        Ceiling { lower: self.extrapolated(r, |m| 1.0 / m), upper: self.extrapolated(r, q) }
+    }
+
+    fn extrapolated(&self, r: f64, falls: impl Fn(f64) -> f64) -> f64 {
+        if r.is_nan() || r <= 0.0 {
+            return if r.is_nan() { r } else { 0.0 };
+        }
+        let [one, two] = self.amounts.map(&falls);
+        // (1 + x one) (1 + x two) = 1 / r^2, for x >= 0.
+        let (linear, constant) = (one + two, 1.0 - 1.0 / (r.min(1.0) * r.min(1.0)));
+        let x = (-linear + (linear * linear - 4.0 * one * two * constant).sqrt()) / (2.0 * one * two);
+        1.0 / (1.0 + x.max(0.0) * falls(self.amounts[0] + self.amounts[1])).sqrt()
+    }
+}
+
 /// Split-half reliability of the RDM of every place, and what follows for the best possible map
 /// value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reliability {
     /// r: comparison of the RDMs of the two halves.
     pub split_half: Vec<f32>,
-    /// sqrt(2 r / (1 + r)), 0 where r is negative: the correlation of the whole data's RDM with the
-    /// true one (Spearman and Brown), which no fingerprint can exceed but by chance.
-    pub ceiling: Vec<f32>,
+    /// Lower and upper end of the ceiling ([`Halves::ceiling`]). None where the comparison is a cosine of
+    /// distances that noise makes larger: halves then agree in what is no signal.
+    pub ceiling: Option<[Vec<f32>; 2]>,
 }
 
 /// Compares the RDMs of the [`halves`] of the data at every place, measured and compared as the
@@ -143,7 +191,8 @@ pub fn reliability<P: Places>(betas: &Betas, question: &Question<'_>, places: &P
 /// As [`Patterns::new`] for either half; [`Error::Invalid`] when the comparison is a regression.
 ///
 /// # Source
-/// Spearman, Br. J. Psychol. 3:271 (1910); Brown, ibid. 296.
+/// Spearman, Br. J. Psychol. 3:271 (1910); Brown, ibid. 296; for the variance of dissimilarities of
+/// averaged patterns Diedrichsen, Provost and Zareamoghaddam, arXiv 1607.01371 (2016).
 pub fn split_half<P: Places>(
     halves: &[Betas; 2],
     measurement: Measurement,
@@ -170,6 +219,15 @@ pub fn split_half<P: Places>(
             },
         )
         .collect();
-    let ceiling = |&r: &f32| if r.is_nan() { r } else { (2.0 * r.max(0.0) / (1.0 + r.max(0.0))).sqrt() };
-    Ok(Reliability { ceiling: split_half.iter().map(ceiling).collect(), split_half })
+    let own = Halves::of(halves, measurement);
+    let biased = !statistic.is_centred() && !own.crossed;
+    let ends = |&r: &f32| {
+        let Ceiling { lower, upper } = own.ceiling(f64::from(r));
+        (lower as f32, upper as f32)
+    };
+    let ceiling = (!biased).then(|| {
+        let (lower, upper) = split_half.iter().map(ends).unzip();
+        [lower, upper]
+    });
+    Ok(Reliability { split_half, ceiling })
 }

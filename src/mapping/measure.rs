@@ -5,8 +5,8 @@ use super::dissimilarity::Patterns;
 use super::null::{self, Null, Relabellings};
 use super::searchlight::{self, Maps, Places, Slice, searchlight};
 use crate::error::Result;
-use crate::stats::correction::benjamini_hochberg;
-use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use crate::stats::correction::{Family, benjamini_hochberg};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -35,17 +35,25 @@ pub struct Part {
     pub null: Option<Null>,
 }
 
-/// Correction for the number of places, within each layer.
+/// Correction for the number of places, over all layers or within each ([`Family`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceCorrection {
     /// p of each place by itself.
     None,
-    /// False discovery rate (Benjamini and Hochberg 1995).
-    #[default]
+    /// False discovery rate (Benjamini and Hochberg 1995). No p is below 1 / (1 + n_permutations), so
+    /// that a small share of many places is never found ([`fdr_needs`]).
     Fdr,
     /// Family-wise error, by the largest value of each relabelled map.
+    #[default]
     Fwe,
+}
+
+/// How many of `n_tests` must have the smallest p that `n_permutations` relabellings give before the
+/// false discovery rate calls any of them significant at `alpha`:
+/// `p n_tests / k <= alpha` for p = 1 / (1 + n_permutations).
+pub fn fdr_needs(n_tests: usize, n_permutations: usize, alpha: f64) -> usize {
+    (n_tests as f64 / ((n_permutations + 1) as f64 * alpha)).ceil() as usize
 }
 
 /// Compares the RDMs of the places in `range` with all fingerprints and, unless there are no
@@ -75,23 +83,38 @@ pub fn measure<P: Places>(
     Ok(Part { start, maps, null })
 }
 
+/// The first `together` rows as one family, every other row as its own.
+fn families(rows: ArrayViewMut2<'_, f64>, together: usize) -> Vec<ArrayViewMut2<'_, f64>> {
+    let (first, mut rest) = rows.split_at(Axis(0), together);
+    let mut all = vec![first];
+    while rest.nrows() > 0 {
+        let (next, others) = rest.split_at(Axis(0), 1);
+        all.push(next);
+        rest = others;
+    }
+    all
+}
+
 impl Part {
     /// Number of places.
     pub fn n_places(&self) -> usize {
         self.maps.n_voxels.len()
     }
 
-    /// p corrected for the number of places, n_values x n_places; `None` where nothing was tested.
-    pub fn corrected(&self, correction: PlaceCorrection) -> Option<Array2<f64>> {
+    /// p corrected for the number of places, n_values x n_places; `None` where nothing was tested. The
+    /// first `n_layers` values are layers'; R^2 of all together, which may follow, is a family of its
+    /// own.
+    pub fn corrected(&self, correction: PlaceCorrection, family: Family, n_layers: usize) -> Option<Array2<f64>> {
         let null = self.null.as_ref()?;
+        let together = if family == Family::All { n_layers } else { 1 };
         Some(match correction {
             PlaceCorrection::None => null.p.clone(),
-            PlaceCorrection::Fwe => null.family_wise(&self.maps),
+            PlaceCorrection::Fwe => null.family_wise(&self.maps, together),
             PlaceCorrection::Fdr => {
                 let mut corrected = null.p.clone();
-                for mut row in corrected.rows_mut() {
-                    let q = benjamini_hochberg(&row.to_vec());
-                    row.iter_mut().zip(q).for_each(|(p, q)| *p = q);
+                for mut rows in families(corrected.view_mut(), together) {
+                    let q = benjamini_hochberg(&rows.iter().copied().collect::<Vec<_>>());
+                    rows.iter_mut().zip(q).for_each(|(p, q)| *p = q);
                 }
                 corrected
             }
@@ -181,10 +204,21 @@ mod tests {
             let relabellings = Relabellings { n_permutations, seed: 1, tail: Tail::Greater };
             let part = measure(&question, &places, 0..PLACES, &relabellings, &count).unwrap();
             assert_eq!((heard.load(Ordering::Relaxed), part.null.is_some()), (expected, n_permutations > 0));
-            assert_eq!(part.corrected(PlaceCorrection::Fdr).is_some(), n_permutations > 0);
+            assert_eq!(part.corrected(PlaceCorrection::Fdr, Family::All, 2).is_some(), n_permutations > 0);
             let stopped = measure(&question, &places, 0..PLACES, &relabellings, &|_| false);
             assert!(matches!(stopped, Err(crate::Error::Interrupted { .. })));
         }
+    }
+
+    #[test]
+    fn few_relabellings_find_nothing_small_by_the_false_discovery_rate() {
+        // 50,653 centres and 1,000 relabellings: 1013 of them, 2 %, all at 1 / 1001.
+        assert_eq!(fdr_needs(50_653, 1000, 0.05), 1013);
+        let q = |k: usize| {
+            benjamini_hochberg(&(0..2000).map(|i| if i < k { 1.0 / 101.0 } else { 0.9 }).collect::<Vec<_>>())[0]
+        };
+        let needed = fdr_needs(2000, 100, 0.05);
+        assert!(q(needed) <= 0.05 && q(needed - 1) > 0.05, "{needed}");
     }
 
     /// By hand: q of p = (0.2, 0.4, 0.6) is 0.6 for all; of extremes 1, 3 and 5, those that reach 4
@@ -199,9 +233,26 @@ mod tests {
             tail: Tail::Greater,
         };
         let part = Part { start: 0, maps, null: Some(null) };
-        let of = |correction| part.corrected(correction).unwrap().into_raw_vec_and_offset().0;
+        let of = |correction| part.corrected(correction, Family::All, 1).unwrap().into_raw_vec_and_offset().0;
         assert_eq!(of(PlaceCorrection::None), [0.2, 0.4, 0.6]);
         assert!(of(PlaceCorrection::Fdr).iter().all(|q| (q - 0.6).abs() < 1e-15));
         assert_eq!(of(PlaceCorrection::Fwe), [0.5, 0.75, 1.0]);
+        // Two layers and R^2: extremes of the layers are (2, 3, 5), and q of (0.01, 0.5, 0.04, 0.9) is by
+        // Benjamini and Hochberg (0.04, 2/3, 0.08, 0.9).
+        let maps =
+            Maps { values: ndarray::array![[4.0, 2.0], [0.5, 4.0], [0.9, 0.1]], n_voxels: vec![1; 2], n_undefined: 0 };
+        let null = Null {
+            p: ndarray::array![[0.01, 0.5], [0.04, 0.9], [0.2, 0.4]],
+            extreme: ndarray::array![[1.0, 2.0, 9.0], [3.0, 0.0, 9.0], [5.0, 1.0, 9.0]],
+            mean: Array2::zeros((3, 2)),
+            tail: Tail::Greater,
+        };
+        let part = Part { start: 0, maps, null: Some(null) };
+        let all = |family| part.corrected(PlaceCorrection::Fwe, family, 2).unwrap();
+        assert_eq!(all(Family::All), ndarray::array![[0.5, 1.0], [1.0, 0.5], [1.0, 1.0]]);
+        assert_eq!(all(Family::Layer), ndarray::array![[0.5, 0.75], [0.75, 0.25], [1.0, 1.0]]);
+        let q = part.corrected(PlaceCorrection::Fdr, Family::All, 2).unwrap();
+        let expected = ndarray::array![[0.04, 2.0 / 3.0], [0.08, 0.9], [0.4, 0.4]];
+        assert!(q.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{q}");
     }
 }

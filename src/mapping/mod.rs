@@ -35,7 +35,7 @@ pub mod subjects;
 
 pub use compare::{Comparator, Statistic};
 pub use dissimilarity::{Dissimilarity, Measurement, Patterns};
-pub use measure::{Part, PlaceCorrection, Question, measure};
+pub use measure::{Part, PlaceCorrection, Question, fdr_needs, measure};
 pub use null::Relabellings;
 pub use residual::Residual;
 pub use searchlight::searchlight;

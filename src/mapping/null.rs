@@ -223,14 +223,20 @@ struct Spaces {
 
 impl Null {
     /// Family-wise corrected p by the most extreme value of each relabelled map: (1 + extremes that
-    /// reach the value) / (1 + n_permutations), n_values x n_places; NaN where the map is.
+    /// reach the value) / (1 + n_permutations), n_values x n_places; NaN where the map is. The first
+    /// `together` values (layers) share the most extreme one of them all.
     ///
     /// # Source
     /// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002).
-    pub fn family_wise(&self, maps: &Maps) -> Array2<f64> {
+    pub fn family_wise(&self, maps: &Maps, together: usize) -> Array2<f64> {
         let mut p = Array2::from_elem(maps.values.dim(), f64::NAN);
         for (v, mut row) in p.rows_mut().into_iter().enumerate() {
-            let null = MaxNull::of_extremes(self.extreme.column(v).iter().copied(), self.tail).within(SAME);
+            let family = if v < together { 0..together } else { v..v + 1 };
+            let extremes =
+                self.extreme.rows().into_iter().map(|row| {
+                    family.clone().map(|v| row[v]).fold(least(self.tail), |a, b| more_extreme(a, b, self.tail))
+                });
+            let null = MaxNull::of_extremes(extremes, self.tail).within(SAME);
             let values = maps.values.row(v).mapv(f64::from);
             row.iter_mut().zip(&values).for_each(|(p, &value)| *p = null.p(extremeness(value, self.tail)));
         }

@@ -95,7 +95,7 @@ fn the_maximum_over_places_holds_the_family_wise_error() {
         for item in 0..N {
             let comparator = Comparator::new(&fingerprints(8, 1, item), Statistic::Pearson, Residual::None).unwrap();
             let (maps, null) = tested(&patterns(8, 27, item), &comparator, &places, how(59, item, tail));
-            let corrected = null.family_wise(&maps);
+            let corrected = null.family_wise(&maps, 1);
             any_corrected += usize::from(corrected.iter().any(|&p| p <= 0.05 + 1e-9));
             any_uncorrected += usize::from(null.p.iter().any(|&p| p <= 0.05 + 1e-9));
         }

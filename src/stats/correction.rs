@@ -1,6 +1,19 @@
 //! Which of many tests may be called significant.
 
 use crate::math::permutation::Tail;
+use serde::{Deserialize, Serialize};
+
+/// Which tests are corrected for together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// The places of all layers: what a winner among layers, or their overlap, asks for.
+    #[default]
+    All,
+    /// The places of each layer. With twelve layers and nothing there, something is significant in
+    /// some layer in two of five data sets.
+    Layer,
+}
 
 /// Two statistics closer than this, relative to their size, are one value: equal sums may differ in
 /// their last bits.

@@ -91,6 +91,8 @@ pub struct GroupTest {
     pub q: Vec<f64>,
     /// The largest t of every permutation.
     pub null: MaxNull,
+    /// Of every flip, in its order: what [`over_all`] takes the largest of.
+    extremes: Vec<Extremes>,
     /// With `cluster_p`.
     pub clusters: Option<ClusterTest>,
     /// With `tfce`.
@@ -341,6 +343,7 @@ fn outlying(values: &Array2<f64>, sum_of_squares: &[f64], n: &[f64]) -> Vec<usiz
 }
 
 /// The extremes of one flipped map.
+#[derive(Debug, Clone, Copy)]
 struct Extremes {
     t: f64,
     size: f64,
@@ -348,18 +351,78 @@ struct Extremes {
     tfce: f64,
 }
 
+/// Null distributions of the largest values.
+struct Nulls {
+    t: MaxNull,
+    size: MaxNull,
+    mass: MaxNull,
+    tfce: MaxNull,
+}
+
+impl Nulls {
+    fn of(extremes: &[Extremes], exhaustive: bool) -> Self {
+        let max_null = |of: fn(&Extremes) -> f64| {
+            let all = extremes.iter().map(of).collect();
+            if exhaustive { MaxNull::exhaustive(all) } else { MaxNull::random(all) }
+        };
+        Self {
+            t: max_null(|e| e.t),
+            size: max_null(|e| e.size),
+            mass: max_null(|e| e.mass),
+            tfce: max_null(|e| e.tfce),
+        }
+    }
+
+    /// p of clusters by size and by mass.
+    fn clusters(&self, clusters: &[Cluster]) -> (Vec<f64>, Vec<f64>) {
+        clusters.iter().map(|c| (self.size.p(c.size as f64), self.mass.p(c.mass))).unzip()
+    }
+}
+
+/// Corrects for all tests together: those of several layers, of the same subjects and by the same
+/// flips. Every flip's extremes are then the largest over the tests, and the false discovery rate is
+/// of the voxels of them all.
+///
+/// # Panics
+/// When the tests are of different flips.
+pub fn over_all(tests: &mut [GroupTest], tail: Tail) {
+    let Some(first) = tests.first() else { return };
+    let mut extremes = first.extremes.clone();
+    for test in &tests[1..] {
+        assert_eq!(test.extremes.len(), extremes.len(), "the same flips");
+        for (all, own) in extremes.iter_mut().zip(&test.extremes) {
+            *all = Extremes {
+                t: all.t.max(own.t),
+                size: all.size.max(own.size),
+                mass: all.mass.max(own.mass),
+                tfce: all.tfce.max(own.tfce),
+            };
+        }
+    }
+    let nulls = Nulls::of(&extremes, first.exhaustive);
+    let mut q = correction::benjamini_hochberg(&tests.iter().flat_map(|t| t.p.clone()).collect::<Vec<_>>()).into_iter();
+    for test in tests {
+        test.q = q.by_ref().take(test.p.len()).collect();
+        test.p_fwe = nulls.t.p_map(&test.t, tail);
+        test.null = nulls.t.clone();
+        if let Some(own) = &mut test.clusters {
+            (own.p_size, own.p_mass) = nulls.clusters(&own.clusters);
+        }
+        if let Some(own) = &mut test.tfce {
+            own.p_fwe = nulls.tfce.p_map(&own.values, tail);
+        }
+    }
+}
+
 /// The null distributions so far.
 struct Null {
     n_reached: Vec<u32>,
-    t: Vec<f64>,
-    size: Vec<f64>,
-    mass: Vec<f64>,
-    tfce: Vec<f64>,
+    extremes: Vec<Extremes>,
 }
 
 impl Null {
     fn new(n_voxels: usize) -> Self {
-        Self { n_reached: vec![0; n_voxels], t: vec![], size: vec![], mass: vec![], tfce: vec![] }
+        Self { n_reached: vec![0; n_voxels], extremes: vec![] }
     }
 
     fn add(
@@ -395,12 +458,7 @@ impl Null {
                 }
             })
             .collect();
-        for extreme in extremes {
-            self.t.push(extreme.t);
-            self.size.push(extreme.size);
-            self.mass.push(extreme.mass);
-            self.tfce.push(extreme.tfce);
-        }
+        self.extremes.extend(extremes);
         self.n_reached.par_iter_mut().enumerate().for_each(|(v, n)| {
             let own = extremeness(observed[v], options.tail);
             let reached = |map: &&Vec<f64>| correction::reaches(extremeness(map[v], options.tail), own);
@@ -417,24 +475,21 @@ impl Null {
         options: &GroupOptions,
         flips: &Flips,
     ) -> GroupTest {
-        let max_null = if flips.exhaustive { MaxNull::exhaustive } else { MaxNull::random };
+        let nulls = Nulls::of(&self.extremes, flips.exhaustive);
         let own = usize::from(!flips.exhaustive);
         let p_of = |(n, t): (&u32, &f64)| match t.is_nan() {
             true => f64::NAN,
             false => (*n as usize + own) as f64 / (flips.len() + own).max(1) as f64,
         };
         let p: Vec<f64> = self.n_reached.iter().zip(&t).map(p_of).collect();
-        let null = max_null(self.t);
         let cluster_test = threshold.zip(neighbours).map(|(threshold, near)| {
             let (labels, clusters) = clusters::clusters(&t, threshold, options.tail, near);
-            let (sizes, masses) = (max_null(self.size), max_null(self.mass));
-            let p_size = clusters.iter().map(|c| sizes.p(c.size as f64)).collect();
-            let p_mass = clusters.iter().map(|c| masses.p(c.mass)).collect();
+            let (p_size, p_mass) = nulls.clusters(&clusters);
             ClusterTest { threshold, labels, clusters, p_size, p_mass }
         });
         let tfce = options.tfce.zip(neighbours).map(|(tfce, near)| {
             let values = Enhancer::new(near, tfce).without_heights_of(&sample.outlying).enhance(&t, options.tail);
-            let p_fwe = max_null(self.tfce).p_map(&values, options.tail);
+            let p_fwe = nulls.tfce.p_map(&values, options.tail);
             TfceTest { values, p_fwe }
         });
         let sums = sample.values.sum_axis(Axis(0));
@@ -442,13 +497,14 @@ impl Null {
         GroupTest {
             mean,
             p_parametric: sample.p_parametric(&t, options.tail),
-            p_fwe: null.p_map(&t, options.tail),
+            p_fwe: nulls.t.p_map(&t, options.tail),
             q: correction::benjamini_hochberg(&p),
             outlying: sample.outlying.clone(),
             n_left_out: sample.n.iter().filter(|n| **n == 0.0).count(),
             p,
             t,
-            null,
+            null: nulls.t,
+            extremes: self.extremes,
             clusters: cluster_test,
             tfce,
             n_permutations: flips.len(),

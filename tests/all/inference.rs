@@ -1,13 +1,17 @@
 //! Rates of the tests where there is nothing, by simulation: of the same programs as the table of the
 //! page on inference, with fewer data sets.
 
+#[path = "../../examples/inference_rates/ceiling.rs"]
+mod ceiling;
 #[path = "../../examples/inference_rates/group.rs"]
 mod group;
+#[path = "../../examples/inference_rates/layers.rs"]
+mod layers;
 #[path = "../../examples/inference_rates/rate.rs"]
 mod rate;
 
 use group::{Compared, Study, Tested};
-use orthoscope::mapping::{Residual, Statistic};
+use orthoscope::mapping::{Dissimilarity, PlaceCorrection, Residual, Statistic};
 use rate::Rate;
 
 /// 0.05, and three standard errors of it.
@@ -35,4 +39,36 @@ fn a_group_without_effect_is_not_significant_in_any_statistic() {
         // What is 0 on average may be tested as it is; nothing else may.
         assert_eq!(holds(values), centred, "{statistic} {residual:?} {layer}: {values}");
     }
+}
+
+/// The model without noise lies between the ends of the ceiling, averaged over regions.
+#[test]
+fn the_true_model_lies_within_the_noise_ceiling() {
+    for (dissimilarity, statistic, n_runs, snr) in [
+        (Dissimilarity::Correlation, Statistic::Spearman, 4, 0.2),
+        (Dissimilarity::Correlation, Statistic::Spearman, 3, 0.2),
+        (Dissimilarity::Euclidean, Statistic::Pearson, 4, 0.3),
+        (Dissimilarity::Crossnobis, Statistic::Spearman, 8, 0.1),
+    ] {
+        let found = ceiling::Subject { n_runs, snr, dissimilarity, statistic, n_regions: 150 }.compared();
+        let (low, high) = (found.ceiling.lower, found.ceiling.upper);
+        println!("{dissimilarity} {statistic} {n_runs} {snr}: {found:?}");
+        assert!(low - 0.02 < found.model && found.model < high + 0.02, "{dissimilarity} {statistic}: {found:?}");
+        assert!(low < high - 0.01, "{found:?}");
+        // As often above the upper end as below it, at most: single ceilings are noisy.
+        assert!(found.above.share() <= 0.5, "{}", found.above);
+    }
+}
+
+/// Twelve layers have twelve chances, unless they are corrected for together.
+#[test]
+fn the_family_is_the_places_of_all_layers() {
+    let noise = layers::Noise { n_places: 60, n_layers: 12, n_relabellings: 200, n_data_sets: 100 };
+    for correction in [PlaceCorrection::Fwe, PlaceCorrection::Fdr] {
+        let [layer, all] = noise.false_positives(correction);
+        println!("{correction:?}: within layers {layer}, over all {all}");
+        assert!(holds(all), "{correction:?}: {all}");
+    }
+    let [layer, _] = noise.false_positives(PlaceCorrection::Fwe);
+    assert!(!holds(layer), "within layers something is found too often: {layer}");
 }

@@ -78,8 +78,9 @@ fn maps_of_which_chance_is_not_known_are_refused_or_said() {
     let runs = mapped(dir.path(), "cosine", (Statistic::Cosine, Residual::None), 0);
     let said: Value = json::read(&runs[0].join("arrays/desc-layer1_stat-cosine_statmap.json")).unwrap();
     assert_eq!(said["MeanUnderRelabelling"], Value::Null);
-    let error = group(&runs, &dir.path().join("no"), |_| ()).unwrap_err().to_string();
-    assert!(error.contains("what chance gives") && error.contains("test.n_permutations"), "{error}");
+    let error = group(&runs, &dir.path().join("no"), |_| ()).unwrap_err();
+    assert!(error.to_string().contains("what chance gives"), "{error}");
+    assert!(error.hint().unwrap().contains("test.n_permutations"));
     let given = group(&runs, &dir.path().join("said"), |c| c.maps.null = Some(Chance::Value(0.5))).unwrap();
     assert_eq!(given["taken_off"], "0.5");
     let mean = volume(&dir.path().join("said"), "desc-layer1_stat-mean");

@@ -77,8 +77,8 @@ fn rdms_equal_rsatoolbox() {
         ("crossnobis_shrinkage_diag", None, Crossnobis, NoiseCovariance::ShrinkageDiag, Folds::Runs),
         ("crossnobis_shrinkage_eye", None, Crossnobis, NoiseCovariance::ShrinkageEye, Folds::Auto),
         ("crossnobis_unequal", Some("unequal"), Crossnobis, NoiseCovariance::Identity, Folds::Runs),
-        ("crossnobis_pairs", Some("kept"), Crossnobis, NoiseCovariance::Identity, Folds::Auto),
-        ("crossnobis_pairs_shrinkage_diag", Some("kept"), Crossnobis, NoiseCovariance::ShrinkageDiag, Folds::Auto),
+        ("crossnobis_pairs", Some("kept"), Crossnobis, NoiseCovariance::Identity, Folds::Pairs),
+        ("crossnobis_pairs_shrinkage_diag", Some("kept"), Crossnobis, NoiseCovariance::ShrinkageDiag, Folds::Pairs),
     ];
     for (name, keep, dissimilarity, noise, folds) in cases {
         let betas = keep.map_or_else(|| whole.clone(), |keep| betas(&g, Some(keep)));

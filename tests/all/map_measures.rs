@@ -187,6 +187,6 @@ fn crossnobis_of_incomplete_runs_is_that_of_the_runs_that_have_both() {
     }
     // Noise without the held-out runs has no meaning among all pairs of samples.
     let noisy = measurement(Folds::Pairs, NoiseCovariance::Diagonal, NoiseFrom::Training);
-    let error = Patterns::new(&betas, noisy).err().unwrap().to_string();
-    assert!(error.contains("`noise_from` all"), "{error}");
+    let error = Patterns::new(&betas, noisy).err().unwrap();
+    assert!(error.hint().unwrap().contains("`noise_from` all"), "{error}");
 }

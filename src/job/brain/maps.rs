@@ -46,11 +46,11 @@ pub fn narrow(values: impl IntoIterator<Item = f64>) -> Vec<f32> {
 }
 
 /// What a map is on average when the conditions are relabelled.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Chance<'a> {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Chance {
     Zero,
     /// At every place.
-    Mean(&'a [f32]),
+    Mean(Vec<f32>),
     Unknown,
 }
 
@@ -80,13 +80,13 @@ impl MapWriter<'_> {
 
     /// The same with what chance gives at each place, which is written where it is not 0; `None` for a
     /// map that is not 0 on average and was not relabelled.
-    pub fn tested(&self, (label, stat): (&str, &str), values: &[f32], words: &str, chance: Chance<'_>) -> Result<()> {
+    pub fn tested(&self, (label, stat): (&str, &str), values: &[f32], words: &str, chance: Chance) -> Result<()> {
         let said = match chance {
             Chance::Zero => Value::from(0),
             Chance::Unknown => Value::Null,
             Chance::Mean(mean) => {
                 let own = format!("{}null", Part::Label.plain(stat));
-                self.statmap(label, &own, mean, &format!("mean under relabelling of: {words}"))?;
+                self.statmap(label, &own, &mean, &format!("mean under relabelling of: {words}"))?;
                 let name = self.path(&format!("desc-{label}_stat-{own}_statmap.nii.gz"));
                 name.file_name().unwrap_or_default().to_string_lossy().into()
             }

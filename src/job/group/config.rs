@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::job::brain::maps::check_prefix;
 use crate::job::limits::{self, within};
 use crate::math::permutation::Tail;
+use crate::stats::correction::Family;
 use crate::stats::group::GroupOptions;
 use crate::stats::neighbours::Connectivity;
 use crate::stats::tfce::{Heights, Tfce};
@@ -110,6 +111,8 @@ pub struct TestConfig {
     pub connectivity: Connectivity,
     pub tfce: Tfce,
     pub correction: GroupCorrection,
+    /// What is corrected for together: the voxels of all layers, or of each.
+    pub family: Family,
     pub alpha: f64,
     /// Coverage of the intervals of the means.
     pub level: f64,
@@ -125,13 +128,14 @@ impl Default for TestConfig {
             connectivity: Connectivity::default(),
             tfce: tested.tfce.unwrap_or_default(),
             correction: GroupCorrection::default(),
+            family: Family::default(),
             alpha: 0.05,
             level: 0.95,
         }
     }
 }
 
-/// Correction for the number of voxels, within each layer: what is called significant, wins and
+/// Correction for the number of voxels, over all layers or within each ([`Family`]): what is called significant, wins and
 /// overlaps. The maps of all corrections are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

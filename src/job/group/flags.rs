@@ -3,6 +3,7 @@
 use super::{Chance, GroupCorrection, Zeros};
 use crate::job::flags::choice;
 use crate::math::permutation::Tail;
+use crate::stats::correction::Family;
 use crate::stats::neighbours::Connectivity;
 use clap::Args;
 use serde::Serialize;
@@ -81,6 +82,9 @@ struct TestFlags {
     /// written.
     #[arg(long, value_parser = choice::<GroupCorrection>)]
     correction: Option<GroupCorrection>,
+    /// What is corrected for together: the voxels of all layers (all), or of each (layer).
+    #[arg(long, value_parser = choice::<Family>)]
+    family: Option<Family>,
     /// What is called significant.
     #[arg(long)]
     alpha: Option<f64>,

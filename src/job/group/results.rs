@@ -6,6 +6,7 @@ use crate::job::Named;
 use crate::job::brain::results::{GradientResults, OverlapResults};
 use crate::mapping::overlap::Compactness;
 use crate::math::permutation::Tail;
+use crate::stats::correction::Family;
 use crate::stats::interval::Difference;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,8 @@ pub struct Results {
     pub taken_off: String,
     pub tail: Tail,
     pub correction: GroupCorrection,
+    #[serde(default)]
+    pub family: Family,
     pub alpha: f64,
     /// Sign flips.
     pub n_permutations: usize,

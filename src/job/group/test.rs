@@ -5,9 +5,11 @@ use super::inputs::Data;
 use crate::error::Result;
 use crate::job::Session;
 use crate::progress::Progress;
-use crate::stats::group::{GroupOptions, GroupTest, one_sample};
+use crate::stats::correction::Family;
+use crate::stats::group::{GroupOptions, GroupTest, one_sample, over_all};
 use crate::stats::interval::mean_interval;
 use crate::stats::neighbours::Neighbours;
+use ndarray::Array2;
 
 /// One layer's test and the interval of its mean.
 pub struct Tested {
@@ -49,7 +51,7 @@ pub fn test(config: &Config, data: &Data, neighbours: &Neighbours, session: &Ses
     let n = data.maps[0].nrows();
     let n_flips = 1usize.checked_shl(n as u32).unwrap_or(usize::MAX).min(options.n_permutations);
     let mut progress = Progress::new(&session.progress, "group", (data.maps.len() * n_flips) as u64, 0);
-    let mut tested = Vec::new();
+    let mut tests = Vec::new();
     for (name, maps) in data.names.iter().zip(&data.maps) {
         let mut done = 0;
         let test = one_sample(maps.view(), Some(neighbours), &options, |n| {
@@ -57,9 +59,13 @@ pub fn test(config: &Config, data: &Data, neighbours: &Neighbours, session: &Ses
             done = n;
             session.cancel.check()
         })?;
-        let interval = mean_interval(maps.view(), config.test.level)?;
-        tested.push(Tested { test, interval });
+        tests.push(test);
     }
     progress.finish();
-    Ok(tested)
+    if config.test.family == Family::All {
+        over_all(&mut tests, options.tail);
+    }
+    let interval = |maps: &Array2<f64>| mean_interval(maps.view(), config.test.level);
+    let tested = tests.into_iter().zip(&data.maps);
+    tested.map(|(test, maps)| Ok(Tested { test, interval: interval(maps)? })).collect()
 }

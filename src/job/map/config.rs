@@ -9,6 +9,7 @@ use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
 use crate::mapping::simulate::SimulationOptions;
 use crate::mapping::{Dissimilarity, PlaceCorrection, Residual, Sphere, Statistic};
+use crate::stats::correction::Family;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -63,6 +64,8 @@ pub struct TestConfig {
     /// Relabellings of the conditions; 0 for no test.
     pub n_permutations: usize,
     pub correction: PlaceCorrection,
+    /// What is corrected for together: the places of all layers, or of each.
+    pub family: Family,
     /// What is called significant.
     pub alpha: f64,
     /// Resamples of the images for intervals of every value; 0 for none.
@@ -76,6 +79,7 @@ impl Default for TestConfig {
         Self {
             n_permutations: 1000,
             correction: PlaceCorrection::default(),
+            family: Family::default(),
             alpha: 0.05,
             n_image_bootstraps: 0,
             level: 0.95,

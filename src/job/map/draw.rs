@@ -48,10 +48,7 @@ pub fn regions(run: &RunDir, plan: &Plan, results: &[RegionResult]) -> Result<()
         let values = region.values[..names.len()].to_vec();
         let series = [BarSeries { name: region.name.clone(), values, errors }];
         let references = region.ceiling.map_or_else(Vec::new, |c| {
-            let own = region.errors.is_empty();
-            let lower = if own { "split-half" } else { "ceiling, lower" };
-            let upper = if own { "noise ceiling" } else { "ceiling, upper" };
-            vec![(lower.to_owned(), c.lower), (upper.to_owned(), c.upper)]
+            vec![("ceiling, lower".to_owned(), c.lower), ("ceiling, upper".to_owned(), c.upper)]
         });
         let references = references.into_iter().filter(|(_, v)| v.is_finite()).collect();
         let title = format!("{} ({} of layers)", region.name, plan.config.residual_words());

@@ -8,6 +8,7 @@ use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
 use crate::mapping::sphere::{Preset, RadiusUnit, SphereShape};
 use crate::mapping::{Dissimilarity, Residual, Statistic};
+use crate::stats::correction::Family;
 use crate::stats::glm::{Hrf, NoiseModel};
 use clap::Args;
 use serde::Serialize;
@@ -246,9 +247,12 @@ struct TestFlags {
     /// Relabellings of the conditions; 0 for maps without a test.
     #[arg(long = "permutations", value_name = "N")]
     n_permutations: Option<usize>,
-    /// Correction for the number of places: fdr, fwe or none.
+    /// Correction for the number of places: fwe, fdr or none.
     #[arg(long, value_parser = choice::<PlaceCorrection>)]
     correction: Option<PlaceCorrection>,
+    /// What is corrected for together: the places of all layers (all), or of each (layer).
+    #[arg(long, value_parser = choice::<Family>)]
+    family: Option<Family>,
     /// What is called significant.
     #[arg(long)]
     alpha: Option<f64>,

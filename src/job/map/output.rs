@@ -30,6 +30,7 @@ fn sidecar(plan: &Plan) -> Value {
         "NumberOfConditions": plan.conditions.len(),
         "NumberOfPermutations": plan.n_permutations(),
         "Correction": config.test.correction,
+        "Family": config.test.family,
         "Sources": if config.betas.files.is_empty() { &config.bold.files } else { &config.betas.files },
         "SkullStripped": true,
     })
@@ -124,8 +125,11 @@ pub fn volume(
     if let Some(own) = &tested.reliability {
         let halves = "comparison of the RDMs of two halves of the runs";
         write.statmap("searchlight", "splithalf", &own.split_half, halves)?;
-        let ceiling = "sqrt(2 r / (1 + r)) of the split-half comparison r";
-        write.statmap("searchlight", "ceiling", &own.ceiling, ceiling)?;
+        if let Some([low, high]) = &own.ceiling {
+            let words = "end of what a perfect fingerprint would reach, from the split-half comparison";
+            write.statmap("searchlight", "ceilinglow", low, &format!("lower {words}"))?;
+            write.statmap("searchlight", "ceilinghigh", high, &format!("upper {words}"))?;
+        }
     }
     write.assignment(layers, names)?;
     if layers.tested {
@@ -139,10 +143,10 @@ pub fn volume(
 }
 
 /// What chance gives of one of the comparator's values.
-fn chance<'t>(plan: &Plan, tested: &'t Tested, value: usize) -> Chance<'t> {
+fn chance(plan: &Plan, tested: &Tested, value: usize) -> Chance {
     match &tested.null {
         _ if plan.comparator.is_centred(value) => Chance::Zero,
-        Some(null) => null.mean.row(value).to_slice().map_or(Chance::Unknown, Chance::Mean),
+        Some(null) => Chance::Mean(null.mean.row(value).to_vec()),
         None => Chance::Unknown,
     }
 }
@@ -164,8 +168,18 @@ fn cluster_table(run: &RunDir, write: &MapWriter<'_>, summary: &Summary) -> Resu
 /// Writes the table of regions.
 pub fn regions(run: &RunDir, plan: &Plan, results: &[RegionResult], unit: &str) -> Result<()> {
     let statistic = plan.config.statistic.to_string();
-    let header =
-        ["region", "layer", statistic.as_str(), "sem", "p", "ci_low", "ci_high", "ceiling_lower", "ceiling_upper"];
+    let header = [
+        "region",
+        "layer",
+        statistic.as_str(),
+        "sem",
+        "p",
+        "ci_low",
+        "ci_high",
+        "split_half",
+        "ceiling_lower",
+        "ceiling_upper",
+    ];
     let mut table = tsv::Table::new(header.into_iter().map(String::from).chain([format!("n_{unit}")]));
     for region in results {
         for (l, layer) in plan.comparator.layers().iter().enumerate() {
@@ -179,6 +193,7 @@ pub fn regions(run: &RunDir, plan: &Plan, results: &[RegionResult], unit: &str) 
                 at(&region.p),
                 bound(region.intervals.get(l).map(|i| i.0)),
                 bound(region.intervals.get(l).map(|i| i.1)),
+                bound(region.split_half),
                 bound(region.ceiling.map(|c| c.lower)),
                 bound(region.ceiling.map(|c| c.upper)),
                 region.n.to_string(),

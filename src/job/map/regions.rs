@@ -56,6 +56,8 @@ pub struct RegionResult {
     pub p: Vec<f64>,
     /// Of each value, over images; empty where they are not asked for.
     pub intervals: Vec<(f64, f64)>,
+    /// Comparison of the RDMs of two halves of the data.
+    pub split_half: Option<f64>,
     pub ceiling: Option<Ceiling>,
 }
 
@@ -78,6 +80,7 @@ pub fn of_subjects(region: &RegionRdms, plan: &Plan) -> Result<RegionResult> {
         errors: found.errors,
         p: found.p,
         intervals,
+        split_half: None,
         ceiling: found.ceiling,
     })
 }

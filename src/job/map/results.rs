@@ -7,6 +7,7 @@ use crate::mapping::ceiling::Ceiling;
 use crate::mapping::overlap::Compactness;
 use crate::mapping::simulate::SimulationOptions;
 use crate::mapping::{Dissimilarity, PlaceCorrection, Residual, Statistic};
+use crate::stats::correction::Family;
 use serde::{Deserialize, Serialize};
 
 /// What a run came to, with its time and memory.
@@ -48,6 +49,8 @@ pub struct Mapped {
     pub residual: Residual,
     pub n_permutations: usize,
     pub correction: PlaceCorrection,
+    #[serde(default)]
+    pub family: Family,
     pub alpha: f64,
     /// Of the fingerprints' correlation matrix.
     #[serde(deserialize_with = "or_nan")]
@@ -157,6 +160,9 @@ pub struct Region {
     pub p: Vec<f64>,
     /// Over images; empty where they were not asked for.
     pub intervals: Vec<(Option<f64>, Option<f64>)>,
+    /// Comparison of the RDMs of two halves of the data; of betas.
+    #[serde(default)]
+    pub split_half: Option<f64>,
     pub ceiling: Option<Ceiling>,
     pub best_layer: Option<String>,
 }
@@ -173,6 +179,8 @@ pub struct Simulated {
     pub residual: Residual,
     pub n_permutations: usize,
     pub correction: PlaceCorrection,
+    #[serde(default)]
+    pub family: Family,
     pub alpha: f64,
     /// Share of the regions whose layer must come back.
     pub target: f64,

@@ -18,7 +18,7 @@ use crate::job::machine::peak_rss_mb;
 use crate::job::shard::Shard;
 use crate::job::{Checked, Job};
 use crate::mapping::Neighbourhoods;
-use crate::mapping::ceiling;
+use crate::mapping::ceiling::Ceiling;
 use crate::mapping::searchlight::Places;
 use crate::report::{Figures, Page};
 use crate::warning::Warning;
@@ -162,10 +162,12 @@ fn regions(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) ->
                 .intervals
                 .as_ref()
                 .map_or_else(Vec::new, |ends| wide(&ends.low, r).into_iter().zip(wide(&ends.high, r)).collect()),
-            ceiling: tested.reliability.as_ref().map(|own| {
-                let upper = f64::from(own.ceiling[r]);
-                ceiling::Ceiling { lower: f64::from(own.split_half[r]), upper }
-            }),
+            split_half: tested.reliability.as_ref().map(|own| f64::from(own.split_half[r])),
+            ceiling: tested
+                .reliability
+                .as_ref()
+                .and_then(|own| own.ceiling.as_ref())
+                .map(|[lower, upper]| Ceiling { lower: f64::from(lower[r]), upper: f64::from(upper[r]) }),
         })
         .collect();
     finish_regions(plan, &results, run, "voxels")

@@ -227,7 +227,7 @@ fn judged(
     let relabellings = Relabellings { n_permutations: test.n_permutations, seed: config.seed, tail: plan::Plan::TAIL };
     let question = Question { patterns, comparator };
     let part = measure(&question, regions, 0..regions.len(), &relabellings, &|_| !cancel.requested())?;
-    let corrected = part.corrected(test.correction);
+    let corrected = part.corrected(test.correction, test.family, comparator.layers().len());
     let verdict = |l: usize, r: usize| Judgement {
         value: f64::from(part.maps.values[[l, r]]),
         significant: corrected.as_ref().is_some_and(|p| p[[l, r]] <= test.alpha),
@@ -379,6 +379,7 @@ fn results(config: &Config, simulation: &SimulationConfig, lines: &[Line], sets:
         residual: config.residual,
         n_permutations: config.test.n_permutations,
         correction: config.test.correction,
+        family: config.test.family,
         alpha: config.test.alpha,
         target: simulation.target,
         brain: SimulationOptions { seed: config.seed, ..simulation.brain },

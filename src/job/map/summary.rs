@@ -83,6 +83,7 @@ impl Summary {
             residual: plan.config.residual,
             n_permutations: plan.n_permutations(),
             correction: plan.config.test.correction,
+            family: plan.config.test.family,
             alpha: plan.config.test.alpha,
             condition_number: collinearity.condition_number,
             layers: self.layers.into_iter().enumerate().map(layer).collect(),
@@ -107,6 +108,7 @@ fn region(found: &RegionResult, layers: &[String], unit: &str) -> Region {
         errors: found.errors.clone(),
         p: found.p.clone(),
         intervals: found.intervals.iter().map(|&(low, high)| (finite(low), finite(high))).collect(),
+        split_half: found.split_half.and_then(finite),
         ceiling: found.ceiling,
         best_layer: best.map(|l| layers[l].clone()),
     }

@@ -8,11 +8,12 @@ use crate::data::Betas;
 use crate::error::{Error, Result};
 use crate::job::Session;
 use crate::job::run_dir::RunDir;
-use crate::mapping::Part;
 use crate::mapping::ceiling::{self, Reliability};
 use crate::mapping::image_bootstrap::Intervals;
 use crate::mapping::null::Null;
 use crate::mapping::searchlight::{Maps, Places};
+use crate::mapping::{Part, PlaceCorrection, fdr_needs};
+use crate::stats::correction::Family;
 use crate::warning::Warning;
 use ndarray::Array2;
 
@@ -43,11 +44,35 @@ pub fn tested<P: Places>(
     if plan.n_permutations() == 0 && plan.config.test.n_permutations > 0 {
         run.warn(Warning::Note { text: "Kendall's tau-a maps are not tested: use spearman for significance".into() });
     }
-    let corrected = part.corrected(plan.config.test.correction);
+    let corrected =
+        part.corrected(plan.config.test.correction, plan.config.test.family, plan.comparator.layers().len());
+    if let Some(warning) = out_of_reach(plan, places.len()) {
+        run.warn(warning);
+    }
     let reliability = if plan.config.maps.ceiling { reliability(plan, betas, places, run)? } else { None };
     let intervals = intervals(plan, places, session)?;
     let Part { maps, null, .. } = part;
     Ok(Tested { maps, null, corrected, reliability, intervals })
+}
+
+/// More than this many places must be at the smallest p before a warning says so, and this share.
+const FEW_PLACES: usize = 20;
+const SMALL_SHARE: f64 = 0.001;
+
+/// Says where the false discovery rate cannot find a small focus.
+fn out_of_reach(plan: &Plan, n_places: usize) -> Option<Warning> {
+    let (test, n) = (&plan.config.test, plan.n_permutations());
+    if test.correction != PlaceCorrection::Fdr || n == 0 {
+        return None;
+    }
+    let n_tests = n_places * if test.family == Family::All { plan.comparator.layers().len() } else { 1 };
+    let needed = fdr_needs(n_tests, n, test.alpha);
+    let text = format!(
+        "with {n} relabellings no p is below 1/{}, and the false discovery rate calls nothing significant until {needed} of {n_tests} tests are there: take `fwe`, or {} relabellings to find {FEW_PLACES}",
+        n + 1,
+        fdr_needs(n_tests, FEW_PLACES - 1, test.alpha)
+    );
+    (needed > FEW_PLACES && needed as f64 > SMALL_SHARE * n_tests as f64).then_some(Warning::Note { text })
 }
 
 /// Intervals over images, where they are asked for.
