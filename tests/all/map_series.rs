@@ -6,7 +6,7 @@ use crate::support::data;
 use orthoscope::data::mask::Mask;
 use orthoscope::io::nifti::{Space, read, read_volume, write_series};
 use orthoscope::io::tsv;
-use orthoscope::job::map::{Config, Estimate};
+use orthoscope::job::map::{Config, Estimate, SignalScale};
 use orthoscope::rdm::files::rdms_npz;
 use orthoscope::rdm::{Measure, Rdm};
 use orthoscope::rng;
@@ -121,6 +121,36 @@ fn time_series_become_betas_and_maps() {
     // A derivative for each of 13 conditions and two confounds.
     assert_eq!(n_regressors(&found), n_regressors(&results) + 13 + 2);
     assert!(found["layers"][1]["max"].as_f64() > Some(0.5));
+}
+
+/// Percent of each voxel's mean, of the run's mean, and the units of the data: 100 b / mean, which is what
+/// nilearn's `signal_scaling` 0, None and False give.
+#[test]
+fn estimates_are_percent_of_the_baseline() {
+    let brain = Brain::new();
+    (0..RUNS).for_each(|run| write_series_of(&brain, run, 0.05));
+    let with = |scale: SignalScale, out: &str| {
+        let mut config = config(&brain);
+        (config.bold.scale, config.test.n_permutations, config.maps.ceiling) = (scale, 0, false);
+        brain.run(config, out).unwrap();
+        read(&brain.at(out).join("arrays/desc-run0_stat-beta_statmap.nii.gz")).unwrap().next_values().unwrap()
+    };
+    let (percent, run) = (with(SignalScale::Percent, "percent"), with(SignalScale::Run, "run"));
+    let none = with(SignalScale::None, "none");
+    let mut series = read(&brain.at("sub-1_run-0_bold.nii.gz")).unwrap();
+    let n = series.header().n_volumes;
+    let mut means = vec![0.0; none.len()];
+    for _ in 0..n {
+        let volume = series.next_values().unwrap();
+        means.iter_mut().zip(volume).for_each(|(m, v)| *m += v / n as f64);
+    }
+    let inside: Vec<usize> = (0..none.len()).filter(|&v| none[v].is_finite()).collect();
+    let grand = inside.iter().map(|&v| means[v]).sum::<f64>() / inside.len() as f64;
+    assert!(inside.len() > 500);
+    for v in inside {
+        let near = |found: f64, mean: f64| (found - 100.0 * none[v] / mean).abs() < 1e-5 * found.abs().max(1e-3);
+        assert!(near(percent[v], means[v]) && near(run[v], grand), "{v}: {} {} {}", percent[v], run[v], none[v]);
+    }
 }
 
 #[test]

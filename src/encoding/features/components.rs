@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::network::Executor;
 use crate::progress::Progress;
 use crate::tensor::{Device, tensor};
-use ndarray::{Array2, ArrayView2, Axis, Slice};
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2, Slice};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -56,6 +56,13 @@ struct Sums {
     products: Array2<f32>,
 }
 
+/// Combinations of a PCA's components.
+pub struct Combined<'a> {
+    pub pca: &'a Pca,
+    /// n_components x m; the components themselves where it is absent.
+    pub onto: Option<Array2<f64>>,
+}
+
 /// The components of layers on their units, for images that the PCAs have not seen: one more forward
 /// pass for all of them, over the training images alone. Memory is that of n_units x k numbers of
 /// every layer; `V = Z' U / s`.
@@ -74,14 +81,32 @@ pub fn components(
     device: &Device,
     work: &Work,
 ) -> Result<Vec<Components>> {
+    let plain: Vec<Combined<'_>> = pcas.iter().map(|&pca| Combined { pca, onto: None }).collect();
+    combined(&plain, executor, images, batch, device, work)
+}
+
+/// [`components`], combined: `V onto`, n_units x m, without n_units x k numbers in between. Where there
+/// are fewer targets than components, weights are so few on the units themselves.
+///
+/// # Errors
+/// As [`components`].
+pub fn combined(
+    wanted: &[Combined<'_>],
+    executor: &mut dyn Executor,
+    images: &dyn StimulusSource,
+    batch: usize,
+    device: &Device,
+    work: &Work,
+) -> Result<Vec<Components>> {
+    let pcas: Vec<&Pca> = wanted.iter().map(|w| w.pca).collect();
     let nodes: Vec<_> = executor.taps().iter().map(|tap| tap.node()).collect();
     if nodes.len() != pcas.len() {
         let (expected, found) = (format!("an executor of {} layers", pcas.len()), format!("{} taps", nodes.len()));
         return Err(Error::invalid("components", expected, found, ""));
     }
     let shapes = nodes.iter().map(|&node| executor.graph().node(node).shape);
-    let mut layers: Vec<Layer<'_>> = pcas.iter().zip(shapes).map(|(pca, shape)| Layer::new(pca, shape.len())).collect();
-    if let Some(rows) = rows_of(pcas)? {
+    let mut layers: Vec<Layer<'_>> = wanted.iter().zip(shapes).map(|(w, shape)| Layer::new(w, shape.len())).collect();
+    if let Some(rows) = rows_of(&pcas)? {
         rows.check(images.n_images(), "components")?;
         let mut progress = Progress::new(&work.progress, "components of layers", rows.len() as u64, 0);
         let mut done = 0;
@@ -105,30 +130,49 @@ pub fn components(
 
 /// A layer's PCA, and what its components are summed from where it knows inner products alone.
 struct Layer<'a> {
-    pca: &'a Pca,
-    sums: Option<(&'a Dual, Sums)>,
+    wanted: &'a Combined<'a>,
+    sums: Option<Dualized<'a>>,
+}
+
+/// Of components that are known by the training rows that they are combined from.
+struct Dualized<'a> {
+    dual: &'a Dual,
+    /// `U / s`, or `U onto / s`: n_train x m.
+    weights: CowArray<'a, f64, Ix2>,
+    sums: Sums,
 }
 
 impl<'a> Layer<'a> {
-    fn new(pca: &'a Pca, n_units: usize) -> Self {
-        let sums = |dual| (dual, Sums::new(n_units, pca.n_components()));
-        Self { pca, sums: pca.dual().map(sums) }
+    fn new(wanted: &'a Combined<'a>, n_units: usize) -> Self {
+        let sums = |dual: &'a Dual| {
+            let weights = match &wanted.onto {
+                Some(onto) => CowArray::from(dual.weights().dot(onto)),
+                None => CowArray::from(dual.weights()),
+            };
+            Dualized { dual, sums: Sums::new(n_units, weights.ncols()), weights }
+        };
+        Self { wanted, sums: wanted.pca.dual().map(sums) }
     }
 
     /// Adds the activations of some of the training rows.
     fn add(&mut self, values: Vec<f32>, rows: Range<usize>) -> Result<()> {
-        let Some((dual, sums)) = &mut self.sums else { return Ok(()) };
+        let Some(Dualized { weights, sums, .. }) = &mut self.sums else { return Ok(()) };
         let mut units = Array2::from_shape_vec((rows.len(), sums.first.len()), values)
             .map_err(|e| Error::invalid("components", "activations of every layer", e.to_string(), ""))?;
-        let weights = dual.weights();
         sums.add(&mut units, &weights.slice_axis(Axis(0), Slice::from(rows)).mapv(|v| v as f32));
         Ok(())
     }
 
     fn finish(self) -> Components {
         match self.sums {
-            Some((dual, sums)) => sums.finish(dual.rows().len() as f64, dual.zscore()),
-            None => Components::of_features(self.pca).expect("a PCA is of features or of inner products"),
+            Some(Dualized { dual, sums, .. }) => sums.finish(dual.rows().len() as f64, dual.zscore()),
+            None => {
+                let own = Components::of_features(self.wanted.pca).expect("a PCA is of features or of inner products");
+                match &self.wanted.onto {
+                    Some(onto) => Components { components: own.components.dot(&onto.mapv(|v| v as f32)), ..own },
+                    None => own,
+                }
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use super::run::Outcome;
 use super::sources::Source;
 use super::spaces::{Learnt, SideBySide, Space};
 use super::tables::Tables;
+use super::units;
 use crate::encoding::features::{Components, Pca, components};
 use crate::encoding::folds::Leakage;
 use crate::encoding::model::{
@@ -37,15 +38,22 @@ pub fn model(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, outcome: &Outc
     places.dedup();
     let ended =
         chosen.iter().map(|&m| Ok((m, Ended::of(plan, bench, tables, m)?))).collect::<Result<BTreeMap<_, _>>>()?;
+    let mut readouts: Vec<Readout> = chosen.iter().map(|&m| readout(plan, outcome, &ended[&m], (m, &places))).collect();
+    let mut weights = Weights { plan, bench, tables, round, current: None };
+    let learnt = learnt(plan, tables, &places)?;
+    let of = &mut |r: usize, readout: &Readout| weights.of(chosen[r], readout, 0..readout.targets.len());
+    let spaces = match units::on_units(plan, bench, (&places, &learnt), &mut readouts, of)? {
+        Some(spaces) => spaces,
+        None => spaces(plan, bench, learnt, (&places, &ended))?,
+    };
     let head = EncodingModel {
         network: network(plan, &places)?,
-        spaces: spaces(plan, bench, tables, (&places, &ended))?,
-        readouts: chosen.iter().map(|&m| readout(plan, outcome, &ended[&m], (m, &places))).collect(),
+        spaces,
+        readouts,
         targets: plan.samples.targets.clone(),
         delays: plan.config.time.delays.clone(),
         stimuli: stimuli(plan, round),
     };
-    let mut weights = Weights { plan, bench, tables, round, current: None };
     write_streamed(path, &head, &mut |r, range| weights.of(chosen[r], &head.readouts[r], range))
 }
 
@@ -127,20 +135,24 @@ fn stem(plan: &Plan, m: usize) -> String {
     format!("fit-{m:03}-{:03}", plan.rounds.len() - 1)
 }
 
-/// Sets of features with what was learnt of them in the last round.
+/// What was learnt of sets of features in the last round.
+fn learnt(plan: &Plan, tables: &Tables<'_>, places: &[usize]) -> Result<Vec<Learnt>> {
+    let (round, how) = (plan.rounds.last().expect("a round"), plan.how());
+    let one = |&s: &usize| {
+        let alone = super::fitting::Model { name: String::new(), spaces: vec![s] };
+        tables.spaces(&alone, round, &how)?[0].learn(&round.train, &mut Leakage::default())
+    };
+    places.iter().map(one).collect()
+}
+
+/// Sets of features with what was learnt of them.
 fn spaces(
     plan: &Plan,
     bench: &Bench<'_>,
-    tables: &Tables<'_>,
+    learnt: Vec<Learnt>,
     (places, ended): (&[usize], &BTreeMap<usize, Ended>),
 ) -> Result<Vec<ModelSpace>> {
-    let (round, how) = (plan.rounds.last().expect("a round"), plan.how());
-    let mut learnt = Vec::new();
-    for &s in places {
-        let alone = super::fitting::Model { name: String::new(), spaces: vec![s] };
-        learnt.push(tables.spaces(&alone, round, &how)?[0].learn(&round.train, &mut Leakage::default())?);
-    }
-    let (names, components) = (plan.source.names(), on_units(plan, bench, places, &learnt)?);
+    let (names, components) = (plan.source.names(), components_of(plan, bench, places, &learnt)?);
     let mut kept = Vec::new();
     for ((&s, learnt), components) in places.iter().zip(learnt).zip(components) {
         let (mean, scale) = match ended.get(&s) {
@@ -161,7 +173,12 @@ fn spaces(
 
 /// Components on the units of layers: one more pass, for all layers of which only inner products were
 /// kept.
-fn on_units(plan: &Plan, bench: &Bench<'_>, places: &[usize], learnt: &[Learnt]) -> Result<Vec<Option<Components>>> {
+fn components_of(
+    plan: &Plan,
+    bench: &Bench<'_>,
+    places: &[usize],
+    learnt: &[Learnt],
+) -> Result<Vec<Option<Components>>> {
     let with_pca: Vec<usize> = (0..places.len()).filter(|&i| learnt[i].pca.is_some()).collect();
     let pcas: Vec<&Pca> = with_pca.iter().filter_map(|&i| learnt[i].pca.as_ref()).collect();
     let mut all = vec![None; places.len()];

@@ -24,6 +24,7 @@ mod sources;
 mod spaces;
 mod summarize;
 mod tables;
+mod units;
 mod windows;
 
 pub use config::{

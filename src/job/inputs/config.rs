@@ -58,6 +58,8 @@ pub struct BoldConfig {
     pub noise: NoiseModel,
     /// What the patterns are made of.
     pub estimate: Estimate,
+    /// The unit of estimates.
+    pub scale: SignalScale,
     pub design: DesignOptions,
 }
 
@@ -70,6 +72,20 @@ pub enum Estimate {
     Beta,
     /// Its t: noisy voxels count less (Misaki et al., NeuroImage 53:103, 2010).
     T,
+}
+
+/// The unit of a coefficient. Scanner units differ from voxel to voxel with the distance to the coil,
+/// and a voxel counts in an RDM by the size of its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalScale {
+    /// Percent of the voxel's mean over the run (nilearn's default, `signal_scaling = 0`).
+    #[default]
+    Percent,
+    /// Percent of the mean over all voxels and volumes of the run (SPM's grand mean scaling).
+    Run,
+    /// The units of the data.
+    None,
 }
 
 /// Where the fingerprints are.

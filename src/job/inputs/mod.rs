@@ -18,5 +18,5 @@ pub mod regions;
 pub mod series;
 pub mod targets;
 
-pub use config::{BetasConfig, BoldConfig, Estimate, FingerprintConfig, Recorded, RegionConfig};
+pub use config::{BetasConfig, BoldConfig, Estimate, FingerprintConfig, Recorded, RegionConfig, SignalScale};
 pub use targets::TargetsConfig;

@@ -1,6 +1,6 @@
 //! Betas from time series: one beta a condition and run, by least squares.
 
-use super::{Estimate, Recorded};
+use super::{BoldConfig, Estimate, Recorded, SignalScale};
 use crate::data::names::{natural_order, nfc, same};
 use crate::data::{Betas, Grid, Mask};
 use crate::error::{Error, Result};
@@ -58,8 +58,9 @@ pub fn read(config: Recorded<'_>, grid: &Grid, mask: &Mask, names: &[String]) ->
         let values = nifti::read(path)?.masked(mask)?;
         empty_volumes(values.view(), path)?;
         let found = fit(values.view(), &model.design, own.noise).map_err(|e| in_file(e, path))?;
+        let factors = factors(values.view(), own, path)?;
         for (c, condition) in model.events.iter().enumerate().filter(|(c, _)| model.mapped[*c]) {
-            rows.push(row(&found, c, own.estimate, values.view()));
+            rows.push(row(&found, c, (own.estimate, &factors), values.view()));
             conditions.push(condition.name.clone());
             of_run.push(names[r].clone());
         }
@@ -213,11 +214,52 @@ fn repetition_time(config: Recorded<'_>, header: Option<f64>, path: &Path) -> Re
     })
 }
 
+/// Share of voxels without a mean above 0 from which a series is taken to have no baseline.
+const NO_BASELINE: f64 = 0.1;
+
+/// What coefficients are multiplied by; NaN for a voxel whose mean is not above 0.
+fn factors(values: ArrayView2<'_, f32>, config: &BoldConfig, path: &Path) -> Result<Vec<f64>> {
+    let n_voxels = values.ncols();
+    if config.scale == SignalScale::None || config.estimate == Estimate::T {
+        return Ok(vec![1.0; n_voxels]);
+    }
+    let finite = |v: &f32| v.is_finite().then_some(f64::from(*v));
+    let of_voxel = |column: ArrayView1<'_, f32>| {
+        let (sum, n) = column.iter().filter_map(finite).fold((0.0, 0.0), |(sum, n), v| (sum + v, n + 1.0));
+        sum / n
+    };
+    let means: Vec<f64> = values.columns().into_iter().map(of_voxel).collect();
+    let varies = |v: &usize| values.column(*v).iter().any(|x| *x != values[[0, *v]]);
+    let used: Vec<usize> = (0..n_voxels).filter(varies).collect();
+    let without = used.iter().filter(|&&v| means[v] <= 0.0 || means[v].is_nan()).count();
+    let grand = used.iter().map(|&v| means[v]).filter(|m| m.is_finite()).sum::<f64>() / used.len().max(1) as f64;
+    if without as f64 > NO_BASELINE * used.len() as f64 || (config.scale == SignalScale::Run && grand <= 0.0) {
+        let expected = "series with a baseline, for percent signal change";
+        let found = format!("{without} of {} voxels with a mean that is not above 0", used.len());
+        let hint = "`bold.scale` none takes series as they are: were their means taken off?";
+        return Err(Error::invalid(path.display().to_string(), expected, found, hint));
+    }
+    let percent = |mean: f64| if mean > 0.0 { 100.0 / mean } else { f64::NAN };
+    Ok(match config.scale {
+        SignalScale::Run => vec![percent(grand); n_voxels],
+        _ => means.into_iter().map(percent).collect(),
+    })
+}
+
 /// One sample: NaN where the series has no variation, so that the voxel is left out and counted.
-fn row(found: &Fit, condition: usize, estimate: Estimate, values: ArrayView2<'_, f32>) -> Array2<f32> {
-    let of = if estimate == Estimate::T { &found.t } else { &found.betas };
+fn row(
+    found: &Fit,
+    condition: usize,
+    (estimate, factors): (Estimate, &[f64]),
+    values: ArrayView2<'_, f32>,
+) -> Array2<f32> {
     let constant = |v: usize| values.column(v).iter().all(|x| *x == values[[0, v]]);
-    Array2::from_shape_fn((1, values.ncols()), |(_, v)| if constant(v) { f32::NAN } else { of[[condition, v]] as f32 })
+    let of = |v: usize| match estimate {
+        _ if constant(v) => f32::NAN,
+        Estimate::T => found.t[[condition, v]] as f32,
+        Estimate::Beta => (found.betas[[condition, v]] * factors[v]) as f32,
+    };
+    Array2::from_shape_fn((1, values.ncols()), |(_, v)| of(v))
 }
 
 /// A table of BIDS events: onset, duration, the condition, and modulation where there is one. Rows

@@ -2,7 +2,7 @@
 
 use super::PlaceCorrection;
 use crate::job::flags::choice;
-use crate::job::inputs::Estimate;
+use crate::job::inputs::{Estimate, SignalScale};
 use crate::job::shard::Shard;
 use crate::mapping::dissimilarity::Folds;
 use crate::mapping::noise::{NoiseCovariance, NoiseFrom};
@@ -119,6 +119,9 @@ struct BoldFlags {
     /// What the patterns are made of: beta or t.
     #[arg(long, value_parser = choice::<Estimate>)]
     estimate: Option<Estimate>,
+    /// Unit of the estimates: percent (of each voxel's mean), run (percent of the run's mean) or none.
+    #[arg(long, value_parser = choice::<SignalScale>)]
+    scale: Option<SignalScale>,
     /// Leave conditions out of runs in which little of their regressor is left, as of an event at
     /// the end of a run [default: they are mapped, with a warning].
     #[arg(long, num_args = 0, default_missing_value = "true", hide_possible_values = true)]

@@ -20,7 +20,7 @@ mod summary;
 mod tested;
 mod watched;
 
-pub use crate::job::inputs::{BetasConfig, BoldConfig, Estimate, FingerprintConfig, RegionConfig};
+pub use crate::job::inputs::{BetasConfig, BoldConfig, Estimate, FingerprintConfig, RegionConfig, SignalScale};
 pub use crate::job::shard::Shard;
 pub use crate::mapping::PlaceCorrection;
 pub use config::{Config, MapsConfig, SimulationConfig, TestConfig};

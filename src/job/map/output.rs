@@ -1,6 +1,7 @@
 //! Files of a run: NIfTI maps with their JSON in the layout of BIDS derivatives, `overlap.npz`,
 //! tables.
 
+use super::config::Config;
 use super::plan::Plan;
 use super::regions::RegionResult;
 use super::summary::Summary;
@@ -12,9 +13,9 @@ use crate::io::nifti::Datatype;
 use crate::io::{json, nifti, tsv};
 use crate::job::brain::layers::Layers;
 use crate::job::brain::maps::{self, Chance, MapWriter, narrow, number};
-use crate::job::inputs::Estimate;
 use crate::job::inputs::betas::Data;
 use crate::job::inputs::series::FittedRun;
+use crate::job::inputs::{Estimate, SignalScale};
 use crate::job::run_dir::RunDir;
 use ndarray::arr1;
 use serde_json::{Value, json};
@@ -46,6 +47,16 @@ pub fn run_labels(runs: &[FittedRun]) -> Vec<String> {
     distinct_of(Part::Label, &names)
 }
 
+/// The unit of coefficients, in words.
+fn unit(config: &Config) -> &'static str {
+    match (config.bold.estimate, config.bold.scale) {
+        (Estimate::T, _) => "",
+        (_, SignalScale::Percent) => ", percent of each voxel's mean over the run",
+        (_, SignalScale::Run) => ", percent of the run's mean over voxels and volumes",
+        (_, SignalScale::None) => ", in the units of the series",
+    }
+}
+
 /// Writes what was fitted to time series, run by run: estimates as a 4-D image with the table that
 /// `map --labels` reads, the design, and the goodness of fit.
 pub fn fitted(run: &RunDir, plan: &Plan, data: &Data) -> Result<()> {
@@ -61,7 +72,7 @@ pub fn fitted(run: &RunDir, plan: &Plan, data: &Data) -> Result<()> {
         let volumes: Vec<Vec<f32>> = rows.iter().map(volume).collect();
         let views: Vec<&[f32]> = volumes.iter().map(Vec::as_slice).collect();
         nifti::write_series(&at(&format!("stat-{estimate}_statmap.nii.gz")), mask.grid(), &views, None, data.space)?;
-        sidecar["Description"] = json!(format!("{estimate} of each condition of run {}", own.name));
+        sidecar["Description"] = json!(format!("{estimate} of each condition of run {}{}", own.name, unit(config)));
         sidecar["RepetitionTime"] = json!(own.tr_s);
         sidecar["DegreesOfFreedom"] = json!(own.dof);
         json::write(&at(&format!("stat-{estimate}_statmap.json")), &sidecar)?;

@@ -220,16 +220,3 @@ impl Factor {
 fn norm(x: ndarray::ArrayView1<'_, f64>) -> f64 {
     x.dot(&x).sqrt()
 }
-
-/// 100 (y / mean - 1) of every voxel, in place: percent of the voxel's mean over the run (nilearn's
-/// `mean_scaling`, without its floor of 1). A voxel whose mean is not positive becomes NaN.
-///
-/// # Shapes
-/// `series`: n_volumes x n_voxels.
-pub fn percent_signal_change(series: &mut Array2<f32>) {
-    let n = series.nrows() as f64;
-    for mut voxel in series.columns_mut() {
-        let mean = voxel.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
-        voxel.mapv_inplace(|v| if mean > 0.0 { (100.0 * (f64::from(v) / mean - 1.0)) as f32 } else { f32::NAN });
-    }
-}
