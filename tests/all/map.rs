@@ -12,6 +12,7 @@ use orthoscope::rdm::files::rdms_npz;
 use orthoscope::rdm::measure::rdm;
 use orthoscope::rdm::{Measure, Rdm};
 use orthoscope::rng;
+use orthoscope::stats::correction::Family;
 use std::path::{Path, PathBuf};
 
 pub const N: usize = 12;
@@ -125,7 +126,9 @@ pub fn map_file(brain: &Brain, out: &str, name: &str) -> Volume {
 #[test]
 fn each_half_of_a_brain_gets_its_layer() {
     let brain = Brain::new();
-    let results = brain.run(brain.config(), "out").unwrap();
+    let mut config = brain.config();
+    (config.test.correction, config.test.family) = (PlaceCorrection::Fdr, Family::Layer);
+    let results = brain.run(config, "out").unwrap();
     has_rows("map", &results);
     assert_eq!((results["n_centres"].as_u64(), results["n_layers"].as_u64()), (Some(900), Some(3)));
     let winner = map_file(&brain, "out", "desc-winner_dseg.nii.gz");
