@@ -1,0 +1,227 @@
+//! Which channels go together: coupled channels, and the parameters that they are.
+//!
+//! A channel cannot leave a network by itself. A batch norm has a gain for it, a depthwise kernel
+//! reads it, a concatenation moves it, a flattening spreads it over many features, a sum adds it to
+//! the same channel of another layer, and the weights of whoever reads it have a column for it. All
+//! of that is worked out here once: every channel of every tensor is tied to those that must live
+//! and die with it, and every axis of every weight knows which channel each of its entries is.
+//!
+//! | operation | its output channels |
+//! |---|---|
+//! | convolution, linear layer | new ones |
+//! | convolution in groups | new ones; the j-th inputs of all groups are one, and so are the j-th outputs |
+//! | depthwise convolution | those of the input channel, which goes with its whole group |
+//! | batch norm, affine, activations, pools, LRN, padding | those of the input |
+//! | concatenation | those of the inputs, one after the other |
+//! | sum | those of the inputs, which become one, channel by channel |
+//! | flattening | each channel's at all its positions, in either order |
+//! | image; what nobody reads; what the caller keeps | never removed |
+//!
+//! Two nodes that read one weight tie its axes. A softmax mixes what it passes on: one whose
+//! channels could be removed is an error.
+
+use super::ties::Ties;
+use crate::error::{Error, Result};
+use crate::network::{Graph, NodeId, Op};
+use std::collections::BTreeMap;
+
+/// A removable channel: group, and channel of the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub group: usize,
+    pub channel: usize,
+}
+
+/// Coupled layers: each of their channels can be removed from all of them at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Of the first layer that makes its channels.
+    pub name: String,
+    /// The convolutions and linear layers that make its channels, in execution order.
+    pub layers: Vec<NodeId>,
+    /// For each channel, the output channels that it is: layer and number. In the order of the first
+    /// layer's channels; more than one layer where outputs are added up, more than one channel of a
+    /// layer where it works in groups.
+    pub channels: Vec<Vec<(NodeId, usize)>>,
+    /// Local response normalisations that its channels pass through; see [`super::surgery`].
+    pub normalisations: Vec<NodeId>,
+}
+
+impl Group {
+    /// How many channels can be removed.
+    pub fn width(&self) -> usize {
+        self.channels.len()
+    }
+}
+
+/// All groups of a graph, and where their channels are.
+///
+/// # Example
+/// ```
+/// use orthoscope::compression::Groups;
+/// use orthoscope::network::zoo::{LoadOptions, load_model};
+///
+/// let graph = load_model("mini-inception", &LoadOptions::default())?.graph;
+/// let groups = Groups::of(&graph, &[])?;
+/// let reduce = groups.named("inception_3a/3x3_reduce")?;
+/// assert_eq!(groups.group(reduce).layers, [graph.tap("inception_3a/3x3_reduce.pre_relu")?]);
+/// // Who reads a channel has a column for it: axis 1 of the next layer's weight.
+/// let columns = groups.axis("inception_3a/3x3.weight", 1).unwrap();
+/// assert!(columns.iter().enumerate().all(|(i, p)| p.is_some_and(|p| p.group == reduce && p.channel == i)));
+/// // The classes stay.
+/// assert!(groups.named("loss3/classifier").is_err());
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Groups {
+    groups: Vec<Group>,
+    /// For each node, each channel's place.
+    places: Vec<Vec<Option<Place>>>,
+    /// For each axis of each weight that has channels, the place of each entry.
+    axes: BTreeMap<(String, usize), Vec<Option<Place>>>,
+}
+
+impl Groups {
+    /// Works out the groups of a graph. Channels of the image, of tensors that nobody reads (the
+    /// output) and of `keep` are never removed.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the node and its operator where channels could be removed but would
+    /// change others: a softmax that is not of the output.
+    pub fn of(graph: &Graph, keep: &[NodeId]) -> Result<Self> {
+        let mut ties = Ties::of(graph);
+        let mut read = vec![false; graph.nodes().len()];
+        graph.nodes().iter().flat_map(|n| &n.inputs).for_each(|&i| read[i] = true);
+        let unread = (0..read.len()).filter(|&id| !read[id]);
+        for id in unread.chain(keep.iter().copied()).chain([0]) {
+            ties.fix(id);
+        }
+        for (id, node) in graph.nodes().iter().enumerate() {
+            if matches!(node.op, Op::Softmax) && !ties.is_fixed(id) {
+                return Err(Error::invalid(
+                    format!("node `{}` ({})", node.name, node.op.kind()),
+                    "operations that leave each channel to itself, or mix only channels that stay",
+                    "a softmax of channels that could be removed, read by other nodes",
+                    "keep the tensor before it, or prune a part of the network without it",
+                ));
+            }
+        }
+        let groups = collect(graph, &mut ties);
+        let mut of_root = BTreeMap::new();
+        for (g, group) in groups.iter().enumerate() {
+            for (channel, outputs) in group.channels.iter().enumerate() {
+                let (node, at) = outputs[0];
+                of_root.insert(ties.root_of(node, at), Place { group: g, channel });
+            }
+        }
+        let places = (0..graph.nodes().len())
+            .map(|id| ties.roots(id).into_iter().map(|root| of_root.get(&root).copied()).collect())
+            .collect();
+        let axes = ties.axes().map(|(axis, roots)| (axis, roots.iter().map(|r| of_root.get(r).copied()).collect()));
+        Ok(Self { axes: axes.collect(), groups, places })
+    }
+
+    /// All groups, in execution order of their first layers.
+    pub fn all(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// One of them.
+    pub fn group(&self, index: usize) -> &Group {
+        &self.groups[index]
+    }
+
+    /// The group of a layer that makes its channels, or of the name after its activation where the
+    /// layer itself is called `NAME.pre_relu`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] listing some groups.
+    pub fn named(&self, name: &str) -> Result<usize> {
+        let plain = |n: &str| n == name || n.strip_suffix(".pre_relu") == Some(name);
+        self.groups.iter().position(|g| plain(&g.name)).ok_or_else(|| {
+            let some: Vec<&str> = self.groups.iter().take(6).map(|g| g.name.as_str()).collect();
+            let expected = format!("a layer whose channels can be removed ({}, ...)", some.join(", "));
+            let hint = "layers that share their channels go by the name of the first; the output's are never removed";
+            Error::invalid("groups of channels", expected, format!("`{name}`"), hint)
+        })
+    }
+
+    /// The places of a node's channels; `None` for those that stay.
+    pub fn places(&self, node: NodeId) -> &[Option<Place>] {
+        &self.places[node]
+    }
+
+    /// The places of the entries along an axis of a weight, or `None` where the axis is not one of
+    /// channels. For a convolution in groups, axis 1 are the inputs of its first group.
+    pub fn axis(&self, weight: &str, axis: usize) -> Option<&[Option<Place>]> {
+        self.axes.get(&(weight.to_owned(), axis)).map(Vec::as_slice)
+    }
+
+    /// The axes of weights that have entries of a group: weight, axis, and how many entries.
+    pub fn parameters(&self, group: usize) -> Vec<(&str, usize, usize)> {
+        let of_group = |places: &[Option<Place>]| places.iter().flatten().filter(|p| p.group == group).count();
+        let axes = self.axes.iter().map(|((weight, axis), places)| (weight.as_str(), *axis, of_group(places)));
+        axes.filter(|(_, _, n)| *n > 0).collect()
+    }
+}
+
+/// Layers whose outputs are tied, with the channels that may go.
+fn collect(graph: &Graph, ties: &mut Ties) -> Vec<Group> {
+    let layers: Vec<NodeId> = (0..graph.nodes().len()).filter(|&id| makes_channels(&graph.node(id).op)).collect();
+    let mut outputs: BTreeMap<usize, Vec<(NodeId, usize)>> = BTreeMap::new();
+    for &layer in &layers {
+        for (at, root) in ties.roots(layer).into_iter().enumerate() {
+            outputs.entry(root).or_default().push((layer, at));
+        }
+    }
+    // Layers that share a channel are one group, named by the first of them.
+    let mut first: BTreeMap<NodeId, NodeId> = layers.iter().map(|&l| (l, l)).collect();
+    let lead = |first: &BTreeMap<NodeId, NodeId>, mut l: NodeId| {
+        while first[&l] != l {
+            l = first[&l];
+        }
+        l
+    };
+    for tied in outputs.values() {
+        for &(layer, _) in tied {
+            let (a, b) = (lead(&first, tied[0].0), lead(&first, layer));
+            first.insert(a.max(b), a.min(b));
+        }
+    }
+    let mut groups: BTreeMap<NodeId, Group> = BTreeMap::new();
+    for &layer in &layers {
+        let name = graph.node(lead(&first, layer)).name.clone();
+        let empty = Group { name, layers: vec![], channels: vec![], normalisations: vec![] };
+        groups.entry(lead(&first, layer)).or_insert(empty).layers.push(layer);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for &layer in &layers {
+        let group = groups.get_mut(&lead(&first, layer)).expect("every layer has one");
+        for (at, root) in ties.roots(layer).into_iter().enumerate() {
+            debug_assert!(outputs[&root].contains(&(layer, at)));
+            if !ties.root_is_fixed(root) && seen.insert(root) {
+                group.channels.push(outputs[&root].clone());
+            }
+        }
+    }
+    let mut groups: Vec<Group> = groups.into_values().filter(|g| !g.channels.is_empty()).collect();
+    for (id, _) in graph.nodes().iter().enumerate().filter(|(_, n)| matches!(n.op, Op::Lrn { .. })) {
+        let through: std::collections::BTreeSet<usize> = ties.roots(id).into_iter().collect();
+        for group in &mut groups {
+            let mut roots = group.channels.iter().map(|c| ties.root_of(c[0].0, c[0].1));
+            if roots.any(|root| through.contains(&root)) {
+                group.normalisations.push(id);
+            }
+        }
+    }
+    groups
+}
+
+/// Whether an operation's outputs are channels of its own.
+pub(super) fn makes_channels(op: &Op) -> bool {
+    matches!(op, Op::Conv2d { .. } | Op::Linear { .. })
+}
+
+#[cfg(test)]
+#[path = "groups_tests.rs"]
+mod tests;
