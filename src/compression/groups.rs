@@ -165,6 +165,11 @@ impl Groups {
     }
 }
 
+/// The numbers of all groups' channels, before any are removed.
+pub fn originals(groups: &Groups) -> Vec<Vec<usize>> {
+    groups.all().iter().map(|g| (0..g.width()).collect()).collect()
+}
+
 /// Layers whose outputs are tied, with the channels that may go.
 fn collect(graph: &Graph, ties: &mut Ties) -> Vec<Group> {
     let layers: Vec<NodeId> = (0..graph.nodes().len()).filter(|&id| makes_channels(&graph.node(id).op)).collect();
