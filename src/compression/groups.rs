@@ -20,10 +20,11 @@
 //! Two nodes that read one weight tie its axes. A softmax mixes what it passes on: one whose
 //! channels could be removed is an error.
 
-use super::ties::Ties;
+use super::surgery::Removed;
+use super::ties::{Ties, is_depthwise};
 use crate::error::{Error, Result};
 use crate::network::{Graph, NodeId, Op};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A removable channel: group, and channel of the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +78,8 @@ pub struct Groups {
     groups: Vec<Group>,
     /// For each node, each channel's place.
     places: Vec<Vec<Option<Place>>>,
+    /// Depthwise convolutions: they keep channels apart, however few are left.
+    apart: Vec<bool>,
     /// For each axis of each weight that has channels, the place of each entry.
     axes: BTreeMap<(String, usize), Vec<Option<Place>>>,
 }
@@ -118,7 +121,73 @@ impl Groups {
             .map(|id| ties.roots(id).into_iter().map(|root| of_root.get(&root).copied()).collect())
             .collect();
         let axes = ties.axes().map(|(axis, roots)| (axis, roots.iter().map(|r| of_root.get(r).copied()).collect()));
-        Ok(Self { axes: axes.collect(), groups, places })
+        let apart = graph.nodes().iter().map(|n| is_depthwise(graph, &n.op)).collect();
+        Ok(Self { axes: axes.collect(), groups, places, apart })
+    }
+
+    /// The groups of what [`super::remove`] leaves: their channels renumbered, groups without any dropped.
+    ///
+    /// Asking the smaller graph would do, but for a depthwise convolution of which one channel is left: by itself it
+    /// looks like one that mixes channels.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for groups or channels that do not exist.
+    pub fn without(&self, removed: &Removed) -> Result<Self> {
+        let gone = self.gone(removed)?;
+        let kept = |p: &Option<Place>| p.is_none_or(|p| !gone[p.group].contains(&p.channel));
+        let mut moved: BTreeMap<Place, Place> = BTreeMap::new();
+        let mut groups: Vec<Group> = Vec::new();
+        for (g, group) in self.groups.iter().enumerate() {
+            let left: Vec<usize> = (0..group.width()).filter(|c| !gone[g].contains(c)).collect();
+            if left.is_empty() {
+                continue;
+            }
+            let (at, places) = (groups.len(), left.iter().map(|&channel| Place { group: g, channel }));
+            moved.extend(places.enumerate().map(|(channel, place)| (place, Place { group: at, channel })));
+            let number =
+                |&(layer, at): &(NodeId, usize)| (layer, self.places[layer][..at].iter().filter(|p| kept(p)).count());
+            let channels = left.iter().map(|&c| group.channels[c].iter().map(number).collect()).collect();
+            groups.push(Group { channels, ..group.clone() });
+        }
+        let renumbered = |places: &Vec<Option<Place>>| -> Vec<Option<Place>> {
+            places.iter().filter(|p| kept(p)).map(|p| p.map(|p| moved[&p])).collect()
+        };
+        Ok(Self {
+            groups,
+            places: self.places.iter().map(renumbered).collect(),
+            apart: self.apart.clone(),
+            axes: self.axes.iter().map(|(axis, places)| (axis.clone(), renumbered(places))).collect(),
+        })
+    }
+
+    /// The removed channels of each group.
+    pub(super) fn gone(&self, removed: &Removed) -> Result<Vec<BTreeSet<usize>>> {
+        let mut gone = vec![BTreeSet::new(); self.groups.len()];
+        for (name, channels) in removed {
+            let group = self.named(name)?;
+            let width = self.groups[group].width();
+            if let Some(beyond) = channels.iter().find(|&&c| c >= width) {
+                let expected = format!("channels 0 to {} of `{name}`", width - 1);
+                return Err(Error::invalid("channels to remove", expected, beyond.to_string(), "they count from 0"));
+            }
+            gone[group].extend(channels);
+        }
+        Ok(gone)
+    }
+
+    /// Whether a node is a depthwise convolution: it makes each output channel of one input channel, which they go
+    /// with.
+    pub fn keeps_apart(&self, node: NodeId) -> bool {
+        self.apart[node]
+    }
+
+    /// Whether a node makes each output channel of several input channels.
+    pub(super) fn mixes(&self, graph: &Graph, node: NodeId) -> bool {
+        match graph.node(node).op {
+            Op::Conv2d { .. } => !self.apart[node],
+            Op::Linear { .. } | Op::Lrn { .. } | Op::Softmax => true,
+            _ => false,
+        }
     }
 
     /// All groups, in execution order of their first layers.
@@ -199,7 +268,7 @@ fn collect(graph: &Graph, ties: &mut Ties) -> Vec<Group> {
         let empty = Group { name, layers: vec![], channels: vec![], normalisations: vec![] };
         groups.entry(lead(&first, layer)).or_insert(empty).layers.push(layer);
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for &layer in &layers {
         let group = groups.get_mut(&lead(&first, layer)).expect("every layer has one");
         for (at, root) in ties.roots(layer).into_iter().enumerate() {
@@ -211,7 +280,7 @@ fn collect(graph: &Graph, ties: &mut Ties) -> Vec<Group> {
     }
     let mut groups: Vec<Group> = groups.into_values().filter(|g| !g.channels.is_empty()).collect();
     for (id, _) in graph.nodes().iter().enumerate().filter(|(_, n)| matches!(n.op, Op::Lrn { .. })) {
-        let through: std::collections::BTreeSet<usize> = ties.roots(id).into_iter().collect();
+        let through: BTreeSet<usize> = ties.roots(id).into_iter().collect();
         for group in &mut groups {
             let mut roots = group.channels.iter().map(|c| ties.root_of(c[0].0, c[0].1));
             if roots.any(|root| through.contains(&root)) {

@@ -117,3 +117,29 @@ fn a_softmax_on_the_way_is_an_error_that_names_it() {
     let kept = Groups::of(&graph, &[graph.find("a").unwrap()]).unwrap();
     assert!(kept.all().is_empty());
 }
+
+/// Groups of what is left are those of the smaller graph.
+#[test]
+fn what_is_left_is_known_without_asking_again() {
+    for graph in crate::compression::testing::every() {
+        let groups = Groups::of(&graph, &[]).unwrap();
+        let odd = |g: &Group| (g.name.clone(), (1..g.width()).step_by(2).collect());
+        let removed: Removed = groups.all().iter().map(odd).collect();
+        let smaller = crate::compression::remove(&graph, &groups, &removed, 1).unwrap();
+        let (known, asked) = (groups.without(&removed).unwrap(), Groups::of(&smaller, &[]).unwrap());
+        assert_eq!(known.all(), asked.all(), "{}", graph.name);
+        assert!((0..graph.nodes().len()).all(|id| known.places(id) == asked.places(id)));
+        assert_eq!(known.axes, asked.axes);
+    }
+}
+
+/// A depthwise convolution of one channel still goes with it.
+#[test]
+fn the_last_channel_of_a_depthwise_convolution() {
+    let graph = separable();
+    let groups = Groups::of(&graph, &[]).unwrap();
+    let left = groups.without(&[("first".into(), [0, 1, 2, 4, 5].into())].into()).unwrap();
+    assert_eq!(names(&left), [("first", 1), ("point", 5), ("point2", 4)]);
+    assert!(left.keeps_apart(graph.find("deep").unwrap()));
+    assert_eq!(entries(&left, "deep.w", 0), of("first", [0, 0]));
+}

@@ -8,7 +8,9 @@
 //! | how much each channel matters | [`importance`] |
 //! | in which order they go, and when to stop | [`rank`] |
 //! | what a network costs | [`cost`] |
+//! | connections instead of channels: pruned, shared, coded | [`connections`] |
 
+pub mod connections;
 pub mod cost;
 pub mod groups;
 pub mod importance;

@@ -137,9 +137,7 @@ impl<'a> Pruner<'a> {
         }
         // A group of which only channels that stay are left is no group any more.
         original.retain(|channels| !channels.is_empty());
-        let left = Groups::of(&graph, &self.keep)?;
-        debug_assert!(left.all().iter().zip(&original).all(|(g, o)| g.width() == o.len()));
-        Ok(Left { graph, groups: left, original })
+        Ok(Left { graph, groups: groups.without(removed)?, original })
     }
 
     /// Indices of the groups that are pruned.

@@ -9,7 +9,6 @@
 //! nothing is to be done a second time.
 
 use super::groups::{Groups, Place};
-use super::ties::is_depthwise;
 use crate::network::{Graph, NodeId, Op};
 
 /// A tensor that carries channels of a group to operations that mix channels.
@@ -23,15 +22,6 @@ pub struct Read {
     pub tapped: bool,
     /// Its channels that belong to the group: number, and channel of the group.
     pub channels: Vec<(usize, usize)>,
-}
-
-/// Whether an operation makes each output channel of several input channels.
-pub(super) fn mixes(graph: &Graph, op: &Op) -> bool {
-    match op {
-        Op::Conv2d { .. } => !is_depthwise(graph, op),
-        Op::Linear { .. } | Op::Lrn { .. } | Op::Softmax => true,
-        _ => false,
-    }
 }
 
 /// Whether an operation makes zeros of a channel of zeros.
@@ -56,15 +46,15 @@ pub fn reads(graph: &Graph, groups: &Groups, group: usize, taps: &[NodeId]) -> V
     // Channels of the group are zeros at a node by what was done before it.
     let mut zeros = vec![false; carries.len()];
     for (id, node) in graph.nodes().iter().enumerate().filter(|(id, _)| carries[*id]) {
-        let makes = mixes(graph, &node.op) && !matches!(node.op, Op::Lrn { .. });
+        let makes = groups.mixes(graph, id) && !matches!(node.op, Op::Lrn { .. });
         let mut from = node.inputs.iter().filter(|&&i| carries[i]);
         // A normalisation reads zeros in any case: it mixes.
         zeros[id] = !makes && keeps_zeros(&node.op) && from.all(|&i| zeros[i] || matches!(node.op, Op::Lrn { .. }));
     }
     let mut found: Vec<Read> = Vec::new();
     for id in (0..carries.len()).filter(|&id| carries[id] && !zeros[id]) {
-        let mixing = |(_, n): &(NodeId, &crate::network::Node)| n.inputs.contains(&id) && mixes(graph, &n.op);
-        let readers: Vec<NodeId> = graph.nodes().iter().enumerate().filter(mixing).map(|(r, _)| r).collect();
+        let reads = |r: &NodeId| graph.node(*r).inputs.contains(&id) && groups.mixes(graph, *r);
+        let readers: Vec<NodeId> = (0..carries.len()).filter(reads).collect();
         let tapped = taps.contains(&id);
         if tapped || !readers.is_empty() {
             let places = groups.places(id).iter().enumerate();

@@ -13,8 +13,6 @@
 //! back between zeros. [`Group::normalisations`](super::Group) names the layers concerned.
 
 use super::groups::{Groups, Place};
-use super::reads::mixes;
-use super::ties::is_depthwise;
 use crate::error::{Error, Result};
 use crate::network::{Graph, GraphBuilder, NodeId, Op, Weights};
 use ndarray::{ArrayD, Axis, IxDyn};
@@ -36,16 +34,7 @@ struct Cut<'a> {
 
 impl<'a> Cut<'a> {
     fn new(graph: &'a Graph, groups: &'a Groups, removed: &Removed) -> Result<Self> {
-        let mut gone = vec![BTreeSet::new(); groups.all().len()];
-        for (name, channels) in removed {
-            let group = groups.named(name)?;
-            let width = groups.group(group).width();
-            if let Some(beyond) = channels.iter().find(|&&c| c >= width) {
-                let expected = format!("channels 0 to {} of `{name}`", width - 1);
-                return Err(Error::invalid("channels to remove", expected, beyond.to_string(), "they count from 0"));
-            }
-            gone[group].extend(channels);
-        }
+        let gone = groups.gone(removed)?;
         Ok(Self { graph, groups, gone })
     }
 
@@ -129,9 +118,9 @@ pub fn remove(graph: &Graph, groups: &Groups, removed: &Removed, minimum: usize)
     let cut = Cut::new(graph, groups, removed)?;
     cut.check(minimum)?;
     let mut builder = GraphBuilder::new(&graph.name, graph.input.clone(), cut.weights())?;
-    for node in &graph.nodes()[1..] {
+    for (id, node) in graph.nodes().iter().enumerate().skip(1) {
         let mut op = node.op.clone();
-        if is_depthwise(graph, &node.op)
+        if cut.groups.keeps_apart(id)
             && let Op::Conv2d { groups, .. } = &mut op
         {
             *groups = cut.kept_of(node.inputs[0]).len();
@@ -166,9 +155,9 @@ pub fn masked(graph: &Graph, groups: &Groups, removed: &Removed) -> Result<Graph
     let mut builder = GraphBuilder::new(&graph.name, graph.input.clone(), graph.weights().clone())?;
     let mut moved: Vec<NodeId> = vec![0];
     let mut masks: BTreeMap<NodeId, NodeId> = BTreeMap::new();
-    for node in &graph.nodes()[1..] {
+    for (id, node) in graph.nodes().iter().enumerate().skip(1) {
         let touched = |i: NodeId| cut.kept_of(i).len() < graph.node(i).shape.channels;
-        let id = match node.op {
+        let made = match node.op {
             Op::Lrn { .. } if touched(node.inputs[0]) => {
                 let kept = cut.kept_of(node.inputs[0]);
                 between(&mut builder, graph, node, moved[node.inputs[0]], &kept)?
@@ -176,7 +165,7 @@ pub fn masked(graph: &Graph, groups: &Groups, removed: &Removed) -> Result<Graph
             _ => {
                 let mut inputs: Vec<NodeId> = node.inputs.iter().map(|&i| moved[i]).collect();
                 for (slot, &i) in inputs.iter_mut().zip(&node.inputs) {
-                    if mixes(graph, &node.op) && touched(i) {
+                    if groups.mixes(graph, id) && touched(i) {
                         *slot = match masks.get(&i) {
                             Some(&mask) => mask,
                             None => mask(&mut builder, graph, i, *slot, &cut.kept_of(i))?,
@@ -187,7 +176,7 @@ pub fn masked(graph: &Graph, groups: &Groups, removed: &Removed) -> Result<Graph
                 builder.push(&node.name, node.op.clone(), &inputs)?
             }
         };
-        moved.push(id);
+        moved.push(made);
     }
     named_as(builder, graph)
 }

@@ -48,7 +48,7 @@ golden["teacher"] = teacher
 
 def bn(x, name):
     scale, shift, mean, var = (v[:, None, None] for v in norms[name])
-    return (x - mean) / torch.sqrt(var + 1e-3) * scale + shift
+    return (x - mean) / torch.sqrt(var + float(np.float32(1e-3))) * scale + shift
 
 
 def forward(x, m, keep=None):

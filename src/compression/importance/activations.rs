@@ -4,11 +4,10 @@ use super::{Data, Importance, Network};
 use crate::compression::reads::{Read, reads};
 use crate::error::Result;
 use crate::tensor::vec_f32;
-use std::collections::BTreeMap;
 
 /// Variance of a channel's activations over images and positions,
-/// `mean (a - mean a)^2`, where they are read (behind batch norm, activation and pool); of tensors that
-/// different layers read, the mean of the variances.
+/// `mean (a - mean a)^2`, where they are read (behind batch norm, activation and pool; all features of a
+/// flattened channel are its positions); of tensors that different layers read, the mean of the variances.
 ///
 /// # Example
 /// ```
@@ -69,28 +68,34 @@ impl Importance for ActivationVariance<'_> {
         if nodes.is_empty() {
             return Ok(vec![]);
         }
-        let channels = |&n: &usize| network.graph.node(n).shape.channels;
-        let mut sums: BTreeMap<usize, Vec<Sums>> =
-            nodes.iter().map(|n| (*n, vec![Sums::default(); channels(n)])).collect();
-        self.0.activations("activations", network.graph, &nodes, &mut |_, values| {
-            for (node, value) in nodes.iter().zip(values) {
-                let [_, c, h, w] = value.dims();
-                let sums = sums.get_mut(node).expect("one for each node");
-                let numbers = vec_f32(&value);
-                numbers.chunks(h * w).enumerate().for_each(|(i, plane)| sums[i % c].add(plane));
+        // For each group, each tensor, each channel.
+        let mut sums: Vec<Vec<Vec<Sums>>> = groups
+            .iter()
+            .zip(&found)
+            .map(|(&g, reads)| vec![vec![Sums::default(); network.groups.group(g).width()]; reads.len()])
+            .collect();
+        self.0.activations("activations", network.graph, &nodes, &mut |range, values| {
+            let values: Vec<(Vec<f32>, usize)> =
+                values.iter().map(|v| (vec_f32(v), v.dims()[2] * v.dims()[3])).collect();
+            for (reads, sums) in found.iter().zip(&mut sums) {
+                for (read, sums) in reads.iter().zip(sums) {
+                    let (numbers, plane) = &values[nodes.binary_search(&read.node).expect("one for each node")];
+                    for image in numbers.chunks(numbers.len() / range.len()) {
+                        let own = |at: usize| &image[at * plane..(at + 1) * plane];
+                        read.channels.iter().for_each(|&(at, channel)| sums[channel].add(own(at)));
+                    }
+                }
             }
             Ok(())
         })?;
-        let of = |(&group, reads): (&usize, &Vec<Read>)| {
-            let mut out = vec![(0.0, 0.0); network.groups.group(group).width()];
-            for read in reads {
-                for &(at, channel) in &read.channels {
-                    out[channel].0 += sums[&read.node][at].variance();
-                    out[channel].1 += 1.0;
-                }
-            }
-            out.into_iter().map(|(sum, n)| if n > 0.0 { sum / n } else { 0.0 }).collect()
+        let mean = |sums: &Vec<Vec<Sums>>| -> Vec<f64> {
+            let width = sums.first().map_or(0, Vec::len);
+            let of = |c: usize| {
+                let read: Vec<f64> = sums.iter().filter(|s| s[c].n > 0.0).map(|s| s[c].variance()).collect();
+                if read.is_empty() { 0.0 } else { read.iter().sum::<f64>() / read.len() as f64 }
+            };
+            (0..width).map(of).collect()
         };
-        Ok(groups.iter().zip(&found).map(of).collect())
+        Ok(sums.iter().map(mean).collect())
     }
 }

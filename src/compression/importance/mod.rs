@@ -116,3 +116,6 @@ pub trait Importance {
     /// Whatever reading images and running the network says; [`Error::Interrupted`] when stopped.
     fn scores(&mut self, network: Network<'_>, groups: &[usize]) -> Result<Vec<Vec<f64>>>;
 }
+
+#[cfg(test)]
+mod tests;

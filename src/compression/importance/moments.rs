@@ -6,7 +6,6 @@
 //! `sum_k w_k' M w_k` with M the moments of the rows in it.
 
 use crate::compression::groups::{Groups, Place};
-use crate::compression::ties::is_depthwise;
 use crate::error::{Error, Result};
 use crate::network::{Graph, NodeId, Op, Shape};
 use ndarray::{Array2, ArrayView2, Axis, Slice};
@@ -151,7 +150,7 @@ pub fn readers(graph: &Graph, groups: &Groups, group: usize, outputs: bool) -> R
     let mut found = Vec::new();
     for (node, of) in graph.nodes().iter().enumerate() {
         let linear = match &of.op {
-            op @ Op::Conv2d { .. } => !is_depthwise(graph, op),
+            Op::Conv2d { .. } => !groups.keeps_apart(node),
             op => matches!(op, Op::Linear { .. }),
         };
         let carries = |&i: &NodeId| groups.places(i).iter().flatten().any(|p| p.group == group);

@@ -1,11 +1,11 @@
 //! The first-order change of a loss.
 
 use super::{Data, Importance, Network};
-use crate::compression::reads::{Read, mixes, reads};
+use crate::compression::reads::{Read, reads};
 use crate::data::image_source::batches;
 use crate::error::{Error, Result};
+use crate::network::NodeId;
 use crate::network::burn_ops::{BurnWeights, apply, preprocess};
-use crate::network::{Graph, NodeId};
 use crate::progress::Progress;
 use crate::tensor::{AutoBackend, Precision, Tensor, Var, array_f64, cast, constant, leaf, tensor};
 use burn_tensor::DType;
@@ -74,7 +74,7 @@ impl<'a> Taylor<'a> {
     /// a factor of 1 that every reader that mixes channels, and a tap, multiplies the channel with.
     fn gradients(
         &self,
-        graph: &Graph,
+        Network { graph, groups, .. }: Network<'_>,
         nodes: &[NodeId],
         weights: &BurnWeights<AutoBackend>,
         range: Range<usize>,
@@ -102,7 +102,7 @@ impl<'a> Taylor<'a> {
             values[id] = Some(match id {
                 0 => preprocess(constant(images.clone()), &graph.input, weights),
                 _ => {
-                    let scaled = mixes(graph, &node.op);
+                    let scaled = groups.mixes(graph, id);
                     let inputs: Vec<_> = node.inputs.iter().map(|&i| seen(&values, i, scaled)).collect();
                     apply(&node.op, &inputs, weights)
                 }
@@ -147,7 +147,7 @@ impl Importance for Taylor<'_> {
         for range in ranges {
             self.data.cancel.check()?;
             let n = range.len();
-            let gradients = self.gradients(graph, &nodes, &weights, range)?;
+            let gradients = self.gradients(network, &nodes, &weights, range)?;
             for (scores, reads) in out.iter_mut().zip(&found) {
                 let mut terms = Array2::<f64>::zeros((n, scores.len()));
                 for read in reads {
