@@ -13,8 +13,8 @@ pub struct LayerCost {
     pub op: String,
     /// Output channels.
     pub filters: usize,
-    /// Spatial kernels: one for each input channel of a dense layer's filters, counted once an input channel,
-    /// as papers on compact models count them; 0 for linear layers.
+    /// Filters that see more than one pixel: output channels of a convolution with a kernel larger than 1 x 1. What
+    /// Cowley et al. call the filters of a layer of separable convolutions.
     pub kernels: usize,
     /// Weights and biases.
     pub parameters: usize,
@@ -76,7 +76,7 @@ impl Cost {
 fn layer(graph: &Graph, node: &crate::network::Node) -> Option<LayerCost> {
     let (Op::Conv2d { weight, .. } | Op::Linear { weight, .. }) = &node.op else { return None };
     let shape = graph.weight(weight).shape();
-    let kernels = if shape.len() == 4 { graph.node(node.inputs[0]).shape.channels } else { 0 };
+    let kernels = if shape[2..].iter().any(|&side| side > 1) { node.shape.channels } else { 0 };
     let parameters = node.op.weights().iter().map(|name| graph.weight(name).len()).sum();
     Some(LayerCost {
         name: node.name.clone(),
@@ -129,7 +129,7 @@ mod tests {
         let norms = 4 * (6 + 12 + 4);
         assert_eq!(cost.parameters, parameters.iter().sum::<usize>() + norms);
         assert_eq!(cost.filters, 6 + 12 + 5 + 5 + 4 + 1);
-        assert_eq!(cost.layers.iter().map(|l| l.kernels).collect::<Vec<_>>(), [3, 6, 12, 5, 5, 0]);
+        assert_eq!(cost.layers.iter().map(|l| l.kernels).collect::<Vec<_>>(), [6, 12, 0, 5, 0, 0]);
     }
 
     /// The bytes are those of the file that a model directory gets.

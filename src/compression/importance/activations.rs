@@ -88,14 +88,14 @@ impl Importance for ActivationVariance<'_> {
             }
             Ok(())
         })?;
-        let mean = |sums: &Vec<Vec<Sums>>| -> Vec<f64> {
-            let width = sums.first().map_or(0, Vec::len);
+        let mean = |(&group, sums): (&usize, &Vec<Vec<Sums>>)| -> Vec<f64> {
+            let width = network.groups.group(group).width();
             let of = |c: usize| {
                 let read: Vec<f64> = sums.iter().filter(|s| s[c].n > 0.0).map(|s| s[c].variance()).collect();
                 if read.is_empty() { 0.0 } else { read.iter().sum::<f64>() / read.len() as f64 }
             };
             (0..width).map(of).collect()
         };
-        Ok(sums.iter().map(mean).collect())
+        Ok(groups.iter().zip(&sums).map(mean).collect())
     }
 }
