@@ -13,8 +13,8 @@ pub struct LayerCost {
     pub op: String,
     /// Output channels.
     pub filters: usize,
-    /// Filters that see more than one pixel: output channels of a convolution with a kernel larger than 1 x 1. What
-    /// Cowley et al. call the filters of a layer of separable convolutions.
+    /// Filters that see more than one pixel: output channels of a convolution with a kernel larger
+    /// than 1 x 1. What Cowley et al. call the filters of a layer of separable convolutions.
     pub kernels: usize,
     /// Weights and biases.
     pub parameters: usize,
@@ -24,9 +24,9 @@ pub struct LayerCost {
 
 /// Cost of a network, as it is.
 ///
-/// Parameters are all numbers that the nodes read, each once (biases, batch norms with their moments). Multiply-accumulates are
-/// those of convolutions and linear layers on one image of the network's input size, without biases. Bytes are those of the weights' file
-/// in a model directory.
+/// Parameters are all numbers that the nodes read, each once (biases, batch norms with their
+/// moments). Multiply-accumulates are those of convolutions and linear layers on one image of the
+/// network's input size, without biases. Bytes are those of the weights' file in a model directory.
 ///
 /// # Example
 /// ```

@@ -40,9 +40,9 @@ pub struct Group {
     pub name: String,
     /// The convolutions and linear layers that make its channels, in execution order.
     pub layers: Vec<NodeId>,
-    /// For each channel, the output channels that it is: layer and number. In the order of the first
-    /// layer's channels; more than one layer where outputs are added up, more than one channel of a
-    /// layer where it works in groups.
+    /// For each channel, the output channels that it is: layer and number. In the order of the
+    /// first layer's channels; more than one layer where outputs are added up, more than one
+    /// channel of a layer where it works in groups.
     pub channels: Vec<Vec<(NodeId, usize)>>,
     /// Local response normalisations that its channels pass through; see [`super::surgery`].
     pub normalisations: Vec<NodeId>,
@@ -89,8 +89,8 @@ impl Groups {
     /// output) and of `keep` are never removed.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming the node and its operator where channels could be removed but would
-    /// change others: a softmax that is not of the output.
+    /// [`Error::Invalid`] naming the node and its operator where channels could be removed but
+    /// would change others: a softmax that is not of the output.
     pub fn of(graph: &Graph, keep: &[NodeId]) -> Result<Self> {
         let mut ties = Ties::of(graph);
         let mut read = vec![false; graph.nodes().len()];
@@ -125,10 +125,11 @@ impl Groups {
         Ok(Self { axes: axes.collect(), groups, places, apart })
     }
 
-    /// The groups of what [`super::remove`] leaves: their channels renumbered, groups without any dropped.
+    /// The groups of what [`super::remove`] leaves: their channels renumbered, groups without any
+    /// dropped.
     ///
-    /// Asking the smaller graph would do, but for a depthwise convolution of which one channel is left: by itself it
-    /// looks like one that mixes channels.
+    /// Asking the smaller graph would do, but for a depthwise convolution of which one channel is
+    /// left: by itself it looks like one that mixes channels.
     ///
     /// # Errors
     /// [`Error::Invalid`] for groups or channels that do not exist.
@@ -175,8 +176,8 @@ impl Groups {
         Ok(gone)
     }
 
-    /// Whether a node is a depthwise convolution: it makes each output channel of one input channel, which they go
-    /// with.
+    /// Whether a node is a depthwise convolution: it makes each output channel of one input
+    /// channel, which they go with.
     pub fn keeps_apart(&self, node: NodeId) -> bool {
         self.apart[node]
     }
@@ -248,31 +249,15 @@ fn collect(graph: &Graph, ties: &mut Ties) -> Vec<Group> {
             outputs.entry(root).or_default().push((layer, at));
         }
     }
-    // Layers that share a channel are one group, named by the first of them.
-    let mut first: BTreeMap<NodeId, NodeId> = layers.iter().map(|&l| (l, l)).collect();
-    let lead = |first: &BTreeMap<NodeId, NodeId>, mut l: NodeId| {
-        while first[&l] != l {
-            l = first[&l];
-        }
-        l
-    };
-    for tied in outputs.values() {
-        for &(layer, _) in tied {
-            let (a, b) = (lead(&first, tied[0].0), lead(&first, layer));
-            first.insert(a.max(b), a.min(b));
-        }
-    }
+    let first = leaders(&layers, outputs.values());
     let mut groups: BTreeMap<NodeId, Group> = BTreeMap::new();
-    for &layer in &layers {
-        let name = graph.node(lead(&first, layer)).name.clone();
-        let empty = Group { name, layers: vec![], channels: vec![], normalisations: vec![] };
-        groups.entry(lead(&first, layer)).or_insert(empty).layers.push(layer);
-    }
     let mut seen = BTreeSet::new();
     for &layer in &layers {
-        let group = groups.get_mut(&lead(&first, layer)).expect("every layer has one");
-        for (at, root) in ties.roots(layer).into_iter().enumerate() {
-            debug_assert!(outputs[&root].contains(&(layer, at)));
+        let name = || graph.node(first[&layer]).name.clone();
+        let empty = || Group { name: name(), layers: vec![], channels: vec![], normalisations: vec![] };
+        let group = groups.entry(first[&layer]).or_insert_with(empty);
+        group.layers.push(layer);
+        for root in ties.roots(layer) {
             if !ties.root_is_fixed(root) && seen.insert(root) {
                 group.channels.push(outputs[&root].clone());
             }
@@ -282,13 +267,30 @@ fn collect(graph: &Graph, ties: &mut Ties) -> Vec<Group> {
     for (id, _) in graph.nodes().iter().enumerate().filter(|(_, n)| matches!(n.op, Op::Lrn { .. })) {
         let through: BTreeSet<usize> = ties.roots(id).into_iter().collect();
         for group in &mut groups {
-            let mut roots = group.channels.iter().map(|c| ties.root_of(c[0].0, c[0].1));
-            if roots.any(|root| through.contains(&root)) {
+            if group.channels.iter().any(|c| through.contains(&ties.root_of(c[0].0, c[0].1))) {
                 group.normalisations.push(id);
             }
         }
     }
     groups
+}
+
+/// For each layer the first of those that it shares channels with, directly or through others.
+fn leaders<'a>(layers: &[NodeId], shared: impl Iterator<Item = &'a Vec<(NodeId, usize)>>) -> BTreeMap<NodeId, NodeId> {
+    let mut before: BTreeMap<NodeId, NodeId> = layers.iter().map(|&l| (l, l)).collect();
+    let lead = |before: &BTreeMap<NodeId, NodeId>, mut layer: NodeId| {
+        while before[&layer] != layer {
+            layer = before[&layer];
+        }
+        layer
+    };
+    for tied in shared {
+        for &(layer, _) in tied {
+            let (a, b) = (lead(&before, tied[0].0), lead(&before, layer));
+            before.insert(a.max(b), a.min(b));
+        }
+    }
+    layers.iter().map(|&l| (l, lead(&before, l))).collect()
 }
 
 /// Whether an operation's outputs are channels of its own.

@@ -7,8 +7,8 @@
 //! | the same by a score, while its drop stays within bounds | [`Pruner::iterative_ablate`] |
 //! | from the last layer to the first, each by what the next one loses | [`Pruner::layer_by_layer`] |
 //!
-//! What was done so far is a [`Course`], a plain value: it can be written after every step and gone on from, and
-//! ends the same. Channels are counted in the network before anything was removed.
+//! What was done so far is a [`Course`], a plain value: it can be written after every step and gone
+//! on from, and ends the same. Channels are counted in the network before anything was removed.
 
 use super::groups::{Group, Groups, originals};
 use super::importance::{Ablation, Importance, LayerwiseVariance, Network};
@@ -25,14 +25,14 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// Those of a layer: every layer loses the same share. A channel's rank is the share of its layer's
-    /// channels below it.
+    /// Those of a layer: every layer loses the same share. A channel's rank is the share of its
+    /// layer's channels below it.
     #[default]
     Layer,
     /// All, by their importance as it is.
     Global,
-    /// Those of layers of one topology (the same operations and kernels around them), after each layer's
-    /// importances are divided by their mean; kinds of layers lose the same share.
+    /// Those of layers of one topology (the same operations and kernels around them), after each
+    /// layer's importances are divided by their mean; kinds of layers lose the same share.
     Isomorphic,
 }
 
@@ -161,12 +161,12 @@ impl<'a> Pruner<'a> {
         group.layers.iter().map(of).min().unwrap_or(0).min(group.width())
     }
 
-    /// All channels in the order in which they should go, least important first; every one is judged once, in the whole
-    /// network.
+    /// All channels in the order in which they should go, least important first; every one is
+    /// judged once, in the whole network.
     ///
     /// # Errors
-    /// Whatever the importance says; [`Error::Invalid`] for layers that do not exist or importances that are not
-    /// numbers.
+    /// Whatever the importance says; [`Error::Invalid`] for layers that do not exist or importances
+    /// that are not numbers.
     pub fn rank(&self, importance: &mut dyn Importance, scope: Scope) -> Result<Vec<Ranked>> {
         let left = self.left(&Removed::new())?;
         let pruned = self.pruned(&left.groups);
@@ -199,8 +199,8 @@ impl<'a> Pruner<'a> {
         Ok(order.into_iter().map(ranked).collect())
     }
 
-    /// The first `n` of an order that can go: channels of a layer that has no more than `minimum` left are passed
-    /// over.
+    /// The first `n` of an order that can go: channels of a layer that has no more than `minimum`
+    /// left are passed over.
     ///
     /// # Errors
     /// [`Error::Invalid`] where fewer than `n` can go.
@@ -223,14 +223,16 @@ impl<'a> Pruner<'a> {
         Err(Error::invalid("channels to remove", expected, n.to_string(), "remove fewer, or prune more layers"))
     }
 
-    /// Removes the least important channel, judges those that are left in the smaller network, and so on; of equal
-    /// ones the first goes. Goes on from `course`, and shows it to `each` after every step.
+    /// Removes the least important channel, judges those that are left in the smaller network, and
+    /// so on; of equal ones the first goes. Goes on from `course`, and shows it to `each` after
+    /// every step.
     ///
-    /// `judge` scores the smaller network of every step; without it, steps have no score and nothing stops a drop.
+    /// `judge` scores the smaller network of every step; without it, steps have no score and
+    /// nothing stops a drop.
     ///
     /// # Errors
-    /// Whatever the importance, `judge` or `each` says; [`Error::Invalid`] for a largest drop without a judge;
-    /// [`Error::Interrupted`] when stopped: the course holds what was done.
+    /// Whatever the importance, `judge` or `each` says; [`Error::Invalid`] for a largest drop
+    /// without a judge; [`Error::Interrupted`] when stopped: the course holds what was done.
     pub fn greedy(
         &self,
         importance: &mut dyn Importance,
@@ -251,32 +253,11 @@ impl<'a> Pruner<'a> {
         let mut progress = Progress::new(&self.progress, "removing channels", total as u64, skipped as u64);
         while !course.done {
             self.cancel.check()?;
-            let pruned = self.pruned(&left.groups);
-            let n: usize = pruned.iter().map(|&g| left.groups.group(g).width()).sum();
-            let open: Vec<usize> =
-                pruned.into_iter().filter(|&g| self.spare(&left.graph, left.groups.group(g)) > 0).collect();
-            course.done = open.is_empty() || until.keep.is_some_and(|keep| n <= keep);
-            if course.done {
-                break;
-            }
-            let scores = judged(importance, &left, &open)?;
-            let places =
-                open.iter().zip(&scores).flat_map(|(&g, s)| s.iter().enumerate().map(move |(c, &s)| (s, g, c)));
-            let (_, group, channel) =
-                places.min_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2)))).expect("one is open");
-            let mut step = Step { removed: left.removed(group, [channel]), score: None };
-            let mut removed = course.removed();
-            step.removed.iter().for_each(|(name, c)| removed.entry(name.clone()).or_default().extend(c));
-            let next = self.left(&removed)?;
-            step.score = judge.map(|judge| judge(&next.graph)).transpose()?;
-            if let (Some(whole), Some(score), Some(most)) = (course.whole, step.score, until.max_drop)
-                && whole - score > most
-            {
+            let Some((step, next)) = self.next(importance, judge, until, course, &left)? else {
                 course.done = true;
                 break;
-            }
-            let name = next.groups.group(group).name.clone();
-            progress.tick(|| format!("{name}:{}", left.original[group][channel]));
+            };
+            progress.tick(|| step.removed.iter().map(|(name, c)| format!("{name} {c:?}")).collect());
             course.steps.push(step);
             left = next;
             each(course)?;
@@ -285,14 +266,48 @@ impl<'a> Pruner<'a> {
         each(course)
     }
 
-    /// [`greedy`](Self::greedy) by the drop of a score, which also bounds it: the channel that the score loses least
-    /// without goes, as long as the score of what is left stays within `until.max_drop` of the whole network's.
+    /// The least important channel and what is left without it; `None` where no more may go.
+    fn next(
+        &self,
+        importance: &mut dyn Importance,
+        judge: Option<&dyn Fn(&Graph) -> Result<f64>>,
+        until: Until,
+        course: &Course,
+        left: &Left,
+    ) -> Result<Option<(Step, Left)>> {
+        let pruned = self.pruned(&left.groups);
+        let n: usize = pruned.iter().map(|&g| left.groups.group(g).width()).sum();
+        let open: Vec<usize> =
+            pruned.into_iter().filter(|&g| self.spare(&left.graph, left.groups.group(g)) > 0).collect();
+        if open.is_empty() || until.keep.is_some_and(|keep| n <= keep) {
+            return Ok(None);
+        }
+        let scores = judged(importance, left, &open)?;
+        let places = open.iter().zip(&scores).flat_map(|(&g, s)| s.iter().enumerate().map(move |(c, &s)| (s, g, c)));
+        let least = places.min_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        let (_, group, channel) = least.expect("one is open");
+        let mut step = Step { removed: left.removed(group, [channel]), score: None };
+        let mut removed = course.removed();
+        step.removed.iter().for_each(|(name, c)| removed.entry(name.clone()).or_default().extend(c));
+        let next = self.left(&removed)?;
+        step.score = judge.map(|judge| judge(&next.graph)).transpose()?;
+        let beyond = match (course.whole, step.score, until.max_drop) {
+            (Some(whole), Some(score), Some(most)) => whole - score > most,
+            _ => false,
+        };
+        Ok((!beyond).then_some((step, next)))
+    }
+
+    /// [`greedy`](Self::greedy) by the drop of a score, which also bounds it: the channel that the
+    /// score loses least without goes, as long as the score of what is left stays within
+    /// `until.max_drop` of the whole network's.
     ///
     /// # Errors
     /// As [`greedy`](Self::greedy).
     ///
     /// # Source
-    /// Abbasi-Asl and Yu 2021, algorithm 1: the filter of least CAR is removed, the index computed anew.
+    /// Abbasi-Asl and Yu 2021, algorithm 1: the filter of least CAR is removed, the index computed
+    /// anew.
     pub fn iterative_ablate(
         &self,
         ablation: &mut Ablation<'_>,
@@ -305,11 +320,13 @@ impl<'a> Pruner<'a> {
         self.greedy(ablation, Some(&judge), until, course, each)
     }
 
-    /// From the last layer to the first, removes at once what [`LayerwiseVariance`] says can go; each layer is judged
-    /// by what remains of the next. A step is a layer; its score is the share of the variance (or of r^2) left.
+    /// From the last layer to the first, removes at once what [`LayerwiseVariance`] says can go;
+    /// each layer is judged by what remains of the next. A step is a layer; its score is the share
+    /// of the variance (or of r^2) left.
     ///
     /// # Errors
-    /// Whatever the rule or `each` says; [`Error::Interrupted`] when stopped: the course holds what was done.
+    /// Whatever the rule or `each` says; [`Error::Interrupted`] when stopped: the course holds what
+    /// was done.
     pub fn layer_by_layer(
         &self,
         rule: &LayerwiseVariance<'_>,

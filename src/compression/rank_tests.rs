@@ -73,8 +73,8 @@ fn layers_keep_what_they_must() {
     assert!(only.rank(&mut L1, Scope::Layer).unwrap().iter().all(|r| r.group == "point"));
 }
 
-/// By the weights of the filters themselves, which no other removal changes but that of their inputs: within one layer,
-/// greedy order is ranked order.
+/// By the weights of the filters themselves, which no other removal changes but that of their
+/// inputs: within one layer, greedy order is ranked order.
 #[test]
 fn greedy_within_a_layer_is_ranking() {
     let graph = inception();

@@ -4,9 +4,9 @@
 //! depthwise one), a linear layer, a local response normalisation, and a tap. What only passes
 //! channels on does not count: behind a batch norm, a bias or a sigmoid a channel of zeros is no
 //! longer zero, so it is the tensor that the mixing operation reads, after batch norm and
-//! activation, where the channel must be 0. Where it is 0 already, because an operation that
-//! leaves zeros alone (ReLU, pools, LRN, ...) passed it on from a place where it was set to 0,
-//! nothing is to be done a second time.
+//! activation, where the channel must be 0. Where it is 0 already, because an operation that leaves
+//! zeros alone (ReLU, pools, LRN, ...) passed it on from a place where it was set to 0, nothing is
+//! to be done a second time.
 
 use super::groups::{Groups, Place};
 use crate::network::{Graph, NodeId, Op};

@@ -1,16 +1,17 @@
 //! Channels removed from a network: a physically smaller one, and the same size with zeros.
 //!
-//! [`remove`] cuts the channels out of every weight that has an entry for them. What is left computes
-//! what [`masked`] computes, the network of the old size in which every operation that mixes
-//! channels reads 0 in their place (see [`super::reads`]: behind batch norm and activation, not
-//! before). The two differ only in how floating-point sums are ordered.
+//! [`remove`] cuts the channels out of every weight that has an entry for them. What is left
+//! computes what [`masked`] computes, the network of the old size in which every operation that
+//! mixes channels reads 0 in their place (see [`super::reads`]: behind batch norm and activation,
+//! not before). The two differ only in how floating-point sums are ordered.
 //!
-//! **Local response normalisation** divides each channel by its neighbours in the order of channels.
-//! When a channel leaves, the ones on either side become neighbours: what remains next to it changes,
-//! more than zeros in its place would have changed it. [`remove`] keeps the operation as it is, over
-//! the channels that are left, which is what any smaller network of this kind does, and [`masked`]
-//! says so: there a normalisation gathers the channels that stay, normalises those, and puts them
-//! back between zeros. [`Group::normalisations`](super::Group) names the layers concerned.
+//! **Local response normalisation** divides each channel by its neighbours in the order of
+//! channels. When a channel leaves, those on either side of it become neighbours: what remains next
+//! to it changes, and in another way than zeros in its place would have changed it. [`remove`] keeps
+//! the operation as it is, over the channels that are left, which is what any smaller network of
+//! this kind does, and [`masked`] says so: there a normalisation gathers the channels that stay,
+//! normalises those, and puts them back between zeros. [`Group::normalisations`](super::Group) names
+//! the layers concerned.
 
 use super::groups::{Groups, Place};
 use crate::error::{Error, Result};
@@ -131,8 +132,8 @@ pub fn remove(graph: &Graph, groups: &Groups, removed: &Removed, minimum: usize)
 }
 
 /// The graph with zeros in the place of some channels, wherever an operation that mixes channels
-/// reads them: of the old size, with nodes `NAME.masked` between. What [`remove`] computes, for checks and
-/// for studies of single channels.
+/// reads them: of the old size, with nodes `NAME.masked` between. What [`remove`] computes, for
+/// checks and for studies of single channels.
 ///
 /// # Errors
 /// [`Error::Invalid`] for groups or channels that do not exist, and where all channels that a

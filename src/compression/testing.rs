@@ -96,7 +96,8 @@ pub fn inception() -> Graph {
     n.finish()
 }
 
-/// Depthwise convolutions (two outputs an input, with bias), and a flattening with channels fastest.
+/// Depthwise convolutions (two outputs an input, with bias), and a flattening with channels
+/// fastest.
 pub fn separable() -> Graph {
     let mut n = Net::new("separable");
     let x = n.conv("first", 0, [6, 5, 1, 1], true);

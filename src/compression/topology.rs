@@ -3,9 +3,9 @@
 use super::groups::Groups;
 use crate::network::{Graph, Op};
 
-/// The operations that have parameters of a group, in execution order: which operation, which axis, and for convolutions
-/// kernel and whether channels are kept apart. Groups of one topology can be compared (Fang et al., "Isomorphic
-/// pruning for vision models", ECCV 2024).
+/// The operations that have parameters of a group, in execution order: which operation, which axis,
+/// and for convolutions kernel and whether channels are kept apart. Groups of one topology can be
+/// compared (Fang et al., "Isomorphic pruning for vision models", ECCV 2024).
 pub fn topology(graph: &Graph, groups: &Groups, group: usize) -> String {
     let of_group = |weight: &str, axis: usize| {
         groups.axis(weight, axis).is_some_and(|places| places.iter().flatten().any(|p| p.group == group))

@@ -1,12 +1,12 @@
 //! The end of a network, run from activations that were changed.
 //!
-//! What a change does to the output is asked again and again (a channel masked, one after the other), while
-//! everything before it stays the same. A [`Tail`] is what depends on the change: its [`Tail::frontier`] is
-//! computed once, by any executor, and [`Tail::run`] goes on from there.
+//! What a change does to the output is asked again and again (a channel masked, one after the
+//! other), while everything before it stays the same. A [`Tail`] is what depends on the change: its
+//! [`Tail::frontier`] is computed once, by any executor, and [`Tail::run`] goes on from there.
 //!
-//! Up to the first node that everything passes through (the neck: a concatenation behind an inception block,
-//! often the changed tensor itself) the operations are burn's; from there on the engine for frozen networks
-//! runs, where this build uses it.
+//! Up to the first node that everything passes through (the neck: a concatenation behind an
+//! inception block, often the changed tensor itself) the operations are burn's; from there on the
+//! engine for frozen networks runs, where this build uses it.
 
 use super::burn_ops::{BurnWeights, apply};
 use super::graph::{Graph, NodeId};
@@ -86,8 +86,9 @@ impl Tail {
         &self.frontier
     }
 
-    /// The taps, each N x C x H x W, for activations of the frontier (N x C x H x W each, in its order);
-    /// `change` makes the changed tensor of a tensor, and is told which of the changes it is.
+    /// The taps, each N x C x H x W, for activations of the frontier (N x C x H x W each, in its
+    /// order); `change` makes the changed tensor of a tensor, and is told which of the changes it
+    /// is.
     ///
     /// # Errors
     /// [`Error::Invalid`] for activations that are not the frontier's.

@@ -1,7 +1,8 @@
 //! Few numbers for many: k-means in one dimension, without chance.
 //!
-//! In one dimension clusters are ranges of the sorted numbers, so that sums over them come from sums from the start:
-//! a step of Lloyd's algorithm costs k searches, and the best clustering of all can be computed.
+//! In one dimension clusters are ranges of the sorted numbers, so that sums over them come from
+//! sums from the start: a step of Lloyd's algorithm costs k searches, and the best clustering of
+//! all can be computed.
 
 /// Lloyd's algorithm at most.
 const STEPS: usize = 10_000;
@@ -52,9 +53,9 @@ impl Sorted {
     }
 }
 
-/// k-means by Lloyd's algorithm from k equally spaced starts between the smallest and the largest number (the "linear
-/// initialisation" that keeps large weights represented), until nothing changes; a centre that nothing is near
-/// stays where it is. Sorted; at most `k`.
+/// k-means by Lloyd's algorithm from k equally spaced starts between the smallest and the largest
+/// number (the "linear initialisation" that keeps large weights represented), until nothing
+/// changes; a centre that nothing is near stays where it is. Sorted; at most `k`.
 ///
 /// # Source
 /// Han, Mao and Dally, "Deep Compression", ICLR 2016, section 3.
@@ -93,12 +94,13 @@ pub fn linear(values: &[f32], k: usize) -> Vec<f32> {
     distinct(centres)
 }
 
-/// The k-means clustering of the least sum of squared distances, by dynamic programming over sorted numbers:
-/// `least[c][j] = min_i least[c-1][i] + spread(i, j)`, with the best i growing with j. Time k n log n, memory 4 k n
-/// bytes. Sorted; at most `k` centres.
+/// The k-means clustering of the least sum of squared distances, by dynamic programming over sorted
+/// numbers: `least[c][j] = min_i least[c-1][i] + spread(i, j)`, with the best i growing with j.
+/// Time k n log n, memory 4 k n bytes. Sorted; at most `k` centres.
 ///
 /// # Source
-/// Wang and Song, "Ckmeans.1d.dp", R Journal 2011; the divide and conquer is known from Grønlund et al. 2017.
+/// Wang and Song, "Ckmeans.1d.dp", R Journal 2011; the divide and conquer is known from Grønlund et
+/// al. 2017.
 ///
 /// # Example
 /// ```
@@ -163,7 +165,8 @@ fn distinct(centres: Vec<f64>) -> Vec<f32> {
     centres
 }
 
-/// The centre nearest to a number; of two equally near ones the smaller. Centres are sorted, at least one.
+/// The centre nearest to a number; of two equally near ones the smaller. Centres are sorted, at
+/// least one.
 pub fn nearest(centres: &[f32], value: f32) -> usize {
     let above = centres.partition_point(|&c| c < value);
     if above == 0 {

@@ -1,4 +1,5 @@
-//! Huffman codes in their canonical form: the lengths of the codes are all that a decoder must know.
+//! Huffman codes in their canonical form: the lengths of the codes are all that a decoder must
+//! know.
 
 use super::bits::{Reader, Writer};
 use std::cmp::Reverse;
@@ -7,8 +8,8 @@ use std::collections::BinaryHeap;
 /// Longest code: a symbol would have to be 2^60 times rarer than another.
 const LONGEST: usize = 60;
 
-/// Lengths of the codes of symbols that occur so often; 0 for those that do not. A symbol that is the only one has
-/// length 1.
+/// Lengths of the codes of symbols that occur so often; 0 for those that do not. A symbol that is
+/// the only one has length 1.
 ///
 /// # Source
 /// Huffman, "A method for the construction of minimum-redundancy codes", 1952.
@@ -51,8 +52,8 @@ pub fn n_bits(counts: &[u64], lengths: &[u8]) -> u64 {
     counts.iter().zip(lengths).map(|(&n, &l)| n * u64::from(l)).sum()
 }
 
-/// The code of each symbol: codes of one length follow each other in the order of symbols, shorter ones come
-/// first (canonical Huffman codes, as in RFC 1951, section 3.2.2).
+/// The code of each symbol: codes of one length follow each other in the order of symbols, shorter
+/// ones come first (canonical Huffman codes, as in RFC 1951, section 3.2.2).
 fn codes(lengths: &[u8]) -> Vec<u64> {
     let mut out = vec![0; lengths.len()];
     let (mut code, mut before) = (0u64, 0);

@@ -26,15 +26,17 @@ pub enum Amount {
     Deviations(f64),
 }
 
-/// The graph with its smallest weights of convolutions and linear layers set to 0, smallest magnitude first; biases and
-/// batch norms stay.
+/// The graph with its smallest weights of convolutions and linear layers set to 0, smallest
+/// magnitude first; biases and batch norms stay.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a share outside 0..=1, or a number of deviations that is negative or none.
+/// [`Error::Invalid`] for a share outside 0..=1, or a number of deviations that is negative or
+/// none.
 ///
 /// # Source
-/// Han, Pool, Tran and Dally, "Learning both weights and connections for efficient neural networks", NeurIPS 2015 (the
-/// threshold is a quality parameter times a layer's standard deviation).
+/// Han, Pool, Tran and Dally, "Learning both weights and connections for efficient neural
+/// networks", NeurIPS 2015 (the threshold is a quality parameter times a layer's standard
+/// deviation).
 ///
 /// # Example
 /// ```

@@ -1,7 +1,7 @@
 //! Connections instead of channels: small weights set to zero, the others shared and coded.
 //!
-//! The three stages of Deep Compression (Han, Mao and Dally, ICLR 2016), on the weights of convolutions and linear
-//! layers; the network keeps its shape.
+//! The three stages of Deep Compression (Han, Mao and Dally, ICLR 2016), on the weights of
+//! convolutions and linear layers; the network keeps its shape.
 //!
 //! | stage | function |
 //! |---|---|
@@ -22,8 +22,8 @@ pub use stream::{Clustering, Encoded, LayerBits, Sharing, TensorBytes, decode, e
 
 use crate::network::{Graph, Op};
 
-/// Names of the weights of convolutions and linear layers, in execution order, each once; and whether each is a
-/// convolution's.
+/// Names of the weights of convolutions and linear layers, in execution order, each once; and
+/// whether each is a convolution's.
 pub fn connections(graph: &Graph) -> Vec<(&str, bool)> {
     let mut found: Vec<(&str, bool)> = Vec::new();
     for node in graph.nodes() {

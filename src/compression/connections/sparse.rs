@@ -3,8 +3,9 @@
 /// An entry: how many zeros lie before it, and its symbol; 0 is a zero that fills a longer gap.
 pub type Entry = (usize, usize);
 
-/// Entries of a row of symbols, 0 where a weight is zero: gaps take `bits` bits, and a gap that is longer is filled with
-/// an entry of symbol 0 each `2^bits` positions. Zeros at the end take nothing.
+/// Entries of a row of symbols, 0 where a weight is zero: gaps take `bits` bits, and a gap that is
+/// longer is filled with an entry of symbol 0 each `2^bits` positions. Zeros at the end take
+/// nothing.
 ///
 /// # Source
 /// Han, Mao and Dally 2016, section 2 and figure 2.

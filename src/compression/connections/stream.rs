@@ -1,7 +1,8 @@
 //! A network's weights as a stream of bytes: sparse, shared, coded; and back.
 //!
-//! All numbers are little-endian. After the mark `ODEEP 1\n` and the number of tensors (u32), for each tensor in the order
-//! of names: name (u32 bytes, UTF-8), number of axes (u8), axes (u32 each), kind (u8).
+//! All numbers are little-endian. After the mark `ODEEP 1\n` and the number of tensors (u32), for
+//! each tensor in the order of names: name (u32 bytes, UTF-8), number of axes (u8), axes (u32
+//! each), kind (u8).
 //!
 //! | kind | what follows |
 //! |---|---|
@@ -12,7 +13,7 @@ use super::codebook::{exact, linear, nearest};
 use super::{connections, huffman, sparse};
 use crate::data::shown;
 use crate::error::{Error, Result};
-use crate::network::{Graph, GraphBuilder, Weights};
+use crate::network::{Graph, Weights};
 use crate::size;
 use ndarray::{ArrayD, IxDyn};
 use serde::{Deserialize, Serialize};
@@ -102,15 +103,15 @@ pub struct Encoded {
     pub tensors: Vec<TensorBytes>,
 }
 
-/// Shares the weights of convolutions and linear layers and writes all weights as a stream. Zeros stay zeros; everything
-/// else (biases, batch norms) is stored as it is.
+/// Shares the weights of convolutions and linear layers and writes all weights as a stream. Zeros
+/// stay zeros; everything else (biases, batch norms) is stored as it is.
 ///
 /// # Errors
 /// [`Error::Invalid`] for 0 bits or more than 16, and weights that are NaN or infinite.
 ///
 /// # Source
-/// Han, Mao and Dally, "Deep Compression", ICLR 2016. There a centre may be 0 for fillers; here the filler is a symbol
-/// of its own beside the 2^bits centres.
+/// Han, Mao and Dally, "Deep Compression", ICLR 2016. There a centre may be 0 for fillers; here the
+/// filler is a symbol of its own beside the 2^bits centres.
 ///
 /// # Example
 /// ```
@@ -141,40 +142,46 @@ pub fn encode(graph: &Graph, sharing: &Sharing) -> Result<Encoded> {
         if let Some(odd) = array.iter().find(|v| !v.is_finite()) {
             return Err(Error::invalid(WHERE, "finite weights", format!("{odd} in `{name}`"), ""));
         }
-        let start = bytes.len();
-        put(&mut bytes, name.len());
-        bytes.extend(name.as_bytes());
-        bytes.push(array.ndim() as u8);
-        array.shape().iter().for_each(|&side| put(&mut bytes, side));
-        let mut counted = TensorBytes { name: name.into(), numbers: array.len(), ..TensorBytes::default() };
-        counted.nonzero = array.iter().filter(|v| **v != 0.0).count();
-        let kept = match shared.get(name) {
-            None => {
-                bytes.push(0);
-                array.iter().for_each(|v| bytes.extend(v.to_le_bytes()));
-                counted.fixed_bytes = 4 * array.len();
-                array.clone()
-            }
-            Some(&convolution) => {
-                let bits = if convolution { sharing.convolutions } else { sharing.linear };
-                bytes.push(1);
-                let values: Vec<f32> = array.iter().copied().collect();
-                let values = share(&values, bits, sharing.clustering, &mut bytes, &mut counted);
-                ArrayD::from_shape_vec(array.raw_dim(), values).expect("as many numbers as before")
-            }
-        };
-        let coded = counted.codebook_bytes + counted.weight_bytes + counted.index_bytes;
-        counted.other_bytes = bytes.len() - start - coded;
+        let bits = shared.get(name).map(|&conv| if conv { sharing.convolutions } else { sharing.linear });
+        let (counted, kept) = tensor(name, array, bits, sharing.clustering, &mut bytes);
         tensors.push(counted);
         weights.insert(name.into(), kept);
     }
-    let mut builder = GraphBuilder::new(&graph.name, graph.input.clone(), weights)?;
-    for node in &graph.nodes()[1..] {
-        builder.push(&node.name, node.op.clone(), &node.inputs)?;
-    }
-    graph.aliases.iter().for_each(|(alias, name)| builder.alias(alias, name));
-    graph.presets.iter().for_each(|(preset, taps)| builder.preset(preset, taps.clone()));
-    Ok(Encoded { bytes, graph: builder.finish()?, tensors })
+    Ok(Encoded { bytes, graph: graph.with_weights(weights)?, tensors })
+}
+
+/// Writes a tensor, shared where it has bits for that; its bytes, and its numbers as they are
+/// stored.
+fn tensor(
+    name: &str,
+    array: &ArrayD<f32>,
+    bits: Option<LayerBits>,
+    clustering: Clustering,
+    bytes: &mut Vec<u8>,
+) -> (TensorBytes, ArrayD<f32>) {
+    let start = bytes.len();
+    put(bytes, name.len());
+    bytes.extend(name.as_bytes());
+    bytes.push(array.ndim() as u8);
+    array.shape().iter().for_each(|&side| put(bytes, side));
+    let mut counted = TensorBytes { name: name.into(), numbers: array.len(), ..TensorBytes::default() };
+    counted.nonzero = array.iter().filter(|v| **v != 0.0).count();
+    let values: Vec<f32> = array.iter().copied().collect();
+    let kept = match bits {
+        None => {
+            bytes.push(0);
+            values.iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+            counted.fixed_bytes = 4 * array.len();
+            values
+        }
+        Some(bits) => {
+            bytes.push(1);
+            share(&values, bits, clustering, bytes, &mut counted)
+        }
+    };
+    let coded = counted.codebook_bytes + counted.weight_bytes + counted.index_bytes;
+    counted.other_bytes = bytes.len() - start - coded;
+    (counted, ArrayD::from_shape_vec(array.raw_dim(), kept).expect("as many numbers as before"))
 }
 
 /// Writes a shared tensor and returns its numbers as they are stored.

@@ -9,14 +9,16 @@ use ndarray::{Array2, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Drop of a score when a channel is set to 0, wherever it is read: `score(all) - score(without the channel)`.
+/// Drop of a score when a channel is set to 0, wherever it is read: `score(all) - score(without the
+/// channel)`.
 ///
-/// With classification accuracy ([`super::Accuracy`]) this is CAR, the drop of each class telling which labels a
-/// filter serves; with the accuracy of an encoding model it is RAR.
+/// With classification accuracy ([`super::Accuracy`]) this is CAR, the drop of each class telling
+/// which labels a filter serves; with the accuracy of an encoding model it is RAR.
 ///
-/// What lies before the channels is run once for many of them: activations where the channels are read are kept,
-/// one channel is masked, and the rest of the network is run ([`Tail`]). Through a local response normalisation, the
-/// neighbours of a masked channel stay where they are (see [`crate::compression::surgery`]).
+/// What lies before the channels is run once for many of them: activations where the channels are
+/// read are kept, one channel is masked, and the rest of the network is run ([`Tail`]). Through a
+/// local response normalisation, the neighbours of a masked channel stay where they are (see
+/// [`crate::compression::surgery`]).
 ///
 /// # Source
 /// Abbasi-Asl and Yu, "Structural compression of convolutional neural networks with applications in

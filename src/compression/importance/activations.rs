@@ -5,9 +5,9 @@ use crate::compression::reads::{Read, reads};
 use crate::error::Result;
 use crate::tensor::vec_f32;
 
-/// Variance of a channel's activations over images and positions,
-/// `mean (a - mean a)^2`, where they are read (behind batch norm, activation and pool; all features of a
-/// flattened channel are its positions); of tensors that different layers read, the mean of the variances.
+/// Variance of a channel's activations over images and positions, `mean (a - mean a)^2`, where they
+/// are read (behind batch norm, activation and pool; all features of a flattened channel are its
+/// positions); of tensors that different layers read, the mean of the variances.
 ///
 /// # Example
 /// ```

@@ -7,34 +7,35 @@ use crate::tensor::into_vec_f32;
 use ndarray::{Array2, Axis, Slice};
 use orthoscope_kernels::gram::Kernels;
 
-/// The rule by which compact models of V4 neurons were made small: filters are ordered by how much the *next*
-/// layer's output varies with them, and the least ones are removed together while a share of that
-/// variance is left.
+/// The rule by which compact models of V4 neurons were made small: filters are ordered by how much
+/// the *next* layer's output varies with them, and the least ones are removed together while a
+/// share of that variance is left.
 ///
-/// What channel j contributes to output k of an operation that reads it is `D_jk` (a kernel times its channel; over
-/// all features of a flattened layer). Over images n and positions p,
+/// What channel j contributes to output k of an operation that reads it is `D_jk` (a kernel times
+/// its channel; over all features of a flattened layer). Over images n and positions p,
 ///
 /// ```text
 /// importance_j = sum_k sum_{n,p} (D_jk - mean_n D_jk)^2
 /// left(S) = 1 - sum_k sum_{n,p} (D_Sk - mean_{n,p} D_Sk)^2 / sum_k sum_{n,p} (Y_k - mean_{n,p} Y_k)^2
 /// ```
 ///
-/// with `D_S` the sum over removed channels and Y the whole output, before bias and batch norm. The largest number
-/// of least important channels is removed for which `left >= share`, found by bisection, but `minimum` stay.
+/// with `D_S` the sum over removed channels and Y the whole output, before bias and batch norm. The
+/// largest number of least important channels is removed for which `left >= share`, found by
+/// bisection, but `minimum` stay.
 ///
-/// Where a linear layer that makes the network's output reads the channels (the readout of a neuron's model), its
-/// responses are what counts: channels go, least important first, while `r^2(response, teacher) >
-/// share r^2(response of all, teacher)`, and the first failure stops. Without a teacher the network's own responses
-/// are it; several outputs count by their mean r^2.
+/// Where a linear layer that makes the network's output reads the channels (the readout of a
+/// neuron's model), its responses are what counts: channels go, least important first, while
+/// `r^2(response, teacher) > share r^2(response of all, teacher)`, and the first failure stops.
+/// Without a teacher the network's own responses are it; several outputs count by their mean r^2.
 ///
-/// Where several operations read the channels, sums are over all of them. A local response normalisation on the way
-/// is taken as part of the activations.
+/// Where several operations read the channels, sums are over all of them. A local response
+/// normalisation on the way is taken as part of the activations.
 ///
 /// # Source
-/// Cowley et al., "Compact deep neural network models of visual cortex", 2023, published code, steps 1 and 2,
-/// threshold 0.9, at least 3 filters, 5,000 images. The method is described there for chains of separable
-/// convolutions, whose contributions `D_jk = C_j W_jk` make importance `sum (C_j - mean_n C_j)^2 sum_k W_jk^2`;
-/// other operations are the generalisation of this program.
+/// Cowley et al., "Compact deep neural network models of visual cortex", 2023, published code,
+/// steps 1 and 2, threshold 0.9, at least 3 filters, 5,000 images. The method is described there
+/// for chains of separable convolutions, whose contributions `D_jk = C_j W_jk` make importance `sum
+/// (C_j - mean_n C_j)^2 sum_k W_jk^2`; other operations are the generalisation of this program.
 ///
 /// # Example
 /// ```
@@ -84,8 +85,9 @@ impl<'a> LayerwiseVariance<'a> {
     /// Judges one group's channels.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a share outside 0..=1, a teacher of other images or outputs, or an operation with
-    /// more than 10,000 inputs a group; whatever reading images and running the network says.
+    /// [`Error::Invalid`] for a share outside 0..=1, a teacher of other images or outputs, or an
+    /// operation with more than 10,000 inputs a group; whatever reading images and running the
+    /// network says.
     pub fn judge(&self, network: Network<'_>, group: usize) -> Result<Judged> {
         if !(0.0..=1.0).contains(&self.share) {
             return Err(Error::invalid("share of variance", "0 to 1", self.share.to_string(), "0.9 is usual"));
@@ -158,8 +160,8 @@ fn variances(pairs: &Array2<f64>, order: &[usize], whole: f64) -> Vec<f64> {
     left
 }
 
-/// r^2 of the responses without the first k channels of an order, relative to that with all: the mean over
-/// outputs.
+/// r^2 of the responses without the first k channels of an order, relative to that with all: the
+/// mean over outputs.
 fn responses(reader: &Reader, order: &[usize], teacher: Option<&Array2<f64>>) -> Vec<f64> {
     let mut left = vec![0.0; order.len()];
     let mut all = 0.0;
@@ -186,8 +188,8 @@ fn responses(reader: &Reader, order: &[usize], teacher: Option<&Array2<f64>>) ->
     left.iter().map(|l| if all > 0.0 { l / all } else { 1.0 }).collect()
 }
 
-/// The largest k up to `most` that `holds`, by bisection: where it does not hold at once for all k below, one
-/// that holds next to one that does not.
+/// The largest k up to `most` that `holds`, by bisection: where it does not hold at once for all k
+/// below, one that holds next to one that does not.
 fn bisect(most: usize, holds: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, most + 1);
     while high - low > 1 {

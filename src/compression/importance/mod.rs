@@ -9,8 +9,8 @@
 //! | change of a score when it is set to 0 | [`Ablation`] | Abbasi-Asl and Yu 2017, 2021: CAR, RAR |
 //! | drawn at random: the control | [`Random`] | |
 //!
-//! Larger is more important. All are of channels of [groups](super::Groups): where several layers share
-//! a channel, it is one channel.
+//! Larger is more important. All are of channels of [groups](super::Groups): where several layers
+//! share a channel, it is one channel.
 
 mod ablation;
 mod activations;

@@ -1,9 +1,9 @@
-//! Second moments of what a linear operation reads: from them follows, without any image, how much of its
-//! output varies with any set of its input channels.
+//! Second moments of what a linear operation reads: from them follows, without any image, how much
+//! of its output varies with any set of its input channels.
 //!
 //! An output is `y_k = sum_r w[k, r] u_r` over rows r (input channels, or channels times kernel
-//! positions), so that sums of squares over images and positions of any part of it are
-//! `sum_k w_k' M w_k` with M the moments of the rows in it.
+//! positions), so that sums of squares over images and positions of any part of it are `sum_k w_k'
+//! M w_k` with M the moments of the rows in it.
 
 use crate::compression::groups::{Groups, Place};
 use crate::error::{Error, Result};
@@ -41,6 +41,16 @@ enum Kind {
         weight: Array2<f32>,
         row: Vec<usize>,
     },
+}
+
+/// What a convolution's kernels see.
+struct Windows {
+    /// Of its input and output.
+    shape: [Shape; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    pad: [usize; 2],
+    dilation: [usize; 2],
 }
 
 /// Rows whose moments are taken together.
@@ -122,8 +132,8 @@ impl Block {
         self.weight.t().dot(&self.weight)
     }
 
-    /// Adds what each channel contributes alone, and what pairs of channels do together; returns that of all
-    /// rows.
+    /// Adds what each channel contributes alone, and what pairs of channels do together; returns
+    /// that of all rows.
     pub fn contributions(&self, alone: &mut [f64], pairs: &mut Array2<f64>) -> f64 {
         let products = self.products();
         let together = self.centred() * &products;
@@ -181,8 +191,8 @@ fn reader(graph: &Graph, groups: &Groups, group: usize, node: NodeId, outputs: b
                 Block::new(weight, channel, positions)
             };
             let pad = [padding[0], padding[1]];
-            let kind = Kind::Convolution { shape, kernel: [*h, *w], stride: *stride, pad, dilation: *dilation };
-            (kind, (0..*parts).map(block).collect())
+            let seen = Windows { shape, kernel: [*h, *w], stride: *stride, pad, dilation: *dilation };
+            (Kind::Convolution(seen), (0..*parts).map(block).collect())
         }
         op => {
             let weight = graph.weight(op.weights()[0]);
@@ -217,32 +227,18 @@ fn check(graph: &Graph, node: NodeId, pairs: usize) -> Result<()> {
 }
 
 impl Reader {
-    /// Adds a batch of the tensor that is read, N x C x H x W, row-major; `teacher` are centred responses, N x
-    /// outputs.
+    /// Adds a batch of the tensor that is read, N x C x H x W, row-major; `teacher` are centred
+    /// responses, N x outputs.
     pub fn add(&mut self, x: &[f32], n_images: usize, teacher: Option<ArrayView2<'_, f64>>, kernels: &Kernels) {
         let each = x.len() / n_images;
         match &self.kind {
-            Kind::Convolution { shape, kernel, stride, pad, dilation } => {
+            Kind::Convolution(seen) => {
                 let parts = self.blocks.len();
-                let positions = shape[1].height * shape[1].width;
                 for (part, block) in self.blocks.iter_mut().enumerate() {
-                    let channels = shape[0].channels / parts;
-                    let step = (LAID_OUT / (block.channel.len() * positions)).max(1);
+                    let first = part * seen.shape[0].channels / parts;
+                    let step = (LAID_OUT / (block.channel.len() * block.at.ncols())).max(1);
                     for images in x.chunks(step * each) {
-                        let n = images.len() / each;
-                        let mut rows = Array2::zeros((block.channel.len(), n * positions));
-                        let taps = kernel[0] * kernel[1];
-                        rows.outer_iter_mut().into_par_iter().enumerate().for_each(|(r, mut row)| {
-                            let (c, tap) = (part * channels + r / taps, r % taps);
-                            let at = [tap / kernel[1] * dilation[0], tap % kernel[1] * dilation[1]];
-                            for (image, out) in
-                                images.chunks(each).zip(row.as_slice_mut().expect("a row").chunks_mut(positions))
-                            {
-                                let plane = &image[c * shape[0].height * shape[0].width..];
-                                window(plane, shape, at, *stride, *pad, out);
-                            }
-                        });
-                        block.add(rows, kernels);
+                        block.add(seen.rows(images, first, block.channel.len()), kernels);
                     }
                 }
             }
@@ -275,15 +271,35 @@ impl Reader {
     }
 }
 
-/// What a kernel's position `at` sees of a plane, at each output position; 0 beyond the plane.
-fn window(plane: &[f32], shape: &[Shape; 2], at: [usize; 2], stride: [usize; 2], pad: [usize; 2], out: &mut [f32]) {
-    let [from, to] = shape;
-    for y in 0..to.height {
-        let row = (y * stride[0] + at[0]).checked_sub(pad[0]).filter(|r| *r < from.height);
-        for x in 0..to.width {
-            let column = (x * stride[1] + at[1]).checked_sub(pad[1]).filter(|c| *c < from.width);
-            if let (Some(r), Some(c)) = (row, column) {
-                out[y * to.width + x] = plane[r * from.width + c];
+impl Windows {
+    /// What each position of the kernels sees of images, C x H x W one after the other: rows
+    /// (channels from `first`, each at all positions of the kernel) x (images x output positions).
+    fn rows(&self, images: &[f32], first: usize, n_rows: usize) -> Array2<f32> {
+        let plane = self.shape[0].height * self.shape[0].width;
+        let (each, positions) = (self.shape[0].len(), self.shape[1].height * self.shape[1].width);
+        let taps = self.kernel[0] * self.kernel[1];
+        let mut rows = Array2::zeros((n_rows, images.len() / each * positions));
+        rows.outer_iter_mut().into_par_iter().enumerate().for_each(|(r, mut row)| {
+            let (channel, tap) = (first + r / taps, r % taps);
+            let at = [tap / self.kernel[1] * self.dilation[0], tap % self.kernel[1] * self.dilation[1]];
+            let row = row.as_slice_mut().expect("laid out row by row");
+            for (image, out) in images.chunks(each).zip(row.chunks_mut(positions)) {
+                self.window(&image[channel * plane..][..plane], at, out);
+            }
+        });
+        rows
+    }
+
+    /// What position `at` of a kernel sees of a plane, at each output position; 0 beyond the plane.
+    fn window(&self, plane: &[f32], at: [usize; 2], out: &mut [f32]) {
+        let [from, to] = &self.shape;
+        for y in 0..to.height {
+            let row = (y * self.stride[0] + at[0]).checked_sub(self.pad[0]).filter(|r| *r < from.height);
+            for x in 0..to.width {
+                let column = (x * self.stride[1] + at[1]).checked_sub(self.pad[1]).filter(|c| *c < from.width);
+                if let (Some(r), Some(c)) = (row, column) {
+                    out[y * to.width + x] = plane[r * from.width + c];
+                }
             }
         }
     }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Scored {
     pub score: f64,
-    /// What it is made of: of each class, of each target. `None` where there is nothing to tell from.
+    /// What it is made of: of each class, of each target. `None` where there is nothing to tell
+    /// from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Option<f64>>,
 }
@@ -51,8 +52,8 @@ fn first<'a>(taps: &'a [Array2<f32>], n_images: usize, at: &str) -> Result<&'a A
     }
 }
 
-/// Share of images whose label has the largest of the first tap's units (of equal ones, the first); parts are
-/// the classes' own shares. The drop of this score is CAR.
+/// Share of images whose label has the largest of the first tap's units (of equal ones, the first);
+/// parts are the classes' own shares. The drop of this score is CAR.
 ///
 /// # Example
 /// ```
@@ -96,8 +97,8 @@ impl Score for Accuracy {
     }
 }
 
-/// Mean over targets of Pearson's correlation of the first tap's units with responses; parts are the targets'
-/// own. The drop of this score is an RAR of a network that ends in its targets.
+/// Mean over targets of Pearson's correlation of the first tap's units with responses; parts are
+/// the targets' own. The drop of this score is an RAR of a network that ends in its targets.
 ///
 /// # Example
 /// ```

@@ -22,16 +22,16 @@ pub type Loss<'a> = dyn Fn(&[Var<4>], Range<usize>) -> Result<Var<1>> + 'a;
 /// mean over images n of (sum over positions of a dL_n/da)^2
 /// ```
 ///
-/// with a the channel's activations where they are read; of a channel that is read in several places,
-/// or is many features of a flattened layer, the sum is over all of them.
+/// with a the channel's activations where they are read; of a channel that is read in several
+/// places, or is many features of a flattened layer, the sum is over all of them.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a loss that does not give one number per image, or is NaN or infinite.
 ///
 /// # Source
-/// Molchanov, Tyree, Karras, Aila and Kautz, "Pruning convolutional neural networks for resource efficient
-/// inference", ICLR 2017, equation 8 (there the absolute value); squared as in their "Importance estimation for neural
-/// network pruning", CVPR 2019, equation 8.
+/// Molchanov, Tyree, Karras, Aila and Kautz, "Pruning convolutional neural networks for resource
+/// efficient inference", ICLR 2017, equation 8 (there the absolute value); squared as in their
+/// "Importance estimation for neural network pruning", CVPR 2019, equation 8.
 ///
 /// # Example
 /// ```
@@ -70,25 +70,15 @@ impl<'a> Taylor<'a> {
         Self { data, taps: taps.to_vec(), loss, precision: Precision::F32 }
     }
 
-    /// `sum over positions of a dL_n/da` of each channel of some nodes, n_images x n_channels each: the gradient at
-    /// a factor of 1 that every reader that mixes channels, and a tap, multiplies the channel with.
-    fn gradients(
+    /// The taps, with a factor for each channel of some nodes, which every reader that mixes
+    /// channels, and a tap, multiplies the channel with.
+    fn forward(
         &self,
         Network { graph, groups, .. }: Network<'_>,
-        nodes: &[NodeId],
+        factors: &BTreeMap<NodeId, Var<4>>,
         weights: &BurnWeights<AutoBackend>,
-        range: Range<usize>,
-    ) -> Result<Vec<Array2<f64>>> {
-        let pixels = self.data.images.read(range.clone())?;
-        let images: Tensor<4> = cast(tensor(pixels.view(), &self.data.device), self.precision);
-        let n = range.len();
-        let factors: BTreeMap<NodeId, Var<4>> = nodes
-            .iter()
-            .map(|&id| {
-                let shape = [n, graph.node(id).shape.channels, 1, 1];
-                (id, leaf(cast(Tensor::ones(shape, &self.data.device), self.precision)))
-            })
-            .collect();
+        images: Tensor<4>,
+    ) -> Vec<Var<4>> {
         let needed = graph.needed(&self.taps);
         let mut values: Vec<Option<Var<4>>> = vec![None; needed.len()];
         let seen = |values: &[Option<Var<4>>], id: NodeId, scaled: bool| {
@@ -108,9 +98,24 @@ impl<'a> Taylor<'a> {
                 }
             });
         }
-        let taps: Vec<Var<4>> = self.taps.iter().map(|&t| seen(&values, t, true)).collect();
-        drop(values);
-        let loss = (self.loss)(&taps, range)?;
+        self.taps.iter().map(|&t| seen(&values, t, true)).collect()
+    }
+
+    /// `sum over positions of a dL_n/da` of each channel of some nodes, n_images x n_channels each:
+    /// the gradient at a factor of 1.
+    fn gradients(
+        &self,
+        network: Network<'_>,
+        nodes: &[NodeId],
+        weights: &BurnWeights<AutoBackend>,
+        range: Range<usize>,
+    ) -> Result<Vec<Array2<f64>>> {
+        let pixels = self.data.images.read(range.clone())?;
+        let images: Tensor<4> = cast(tensor(pixels.view(), &self.data.device), self.precision);
+        let (n, channels) = (range.len(), |id: NodeId| network.graph.node(id).shape.channels);
+        let ones = |id: NodeId| cast(Tensor::ones([n, channels(id), 1, 1], &self.data.device), self.precision);
+        let factors: BTreeMap<NodeId, Var<4>> = nodes.iter().map(|&id| (id, leaf(ones(id)))).collect();
+        let loss = (self.loss)(&self.forward(network, &factors, weights, images), range)?;
         let numbers = array_f64(&loss.clone().inner());
         if numbers.len() != n || numbers.iter().any(|v| !v.is_finite()) {
             let found = format!("{} numbers for {n} images, the first {:?}", numbers.len(), numbers.first());
@@ -121,7 +126,7 @@ impl<'a> Taylor<'a> {
             let factor = &factors[id];
             let gradient = factor.grad(&grads).unwrap_or_else(|| factor.clone().inner().zeros_like());
             let values = array_f64(&gradient).into_iter().collect();
-            Array2::from_shape_vec((n, graph.node(*id).shape.channels), values).expect("one number per channel")
+            Array2::from_shape_vec((n, channels(*id)), values).expect("one number per channel")
         };
         Ok(nodes.iter().map(of).collect())
     }

@@ -220,7 +220,8 @@ fn weights_and_draws() {
     assert_ne!(Random { seed: 4 }.scores(golden.network(), &[1]).unwrap()[0], all);
 }
 
-/// Masked one by one by graph surgery, the whole network run again: the same scores, in networks of every kind.
+/// Masked one by one by graph surgery, the whole network run again: the same scores, in networks of
+/// every kind.
 #[test]
 fn ablation_runs_the_masked_network() {
     let x = images(5);

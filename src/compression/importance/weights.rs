@@ -9,9 +9,9 @@ use ndarray::Axis;
 /// channel, the mean over them. Biases and batch norms do not count.
 ///
 /// # Source
-/// Li, Kadav, Durdanovic, Samet and Graf, "Pruning filters for efficient ConvNets", ICLR 2017, equation of
-/// section 3.1 (there the sum; within a layer the order is the same, across layers the mean does not favour large
-/// kernels).
+/// Li, Kadav, Durdanovic, Samet and Graf, "Pruning filters for efficient ConvNets", ICLR 2017,
+/// equation of section 3.1 (there the sum; within a layer the order is the same, across layers the
+/// mean does not favour large kernels).
 ///
 /// # Example
 /// ```
