@@ -130,11 +130,8 @@ impl<'a> Pruner<'a> {
         let groups = Groups::of(self.graph, &self.keep)?;
         self.layers.iter().try_for_each(|name| groups.named(name).map(drop))?;
         let graph = remove(self.graph, &groups, removed, self.minimum)?;
-        let mut original = originals(&groups);
-        for (group, channels) in original.iter_mut().enumerate() {
-            let name = &groups.group(group).name;
-            channels.retain(|c| removed.get(name).is_none_or(|gone| !gone.contains(c)));
-        }
+        let (gone, mut original) = (groups.gone(removed)?, originals(&groups));
+        original.iter_mut().zip(&gone).for_each(|(channels, gone)| channels.retain(|c| !gone.contains(c)));
         // A group of which only channels that stay are left is no group any more.
         original.retain(|channels| !channels.is_empty());
         Ok(Left { graph, groups: groups.without(removed)?, original })

@@ -8,10 +8,12 @@ use orthoscope::compression::connections::{self, Amount, Clustering, Reach, Shar
 use orthoscope::compression::importance::{
     Ablation, Accuracy, ActivationVariance, Data, Importance, L1, LayerwiseVariance, Network, Random, Taylor,
 };
-use orthoscope::compression::{Cost, Course, Groups, Pruner, Ratio, Removed, Scope, Until, masked, originals, remove};
+use orthoscope::compression::{
+    Cost, Course, Groups, Pruner, Ratio, Removed, Scope, Until, masked, originals, reads, remove,
+};
 use orthoscope::io::weights::Storage;
 use orthoscope::network::zoo::{LoadOptions, load_model};
-use orthoscope::network::{BurnExecutor, CpuEngine, Executor, Graph, NodeId, TapRequest, TapValue};
+use orthoscope::network::{BurnExecutor, Change, CpuEngine, Executor, Graph, NodeId, Tail, TapRequest, TapValue};
 use orthoscope::rng::stream;
 use orthoscope::tensor::{Device, Precision, Tensor, Var, array, array_f64};
 use std::time::Instant;
@@ -115,6 +117,36 @@ fn removal_equals_masks_in_googlenet() {
 fn removal_equals_masks_in_a_compact_model() {
     let Some(path) = data("v4/data_compact_models/models_torch/compact_model_190923_neuron0.pt") else { return };
     removal_equals_masks(&compact::load(&path), &compact::images("190923", &[0, 1]).unwrap());
+}
+
+/// How far zeros in front of a normalisation are from removal, which makes other channels neighbours: small beside what
+/// the channels themselves do, but not nothing.
+#[test]
+fn neighbours_in_googlenets_normalisations() {
+    let Some(graph) = real("googlenet_bvlc/googlenet_bvlc.onnx") else { return };
+    let image = photograph(&data("googlenet_bvlc/reference").unwrap().join("chelsea.png"), 256, 224);
+    let groups = Groups::of(&graph, &[]).unwrap();
+    for name in ["conv1/7x7_s2", "conv2/3x3"] {
+        let group = groups.named(name).unwrap();
+        let own = groups.group(group).name.clone();
+        let removed: Removed = third(&groups, 2).into_iter().filter(|(n, _)| *n == own).collect();
+        let found = reads(&graph, &groups, group, &[]);
+        let [read] = &found[..] else { panic!("read by the normalisation alone: {found:?}") };
+        let change = Change { node: read.node, readers: read.readers.clone(), tapped: false };
+        let mut tail = Tail::new(&graph, &[change], &[graph.scores()], &Device::default()).unwrap();
+        assert_eq!(tail.frontier(), [read.node]);
+        let n = graph.node(read.node).shape.channels;
+        let mask = Array4::from_shape_fn((1, n, 1, 1), |(_, c, ..)| f32::from(u8::from(!removed[&own].contains(&c))));
+        let mut engine = CpuEngine::new(&graph, &[TapRequest::Activations(read.node)]).unwrap();
+        let known = plain(engine.infer(&image).unwrap().remove(0));
+        let zeros = array_f64(&tail.run(&[known], &|_, t| t * tensor(&mask)).unwrap()[0]);
+        let smaller = remove(&graph, &groups, &removed, 1).unwrap();
+        let gone = outputs(&smaller, smaller.scores(), &image);
+        let whole = outputs(&graph, graph.scores(), &image);
+        let (apart, effect) = (error(&zeros, &gone), error(&gone, &whole));
+        println!("{name}: a third removed moves the scores by {effect:.3}; zeros instead differ by {apart:.4}");
+        assert!(apart > 1e-4 && apart < effect / 2.0);
+    }
 }
 
 /// tests/golden/compression_cost.py.

@@ -26,7 +26,9 @@ use orthoscope_kernels::gram::Kernels;
 /// Where a linear layer that makes the network's output reads the channels (the readout of a
 /// neuron's model), its responses are what counts: channels go, least important first, while
 /// `r^2(response, teacher) > share r^2(response of all, teacher)`, and the first failure stops.
-/// Without a teacher the network's own responses are it; several outputs count by their mean r^2.
+/// Without a teacher the network's own responses are it; several outputs count by their mean r^2. (Outputs
+/// times squared channels beyond 30 million, classifiers of many classes, are judged by variance like any
+/// layer; with a teacher they are an error.)
 ///
 /// Where several operations read the channels, sums are over all of them. A local response
 /// normalisation on the way is taken as part of the activations.
@@ -86,7 +88,7 @@ impl<'a> LayerwiseVariance<'a> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a share outside 0..=1, a teacher of other images or outputs, or an
-    /// operation with more than 10,000 inputs a group; whatever reading images and running the
+    /// operation with more than about 5,000 inputs; whatever reading images and running the
     /// network says.
     pub fn judge(&self, network: Network<'_>, group: usize) -> Result<Judged> {
         if !(0.0..=1.0).contains(&self.share) {

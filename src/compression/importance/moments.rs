@@ -13,7 +13,7 @@ use orthoscope_kernels::gram::Kernels;
 use rayon::prelude::*;
 
 /// Pairs of rows of an operation, at most: 8 bytes each.
-const PAIRS: usize = 100_000_000;
+const PAIRS: usize = 30_000_000;
 /// Numbers of rows that are laid out at a time.
 const LAID_OUT: usize = 1 << 24;
 
@@ -152,11 +152,13 @@ impl Block {
     }
 }
 
-/// The convolutions and linear layers that read channels of a group.
+/// The convolutions and linear layers that read channels of a group. The linear layer that makes the
+/// network's output is taken output by output where that is affordable, and where the outputs are
+/// `taught`.
 ///
 /// # Errors
 /// [`Error::Invalid`] for an operation that reads too many rows.
-pub fn readers(graph: &Graph, groups: &Groups, group: usize, outputs: bool) -> Result<Vec<Reader>> {
+pub fn readers(graph: &Graph, groups: &Groups, group: usize, taught: bool) -> Result<Vec<Reader>> {
     let mut found = Vec::new();
     for (node, of) in graph.nodes().iter().enumerate() {
         let linear = match &of.op {
@@ -165,13 +167,13 @@ pub fn readers(graph: &Graph, groups: &Groups, group: usize, outputs: bool) -> R
         };
         let carries = |&i: &NodeId| groups.places(i).iter().flatten().any(|p| p.group == group);
         if linear && of.inputs.iter().any(carries) {
-            found.push(reader(graph, groups, group, node, outputs)?);
+            found.push(reader(graph, groups, group, node, taught)?);
         }
     }
     Ok(found)
 }
 
-fn reader(graph: &Graph, groups: &Groups, group: usize, node: NodeId, outputs: bool) -> Result<Reader> {
+fn reader(graph: &Graph, groups: &Groups, group: usize, node: NodeId, taught: bool) -> Result<Reader> {
     let (of, input) = (graph.node(node), graph.node(node).inputs[0]);
     let of_group = |p: &Option<Place>| p.filter(|p| p.group == group).map(|p| p.channel);
     let places: Vec<Option<usize>> = groups.places(input).iter().map(of_group).collect();
@@ -199,8 +201,9 @@ fn reader(graph: &Graph, groups: &Groups, group: usize, node: NodeId, outputs: b
             let (out, features) = (weight.shape()[0], weight.shape()[1]);
             let width = groups.group(group).width();
             let weight = weight.to_shape((out, features)).expect("two axes").to_owned();
-            if outputs || out * (width + 1) * (width + 1) <= features * features {
-                check(graph, node, out * (width + 1) * (width + 1))?;
+            let pairs = out * (width + 1) * (width + 1);
+            if node == graph.scores() && (taught || pairs <= PAIRS) || pairs <= features * features {
+                check(graph, node, pairs)?;
                 let row = places.iter().map(|p| p.unwrap_or(width)).collect();
                 let channel: Vec<Option<usize>> = (0..width).map(Some).chain([None]).collect();
                 let block = |_| Block::new(Array2::ones((1, width + 1)), channel.clone(), 1);
