@@ -27,13 +27,7 @@ pub struct Reader {
 }
 
 enum Kind {
-    Convolution {
-        shape: [Shape; 2],
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        pad: [usize; 2],
-        dilation: [usize; 2],
-    },
+    Convolution(Windows),
     /// Rows are features.
     Features,
     /// A block for each output; rows are channels of the group, then the sum of all others.
