@@ -261,7 +261,7 @@ fn importances_are_better_than_chance() {
     let pruner = Pruner { minimum: 2, ..Pruner::new(&graph) };
     let groups = Groups::of(&graph, &[]).unwrap();
     let n: usize = groups.all().iter().map(|g| g.width()).sum();
-    let mut after = |importance: &mut dyn Importance, scope: Scope| {
+    let after = |importance: &mut dyn Importance, scope: Scope| {
         let order = pruner.rank(importance, scope).unwrap();
         assert_eq!(order.len(), n);
         let smaller = remove(&graph, &groups, &pruner.first(&order, n / 10).unwrap(), 2).unwrap();
