@@ -45,6 +45,7 @@
 //! | run it, forward and back to the pixels | [`network::Executor`] |
 //! | make images | [`synthesis::Synthesizer`], [`objective`], [`image`] |
 //! | measure and compare RDMs | [`rdm::Rdm`] |
+//! | make a network smaller | [`compression`] |
 //! | map a brain | [`mapping::searchlight()`] |
 //! | test maps of several subjects | [`stats::group::one_sample`] |
 //! | run a job as the program does | [`job`] |
@@ -56,7 +57,7 @@
 //! |---|---|
 //! | 6 | [`cli`]: the command line around the table of jobs |
 //! | 5 | [`job`]: flags, config, plan, run directory, checkpoint, results; [`report`]: figures and HTML |
-//! | 4 | [`synthesis`]: the one optimisation loop; [`objective`]: scalar functions to maximise; [`mapping`]: searchlight, residual method; [`encoding`]: features to responses; [`training`]: weights of a graph |
+//! | 4 | [`synthesis`]: the one optimisation loop; [`objective`]: scalar functions to maximise; [`mapping`]: searchlight, residual method; [`encoding`]: features to responses; [`training`]: weights of a graph; [`compression`]: smaller networks |
 //! | 3 | [`network`]: graph, taps, executors, importers; [`image`]: parametrisations, constraints, hygiene; [`rdm`]: dissimilarities and comparisons |
 //! | 2 | [`io`]: one file per format; atomic writes; [`stats`]: tests, intervals, linear models |
 //! | 1 | [`data`]: checked containers; [`math`]: statistics; [`tensor`]: the door to burn |
@@ -67,6 +68,7 @@
 pub mod cancel;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod compression;
 pub mod data;
 pub mod encoding;
 pub mod error;

@@ -6,9 +6,9 @@ use crate::error::Result;
 use crate::image::Resized;
 use crate::image::resize::{self, Resize};
 use crate::io::images;
+use crate::network::Graph;
+pub use crate::network::executor::frozen as executor;
 use crate::network::zoo::{LoadOptions, Model, load_model};
-use crate::network::{BurnExecutor, CpuEngine, Executor, Graph, TapRequest};
-use crate::tensor::{Device, Precision};
 use crate::warning::Warning;
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
@@ -113,15 +113,4 @@ pub fn hashed(
 fn add(hasher: &mut blake3::Hasher, name: &str, pixels: &Array3<u8>) {
     hasher.update(name.as_bytes());
     hasher.update(pixels.as_standard_layout().as_slice().expect("laid out row by row"));
-}
-
-/// The executor that this build uses for frozen networks.
-///
-/// # Errors
-/// [`crate::Error::Invalid`] without taps.
-pub fn executor(graph: &Graph, taps: &[TapRequest], device: &Device) -> Result<Box<dyn Executor>> {
-    if cfg!(any(feature = "cuda", feature = "wgpu")) {
-        return Ok(Box::new(BurnExecutor::new(graph, taps, Precision::F32, device)?));
-    }
-    Ok(Box::new(CpuEngine::new(graph, taps)?))
 }

@@ -1,7 +1,7 @@
 //! Every operation of a graph as burn tensor operations, on any backend: frozen (plain tensors), or
 //! differentiated.
 
-use super::graph::Graph;
+use super::graph::{Graph, Weights};
 use super::input::{ChannelOrder, InputSpec};
 use super::op::{FlattenOrder, Op, Padding};
 use super::shape::window_len;
@@ -21,8 +21,13 @@ pub struct BurnWeights<B: Backend> {
 impl<B: Backend> BurnWeights<B> {
     /// Copies a graph's weights to a device.
     pub fn new(graph: &Graph, device: &B::Device, dtype: DType) -> Self {
+        Self::of(graph.weights(), device, dtype)
+    }
+
+    /// Copies weights to a device.
+    pub fn of(arrays: &Weights, device: &B::Device, dtype: DType) -> Self {
         let mut weights = Self { tensors: BTreeMap::new(), device: device.clone(), dtype };
-        for (name, array) in graph.weights() {
+        for (name, array) in arrays {
             let values: Vec<f32> = array.iter().copied().collect();
             let tensor = weights.vector(values);
             weights.tensors.insert(name.clone(), (tensor, array.shape().to_vec()));

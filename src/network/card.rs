@@ -252,14 +252,7 @@ pub fn write(dir: &Path, graph: &Graph, about: &About, storage: Storage, force: 
             hint: "choose another `name`, or overwrite it with `force`".into(),
         });
     }
-    let used: BTreeSet<&str> = graph.nodes().iter().flat_map(|n| n.op.weights()).collect();
-    let arrays: Weights = graph
-        .weights()
-        .iter()
-        .filter(|(n, _)| used.contains(n.as_str()))
-        .map(|(n, a)| (n.clone(), a.clone()))
-        .collect();
-    let bytes = weights::encode(&arrays, &BTreeMap::from([("model".into(), graph.name.clone())]), storage)?;
+    let bytes = encoded(graph, storage)?;
     let mut card = Card::of(graph, about);
     card.weights.blake3 = blake3::hash(&bytes).to_hex().to_string();
     let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -270,6 +263,21 @@ pub fn write(dir: &Path, graph: &Graph, about: &About, storage: Storage, force: 
     crate::io::atomic::write(&temporary.path().join(CARD), card.to_toml().as_bytes())?;
     replace(temporary, dir)?;
     Ok(card)
+}
+
+/// The bytes of a model directory's weights: those that the nodes read.
+///
+/// # Errors
+/// [`Error::Invalid`] for a number that the storage cannot hold.
+pub fn encoded(graph: &Graph, storage: Storage) -> Result<Vec<u8>> {
+    let used: BTreeSet<&str> = graph.nodes().iter().flat_map(|n| n.op.weights()).collect();
+    let arrays: Weights = graph
+        .weights()
+        .iter()
+        .filter(|(n, _)| used.contains(n.as_str()))
+        .map(|(n, a)| (n.clone(), a.clone()))
+        .collect();
+    weights::encode(&arrays, &BTreeMap::from([("model".into(), graph.name.clone())]), storage)
 }
 
 /// Puts a finished folder in the place of `dir`.

@@ -1,8 +1,10 @@
 //! What runs a graph: forward to its deepest tap, and back to the pixels.
 
+use super::burn_executor::BurnExecutor;
+use super::cpu_engine::CpuEngine;
 use super::graph::{Graph, NodeId};
 use crate::error::{Error, Result};
-use crate::tensor::{self, SMALL, Tensor, Var};
+use crate::tensor::{self, Device, Precision, SMALL, Tensor, Var};
 
 /// What is wanted of a node's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -130,6 +132,17 @@ pub trait Executor: Send {
     /// [`Error::Invalid`] without a forward pass, or when a gradient has another shape than its
     /// tap.
     fn backward(&mut self, grads: &[TapGrad]) -> Result<Tensor<4>>;
+}
+
+/// The executor that this build uses for frozen networks: [`CpuEngine`] on the CPU, burn elsewhere.
+///
+/// # Errors
+/// [`Error::Invalid`] without taps, or as the executor says.
+pub fn frozen(graph: &Graph, taps: &[TapRequest], device: &Device) -> Result<Box<dyn Executor>> {
+    if cfg!(any(feature = "cuda", feature = "wgpu")) {
+        return Ok(Box::new(BurnExecutor::new(graph, taps, Precision::F32, device)?));
+    }
+    Ok(Box::new(CpuEngine::new(graph, taps)?))
 }
 
 /// Checks images before any tensor library sees them.

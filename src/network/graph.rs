@@ -166,6 +166,20 @@ impl Graph {
         Ok((builder.finish()?, ids))
     }
 
+    /// The same nodes, aliases and presets over other weights.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the first node whose weights are missing or do not fit.
+    pub fn with_weights(&self, weights: Weights) -> Result<Self> {
+        let mut builder = GraphBuilder::new(&self.name, self.input.clone(), weights)?;
+        for node in &self.nodes[1..] {
+            builder.push(node.name.clone(), node.op.clone(), &node.inputs)?;
+        }
+        builder.graph.aliases = self.aliases.clone();
+        builder.graph.presets = self.presets.clone();
+        builder.finish()
+    }
+
     /// The same network at another input size; fails where a layer depends on the size.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Floor of each top-level module.
-const FLOORS: [(&str, u8); 23] = [
+const FLOORS: [(&str, u8); 24] = [
     ("error", 0),
     ("warning", 0),
     ("rng", 0),
@@ -27,6 +27,7 @@ const FLOORS: [(&str, u8); 23] = [
     ("mapping", 4),
     ("encoding", 4),
     ("training", 4),
+    ("compression", 4),
     ("job", 5),
     ("report", 5),
     ("cli", 6),

@@ -5,6 +5,7 @@ mod architecture;
 mod bad_models;
 mod brains;
 mod compact;
+mod compression;
 mod cpu_engine;
 mod crash_points;
 mod cross_reader;

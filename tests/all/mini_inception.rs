@@ -2,7 +2,7 @@
 //! accuracy, its layers.
 
 #[path = "../../examples/train_mini_inception/scenes/mod.rs"]
-mod scenes;
+pub(crate) mod scenes;
 
 use crate::support::{activations, pearson, relative_error};
 use ndarray::{ArrayD, Axis};

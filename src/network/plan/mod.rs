@@ -37,12 +37,27 @@ impl Plan {
         let (folded, wanted) = fold_batch_norm(graph, &nodes)?;
         let mut net = Net::new(Shape { h: folded.input.height, w: folded.input.width, c: folded.input.n_channels() });
         net.prepare = prepare(&folded.input);
-        let ids = translate::nodes(&folded, &wanted, &mut net)?;
+        let ids = translate::nodes(&folded, 0, &wanted, &mut net)?;
         let tap = |(request, &node): (&TapRequest, &NodeId)| match request {
             TapRequest::Activations(_) => Tap::Plain(ids[node]),
             TapRequest::Moments(_) => Tap::Moments(ids[node]),
         };
         Ok(Plan { taps: requests.iter().zip(&wanted).map(tap).collect(), net })
+    }
+
+    /// Plans what lies between a node, whose activations are the input, and nodes behind it. Nothing
+    /// behind may read what comes before it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn behind(graph: &Graph, from: NodeId, taps: &[NodeId]) -> Result<Self> {
+        let nodes: Vec<NodeId> = taps.iter().copied().chain([from]).collect();
+        let (folded, wanted) = fold_batch_norm(graph, &nodes)?;
+        let (&from, taps) = wanted.split_last().expect("the node is the last");
+        let shape = folded.node(from).shape;
+        let mut net = Net::new(Shape { h: shape.height, w: shape.width, c: shape.channels });
+        let ids = translate::nodes(&folded, from, taps, &mut net)?;
+        Ok(Plan { taps: taps.iter().map(|&node| Tap::Plain(ids[node])).collect(), net })
     }
 }
 

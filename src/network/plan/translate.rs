@@ -16,14 +16,15 @@ struct Translator<'a> {
     orders: Vec<Option<Order>>,
 }
 
-/// Adds what `wanted` depends on to `net`; returns the engine's id of each node.
+/// Adds what `wanted` depends on and lies behind `from` to `net`, whose input is `from`; returns the
+/// engine's id of each node.
 ///
 /// # Errors
 /// [`Error::Invalid`] for an operation that the engine cannot do.
-pub fn nodes(graph: &Graph, wanted: &[NodeId], net: &mut Net) -> Result<Vec<Id>> {
+pub fn nodes(graph: &Graph, from: NodeId, wanted: &[NodeId], net: &mut Net) -> Result<Vec<Id>> {
     let n = graph.nodes().len();
     let mut t = Translator { graph, wanted, needed: graph.needed(wanted), ids: vec![0; n], orders: vec![None; n] };
-    for id in (1..n).filter(|&id| t.needed[id]).collect::<Vec<_>>() {
+    for id in (from + 1..n).filter(|&id| t.needed[id]).collect::<Vec<_>>() {
         t.ids[id] = t.node(id, net)?;
         let node = graph.node(id);
         if t.orders[id].is_none() && !same_shape(net.nodes[t.ids[id]].shape, node.shape) {

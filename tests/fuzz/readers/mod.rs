@@ -1,6 +1,7 @@
 //! One row a reader: its file, honest examples of it, and what reads it.
 
 mod checkpoints;
+mod compression;
 mod encoding;
 mod images;
 mod itself;
@@ -69,6 +70,7 @@ pub fn all() -> Vec<Reader> {
         networks::READERS,
         encoding::READERS,
         checkpoints::READERS,
+        compression::READERS,
         plans::READERS,
     ]
     .into_iter()
