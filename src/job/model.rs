@@ -33,6 +33,15 @@ impl Default for NetworkConfig {
 }
 
 impl NetworkConfig {
+    /// As it applies to this model where `others` are beside it: a fitted model has an architecture and a
+    /// preprocessing of its own, and those that are given are then the others'.
+    pub fn beside(&self, others: bool) -> Self {
+        match others && fitted::file(&self.model).is_some() {
+            true => Self { arch: None, preprocess: None, ..self.clone() },
+            false => self.clone(),
+        }
+    }
+
     /// Finds and reads the network.
     ///
     /// # Errors

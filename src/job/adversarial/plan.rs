@@ -70,7 +70,8 @@ impl Plan {
         config.check()?;
         let device = config.machine.device()?;
         let units = if config.aim == Aim::Margin { vec!["all".to_owned()] } else { config.units.clone() };
-        let (population, mut warnings) = Population::load(&config.network, &units, config.skip_bad)?;
+        let (population, mut warnings) =
+            Population::load(&config.network.beside(!config.check.is_empty()), &units, config.skip_bad)?;
         if config.aim == Aim::Margin && !population.of_one_layer() {
             let hint = "the answer of a classifier is the largest score of its last layer";
             return Err(Error::invalid("aim", "one network with one layer of scores", "units of several", hint));

@@ -27,8 +27,8 @@ pub fn load_beside(spec: &str, network: &NetworkConfig, driven: &[String]) -> Re
     };
     let network = NetworkConfig { model: model.into(), ..network.clone() };
     let wanted = units.clone().unwrap_or_else(|| driven.to_vec());
-    let (population, _) = match (Population::load(&network, &wanted, false), units.is_none()) {
-        (Err(_), true) => Population::load(&network, &["all".into()], false)?,
+    let (population, _) = match (Population::load(&network.beside(true), &wanted, false), units.is_none()) {
+        (Err(_), true) => Population::load(&network.beside(true), &["all".into()], false)?,
         (other, _) => other?,
     };
     Ok((population, model.to_owned()))

@@ -58,7 +58,9 @@ impl Plan {
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
         let device = config.machine.device()?;
-        let (mut population, warnings) = Population::load(&config.network, &config.units, config.skip_bad)?;
+        let others = config.against.is_some() || !config.check.is_empty();
+        let (mut population, warnings) =
+            Population::load(&config.network.beside(others), &config.units, config.skip_bad)?;
         let n_driven = population.units.len();
         if let Some(against) = &config.against {
             let (other, _) = load_beside(against, &config.network, &config.units)?;
