@@ -74,6 +74,9 @@ impl Course {
     }
 }
 
+/// Scores a smaller network; larger is better.
+pub type Judge<'a> = dyn Fn(&Graph) -> Result<f64> + 'a;
+
 /// When to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -233,7 +236,7 @@ impl<'a> Pruner<'a> {
     pub fn greedy(
         &self,
         importance: &mut dyn Importance,
-        judge: Option<&dyn Fn(&Graph) -> Result<f64>>,
+        judge: Option<&Judge<'_>>,
         until: Until,
         course: &mut Course,
         each: &mut dyn FnMut(&Course) -> Result<()>,
@@ -267,7 +270,7 @@ impl<'a> Pruner<'a> {
     fn next(
         &self,
         importance: &mut dyn Importance,
-        judge: Option<&dyn Fn(&Graph) -> Result<f64>>,
+        judge: Option<&Judge<'_>>,
         until: Until,
         course: &Course,
         left: &Left,

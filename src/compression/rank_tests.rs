@@ -9,8 +9,10 @@ fn score(taps: &[Array2<f32>]) -> Result<f64> {
     Ok(-(f64::from(taps[0].column(0).mean().unwrap()) - 0.3).abs())
 }
 
+type Each<'a> = dyn FnMut(&Course) -> Result<()> + 'a;
+
 /// A step for each call of `each`, stopped after some and gone on from what was written.
-fn in_pieces(run: &dyn Fn(&mut Course, &mut dyn FnMut(&Course) -> Result<()>) -> Result<()>, stop: usize) -> Course {
+fn in_pieces(run: &dyn Fn(&mut Course, &mut Each<'_>) -> Result<()>, stop: usize) -> Course {
     let mut course = Course::default();
     loop {
         let mut calls = 0;
@@ -80,7 +82,7 @@ fn greedy_within_a_layer_is_ranking() {
     let graph = inception();
     let pruner = Pruner { layers: vec!["three".into()], ..Pruner::new(&graph) };
     let ranked = pruner.rank(&mut L1, Scope::Layer).unwrap();
-    let run = |course: &mut Course, each: &mut dyn FnMut(&Course) -> Result<()>| {
+    let run = |course: &mut Course, each: &mut Each<'_>| {
         pruner.greedy(&mut L1, None, Until { keep: Some(2), max_drop: None }, course, each)
     };
     let mut course = Course::default();
@@ -99,7 +101,7 @@ fn ablation_stops_at_the_largest_drop_and_goes_on_where_it_was() {
     let pruner = Pruner::new(&graph);
     let run = |until: Until| {
         let (pruner, graph, x) = (&pruner, &graph, &x);
-        move |course: &mut Course, each: &mut dyn FnMut(&Course) -> Result<()>| {
+        move |course: &mut Course, each: &mut Each<'_>| {
             let mut ablation = Ablation::new(Data::new(x), &[graph.scores()], &score);
             pruner.iterative_ablate(&mut ablation, until, course, each)
         }
@@ -135,7 +137,7 @@ fn ablation_stops_at_the_largest_drop_and_goes_on_where_it_was() {
 fn from_the_last_layer_to_the_first() {
     let (graph, x) = (separable(), images(8));
     let pruner = Pruner::new(&graph);
-    let run = |course: &mut Course, each: &mut dyn FnMut(&Course) -> Result<()>| {
+    let run = |course: &mut Course, each: &mut Each<'_>| {
         let rule = LayerwiseVariance { minimum: 2, share: 0.8, ..LayerwiseVariance::new(Data::new(&x)) };
         pruner.layer_by_layer(&rule, course, each)
     };

@@ -145,8 +145,8 @@ fn divide(sorted: &Sorted, least: &[f64], next: &mut [f64], best: &mut [u32], en
         return;
     }
     let j = low + (high - low) / 2;
-    for i in first..=last.min(j - 1) {
-        let cost = least[i] + sorted.spread(i, j);
+    for (i, before) in least.iter().enumerate().take(last.min(j - 1) + 1).skip(first) {
+        let cost = before + sorted.spread(i, j);
         if cost < next[j] {
             next[j] = cost;
             best[j] = i as u32;
