@@ -18,10 +18,15 @@ for network in googlenet squeezenet; do
         --targets "$V/responses_raw/responses_210325.npy" --out "$OUT/210325-$network"
 done
 
-# Five neurons of 190923 that GoogLeNet predicts best: their images, and what their own compact models make of them.
+# Five neurons of 190923 that GoogLeNet predicts best: their images, and what their own compact models make of these and of
+# the photographs.
 for neuron in $(python3 "$(dirname "$0")/table.py" best "$OUT/190923-googlenet" 5); do
     orthoscope maximize --model "$OUT/190923-googlenet" --unit "$neuron" --direction both --restarts 3 \
-        --natural "$V/images/images_190923.zip" --arch cowley-compact --force --quiet --out "$OUT/driven-$neuron" \
-        --check "$D/v4/data_compact_models/models_torch/compact_model_190923_neuron$neuron.pt"
+        --natural "$V/images/images_190923.zip" --force --quiet --out "$OUT/driven-$neuron"
+    for shown in "$OUT/driven-$neuron/images" "$V/images/images_190923.zip"; do
+        orthoscope maximize --model "$D/v4/data_compact_models/models_torch/compact_model_190923_neuron$neuron.pt" \
+            --arch cowley-compact --method natural --natural "$shown" --direction both --force --quiet \
+            --out "$OUT/compact-$neuron-$(basename "$shown" .zip)"
+    done
 done
 python3 "$(dirname "$0")/table.py" all "$OUT" "$D/v4/reference/fit.tsv"

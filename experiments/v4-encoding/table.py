@@ -50,12 +50,17 @@ def beside_compact(out, reference):
 
 
 def driven(out):
-    print("neuron\tdirection\tfitted: response, z, percentile\tcompact: response, percentile")
+    print("neuron\tdirection\tfitted model: z, percentile\tcompact model: z, percentile of the photographs")
     for run in sorted(out.glob("driven-*")):
+        neuron = run.name.split("-")[1]
+        shown, photographs = (results(out / f"compact-{neuron}-{name}")["units"] for name in ("images", "images_190923"))
+        of = {unit["direction"]: unit["natural_max" if unit["direction"] == "max" else "natural_min"] for unit in shown}
+        scale = photographs[0]
         for unit in results(run)["units"]:
-            (check,) = unit["checks"].values()
-            print(unit["unit"], unit["direction"], f"{unit['exported']:.2f}, {unit['z']:.1f}, {unit['percentile']:.1f}",
-                  f"{check['response']:.2f}, {check['percentile']:.1f}", sep="\t")
+            response, best = of[unit["direction"]], scale["natural_max" if unit["direction"] == "max" else "natural_min"]
+            beyond = "beyond all" if (response > best) == (unit["direction"] == "max") else "within"
+            print(neuron, unit["direction"], f"{unit['z']:.1f}, {unit['percentile']:.1f}",
+                  f"{(response - scale['natural_mean']) / scale['natural_sd']:.1f}, {beyond}", sep="\t")
 
 
 if sys.argv[1] == "best":

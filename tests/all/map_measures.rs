@@ -128,7 +128,7 @@ fn crossnobis_has_mean_zero_where_nothing_differs() {
         // A condition that two runs lack: as before, each run against the others.
         (Folds::Auto, vec![NoiseCovariance::Identity, NoiseCovariance::Diagonal, NoiseCovariance::ShrinkageDiag]),
     ] {
-        let lacks = |s: usize| folds == Folds::Auto && s % n == 0 && [1, 3].contains(&(s / n));
+        let lacks = |s: usize| folds == Folds::Auto && s.is_multiple_of(n) && [1, 3].contains(&(s / n));
         let kept: Vec<usize> = (0..n_runs * n).filter(|&s| !lacks(s)).collect();
         let of = |names: &[String]| kept.iter().map(|&s| names[s].clone()).collect::<Vec<_>>();
         let (conditions, runs) = (of(&conditions), of(&runs));
