@@ -88,6 +88,30 @@ pub struct Until {
 }
 
 /// A network that is being pruned.
+///
+/// # Example
+/// ```
+/// use orthoscope::compression::importance::L1;
+/// use orthoscope::compression::{Course, Groups, Pruner, Scope, Until, remove};
+/// use orthoscope::network::zoo::{LoadOptions, load_model};
+///
+/// let graph = load_model("mini-inception", &LoadOptions::default())?.graph;
+/// let groups = Groups::of(&graph, &[])?;
+/// // A hundred channels at once, every layer losing about the same share.
+/// let pruner = Pruner { minimum: 2, ..Pruner::new(&graph) };
+/// let order = pruner.rank(&mut L1, Scope::Layer)?;
+/// let smaller = remove(&graph, &groups, &pruner.first(&order, 100)?, 2)?;
+/// assert!(smaller.n_parameters() < graph.n_parameters());
+///
+/// // One by one from a single layer, until ten are left; what was done can be written at any time.
+/// let pruner = Pruner { layers: vec!["conv1/7x7_s2".into()], ..Pruner::new(&graph) };
+/// let until = Until { keep: Some(10), max_drop: None };
+/// let mut course = Course::default();
+/// pruner.greedy(&mut L1, None, until, &mut course, &mut |_| Ok(()))?;
+/// let left = groups.without(&course.removed())?;
+/// assert_eq!(left.group(left.named("conv1/7x7_s2")?).width(), 10);
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Pruner<'a> {
     pub graph: &'a Graph,

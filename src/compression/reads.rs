@@ -39,6 +39,20 @@ fn keeps_zeros(op: &Op) -> bool {
 
 /// Where the channels of a group are read by operations that mix channels, or by `taps`, in
 /// execution order.
+///
+/// # Example
+/// ```
+/// use orthoscope::compression::{Groups, reads};
+/// use orthoscope::network::zoo::{LoadOptions, load_model};
+///
+/// let graph = load_model("mini-inception", &LoadOptions::default())?.graph;
+/// let groups = Groups::of(&graph, &[])?;
+/// let found = reads(&graph, &groups, groups.named("inception_3a/1x1")?, &[]);
+/// // Behind the concatenation, by the four convolutions of the next block (one of them behind a pool).
+/// assert_eq!(graph.node(found[0].node).name, "inception_3a/output");
+/// assert_eq!((found.len(), found[0].readers.len()), (2, 3));
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
 pub fn reads(graph: &Graph, groups: &Groups, group: usize, taps: &[NodeId]) -> Vec<Read> {
     let of_group = |p: &Option<Place>| p.filter(|p| p.group == group).map(|p| p.channel);
     let carries: Vec<bool> =

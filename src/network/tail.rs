@@ -28,6 +28,32 @@ pub struct Change {
 }
 
 /// What lies behind some changes.
+///
+/// ```
+/// use ndarray::Array4;
+/// use orthoscope::network::zoo::{LoadOptions, load_model};
+/// use orthoscope::network::{Change, CpuEngine, Executor, Tail, TapRequest, TapValue};
+/// use orthoscope::tensor::{Device, tensor};
+///
+/// let graph = load_model("mini-inception", &LoadOptions::default())?.graph;
+/// let node = graph.tap("inception_5a/output")?;
+/// let readers = (0..graph.nodes().len()).filter(|&r| graph.node(r).inputs.contains(&node)).collect();
+/// let change = Change { node, readers, tapped: false };
+/// let mut tail = Tail::new(&graph, &[change], &[graph.scores()], &Device::default())?;
+/// assert_eq!(tail.frontier(), [node]);
+///
+/// let images = Array4::from_elem((1, 3, 96, 96), 0.5f32);
+/// let mut engine = CpuEngine::new(&graph, &[TapRequest::Activations(node)])?;
+/// let TapValue::Activations(known) =
+///     engine.infer(&tensor(images.view(), &Device::default()))?.remove(0)
+/// else {
+///     panic!("activations were asked for");
+/// };
+/// // The scores, had the layer been half as active.
+/// let halved = tail.run(&[known], &|_, activations| activations * 0.5)?;
+/// assert_eq!(halved[0].dims()[1], graph.node(graph.scores()).shape.channels);
+/// # Ok::<(), orthoscope::Error>(())
+/// ```
 pub struct Tail {
     graph: Graph,
     changes: Vec<Change>,
