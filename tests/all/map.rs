@@ -128,7 +128,7 @@ fn each_half_of_a_brain_gets_its_layer() {
     let brain = Brain::new();
     let mut config = brain.config();
     (config.test.correction, config.test.family) = (PlaceCorrection::Fdr, Family::Layer);
-    let results = brain.run(config, "out").unwrap();
+    let results = brain.run(config.clone(), "out").unwrap();
     has_rows("map", &results);
     assert_eq!((results["n_centres"].as_u64(), results["n_layers"].as_u64()), (Some(900), Some(3)));
     let winner = map_file(&brain, "out", "desc-winner_dseg.nii.gz");
@@ -159,7 +159,7 @@ fn each_half_of_a_brain_gets_its_layer() {
     assert!(x < 40.0 - 3.0 * 4.5, "layer 1 is where i is large, x is small: {x}");
     // The same bytes again, whatever the number of threads.
     let again = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    again.install(|| brain.run(brain.config(), "again")).unwrap();
+    again.install(|| brain.run(config, "again")).unwrap();
     for name in ["desc-layer1_stat-spearman_statmap.nii.gz", "desc-layer1_stat-pcorrected_statmap.nii.gz"] {
         let bytes = |out: &str| std::fs::read(brain.at(out).join("arrays").join(name)).unwrap();
         assert_eq!(bytes("out"), bytes("again"), "{name}");
