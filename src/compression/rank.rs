@@ -2,7 +2,7 @@
 //!
 //! | way | function |
 //! |---|---|
-//! | judged once; each layer loses the same share, or channels of all layers compete | [`Pruner::rank`], [`first`] |
+//! | judged once; each layer loses the same share, or channels of all layers compete | [`Pruner::rank`], [`Pruner::first`] |
 //! | the least important goes, the rest is judged again | [`Pruner::greedy`] |
 //! | the same by a score, while its drop stays within bounds | [`Pruner::iterative_ablate`] |
 //! | from the last layer to the first, each by what the next one loses | [`Pruner::layer_by_layer`] |

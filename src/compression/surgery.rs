@@ -2,7 +2,7 @@
 //!
 //! [`remove`] cuts the channels out of every weight that has an entry for them. What is left
 //! computes what [`masked`] computes, the network of the old size in which every operation that
-//! mixes channels reads 0 in their place (see [`super::reads`]: behind batch norm and activation,
+//! mixes channels reads 0 in their place (see [`mod@super::reads`]: behind batch norm and activation,
 //! not before). The two differ only in how floating-point sums are ordered.
 //!
 //! **Local response normalisation** divides each channel by its neighbours in the order of
