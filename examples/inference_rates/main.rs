@@ -68,7 +68,7 @@ fn of_ceilings() {
 /// Sign flips over subjects.
 fn of_groups() {
     println!("| maps of a group of 10, nothing there | values | excess over relabelling |\n|---|---|---|");
-    let study = Study { n_subjects: 10, side: 6, n_layers: 4, n_relabellings: 200, n_data_sets: 100 };
+    let study = Study { n_subjects: 10, side: 6, n_layers: 4, n_relabellings: 200, n_data_sets: 200 };
     let of = |name: &str, statistic, residual, layer| {
         let compared = Compared { statistic, residual, layer };
         let rate = |tested| study.false_positives(compared, tested);
