@@ -71,7 +71,7 @@ pub fn make(graph: &Graph, images: &Array4<f32>, tap: &str, reduction: Reduction
             let pca = Pca::fit(&table, &rows, options, tap, &mut leakage).unwrap();
             let mut executor = engine(graph)(&[TapRequest::Activations(node)]).unwrap();
             let device = Device::default();
-            let found = components(&[&pca], executor.as_mut(), images, 8, &device, &Work::default()).unwrap();
+            let found = components(&[(&pca).into()], executor.as_mut(), images, 8, &device, &Work::default()).unwrap();
             (pca.scores(&table).unwrap(), found.into_iter().next())
         }
     };

@@ -314,15 +314,18 @@ fn components_on_units_give_the_scores_again() {
     // All in one pass.
     let taps = cases.map(|(node, _)| TapRequest::Activations(node));
     let mut engine = CpuEngine::new(&graph, &taps).unwrap();
-    let pcas: Vec<&Pca> = made.iter().map(|(pca, ..)| pca).collect();
-    let all = components(&pcas, &mut engine, &images, 5, &Device::default(), &context.work).unwrap();
+    let pcas = || made.iter().map(|(pca, ..)| pca.into());
+    let all =
+        components(&pcas().collect::<Vec<_>>(), &mut engine, &images, 5, &Device::default(), &context.work).unwrap();
     for (found, (_, scores, units)) in all.iter().zip(&made) {
         let off = largest_difference(found.scores(units.view()).view(), scores.mapv(f64::from).view());
         assert!(off < 1e-4, "{off}");
         let products = found.components.t().dot(&found.components);
         assert!(products.indexed_iter().all(|((i, j), v)| (v - f32::from(u8::from(i == j))).abs() < 1e-3));
     }
-    let error = components(&pcas[..2], &mut engine, &images, 5, &Device::default(), &context.work).unwrap_err();
+    let error =
+        components(&pcas().take(2).collect::<Vec<_>>(), &mut engine, &images, 5, &Device::default(), &context.work)
+            .unwrap_err();
     assert!(error.to_string().contains("an executor of 2 layers"), "{error}");
 }
 

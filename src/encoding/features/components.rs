@@ -56,41 +56,31 @@ struct Sums {
     products: Array2<f32>,
 }
 
-/// Combinations of a PCA's components.
+/// A PCA's components, or combinations of them.
 pub struct Combined<'a> {
     pub pca: &'a Pca,
     /// n_components x m; the components themselves where it is absent.
     pub onto: Option<Array2<f64>>,
 }
 
-/// The components of layers on their units, for images that the PCAs have not seen: one more forward
-/// pass for all of them, over the training images alone. Memory is that of n_units x k numbers of
-/// every layer; `V = Z' U / s`.
+impl<'a> From<&'a Pca> for Combined<'a> {
+    fn from(pca: &'a Pca) -> Self {
+        Self { pca, onto: None }
+    }
+}
+
+/// The components of layers on their units, `V = Z' U / s`, or combinations of them, `V onto`, for images
+/// that the PCAs have not seen: one more forward pass for all of them, over the training images alone.
+/// Memory is that of n_units x k (or m) numbers of every layer; where there are fewer targets than
+/// components, their weights are so few on the units themselves.
 ///
-/// The executor's taps are the layers' activations, in the order of `pcas`. Where features gave all the
+/// The executor's taps are the layers' activations, in the order of `wanted`. Where features gave all the
 /// components they are returned as they are, and nothing runs.
 ///
 /// # Errors
 /// [`Error::Invalid`] for an executor of other taps, another set of images, or PCAs of different
 /// rows; [`Error::Interrupted`]; whatever reading the images or the executor says.
 pub fn components(
-    pcas: &[&Pca],
-    executor: &mut dyn Executor,
-    images: &dyn StimulusSource,
-    batch: usize,
-    device: &Device,
-    work: &Work,
-) -> Result<Vec<Components>> {
-    let plain: Vec<Combined<'_>> = pcas.iter().map(|&pca| Combined { pca, onto: None }).collect();
-    combined(&plain, executor, images, batch, device, work)
-}
-
-/// [`components`], combined: `V onto`, n_units x m, without n_units x k numbers in between. Where there
-/// are fewer targets than components, weights are so few on the units themselves.
-///
-/// # Errors
-/// As [`components`].
-pub fn combined(
     wanted: &[Combined<'_>],
     executor: &mut dyn Executor,
     images: &dyn StimulusSource,

@@ -32,7 +32,7 @@ pub(in crate::encoding) use extraction::numbers;
 pub(in crate::encoding) use open_samples::{Chosen, OpenSamples};
 pub(in crate::encoding) use reduction::Reducer;
 
-pub use components::{Combined, Components, combined, components};
+pub use components::{Combined, Components, components};
 pub use extraction::{Context, MakeExecutor};
 pub use frames::FrameMap;
 pub use pca::Pca;

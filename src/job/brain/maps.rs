@@ -47,10 +47,11 @@ pub fn narrow(values: impl IntoIterator<Item = f64>) -> Vec<f32> {
 
 /// What a map is on average when the conditions are relabelled.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Chance {
+pub enum UnderRelabelling {
     Zero,
     /// At every place.
     Mean(Vec<f32>),
+    /// Not 0, and nothing was relabelled.
     Unknown,
 }
 
@@ -78,13 +79,19 @@ impl MapWriter<'_> {
         self.statmap_as(label, stat, values, description, Datatype::F32)
     }
 
-    /// The same with what chance gives at each place, which is written where it is not 0; `None` for a
-    /// map that is not 0 on average and was not relabelled.
-    pub fn tested(&self, (label, stat): (&str, &str), values: &[f32], words: &str, chance: Chance) -> Result<()> {
+    /// [`statmap`](Self::statmap), with what chance gives in the sidecar; where that is not 0 its map is
+    /// written, too.
+    pub fn tested(
+        &self,
+        (label, stat): (&str, &str),
+        values: &[f32],
+        words: &str,
+        chance: UnderRelabelling,
+    ) -> Result<()> {
         let said = match chance {
-            Chance::Zero => Value::from(0),
-            Chance::Unknown => Value::Null,
-            Chance::Mean(mean) => {
+            UnderRelabelling::Zero => Value::from(0),
+            UnderRelabelling::Unknown => Value::Null,
+            UnderRelabelling::Mean(mean) => {
                 let own = format!("{}null", Part::Label.plain(stat));
                 self.statmap(label, &own, &mean, &format!("mean under relabelling of: {words}"))?;
                 let name = self.path(&format!("desc-{label}_stat-{own}_statmap.nii.gz"));

@@ -9,7 +9,7 @@ use super::sources::Source;
 use super::spaces::{Learnt, SideBySide, Space};
 use super::tables::Tables;
 use super::units;
-use crate::encoding::features::{Components, Pca, components};
+use crate::encoding::features::{Combined, Components};
 use crate::encoding::folds::Leakage;
 use crate::encoding::model::{
     EncodingModel, ModelNetwork, ModelSpace, Readout, ReadoutWeights, SpaceFrom, TrainingStimulus, write_streamed,
@@ -19,8 +19,6 @@ use crate::encoding::receptive_fields::RfFit;
 use crate::encoding::ridge::RidgePrepared;
 use crate::encoding::{Alphas, RidgeCv, RidgeOptions};
 use crate::error::Result;
-use crate::job::model;
-use crate::network::TapRequest;
 use ndarray::{Array2, Axis};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -171,31 +169,21 @@ fn spaces(
     Ok(kept)
 }
 
-/// Components on the units of layers: one more pass, for all layers of which only inner products were
-/// kept.
+/// Components of sets of features: one more pass for all layers of which only inner products were kept.
 fn components_of(
     plan: &Plan,
     bench: &Bench<'_>,
     places: &[usize],
     learnt: &[Learnt],
 ) -> Result<Vec<Option<Components>>> {
-    let with_pca: Vec<usize> = (0..places.len()).filter(|&i| learnt[i].pca.is_some()).collect();
-    let pcas: Vec<&Pca> = with_pca.iter().filter_map(|&i| learnt[i].pca.as_ref()).collect();
-    let mut all = vec![None; places.len()];
-    let Source::Layers(layers) = &plan.source else {
-        for (&i, pca) in with_pca.iter().zip(pcas) {
-            all[i] = Components::of_features(pca);
-        }
-        return Ok(all);
-    };
-    if pcas.is_empty() {
-        return Ok(all);
-    }
-    let taps: Vec<_> = with_pca.iter().map(|&i| TapRequest::Activations(layers.taps[places[i]])).collect();
-    let mut executor = model::executor(&layers.graph, &taps, &plan.device)?;
-    let batch = crate::encoding::features::Limits::default().batch;
-    let found = components(&pcas, executor.as_mut(), &layers.images, batch, &plan.device, &bench.work)?;
-    with_pca.into_iter().zip(found).for_each(|(i, own)| all[i] = Some(own));
+    let mut all: Vec<_> = learnt.iter().map(|l| l.pca.as_ref().and_then(Components::of_features)).collect();
+    let lacks = |i: &usize| all[*i].is_none() && learnt[*i].pca.is_some();
+    let missing: Vec<usize> = (0..places.len()).filter(lacks).collect();
+    let wanted: Vec<Combined<'_>> = missing.iter().filter_map(|&i| learnt[i].pca.as_ref()).map(Into::into).collect();
+    let Source::Layers(layers) = &plan.source else { return Ok(all) };
+    let taps: Vec<usize> = missing.iter().map(|&i| places[i]).collect();
+    let found = units::passed((plan, layers), bench, &taps, &wanted)?;
+    missing.into_iter().zip(found).for_each(|(i, own)| all[i] = Some(own));
     Ok(all)
 }
 

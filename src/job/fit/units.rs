@@ -6,7 +6,7 @@ use super::fitting::Bench;
 use super::plan::Plan;
 use super::sources::{Layers, Source};
 use super::spaces::Learnt;
-use crate::encoding::features::{Combined, Limits, Pca, Reduction, combined};
+use crate::encoding::features::{Combined, Components, Limits, Pca, Reduction, components};
 use crate::encoding::model::{ModelSpace, Readout, ReadoutWeights, SpaceFrom};
 use crate::error::Result;
 use crate::job::model;
@@ -48,12 +48,9 @@ pub fn on_units(
         }
         columns.push(starts);
     }
-    let taps: Vec<TapRequest> = places.iter().map(|&s| TapRequest::Activations(layers.taps[s])).collect();
-    let mut executor = model::executor(&layers.graph, &taps, &plan.device)?;
     let wanted: Vec<Combined<'_>> =
         pcas.into_iter().zip(onto).map(|(pca, onto)| Combined { pca, onto: Some(onto) }).collect();
-    let batch = Limits::default().batch;
-    let found = combined(&wanted, executor.as_mut(), &layers.images, batch, &plan.device, &bench.work)?;
+    let found = passed((plan, layers), bench, places, &wanted)?;
     for (readout, starts) in readouts.iter_mut().zip(columns) {
         let n = readout.targets.len();
         let part = |(&space, start): (&usize, usize)| {
@@ -63,7 +60,7 @@ pub fn on_units(
         readout.weights = ReadoutWeights::Dense(concatenate(Axis(0), &parts).expect("as many targets"));
     }
     let names = plan.source.names();
-    let space = |(&s, own): (&usize, crate::encoding::features::Components)| ModelSpace {
+    let space = |(&s, own): (&usize, Components)| ModelSpace {
         name: names[s].clone(),
         from: SpaceFrom::Tap { tap: names[s].clone(), reduction: Reduction::Flat },
         components: None,
@@ -71,6 +68,26 @@ pub fn on_units(
         scale: own.scale,
     };
     Ok(Some(places.iter().zip(found).map(space).collect()))
+}
+
+/// Components, or combinations of them, on the units of some of the layers: one pass for them all, and
+/// none for none.
+///
+/// # Errors
+/// As [`components`].
+pub fn passed(
+    (plan, layers): (&Plan, &Layers),
+    bench: &Bench<'_>,
+    places: &[usize],
+    wanted: &[Combined<'_>],
+) -> Result<Vec<Components>> {
+    if wanted.is_empty() {
+        return Ok(vec![]);
+    }
+    let taps: Vec<TapRequest> = places.iter().map(|&s| TapRequest::Activations(layers.taps[s])).collect();
+    let mut executor = model::executor(&layers.graph, &taps, &plan.device)?;
+    let batch = Limits::default().batch;
+    components(wanted, executor.as_mut(), &layers.images, batch, &plan.device, &bench.work)
 }
 
 /// Whether weights on units are fewer numbers.

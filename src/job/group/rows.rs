@@ -9,8 +9,6 @@ use crate::io::nifti;
 use crate::stats::group::fisher_z;
 use crate::warning::Warning;
 use ndarray::{Array2, ArrayView1, Axis};
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 /// How maps are read.
@@ -112,10 +110,12 @@ impl Rows {
     /// # Errors
     /// [`Error::Invalid`].
     pub fn differ(&self) -> Result<()> {
-        let bits = |s: usize| self.values.row(s).iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        let mut seen = HashMap::new();
-        for s in (0..self.names.len()).filter(|&s| !self.empty[s]) {
-            if let Some(first) = seen.insert(hash_of(&bits(s)), s).filter(|&first| bits(first) == bits(s)) {
+        let same = |a: usize, b: usize| {
+            self.values.row(a).iter().zip(self.values.row(b)).all(|(x, y)| x.to_bits() == y.to_bits())
+        };
+        let full: Vec<usize> = (0..self.names.len()).filter(|&s| !self.empty[s]).collect();
+        for (i, &s) in full.iter().enumerate() {
+            if let Some(&first) = full[..i].iter().find(|&&first| same(first, s)) {
                 let found = format!("`{}` with the values of `{}`", self.names[s], self.names[first]);
                 let hint = "one map of each subject: the same one twice counts a subject twice";
                 return Err(Error::invalid("maps.subjects", "a map of each subject's own", found, hint));
@@ -146,12 +146,6 @@ impl Rows {
         self.absent = self.absent.select(Axis(0), &rows);
         self.names = chosen(std::mem::take(&mut self.names), present);
     }
-}
-
-fn hash_of(bits: &[u64]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bits.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn check_correlations(map: &Map, fisher: bool) -> Result<()> {

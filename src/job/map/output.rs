@@ -12,7 +12,7 @@ use crate::io::filename::{Part, distinct_of};
 use crate::io::nifti::Datatype;
 use crate::io::{json, nifti, tsv};
 use crate::job::brain::layers::Layers;
-use crate::job::brain::maps::{self, Chance, MapWriter, narrow, number};
+use crate::job::brain::maps::{self, MapWriter, UnderRelabelling, narrow, number};
 use crate::job::inputs::betas::Data;
 use crate::job::inputs::series::FittedRun;
 use crate::job::inputs::{Estimate, SignalScale};
@@ -154,11 +154,11 @@ pub fn volume(
 }
 
 /// What chance gives of one of the comparator's values.
-fn chance(plan: &Plan, tested: &Tested, value: usize) -> Chance {
+fn chance(plan: &Plan, tested: &Tested, value: usize) -> UnderRelabelling {
     match &tested.null {
-        _ if plan.comparator.is_centred(value) => Chance::Zero,
-        Some(null) => Chance::Mean(null.mean.row(value).to_vec()),
-        None => Chance::Unknown,
+        _ if plan.comparator.is_centred(value) => UnderRelabelling::Zero,
+        Some(null) => UnderRelabelling::Mean(null.mean.row(value).to_vec()),
+        None => UnderRelabelling::Unknown,
     }
 }
 

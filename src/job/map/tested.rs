@@ -70,7 +70,7 @@ fn out_of_reach(plan: &Plan, n_places: usize) -> Option<Warning> {
     let text = format!(
         "with {n} relabellings no p is below 1/{}, and the false discovery rate calls nothing significant until {needed} of {n_tests} tests are there: take `fwe`, or {} relabellings to find {FEW_PLACES}",
         n + 1,
-        fdr_needs(n_tests, FEW_PLACES - 1, test.alpha)
+        (n_tests as f64 / (FEW_PLACES as f64 * test.alpha)).ceil()
     );
     (needed > FEW_PLACES && needed as f64 > SMALL_SHARE * n_tests as f64).then_some(Warning::Note { text })
 }
