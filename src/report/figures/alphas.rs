@@ -108,21 +108,32 @@ fn bars(chart: &mut Chart<'_>, edges: &[f64], counts: &[usize], width: f64) {
     let (n, total) = (counts.len(), counts.iter().sum::<usize>().max(1));
     // A pixel between bars.
     let gap = ((edges[n] / edges[0]).ln() / width / 2.0).exp();
-    for (i, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-        let at_edge = n > 1 && (i == 0 || i == n - 1);
-        let colour = line(usize::from(at_edge));
-        chart.bar([(edges[i] * gap, 0.0), (edges[i + 1] / gap, count as f64)], colour);
-        if at_edge {
-            let text = format!("{count} at the edge ({} %)", (100.0 * count as f64 / total as f64).round());
-            let Some((x, y)) = chart.at((if i == 0 { edges[0] } else { edges[n] }, count as f64)) else { continue };
-            let bar = width * (edges[i + 1] / edges[i]).ln() / (edges[n] / edges[0]).ln();
-            let beside = if i == 0 {
-                [x + 2.0, x + bar + 4.0]
-            } else {
-                [0.0, bar + 2.0].map(|by| x - by - 2.0 - text_width(&text, TICK))
+    let at_edge = |i: usize| n > 1 && (i == 0 || i == n - 1);
+    let drawn = || counts.iter().enumerate().filter(|(_, count)| **count > 0);
+    for (i, &count) in drawn() {
+        chart.bar([(edges[i] * gap, 0.0), (edges[i + 1] / gap, count as f64)], line(usize::from(at_edge(i))));
+    }
+    for (i, &count) in drawn().filter(|(i, _)| at_edge(*i)) {
+        let text = format!("{count} at the edge ({} %)", (100.0 * count as f64 / total as f64).round());
+        let Some((x, _)) = chart.at((if i == 0 { edges[0] } else { edges[n] }, count as f64)) else { continue };
+        let bar = width * (edges[i + 1] / edges[i]).ln() / (edges[n] / edges[0]).ln();
+        let beside = if i == 0 {
+            [x + 2.0, x + bar + 4.0]
+        } else {
+            [0.0, bar + 2.0].map(|by| x - by - 2.0 - text_width(&text, TICK))
+        };
+        // Above every bar that it reaches over.
+        let above = |left: f64| {
+            let over = |(k, count): (usize, &usize)| {
+                let end = |edge: f64| chart.at((edge, 0.0)).map_or(left, |(x, _)| x);
+                let reaches = end(edges[k]) < left + text_width(&text, TICK) && end(edges[k + 1]) > left;
+                reaches.then(|| chart.at((edges[k], *count as f64)).map_or(0.0, |(_, y)| y))
             };
-            chart.label(&text, &beside.map(|left| (left, y - TICK - 6.0)), INK, None);
-        }
+            drawn().filter_map(over).fold(f64::INFINITY, f64::min)
+        };
+        let own = chart.at((edges[i], count as f64)).map_or(0.0, |(_, y)| y);
+        let places = beside.map(|left| (left, above(left).min(own) - TICK - 6.0));
+        chart.label(&text, &places, INK, None);
     }
 }
 
