@@ -1,0 +1,125 @@
+//! What is compressed: a network, or a fitted encoding model as a network that ends in its targets.
+
+use super::config::Config;
+use crate::encoding::model::ModelFile;
+use crate::error::{Error, Result};
+use crate::io::tsv;
+use crate::job::fitted::{self, own_preprocessing, select};
+use crate::job::manifest::hash_file;
+use crate::network::card::About;
+use crate::network::{Graph, GraphBuilder, NodeId, Op};
+use crate::warning::Warning;
+use std::collections::HashSet;
+use std::path::Path;
+
+/// A network to be compressed.
+pub struct Subject {
+    pub graph: Graph,
+    pub about: About,
+    pub origin: String,
+    pub blake3: String,
+    /// Of a fitted model.
+    pub fitted: Option<FittedModel>,
+    pub warnings: Vec<Warning>,
+}
+
+/// What only a fitted model has.
+pub struct FittedModel {
+    /// Names of the outputs, in their order.
+    pub targets: Vec<String>,
+    /// Hashes of the pictures that it was fitted on; empty where it does not know.
+    pub trained: HashSet<String>,
+    /// Names of the images that its fit kept for its test, where the run directory tells.
+    pub tested: HashSet<String>,
+}
+
+impl Subject {
+    /// Finds and reads it.
+    ///
+    /// # Errors
+    /// As the readers say.
+    pub fn load(config: &Config) -> Result<Self> {
+        let Some(file) = fitted::file(&config.network.model) else {
+            let model = config.network.load()?;
+            let (graph, about, warnings) = (model.graph, model.about, model.warnings);
+            return Ok(Self { graph, about, origin: model.origin, blake3: model.blake3, fitted: None, warnings });
+        };
+        own_preprocessing(&config.network)?;
+        let opened = ModelFile::open(&file)?;
+        let head = opened.head();
+        let mut there = vec![false; head.targets.len()];
+        head.readouts.iter().flat_map(|readout| &readout.targets).for_each(|&t| there[t] = true);
+        let all = ["all".to_owned()];
+        let asked: &[String] = if config.outputs.is_empty() { &all } else { &config.outputs };
+        let (usable, left): (Vec<usize>, Vec<usize>) =
+            select(&head.targets, asked)?.into_iter().partition(|&t| there[t]);
+        let mut warnings: Vec<Warning> = fitted::delay_note(&head.delays, &fitted::name(&file)).into_iter().collect();
+        if !left.is_empty() {
+            let text = format!(
+                "{} targets that could not be fitted are left out, `{}` the first",
+                left.len(),
+                head.targets[left[0]]
+            );
+            warnings.push(Warning::Note { text });
+        }
+        if usable.is_empty() {
+            let hint = "its responses were constant or not finite";
+            return Err(Error::invalid("outputs", "targets that could be fitted", "none", hint));
+        }
+        let model = opened.some(&usable)?;
+        let made = model.to_graph()?;
+        let units: Vec<(NodeId, usize)> =
+            made.units.iter().map(|unit| unit.expect("usable targets have readouts")).collect();
+        let (graph, order) = ending_in(made.graph, &units)?;
+        let trained = model.stimuli.iter().map(|s| s.hash.clone()).filter(|hash| !hash.is_empty()).collect();
+        let fitted = FittedModel {
+            targets: order.into_iter().map(|t| model.targets[t].clone()).collect(),
+            trained,
+            tested: tested(&file)?,
+        };
+        let source = model.network.as_ref().map(|n| n.source_blake3.clone()).unwrap_or_default();
+        let description = format!("an encoding model of {} targets", fitted.targets.len());
+        let about =
+            About { description, source: format!("fitted on layers of the network {source}"), ..About::default() };
+        let (origin, blake3) = (file.display().to_string(), hash_file(&file)?);
+        Ok(Self { graph, about, origin, blake3, fitted: Some(fitted), warnings })
+    }
+}
+
+/// A graph that ends in one node which holds all units, and the unit that each of its channels is.
+fn ending_in(graph: Graph, units: &[(NodeId, usize)]) -> Result<(Graph, Vec<usize>)> {
+    let mut nodes: Vec<NodeId> = units.iter().map(|(node, _)| *node).collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    let starts: Vec<usize> = nodes
+        .iter()
+        .scan(0, |at, &node| {
+            let start = *at;
+            *at += graph.node(node).shape.channels;
+            Some(start)
+        })
+        .collect();
+    let place = |(node, channel): (NodeId, usize)| starts[nodes.binary_search(&node).expect("one of them")] + channel;
+    let mut order: Vec<usize> = (0..units.len()).collect();
+    order.sort_by_key(|&t| place(units[t]));
+    if nodes.len() == 1 {
+        return Ok((graph, order));
+    }
+    let mut name = "targets".to_owned();
+    while graph.find(&name).is_some() {
+        name.push('_');
+    }
+    let mut builder = GraphBuilder::from_graph(graph);
+    builder.push(name, Op::Concat, &nodes)?;
+    Ok((builder.finish()?, order))
+}
+
+/// Stimuli that the run directory around a model says were held out.
+fn tested(file: &Path) -> Result<HashSet<String>> {
+    let table = file.with_file_name("predictions.tsv");
+    if !file.ends_with(fitted::FILE) || !table.is_file() {
+        return Ok(HashSet::new());
+    }
+    let table = tsv::read(&table)?;
+    Ok(table.column("stimulus").unwrap_or_default().into_iter().map(String::from).collect())
+}
