@@ -31,9 +31,25 @@ pub fn write(plan: &Plan, run: &RunDir, found: &Found, stages: &[Stage]) -> Resu
     if let Some(stream) = &last.stream {
         atomic::write(&run.file("arrays/weights.deep"), stream)?;
     }
+    images(plan, run)?;
     channels(plan, run, found)?;
     curve(run, found)?;
     classes(plan, run, found)
+}
+
+/// Which images were used for what, and their classes.
+fn images(plan: &Plan, run: &RunDir) -> Result<()> {
+    let mut table = Table::new(["image", "side", "class"]);
+    for (side, set) in [("judged", &plan.judged), ("tested", &plan.tested)] {
+        for (i, name) in set.images.names().into_iter().enumerate() {
+            let class = match &set.truth {
+                Truth::Labels(labels) => plan.outputs[labels[i]].clone(),
+                _ => "n/a".into(),
+            };
+            table.push([name, side.to_owned(), class]);
+        }
+    }
+    tsv::write(&run.file("arrays/images.tsv"), &table)
 }
 
 /// The card of what was made: its ancestor, the operators, what it costs.

@@ -51,7 +51,7 @@ impl Plan {
         let mut subject = Subject::load(&config)?;
         let mut warnings = std::mem::take(&mut subject.warnings);
         let mut sets = BTreeMap::from([("model".to_owned(), subject.blake3.clone())]);
-        let groups = Groups::of(&subject.graph, &[])?;
+        let groups = Groups::of(&subject.graph, &subject.keep)?;
         let pruned = pruned(&config, &subject, &groups)?;
         let images = config.images.clone().expect("checked");
         let judged = sets::open(&images, &config, &subject.graph, "images", &mut sets, &mut warnings)?;
@@ -190,8 +190,12 @@ fn pruned(config: &Config, subject: &Subject, groups: &Groups) -> Result<Vec<usi
         let expected = format!("at most the {n} channels that there are");
         return Err(Error::invalid("prune.keep", expected, keep.to_string(), "keep fewer"));
     }
-    let pruner =
-        Pruner { layers: config.prune.layers.clone(), minimum: config.prune.minimum, ..Pruner::new(&subject.graph) };
+    let pruner = Pruner {
+        keep: subject.keep.clone(),
+        layers: config.prune.layers.clone(),
+        minimum: config.prune.minimum,
+        ..Pruner::new(&subject.graph)
+    };
     let spare = pruner.removable()?;
     if n - keep.of(n) > spare {
         let expected = format!("at least {} channels, {} of each layer", n - spare, config.prune.minimum);

@@ -49,6 +49,7 @@ pub fn prune(plan: &Plan, side: &Side<'_>, session: &Session, run: &RunDir) -> R
     let mut course: Course = read(&path)?.unwrap_or_default();
     let mut each = |course: &Course| write(&path, course);
     let pruner = Pruner {
+        keep: plan.subject.keep.clone(),
         layers: plan.config.prune.layers.clone(),
         minimum: plan.config.prune.minimum,
         cancel: session.cancel.clone(),

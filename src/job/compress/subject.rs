@@ -18,6 +18,8 @@ pub struct Subject {
     pub about: About,
     pub origin: String,
     pub blake3: String,
+    /// Nodes whose channels stay, beside the output's.
+    pub keep: Vec<NodeId>,
     /// Of a fitted model.
     pub fitted: Option<FittedModel>,
     pub warnings: Vec<Warning>,
@@ -42,7 +44,8 @@ impl Subject {
         let Some(file) = fitted::file(&config.network.model) else {
             let model = config.network.load()?;
             let (graph, about, warnings) = (model.graph, model.about, model.warnings);
-            return Ok(Self { graph, about, origin: model.origin, blake3: model.blake3, fitted: None, warnings });
+            let (origin, blake3) = (model.origin, model.blake3);
+            return Ok(Self { graph, about, origin, blake3, keep: vec![], fitted: None, warnings });
         };
         own_preprocessing(&config.network)?;
         let opened = ModelFile::open(&file)?;
@@ -71,6 +74,7 @@ impl Subject {
         let units: Vec<(NodeId, usize)> =
             made.units.iter().map(|unit| unit.expect("usable targets have readouts")).collect();
         let (graph, order) = ending_in(made.graph, &units)?;
+        let keep = of_readouts(&graph, model.network.as_ref().map_or(0, |n| n.graph.nodes().len()));
         let trained = model.stimuli.iter().map(|s| s.hash.clone()).filter(|hash| !hash.is_empty()).collect();
         let fitted = FittedModel {
             targets: order.into_iter().map(|t| model.targets[t].clone()).collect(),
@@ -82,8 +86,15 @@ impl Subject {
         let about =
             About { description, source: format!("fitted on layers of the network {source}"), ..About::default() };
         let (origin, blake3) = (file.display().to_string(), hash_file(&file)?);
-        Ok(Self { graph, about, origin, blake3, fitted: Some(fitted), warnings })
+        Ok(Self { graph, about, origin, blake3, keep, fitted: Some(fitted), warnings })
     }
+}
+
+/// What readouts made of layers: nodes from `first` on, but those that only pass a layer's channels
+/// on.
+fn of_readouts(graph: &Graph, first: NodeId) -> Vec<NodeId> {
+    let passes = |id: &NodeId| matches!(graph.node(*id).op, Op::Flatten { .. } | Op::GlobalAvgPool);
+    (first..graph.nodes().len()).filter(|id| !passes(id)).collect()
 }
 
 /// A graph that ends in one node which holds all units, and the unit that each of its channels is.
