@@ -218,6 +218,7 @@ impl Config {
             let hint = "give images that the network is judged on; half of them are kept for the reported scores";
             return Err(Error::invalid("images", "images", "none", hint));
         }
+        self.check_pruning()?;
         if self.prune.by.is_none() && self.connections.share.is_none() && self.codebook.bits.is_none() {
             let hint =
                 "say how: channels (`prune.by`), connections (`connections.share`), shared weights (`codebook.bits`)";
@@ -225,7 +226,6 @@ impl Config {
         }
         within("test_share", self.test_share, TINY, 1.0 - TINY)?;
         within("batch", self.batch, 1, limits::IMAGES)?;
-        self.check_pruning()?;
         within("fine_tune.epochs", self.fine_tune.epochs, 0, limits::STEPS)?;
         within("fine_tune.rate", self.fine_tune.rate, TINY, 1.0)?;
         within("fine_tune.batch", self.fine_tune.batch, 1, limits::IMAGES)?;

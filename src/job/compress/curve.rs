@@ -3,6 +3,7 @@
 
 use super::judge::Side;
 use super::plan::Plan;
+use super::results::Similarity;
 use crate::compression::cka;
 use crate::compression::{Course, remove};
 use crate::data::StimulusSource;
@@ -92,7 +93,7 @@ pub fn alike(
     tested: &Side<'_>,
     session: &Session,
     scratch: &Path,
-) -> Result<Vec<f64>> {
+) -> Result<Vec<Similarity>> {
     let images = FirstOf(tested.images.as_ref(), tested.images.n_images().min(COMPARED));
     let run = |graph: &Graph| -> Result<Vec<LayerMoments>> {
         let whole: Vec<TapRequest> = layers.iter().map(|&n| TapRequest::Moments(n)).collect();
@@ -116,5 +117,13 @@ pub fn alike(
         Ok(all)
     };
     let (a, b) = (run(before)?, run(after)?);
-    a.iter().zip(&b).map(|(a, b)| cka::linear(a.gram.view(), b.gram.view())).collect()
+    let finite = |value: f64| Some(value).filter(|v| v.is_finite());
+    let of = |((&node, a), b): ((&NodeId, &LayerMoments), &LayerMoments)| {
+        let enough = images.n_images() > 3;
+        let debiased = enough.then(|| cka::debiased(a.gram.view(), b.gram.view())).transpose()?;
+        let linear = cka::linear(a.gram.view(), b.gram.view())?;
+        let tap = before.node(node).name.clone();
+        Ok(Similarity { tap, cka: finite(linear), debiased: debiased.and_then(finite) })
+    };
+    layers.iter().zip(&a).zip(&b).map(of).collect()
 }

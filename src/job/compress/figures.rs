@@ -24,7 +24,7 @@ const CLASSES: usize = 120;
 pub fn draw(plan: &Plan, run: &RunDir, found: &Found, stages: &[Stage]) -> Result<()> {
     curve(plan, run, found, stages)?;
     kernels(plan, run, found)?;
-    similarity(plan, run, found)?;
+    similarity(run, found)?;
     let page = rows(plan, &Turns::of(plan, found.pruned.as_ref()));
     if !page.is_empty() {
         let note = match &found.pruned {
@@ -101,13 +101,12 @@ fn kernels(plan: &Plan, run: &RunDir, found: &Found) -> Result<()> {
 }
 
 /// How alike each layer stayed.
-fn similarity(plan: &Plan, run: &RunDir, found: &Found) -> Result<()> {
-    let names: Vec<String> =
-        found.compared.iter().map(|(node, _)| plan.subject.graph.node(*node).name.clone()).collect();
+fn similarity(run: &RunDir, found: &Found) -> Result<()> {
+    let names: Vec<String> = found.similarity.iter().map(|layer| layer.tap.clone()).collect();
     if names.is_empty() {
         return Ok(());
     }
-    let values = found.compared.iter().map(|(_, cka)| *cka).collect();
+    let values = found.similarity.iter().map(|layer| layer.cka.unwrap_or(f64::NAN)).collect();
     let series = [BarSeries { name: "linear CKA".into(), values, errors: None }];
     let options = BarOptions {
         title: "How alike each layer is before and after".into(),
@@ -118,15 +117,20 @@ fn similarity(plan: &Plan, run: &RunDir, found: &Found) -> Result<()> {
     figures::bars(&names, &series, &run.file("figures/similarity"), &options)
 }
 
-/// What the whole network loses with each single channel, layer by layer.
+/// What the whole network loses with each single channel, layer by layer. Other importances are not
+/// in the units of a score, and not the same from layer to layer: they are shares of the layer's
+/// largest.
 fn channels(plan: &Plan, run: &RunDir, found: &Found) -> Result<()> {
     let Some(pruned) = &found.pruned else { return Ok(()) };
+    let ablated = matches!(plan.config.prune.by, Some(By::Car | By::Rar));
     let curve = |&g: &usize| {
         let name = &plan.groups.group(g).name;
         let mut scores = pruned.first.importance.get(name)?.clone();
         scores.sort_by(f64::total_cmp);
+        let largest = scores.last().copied().filter(|v| *v > 0.0 && !ablated).unwrap_or(1.0);
         let n = scores.len() as f64;
-        let points = scores.into_iter().enumerate().map(|(i, s)| ((i as f64 + 0.5) / n * 100.0, s)).collect();
+        let points = scores.into_iter().enumerate();
+        let points = points.map(|(i, s)| ((i as f64 + 0.5) / n * 100.0, s / largest)).collect();
         let name = name.trim_end_matches(".pre_relu").to_owned();
         Some(CurveSeries { name, points, band: None })
     };
@@ -134,11 +138,14 @@ fn channels(plan: &Plan, run: &RunDir, found: &Found) -> Result<()> {
     if series.is_empty() {
         return Ok(());
     }
-    let ablated = matches!(plan.config.prune.by, Some(By::Car | By::Rar));
+    let (title, y_label) = match ablated {
+        true => ("What is lost with each single channel", format!("drop of {}", short(plan))),
+        false => ("Importance of each channel", "importance, share of the layer's largest".into()),
+    };
     let options = CurveOptions {
-        title: if ablated { "What is lost with each single channel" } else { "Importance of each channel" }.into(),
+        title: title.into(),
         x_label: "channels of a layer, the least important first (%)".into(),
-        y_label: if ablated { format!("drop of {}", short(plan)) } else { "importance".into() },
+        y_label,
         ..CurveOptions::default()
     };
     figures::curves(&series, &run.file("figures/channels"), &options)

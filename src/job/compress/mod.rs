@@ -21,7 +21,7 @@ mod tune;
 
 pub use config::{Amount, By, CodebookConfig, Config, ConnectionsConfig, FineTuneConfig, Norms, PruneConfig};
 pub use plan::Plan;
-pub use results::{Layer, Ratios, Results, Stage, Step};
+pub use results::{Layer, Ratios, Results, Similarity, Stage, Step};
 
 use super::{Checked, Job, RunDir, Session};
 use crate::error::Result;

@@ -65,7 +65,7 @@ pub fn page(results: &Results, page: &mut Page, figures: &mut Figures) {
     }
     let value = serde_json::to_value(results).expect("results have only string keys");
     let map = value.as_object().expect("an object");
-    let shown = ["ratio", "layers", "seconds", "peak_rss_mb"];
+    let shown = ["ratio", "layers", "similarity", "seconds", "peak_rss_mb"];
     values(page, "Numbers", map.iter().filter(|(key, _): &(&String, &Value)| shown.contains(&key.as_str())));
 }
 

@@ -223,8 +223,13 @@ fn sides(config: &Config, subject: &Subject, judged: &Opened, tested: Option<&Op
             (0..judged.n()).filter(|&i| fitted.trained.contains(&judged.hashes[i]) == known).collect()
         };
         let (own, others) = (side(true), side(false));
-        if own.is_empty() || others.is_empty() {
-            let found = format!("{} of the fit and {} others", own.len(), others.len());
+        // None of the fit: all are new to it, unless it kept some for its test.
+        if own.is_empty() {
+            not_held_out(fitted, judged, true)?;
+            return Ok(drawn(config, judged));
+        }
+        if others.is_empty() {
+            let found = format!("{} of the fit and no others", own.len());
             let hint =
                 "give the images of the fit, those that it kept for its test among them; or two sets (`test_images`)";
             return Err(Error::invalid("images", "images that the model was fitted on, and others", found, hint));
@@ -232,11 +237,16 @@ fn sides(config: &Config, subject: &Subject, judged: &Opened, tested: Option<&Op
         let split = "channels are judged on images that the model was fitted on, scores are of the others".into();
         return Ok(Sides { judged: judged.some(own), tested: judged.some(others), split });
     }
+    Ok(drawn(config, judged))
+}
+
+/// A share of the images drawn for the scores.
+fn drawn(config: &Config, judged: &Opened) -> Sides {
     let (own, others) = sets::split(judged, config.test_share, config.seed);
     let of = if judged.classes.is_some() { " of each class" } else { "" };
     let split =
         format!("{} of the images{of}, drawn with seed {}, are kept for the scores", config.test_share, config.seed);
-    Ok(Sides { judged: judged.some(own), tested: judged.some(others), split })
+    Sides { judged: judged.some(own), tested: judged.some(others), split }
 }
 
 /// Refuses to judge channels on images that the fit kept for its test.

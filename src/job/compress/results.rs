@@ -27,6 +27,7 @@ pub struct Results {
     /// Before, after every operator.
     pub stages: Vec<Stage>,
     pub layers: Vec<Layer>,
+    pub similarity: Vec<Similarity>,
     /// What went in every round.
     pub steps: Vec<Step>,
     /// Mean loss of every pass of fine-tuning.
@@ -96,8 +97,16 @@ pub struct Layer {
     pub filters: [usize; 2],
     pub params: [usize; 2],
     pub macs: [u64; 2],
-    /// Linear CKA of the layer's activations before and after; null where it is not looked at.
+}
+
+/// How alike a layer is before and after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Similarity {
+    pub tap: String,
+    /// Linear CKA; null where the layer's patterns never differ.
     pub cka: Option<f64>,
+    /// With unbiased estimates of its products; null as well with fewer than four images.
+    pub debiased: Option<f64>,
 }
 
 /// A round.

@@ -3,7 +3,7 @@
 use super::judge::{Side, describe};
 use super::plan::Plan;
 use super::prune::{Pruned, prune};
-use super::results::{Layer, Ratios, Results, Step};
+use super::results::{Layer, Ratios, Results, Similarity, Step};
 use super::stages::{Made, connections, measure};
 use super::{RunDir, Session, curve, figures, output, tune};
 use crate::compression::importance::Scored;
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::io::weights::Storage;
 use crate::job::machine::peak_rss_mb;
 use crate::job::model::executor;
-use crate::network::{NodeId, TapRequest};
+use crate::network::TapRequest;
 use crate::warning::Warning;
 
 /// Everything that is drawn and written.
@@ -22,8 +22,8 @@ pub struct Found {
     pub stages: Vec<Made>,
     /// Scores of the stages on the test images.
     pub scores: Vec<Scored>,
-    /// Nodes whose layers are compared, and their CKA.
-    pub compared: Vec<(NodeId, f64)>,
+    /// How alike layers are before and after.
+    pub similarity: Vec<Similarity>,
 }
 
 /// Operators in their order: channels, fine-tuning, connections, shared weights.
@@ -52,9 +52,8 @@ pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Resul
     let (rows, scores) = measure(plan, &stages, &judged, &tested)?;
     let last = &stages.last().expect("at least the network itself").graph;
     let layers = graph.resolve_taps(&["default".into()])?;
-    let alike = curve::alike(plan, (graph, last), &layers, &tested, session, &run.checkpoint())?;
-    let compared: Vec<(NodeId, f64)> = layers.into_iter().zip(alike).collect();
-    let found = Found { pruned, points, stages, scores, compared };
+    let similarity = curve::alike(plan, (graph, last), &layers, &tested, session, &run.checkpoint())?;
+    let found = Found { pruned, points, stages, scores, similarity };
     session.cancel.check()?;
     output::write(plan, run, &found, &rows)?;
     figures::draw(plan, run, &found, &rows)?;
@@ -72,6 +71,7 @@ pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Resul
         after,
         stages: rows,
         layers: layer_rows(plan, &found)?,
+        similarity: found.similarity.clone(),
         steps: found.pruned.as_ref().map(|p| p.course.steps.iter().map(step).collect()).unwrap_or_default(),
         losses,
         seconds: session.seconds(),
@@ -122,17 +122,7 @@ fn step(step: &crate::compression::Step) -> Step {
 fn layer_rows(plan: &Plan, found: &Found) -> Result<Vec<Layer>> {
     let before = Cost::of(&plan.subject.graph, Storage::F32)?;
     let after = Cost::of(&found.stages.last().expect("at least one").graph, Storage::F32)?;
-    let graph = &plan.subject.graph;
-    // A layer is compared behind its activation.
-    let cka = |name: &str| {
-        let own = |node: NodeId| {
-            let tap = &graph.node(node).name;
-            tap == name || name.strip_suffix(".pre_relu") == Some(tap.as_str())
-        };
-        found.compared.iter().find(|(node, _)| own(*node)).map(|(_, cka)| *cka).filter(|v| v.is_finite())
-    };
     let row = |(b, a): (&crate::compression::LayerCost, &crate::compression::LayerCost)| Layer {
-        cka: cka(&b.name),
         layer: b.name.clone(),
         filters: [b.filters, a.filters],
         params: [b.parameters, a.parameters],
