@@ -95,7 +95,7 @@ struct PruneFlags {
     #[arg(long, value_name = "N|SHARE", value_parser = amount)]
     keep: Option<Amount>,
     /// Largest drop of the score, on the images that channels are judged on.
-    #[arg(long, value_name = "DROP")]
+    #[arg(long, value_name = "DROP", allow_negative_numbers = true)]
     max_drop: Option<f64>,
     /// Channels that go between two judgements: a number, or a share [default: 1 for car and rar,
     /// else 0.05].
