@@ -26,6 +26,6 @@ for layer in conv1/7x7_s2 conv2/3x3 inception_3b/3x3; do
     for by in car taylor variance l1 random; do
         for dir in "$OUT/$name-$by"-[0-9]; do runs+=("$by=$dir"); done
     done
-    "$EXAMPLES/compression_curves" --out "$OUT/$name" --title "$layer of mini-inception" --reference chance=0.0141 "${runs[@]}"
+    "$EXAMPLES/compression_curves" --out "$OUT/$name" --title "$layer of mini-inception" --reference chance=0.0145 "${runs[@]}"
 done
 python3 "$(dirname "$0")/table.py" "$OUT"
