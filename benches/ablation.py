@@ -1,10 +1,10 @@
 """Channels of a layer judged by what a network loses without them: ours against PyTorch, in turn.
 
     cargo bench --bench ablation --no-run                     # prints where the binary is
-    python benches/ablation.py BINARY GOOGLENET.onnx [--images 16] [--rounds 5]
+    python benches/ablation.py BINARY GOOGLENET.onnx [--images 8] [--rounds 5]
 
 Both run what lies before the layer once, mask the kept activations channel by channel and run the rest; a step is all
-128 channels of inception_4c/1x1. PyTorch's time over ours, pair by pair: median and quartiles.
+64 channels of inception_4c/5x5. PyTorch's time over ours, pair by pair: median and quartiles.
 """
 
 import argparse
@@ -41,11 +41,11 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("binary")
     p.add_argument("model")
-    p.add_argument("--images", type=int, default=16)
+    p.add_argument("--images", type=int, default=8)
     p.add_argument("--rounds", type=int, default=5)
     a = p.parse_args()
     for setting in SETTINGS:
-        ours = Server([a.binary, a.model, "inception_4c/1x1", str(a.images)])
+        ours = Server([a.binary, a.model, "inception_4c/5x5", str(a.images)])
         theirs = Server([sys.executable, str(PEER), str(a.images), *setting])
         ours.step(), theirs.step()
         pairs = [(ours.step(), theirs.step()) for _ in range(a.rounds)]

@@ -1,4 +1,4 @@
-//! What a network loses with each channel of a layer: GoogLeNet's inception_4c/1x1, 128 channels.
+//! What a network loses with each channel of a layer: GoogLeNet's inception_4c/5x5, 64 channels.
 //!
 //!     cargo bench --bench ablation --no-run                       # prints where the binary is
 //!     python benches/ablation.py BINARY                           # beside PyTorch, in turn

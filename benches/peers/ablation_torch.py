@@ -1,4 +1,4 @@
-"""GoogLeNet without each channel of inception_4c/1x1 in PyTorch, as one writes it well: what lies before is run once,
+"""GoogLeNet without each channel of inception_4c/5x5 in PyTorch, as one writes it well: what lies before is run once,
 masks are applied to the kept activations, the rest is run. Answers as benches/ablation.rs does.
 """
 
@@ -12,8 +12,8 @@ from torch import nn
 
 from networks import GoogLeNet
 
-# The block of the layer, and its channels: the first of the concatenation.
-BLOCK, WIDTH = 4, 128
+# The block of the layer, and its channels in the concatenation: behind those of 1x1 and 3x3.
+BLOCK, FIRST, WIDTH = 4, 128 + 256, 64
 
 
 class Tail(nn.Module):
@@ -67,7 +67,7 @@ def main():
         for start in range(0, WIDTH, a.at_once):
             many = x.repeat(a.at_once, 1, 1, 1) if a.at_once > 1 else x.clone()
             for k in range(a.at_once):
-                many[k * a.n_images : (k + 1) * a.n_images, start + k] = 0
+                many[k * a.n_images : (k + 1) * a.n_images, FIRST + start + k] = 0
             scores.append(tail(many.contiguous(memory_format=layout)))
         return whole, torch.cat(scores)
 

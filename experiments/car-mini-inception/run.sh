@@ -9,7 +9,7 @@ OUT=${OUT:-outputs/car-mini-inception} PROGRAM=${PROGRAM:-target/release/orthosc
 "$EXAMPLES/labelled_scenes" --out "$OUT/tested" --each 20 --seed 3
 
 common=(--images "$OUT/judged" --test-images "$OUT/tested" --batch 64 --minimum 2 --resume --quiet)
-for layer in conv1/7x7_s2 conv2/3x3 inception_3b/3x3; do
+for layer in conv1/7x7_s2 inception_3b/3x3; do
     name=${layer//\//-}
     # Nearly all filters, in steps of two: the whole curve.
     for by in car l1 taylor variance random; do

@@ -17,6 +17,9 @@ common=(--model "$network" --preprocess caffe --images "$others" --resume --quie
 "$PROGRAM" compress "${common[@]}" --connections 0.5 --codebook 6 --out "$OUT/DC-network"
 declare -A model=([UC]=$network [SC]=$OUT/SC-network/model [DC]=$OUT/DC-network/model)
 
+# How alike the whole network finds the photographs among which preferred ones are sought.
+"$PROGRAM" rdm --model "$network" --preprocess caffe --images "$others" --taps fire9/concat --resume --quiet --out "$OUT/others-rdm"
+
 # Simulated voxels of four regions, seen by the whole network.
 [ -e "$OUT/voxels/responses.npy" ] || "$EXAMPLES/simulated_fields" "$OUT/voxels" "$photographs" "$network" caffe 20 1 20 \
     V1=fire3/concat:0.5-1.2 V2=fire5/concat:1-2 V4=fire7/concat:1.7-4 IT=fire9/concat:3-8
