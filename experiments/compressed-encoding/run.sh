@@ -13,7 +13,7 @@ taps=fire3/concat,fire5/concat,fire7/concat,fire9/concat
 
 # Networks.
 common=(--model "$network" --preprocess caffe --images "$others" --resume --quiet)
-"$PROGRAM" compress "${common[@]}" --by "${BY:-taylor}" --keep "${KEEP:-0.8}" --scope layer --at-once 0.02 --out "$OUT/SC-network"
+"$PROGRAM" compress "${common[@]}" --by variance --keep 0.8 --scope layer --at-once 0.05 --out "$OUT/SC-network"
 "$PROGRAM" compress "${common[@]}" --connections 0.5 --codebook 6 --out "$OUT/DC-network"
 declare -A model=([UC]=$network [SC]=$OUT/SC-network/model [DC]=$OUT/DC-network/model)
 

@@ -75,31 +75,29 @@ pub fn prune(plan: &Plan, side: &Side<'_>, session: &Session, run: &RunDir) -> R
     Ok(Some(Pruned { first, course, by }))
 }
 
-/// Judges the channels of the whole network, group by group, each with a checkpoint.
+/// Judges the channels of the whole network: those of a group after the other, each with a
+/// checkpoint, where that takes long (ablation); else all in one pass.
 fn judge_first(plan: &Plan, side: &Side<'_>, by: By, run: &RunDir) -> Result<First> {
     let path = run.checkpoint().join("channels.checkpoint");
     let mut first: First = read(&path)?.unwrap_or_default();
     let (graph, groups) = (&plan.subject.graph, &plan.groups);
     let original = originals(groups);
     let network = Network { graph, groups, original: &original };
-    let loss = loss(side);
-    for &g in &plan.pruned {
-        let name = &groups.group(g).name;
-        if first.importance.contains_key(name) {
-            continue;
-        }
-        let scores = if matches!(by, By::Car | By::Rar) {
+    let left: Vec<usize> =
+        plan.pruned.iter().copied().filter(|&g| !first.importance.contains_key(&groups.group(g).name)).collect();
+    let name = |g: usize| groups.group(g).name.clone();
+    if matches!(by, By::Car | By::Rar) {
+        for g in left {
             let found = side.ablation(true).ablate(network, g)?;
-            let drops = found.drops();
-            first.ablated.insert(name.clone(), found);
-            drops
-        } else {
-            importance(plan, side, by, loss.as_ref(), true).scores(network, &[g])?.remove(0)
-        };
-        first.importance.insert(name.clone(), scores);
-        if !matches!(by, By::L1 | By::Random) {
+            first.importance.insert(name(g), found.drops());
+            first.ablated.insert(name(g), found);
             write(&path, &first)?;
         }
+    } else if !left.is_empty() {
+        let loss = loss(side);
+        let scores = importance(plan, side, by, loss.as_ref(), true).scores(network, &left)?;
+        first.importance.extend(left.into_iter().map(name).zip(scores));
+        write(&path, &first)?;
     }
     Ok(first)
 }
