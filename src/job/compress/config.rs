@@ -219,6 +219,10 @@ impl Config {
             return Err(Error::invalid("images", "images", "none", hint));
         }
         self.check_pruning()?;
+        if self.labels.is_some() && !self.targets.files.is_empty() {
+            let hint = "the score is one or the other: leave one out";
+            return Err(Error::invalid("labels", "labels or responses", "both", hint));
+        }
         if self.prune.by.is_none() && self.connections.share.is_none() && self.codebook.bits.is_none() {
             let hint =
                 "say how: channels (`prune.by`), connections (`connections.share`), shared weights (`codebook.bits`)";

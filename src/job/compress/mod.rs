@@ -17,6 +17,7 @@ mod run;
 mod sets;
 mod stages;
 mod subject;
+mod truths;
 mod tune;
 
 pub use config::{Amount, By, CodebookConfig, Config, ConnectionsConfig, FineTuneConfig, Norms, PruneConfig};

@@ -55,17 +55,6 @@ fn images(plan: &Plan, run: &RunDir) -> Result<()> {
 /// The card of what was made: its ancestor, the operators, what it costs.
 fn about(plan: &Plan, found: &Found, stages: &[Stage]) -> About {
     let (subject, operators) = (&plan.subject, operators(plan, found));
-    let integer = |n: u64| toml::Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
-    let cost = |stage: &Stage| {
-        let all = [
-            ("params", stage.params as u64),
-            ("nonzero", stage.nonzero as u64),
-            ("filters", stage.filters as u64),
-            ("macs", stage.macs),
-            ("bytes", stage.bytes),
-        ];
-        toml::Value::Table(all.map(|(key, n)| (key.to_owned(), integer(n))).into_iter().collect())
-    };
     let text = |value: &str| toml::Value::String(value.to_owned());
     let (before, after) = (&stages[0], stages.last().expect("at least one"));
     let entries = [
@@ -97,6 +86,22 @@ fn about(plan: &Plan, found: &Found, stages: &[Stage]) -> About {
         accuracy: Some(accuracy.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
         golden: None,
     }
+}
+
+fn integer(n: u64) -> toml::Value {
+    toml::Value::Integer(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+/// What does not depend on the machine.
+fn cost(stage: &Stage) -> toml::Value {
+    let all = [
+        ("params", stage.params as u64),
+        ("nonzero", stage.nonzero as u64),
+        ("filters", stage.filters as u64),
+        ("macs", stage.macs),
+        ("bytes", stage.bytes),
+    ];
+    toml::Value::Table(all.map(|(key, n)| (key.to_owned(), integer(n))).into_iter().collect())
 }
 
 /// Every channel of the pruned layers: its importance, and when it went.

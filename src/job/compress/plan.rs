@@ -1,18 +1,16 @@
 //! Everything that a configuration names, read and checked.
 
 use super::config::{By, Config};
-use super::labels;
 use super::sets::{self, Chosen, Opened, Set, Truth};
 use super::subject::{FittedModel, Subject};
+use super::truths::Known;
 use crate::compression::{Groups, Pruner};
 use crate::data::StimulusSource;
 use crate::error::{Error, Result};
-use crate::job::inputs::targets::{self, Aligned, Matching};
 use crate::tensor::Device;
 use crate::warning::Warning;
-use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// A checked configuration.
 pub struct Plan {
@@ -34,10 +32,11 @@ pub struct Plan {
 }
 
 /// Both sets of images before anything is known of them.
-struct Sides {
-    judged: Chosen,
-    tested: Chosen,
-    split: String,
+pub struct Sides {
+    pub judged: Chosen,
+    pub tested: Chosen,
+    /// How they came apart, in words.
+    pub split: String,
 }
 
 impl Plan {
@@ -64,7 +63,9 @@ impl Plan {
             None => None,
         };
         let sides = sides(&config, &subject, &judged, tested.as_ref())?;
-        let (truths, outputs) = truths(&config, &subject, &judged, tested.as_ref(), &sides, &mut warnings)?;
+        let known =
+            Known { config: &config, subject: &subject, judged: &judged, tested: tested.as_ref(), sides: &sides };
+        let (truths, outputs) = known.truths(&mut warnings)?;
         let [judged, tested] =
             [(sides.judged, 0), (sides.tested, 1)].map(|(images, k)| Set { images, truth: truths[k].clone() });
         let plan = Self {
@@ -261,115 +262,4 @@ fn not_held_out(fitted: &FittedModel, judged: &Opened, chosen: bool) -> Result<(
             Err(Error::invalid("images", "images to judge channels on", found, hint))
         }
     }
-}
-
-/// What is known of the images of both sides, and the outputs' names.
-fn truths(
-    config: &Config,
-    subject: &Subject,
-    judged: &Opened,
-    tested: Option<&Opened>,
-    sides: &Sides,
-    warnings: &mut Vec<Warning>,
-) -> Result<([Truth; 2], Vec<String>)> {
-    let graph = &subject.graph;
-    let shape = graph.node(graph.scores()).shape;
-    let numbers = || (0..shape.channels).map(|k| k.to_string()).collect::<Vec<_>>();
-    if !config.targets.files.is_empty() {
-        let names = subject.fitted.as_ref().map(|fitted| &fitted.targets);
-        let found = responses(config, names, shape.len(), [&sides.judged, &sides.tested], warnings)?;
-        return Ok((found.0.map(Truth::Responses), found.1));
-    }
-    let lists = [Some(judged), tested].map(|opened| opened.and_then(|o| o.classes.as_ref()));
-    let (Some(own), None) = (lists[0], &subject.fitted) else {
-        let outputs = subject.fitted.as_ref().map_or_else(numbers, |fitted| fitted.targets.clone());
-        return Ok(([Truth::Nothing, Truth::Nothing], outputs));
-    };
-    if !shape.is_flat() {
-        let found = format!("{} x {} x {}", shape.channels, shape.height, shape.width);
-        return Err(Error::invalid("labels", "a network with one output a class", found, "leave the classes out"));
-    }
-    if tested.is_some() && lists[1].is_none() {
-        let hint = "give them as `images`: a folder for each class, or rows of the table of labels";
-        return Err(Error::invalid("test_images", "images with classes, as `images` have them", "none", hint));
-    }
-    let known = labels::outputs(config.classes.as_deref(), subject.about.training.as_ref(), shape.channels)?;
-    let given: Vec<&[String]> = lists.iter().flatten().map(|list| list.as_slice()).collect();
-    let numbered = labels::number(&given, known, shape.channels)?;
-    warnings.extend(numbered.warnings);
-    let of: HashMap<&str, usize> = own
-        .iter()
-        .zip(&numbered.labels[0])
-        .chain(lists[1].into_iter().flatten().zip(numbered.labels.get(1).into_iter().flatten()))
-        .map(|(class, &k)| (class.as_str(), k))
-        .collect();
-    let labels = |images: &Chosen, opened: &Opened| {
-        let classes = opened.classes.as_ref().expect("both have classes");
-        Truth::Labels(images.places().iter().map(|&i| of[classes[i].as_str()]).collect())
-    };
-    Ok(([labels(&sides.judged, judged), labels(&sides.tested, tested.unwrap_or(judged))], numbered.names))
-}
-
-/// Recorded responses of both sides, n_images x n_outputs, and the targets' names.
-fn responses(
-    config: &Config,
-    fitted: Option<&Vec<String>>,
-    n_outputs: usize,
-    sides: [&Chosen; 2],
-    warnings: &mut Vec<Warning>,
-) -> Result<([Array2<f64>; 2], Vec<String>)> {
-    let mut read = targets::read(&config.targets)?;
-    warnings.append(&mut read.warnings);
-    let order = config.targets.matching == Matching::Order;
-    if order && config.test_images.is_some() {
-        let hint = "name the stimulus of each row (`targets.ids`), or give one set of images";
-        return Err(Error::invalid("targets.match", "names of stimuli, for two sets of images", "their order", hint));
-    }
-    // All images of both sides, in the order of the set where there is one.
-    let names: Vec<String> = match config.test_images {
-        None => sides[0].all_names(),
-        Some(_) => sides.iter().flat_map(|side| side.names()).collect(),
-    };
-    let Aligned { responses, stimuli, warnings: noted } = targets::align(&read, &names, config.targets.matching)?;
-    warnings.extend(noted);
-    let chosen = chosen(config, fitted, responses.targets(), n_outputs)?;
-    let means = responses.mean().select(Axis(0), &chosen);
-    let row: HashMap<&str, usize> = stimuli.iter().map(|&i| names[i].as_str()).zip(0..).collect();
-    let of = |side: &Chosen| -> Result<Array2<f64>> {
-        let names = side.names();
-        let rows = names.iter().map(|name| {
-            row.get(name.as_str()).copied().ok_or_else(|| {
-                let hint = "take the image out of the set, or add its responses";
-                Error::invalid("targets.files", format!("responses to the image `{name}`"), "none", hint)
-            })
-        });
-        let rows: Vec<usize> = rows.collect::<Result<_>>()?;
-        let values = means.select(Axis(1), &rows).reversed_axes();
-        match values.indexed_iter().find(|(_, v)| !v.is_finite()) {
-            None => Ok(values),
-            Some(((image, target), v)) => {
-                let expected = format!("a response of `{}` to every image", responses.targets()[chosen[target]]);
-                let found = format!("{v} for `{}`", names[image]);
-                Err(Error::invalid("targets.files", expected, found, "take the target or the image out"))
-            }
-        }
-    };
-    let named = chosen.iter().map(|&t| responses.targets()[t].clone()).collect();
-    Ok(([of(sides[0])?, of(sides[1])?], named))
-}
-
-/// The targets that the outputs are.
-fn chosen(config: &Config, fitted: Option<&Vec<String>>, there: &[String], n_outputs: usize) -> Result<Vec<usize>> {
-    if let Some(own) = fitted {
-        return Ok(
-            crate::data::names::find_all(own, there, "targets.names", ("targets of the model", "responses"))?.places
-        );
-    }
-    let all: Vec<usize> = (0..there.len()).collect();
-    let chosen = if config.outputs.is_empty() { all } else { crate::job::fitted::select(there, &config.outputs)? };
-    if chosen.len() == n_outputs {
-        return Ok(chosen);
-    }
-    let expected = format!("{n_outputs} targets, one an output of the network");
-    Err(Error::invalid("outputs", expected, chosen.len().to_string(), "name the targets that the outputs are"))
 }

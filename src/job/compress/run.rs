@@ -3,11 +3,12 @@
 use super::judge::{Side, describe};
 use super::plan::Plan;
 use super::prune::{Pruned, prune};
-use super::results::{Layer, Ratios, Results, Similarity, Step};
+use super::results::{Layer, Ratios, Results, Similarity, Stage, Step};
 use super::stages::{Made, connections, measure};
 use super::{RunDir, Session, curve, figures, output, tune};
 use crate::compression::importance::Scored;
 use crate::compression::{Cost, Removed, remove};
+use crate::data::StimulusSource;
 use crate::error::Result;
 use crate::io::weights::Storage;
 use crate::job::machine::peak_rss_mb;
@@ -16,6 +17,7 @@ use crate::network::TapRequest;
 use crate::warning::Warning;
 
 /// Everything that is drawn and written.
+#[derive(Default)]
 pub struct Found {
     pub pruned: Option<Pruned>,
     pub points: Vec<curve::Point>,
@@ -24,6 +26,8 @@ pub struct Found {
     pub scores: Vec<Scored>,
     /// How alike layers are before and after.
     pub similarity: Vec<Similarity>,
+    /// Mean losses of passes of fine-tuning.
+    pub losses: Vec<f64>,
 }
 
 /// Operators in their order: channels, fine-tuning, connections, shared weights.
@@ -32,48 +36,62 @@ pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Resul
     run.computes_on(executor(graph, &[TapRequest::Activations(graph.output())], &plan.device)?.describe())?;
     let judged = Side::new(plan, &plan.judged, session)?;
     let tested = Side::new(plan, &plan.tested, session)?;
-    let pruned = prune(plan, &judged, session, run)?;
-    let mut stages = vec![Made::plain("original", graph.clone())?];
-    let (mut points, mut losses) = (vec![], vec![]);
-    if let Some(pruned) = &pruned {
-        let removed = pruned.course.removed();
-        noted(run, &removed);
-        let smaller = remove(graph, &plan.groups, &removed, 1)?;
-        points = curve::curve(plan, &pruned.course, &tested, session)?;
-        stages.push(Made::plain("channels pruned", smaller.clone())?);
-        if plan.config.fine_tune.epochs > 0 {
-            let tuned = tune::tune(plan, smaller, &judged, session, run)?;
-            losses = tuned.losses;
-            stages.push(Made::plain("fine-tuned", tuned.graph)?);
-        }
-    }
-    connections(plan, &mut stages)?;
+    let mut found = Found { stages: vec![Made::plain("original", graph.clone())?], ..Found::default() };
+    channels(plan, (&judged, &tested), session, run, &mut found)?;
+    connections(plan, &mut found.stages)?;
     session.cancel.check()?;
-    let (rows, scores) = measure(plan, &stages, &judged, &tested)?;
-    let last = &stages.last().expect("at least the network itself").graph;
+    let (rows, scores) = measure(plan, &found.stages, &judged, &tested)?;
+    found.scores = scores;
+    let last = &found.stages.last().expect("at least the network itself").graph;
     let layers = graph.resolve_taps(&["default".into()])?;
-    let similarity = curve::alike(plan, (graph, last), &layers, &tested, session, &run.checkpoint())?;
-    let found = Found { pruned, points, stages, scores, similarity };
+    found.similarity = curve::alike(plan, (graph, last), &layers, &tested, session, &run.checkpoint())?;
     session.cancel.check()?;
     output::write(plan, run, &found, &rows)?;
     figures::draw(plan, run, &found, &rows)?;
-    let (before, after) = (rows[0].clone(), rows.last().expect("at least one").clone());
+    results(plan, found, rows, session)
+}
+
+/// Channels pruned, what is left fine-tuned.
+fn channels(
+    plan: &Plan,
+    (judged, tested): (&Side<'_>, &Side<'_>),
+    session: &Session,
+    run: &mut RunDir,
+    found: &mut Found,
+) -> Result<()> {
+    let Some(pruned) = prune(plan, judged, session, run)? else { return Ok(()) };
+    let removed = pruned.course.removed();
+    noted(run, &removed);
+    let smaller = remove(&plan.subject.graph, &plan.groups, &removed, 1)?;
+    found.points = curve::curve(plan, &pruned.course, tested, session)?;
+    found.pruned = Some(pruned);
+    found.stages.push(Made::plain("channels pruned", smaller.clone())?);
+    if plan.config.fine_tune.epochs > 0 {
+        let tuned = tune::tune(plan, smaller, judged, session, run)?;
+        found.losses = tuned.losses;
+        found.stages.push(Made::plain("fine-tuned", tuned.graph)?);
+    }
+    Ok(())
+}
+
+fn results(plan: &Plan, found: Found, stages: Vec<Stage>, session: &Session) -> Result<Results> {
+    let (before, after) = (stages[0].clone(), stages.last().expect("at least one").clone());
     Ok(Results {
         model: plan.subject.origin.clone(),
         made: crate::network::card::OF_RUN.into(),
         operators: operators(plan, &found),
         score: describe(plan).into(),
-        n_images: judged.images.n_images(),
-        n_test_images: tested.images.n_images(),
+        n_images: plan.judged.images.n_images(),
+        n_test_images: plan.tested.images.n_images(),
         split: plan.split.clone(),
         ratio: Ratios::of(&before, &after),
         before,
         after,
-        stages: rows,
+        stages,
         layers: layer_rows(plan, &found)?,
-        similarity: found.similarity.clone(),
         steps: found.pruned.as_ref().map(|p| p.course.steps.iter().map(step).collect()).unwrap_or_default(),
-        losses,
+        similarity: found.similarity,
+        losses: found.losses,
         seconds: session.seconds(),
         peak_rss_mb: peak_rss_mb(),
     })

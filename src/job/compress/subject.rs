@@ -48,46 +48,51 @@ impl Subject {
             return Ok(Self { graph, about, origin, blake3, keep: vec![], fitted: None, warnings });
         };
         own_preprocessing(&config.network)?;
-        let opened = ModelFile::open(&file)?;
-        let head = opened.head();
-        let mut there = vec![false; head.targets.len()];
-        head.readouts.iter().flat_map(|readout| &readout.targets).for_each(|&t| there[t] = true);
-        let all = ["all".to_owned()];
-        let asked: &[String] = if config.outputs.is_empty() { &all } else { &config.outputs };
-        let (usable, left): (Vec<usize>, Vec<usize>) =
-            select(&head.targets, asked)?.into_iter().partition(|&t| there[t]);
-        let mut warnings: Vec<Warning> = fitted::delay_note(&head.delays, &fitted::name(&file)).into_iter().collect();
-        if !left.is_empty() {
-            let text = format!(
-                "{} targets that could not be fitted are left out, `{}` the first",
-                left.len(),
-                head.targets[left[0]]
-            );
-            warnings.push(Warning::Note { text });
-        }
-        if usable.is_empty() {
-            let hint = "its responses were constant or not finite";
-            return Err(Error::invalid("outputs", "targets that could be fitted", "none", hint));
-        }
+        Self::fitted(&file, &config.outputs)
+    }
+
+    /// A fitted model as a network that ends in the targets that are asked for; all where none are.
+    fn fitted(file: &Path, asked: &[String]) -> Result<Self> {
+        let opened = ModelFile::open(file)?;
+        let (usable, mut warnings) = usable(&opened, asked)?;
+        warnings.extend(fitted::delay_note(&opened.head().delays, &fitted::name(file)));
         let model = opened.some(&usable)?;
         let made = model.to_graph()?;
         let units: Vec<(NodeId, usize)> =
             made.units.iter().map(|unit| unit.expect("usable targets have readouts")).collect();
         let (graph, order) = ending_in(made.graph, &units)?;
         let keep = of_readouts(&graph, model.network.as_ref().map_or(0, |n| n.graph.nodes().len()));
-        let trained = model.stimuli.iter().map(|s| s.hash.clone()).filter(|hash| !hash.is_empty()).collect();
         let fitted = FittedModel {
             targets: order.into_iter().map(|t| model.targets[t].clone()).collect(),
-            trained,
-            tested: tested(&file)?,
+            trained: model.stimuli.iter().map(|s| s.hash.clone()).filter(|hash| !hash.is_empty()).collect(),
+            tested: tested(file)?,
         };
         let source = model.network.as_ref().map(|n| n.source_blake3.clone()).unwrap_or_default();
         let description = format!("an encoding model of {} targets", fitted.targets.len());
-        let about =
-            About { description, source: format!("fitted on layers of the network {source}"), ..About::default() };
-        let (origin, blake3) = (file.display().to_string(), hash_file(&file)?);
+        let source = format!("fitted on layers of the network {source}");
+        let about = About { description, source, ..About::default() };
+        let (origin, blake3) = (file.display().to_string(), hash_file(file)?);
         Ok(Self { graph, about, origin, blake3, keep, fitted: Some(fitted), warnings })
     }
+}
+
+/// The targets that are asked for and were fitted.
+fn usable(opened: &ModelFile, asked: &[String]) -> Result<(Vec<usize>, Vec<Warning>)> {
+    let head = opened.head();
+    let mut there = vec![false; head.targets.len()];
+    head.readouts.iter().flat_map(|readout| &readout.targets).for_each(|&t| there[t] = true);
+    let all = ["all".to_owned()];
+    let chosen = select(&head.targets, if asked.is_empty() { &all } else { asked })?;
+    let (usable, left): (Vec<usize>, Vec<usize>) = chosen.into_iter().partition(|&t| there[t]);
+    if usable.is_empty() {
+        let hint = "its responses were constant or not finite";
+        return Err(Error::invalid("outputs", "targets that could be fitted", "none", hint));
+    }
+    let note = left.first().map(|&first| {
+        let (n, name) = (left.len(), &head.targets[first]);
+        Warning::Note { text: format!("{n} targets that could not be fitted are left out, `{name}` the first") }
+    });
+    Ok((usable, note.into_iter().collect()))
 }
 
 /// What readouts made of layers: nodes from `first` on, but those that only pass a layer's channels
