@@ -7,6 +7,7 @@ use crate::cancel::Cancel;
 use crate::encoding::folds::{Fold, Rows};
 use crate::encoding::moments::Moments;
 use crate::encoding::options::{RidgeOptions, Score, TargetState};
+use crate::encoding::reduced::Folded;
 use crate::encoding::spectrum::{Source, Spectrum};
 use crate::encoding::stage::{FoldStage, packed, values};
 use crate::error::{Error, Result};
@@ -30,7 +31,7 @@ pub struct Work {
 
 impl Work {
     /// Does every block on all threads, and keeps their order.
-    fn blocks<T: Send>(&self, task: &str, n: usize, one: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+    pub(super) fn blocks<T: Send>(&self, task: &str, n: usize, one: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
         let progress = Mutex::new(Progress::new(&self.progress, task, n as u64, 0));
         let done = (0..n)
             .into_par_iter()
@@ -50,7 +51,7 @@ impl Work {
 struct Side {
     train: Vec<usize>,
     test: Vec<usize>,
-    spectrum: Spectrum,
+    folded: Folded,
 }
 
 /// What weights are made of: `left diag(1 / (values + alpha)) right y`.
@@ -88,21 +89,22 @@ impl Prepared {
     /// Checks the grid and decomposes every fold.
     pub(super) fn new(source: Source, rows: &Rows, folds: &[Fold], options: &RidgeOptions) -> Result<Self> {
         Self::of_folds(source, rows, folds, options, |source| {
-            let spectrum = |fold: &Fold| {
-                source.fold(&inside(&fold.train, rows)?, &inside(&fold.test, rows)?, options.fit_intercept)
+            let folded = |fold: &Fold| {
+                let (train, test) = (inside(&fold.train, rows)?, inside(&fold.test, rows)?);
+                Ok(source.fold(&train, &test, options.fit_intercept)?.into())
             };
-            folds.par_iter().map(spectrum).collect()
+            folds.par_iter().map(folded).collect()
         })
     }
 
-    /// Checks the grid, which follows the scale of what is refitted; `spectra` gives those of the
-    /// folds, which may be of other features than the refit's.
+    /// Checks the grid, which follows the scale of what is refitted; `folded` gives the problems of
+    /// the folds, which may be of other features than the refit's.
     pub(super) fn of_folds(
         source: Source,
         rows: &Rows,
         folds: &[Fold],
         options: &RidgeOptions,
-        spectra: impl FnOnce(&Source) -> Result<Vec<Spectrum>>,
+        folded: impl FnOnce(&Source) -> Result<Vec<Folded>>,
     ) -> Result<Self> {
         let kernels =
             Kernels::chosen().map_err(|e| Error::invalid("instruction set", "one of this machine", e.0, ""))?;
@@ -114,10 +116,10 @@ impl Prepared {
             inside(&fold.train, rows)?;
             inside(&fold.test, rows)?;
         }
-        let sides = folds.iter().zip(spectra(&source)?).map(|(fold, spectrum)| Side {
+        let sides = folds.iter().zip(folded(&source)?).map(|(fold, folded)| Side {
             train: fold.train.indices().to_vec(),
             test: fold.test.indices().to_vec(),
-            spectrum,
+            folded,
         });
         Ok(Self {
             options: options.clone(),
@@ -152,14 +154,14 @@ impl Prepared {
     fn alphas_at_a_time(&self, n_alphas: usize) -> usize {
         let budget = self.options.memory_mb << 19;
         let bytes = |n: usize| -> usize {
-            let fold = |side: &Side| FoldStage::bytes(side.test.len(), side.train.len(), side.spectrum.values.len(), n);
+            let fold = |side: &Side| FoldStage::bytes(side.test.len(), side.train.len(), side.folded.len(), n);
             self.folds.iter().map(fold).sum()
         };
         (1..=n_alphas).rev().find(|&n| bytes(n) <= budget).unwrap_or(1)
     }
 
     fn stage(&self, alphas: &[f64]) -> Result<Vec<FoldStage>> {
-        self.folds.par_iter().map(|side| FoldStage::new(&side.spectrum, alphas, &self.kernels)).collect()
+        self.folds.par_iter().map(|side| side.folded.stage(alphas, &self.kernels)).collect()
     }
 
     /// Scores at some penalties, averaged over the folds; NaN where a target is not finite.
