@@ -17,7 +17,7 @@ use rayon::prelude::*;
 const AT_A_TIME: usize = 4;
 
 /// What a candidate's score must exceed the best one by: the spacing of 32-bit numbers at 1
-/// (himalaya's).
+/// (himalaya's), in units of the score.
 const BETTER: f64 = f32::EPSILON as f64;
 
 /// Banded ridge regression by random search (himalaya's `MultipleKernelRidgeCV` with
@@ -167,15 +167,16 @@ impl BandedSearch {
         }
         let prepared = range.clone().into_par_iter().map(|i| self.prepared(i)).collect::<Result<Vec<_>>>()?;
         let mut next = state.clone();
+        let units = prepared[0].units(y);
         for (i, prepared) in range.zip(prepared) {
             let found = prepared.select_any(y, work)?;
             let fitted: Vec<usize> =
                 (0..found.states.len()).filter(|&t| found.states[t] == TargetState::Varies).collect();
             let mean = |of: &[f64]| fitted.iter().map(|&t| of[t]).sum::<f64>() / fitted.len().max(1) as f64;
-            let all = mean(&found.cv_scores) > mean(&next.best_scores) + BETTER;
+            let all = mean(&found.cv_scores) > mean(&next.best_scores) + BETTER * mean(&units);
             for &t in &fitted {
                 let better =
-                    if self.options.per_target { found.cv_scores[t] > next.best_scores[t] + BETTER } else { all };
+                    if self.options.per_target { found.cv_scores[t] > next.best_scores[t] + BETTER * units[t] } else { all };
                 if better {
                     next.best_scores[t] = found.cv_scores[t];
                     next.best_candidates[t] = i;

@@ -115,6 +115,7 @@ impl Prepared {
         for fold in folds {
             inside(&fold.train, rows)?;
             inside(&fold.test, rows)?;
+            judged(fold, options.score)?;
         }
         let sides = folds.iter().zip(folded(&source)?).map(|(fold, folded)| Side {
             train: fold.train.indices().to_vec(),
@@ -243,6 +244,23 @@ impl Prepared {
         Ok(targets(y, &self.rows, self.options.fit_intercept))
     }
 
+    /// The unit of each target's score: its variance over the training rows for squared errors.
+    pub(super) fn units(&self, y: ArrayView2<'_, f32>) -> Vec<f64> {
+        if self.options.score != Score::NegativeMse {
+            return vec![1.0; y.ncols()];
+        }
+        let n = self.rows.len() as f64;
+        let mut sums = vec![[0.0f64; 2]; y.ncols()];
+        let first = y.row(self.rows.indices()[0]);
+        for &row in self.rows.indices() {
+            for ((sum, &value), &origin) in sums.iter_mut().zip(y.row(row)).zip(first) {
+                let v = f64::from(value) - f64::from(origin);
+                *sum = [sum[0] + v, sum[1] + v * v];
+            }
+        }
+        sums.into_iter().map(|[sum, squares]| (squares - sum * sum / n) / n).collect()
+    }
+
     /// Dual weights (kernel form) or weights (primal form) of a range of targets, each at its own
     /// penalty, refitted on all training rows; 0 where the penalty is NaN.
     ///
@@ -329,6 +347,17 @@ impl Prepared {
 pub(super) fn inside(side: &Rows, rows: &Rows) -> Result<Vec<usize>> {
     side.within(rows)
         .ok_or_else(|| Error::invalid("folds", "samples of the training side", format!("a fold of {side}"), ""))
+}
+
+/// # Errors
+/// [`Error::Invalid`] for a fold that tests too few samples for a score.
+fn judged(fold: &Fold, score: Score) -> Result<()> {
+    if score == Score::NegativeMse || fold.test.len() > 1 {
+        return Ok(());
+    }
+    let expected = "2 samples or more in the tested part of every inner fold, for a correlation or a share of variance";
+    let hint = "make fewer folds, or choose penalties by squared errors (score = \"negative_mse\")";
+    Err(Error::invalid("folds", expected, fold.test.len().to_string(), hint))
 }
 
 /// What targets are over the training rows; `y` has all samples.

@@ -172,6 +172,22 @@ fn the_order_of_rows_does_not_matter_where_names_are_given() {
     assert_eq!(scores("run"), scores("shuffled"));
 }
 
+/// Penalties and scores are those of other units, however small: responses in volts or tesla.
+#[test]
+fn the_unit_of_responses_does_not_matter() {
+    let study = Study::new();
+    for (out, unit) in [("one", 1.0), ("volts", 1e-6), ("tesla", 1e-13), ("counts", 1e6)] {
+        npy::write(&study.at("y.npy"), &study.y.mapv(|v| (v * unit) as f32)).unwrap();
+        study.program(out).run().expect_code(0);
+        let (found, expected) = (study.scores(out), study.scores("one"));
+        for column in ["r", "r2", "alpha"] {
+            for (a, b) in numbers(&found, column).iter().zip(numbers(&expected, column)) {
+                assert!((a - b).abs() <= 1e-4 * b.abs() || (a.is_nan() && b.is_nan()), "{out} {column}: {a} {b}");
+            }
+        }
+    }
+}
+
 /// Shards are slices of the targets: put together they are the whole run, byte for byte.
 #[test]
 fn shards_are_the_whole() {
@@ -202,6 +218,8 @@ fn shards_are_the_whole() {
             assert_eq!(bytes("whole"), bytes("joined"), "{file}");
         }
         program("half").arg("--shards", study.at("one")).run().expect_code(2).expect_error(&["all 7 targets"]);
+        program("many").arg("--shard", "1/8").run().expect_code(2).expect_error(&["at most 7 shards"]);
+        assert!(!study.at("many").exists());
     }
 }
 
@@ -276,6 +294,8 @@ fn bad_input_ends_before_anything_is_written() {
     refused(&[("--alphas", "0")], &["positive numbers"]);
     refused(&[("--cv", "49")], &["folds", "use fewer folds"]);
     refused(&[("--cv", "1")], &["--cv", "2"]);
+    refused(&[("--cv", "48"), ("--score", "pearson")], &["2 samples or more"]);
+    refused(&[("--cv", "48"), ("--score", "r2")], &["2 samples or more"]);
     refused(&[("--test", "runs")], &["runs only for time series"]);
     refused(&[("--delays", "1")], &["--delays", "time series"]);
     refused(&[("--test", "stimuli")], &["--test-stimuli"]);

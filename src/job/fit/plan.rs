@@ -48,6 +48,7 @@ impl Plan {
         warnings.extend(said);
         let rounds = rounds(&config, &samples)?;
         let models = models(&config, &source)?;
+        config.shard.map_or(Ok(()), |shard| shard.check(samples.n_targets(), "targets"))?;
         let gammas = config.banded.gammas.as_deref().map(|path| gammas(path, source.names().len())).transpose()?;
         let shards = match config.shards.is_empty() {
             true => vec![],
@@ -161,7 +162,16 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Samples that some round tests.
+    /// The samples that some round tests, in their order.
+    pub fn tested(&self) -> Vec<usize> {
+        let all = self.rounds.iter().filter_map(|round| round.test.as_ref());
+        let mut all: Vec<usize> = all.flat_map(|rows| rows.indices().iter().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// How many samples rounds test.
     pub fn n_tested(&self) -> usize {
         self.rounds.iter().filter_map(|round| round.test.as_ref()).map(|rows| rows.len()).sum()
     }
