@@ -351,7 +351,7 @@ pub(super) fn inside(side: &Rows, rows: &Rows) -> Result<Vec<usize>> {
 
 /// # Errors
 /// [`Error::Invalid`] for a fold that tests too few samples for a score.
-fn judged(fold: &Fold, score: Score) -> Result<()> {
+pub fn judged(fold: &Fold, score: Score) -> Result<()> {
     if score == Score::NegativeMse || fold.test.len() > 1 {
         return Ok(());
     }

@@ -214,8 +214,12 @@ fn responses_without_names_are_never_matched_by_number_unsaid() {
         npy_io::write(&at("y.npy"), responses).unwrap();
         let program = predict(dir.path(), "run").arg("--model", at("m.safetensors")).arg("--features", at("x.npy"));
         let config = "command = \"predict\"\n[targets]\naxes = [\"rows\", \"targets\"]\nmatch = \"order\"\n";
-        let names = names.map(|names| std::fs::write(at("names.txt"), names).map(|()| "names = \"names.txt\"\n").unwrap());
-        std::fs::write(at("predict.toml"), format!("{config}files = [\"y.npy\"]\n{}", names.unwrap_or(""))).unwrap();
+        let names = names.map(|names| {
+            std::fs::write(at("names.txt"), names).unwrap();
+            format!("names = {:?}\n", at("names.txt"))
+        });
+        let text = format!("{config}files = [{:?}]\n{}", at("y.npy"), names.unwrap_or_default());
+        std::fs::write(at("predict.toml"), text).unwrap();
         program.flag("--force").arg("--config", at("predict.toml")).run()
     };
     let both = ndarray::array![[1.0f32, 9.0], [2.0, 8.0], [4.0, 6.0]];

@@ -145,6 +145,12 @@ fn check(config: &TargetsConfig) -> Result<()> {
             "",
         );
     }
+    if config.mask_order.is_some() && config.mask.is_none() {
+        return bad("mask_order", "a mask beside it (`targets.mask`)", "none", "");
+    }
+    if config.roi_names.is_some() && config.rois.is_empty() {
+        return bad("roi_names", "an image of labels beside it (`targets.rois`)", "none", "");
+    }
     if config.rois_group.is_some() && config.rois.len() != 1 {
         return bad("rois_group", "one HDF5 file in `targets.rois`", &config.rois.len().to_string(), "");
     }
