@@ -175,8 +175,11 @@ impl BandedSearch {
             let mean = |of: &[f64]| fitted.iter().map(|&t| of[t]).sum::<f64>() / fitted.len().max(1) as f64;
             let all = mean(&found.cv_scores) > mean(&next.best_scores) + BETTER * mean(&units);
             for &t in &fitted {
-                let better =
-                    if self.options.per_target { found.cv_scores[t] > next.best_scores[t] + BETTER * units[t] } else { all };
+                let better = if self.options.per_target {
+                    found.cv_scores[t] > next.best_scores[t] + BETTER * units[t]
+                } else {
+                    all
+                };
                 if better {
                     next.best_scores[t] = found.cv_scores[t];
                     next.best_candidates[t] = i;

@@ -162,9 +162,7 @@ fn quiet(work: &Work) -> Work {
 /// X' dual for training rows x features.
 fn of_features(x: ArrayView2<'_, f32>, dual: &Array2<f64>) -> Array2<f32> {
     let mut weights = Array2::zeros((x.ncols(), dual.ncols()));
-    for (columns, mut to) in
-        x.axis_chunks_iter(Axis(1), WIDENED).zip(weights.axis_chunks_iter_mut(Axis(0), WIDENED))
-    {
+    for (columns, mut to) in x.axis_chunks_iter(Axis(1), WIDENED).zip(weights.axis_chunks_iter_mut(Axis(0), WIDENED)) {
         to.assign(&columns.mapv(f64::from).t().dot(dual).mapv(|w| w as f32));
     }
     weights

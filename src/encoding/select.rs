@@ -43,7 +43,8 @@ impl Tried<'_> {
 
     /// The best penalty of each target; the largest of equals.
     fn best(&self) -> Vec<usize> {
-        let of = |t: usize| (0..self.alphas.len()).fold(0, |b, a| if self.value(a, t) >= self.value(b, t) { a } else { b });
+        let of =
+            |t: usize| (0..self.alphas.len()).fold(0, |b, a| if self.value(a, t) >= self.value(b, t) { a } else { b });
         (0..self.scores.ncols()).map(of).collect()
     }
 }

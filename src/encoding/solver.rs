@@ -31,7 +31,12 @@ pub struct Work {
 
 impl Work {
     /// Does every block on all threads, and keeps their order.
-    pub(super) fn blocks<T: Send>(&self, task: &str, n: usize, one: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+    pub(super) fn blocks<T: Send>(
+        &self,
+        task: &str,
+        n: usize,
+        one: impl Fn(usize) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
         let progress = Mutex::new(Progress::new(&self.progress, task, n as u64, 0));
         let done = (0..n)
             .into_par_iter()

@@ -84,11 +84,7 @@ impl FoldStage {
     ///
     /// # Shapes
     /// `lefts`: each test rows x k; `coefficients`: penalties x j; `right`: k x training rows.
-    pub fn factored(
-        lefts: impl Iterator<Item = Array2<f32>>,
-        coefficients: &Array2<f64>,
-        right: &Array2<f32>,
-    ) -> Self {
+    pub fn factored(lefts: impl Iterator<Item = Array2<f32>>, coefficients: &Array2<f64>, right: &Array2<f32>) -> Self {
         let (n_inner, n_train) = right.dim();
         let (mut basis, mut n_test) = (Vec::new(), 0);
         for left in lefts {

@@ -24,7 +24,12 @@ impl Shard {
         if self.of <= n {
             return Ok(());
         }
-        Err(Error::invalid("shard", format!("at most {n} shards, one for each of the {items}"), self.of.to_string(), ""))
+        Err(Error::invalid(
+            "shard",
+            format!("at most {n} shards, one for each of the {items}"),
+            self.of.to_string(),
+            "",
+        ))
     }
 
     /// The own ones of `n` items: `of` ranges of about equal size, in order.

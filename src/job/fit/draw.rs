@@ -3,8 +3,8 @@
 use super::plan::Plan;
 use super::results::{Fit, Scored};
 use super::run::Outcome;
-use super::sources::Source;
 use super::score::Ceilings;
+use super::sources::Source;
 use super::summarize::{identifying, patterns, regions};
 use crate::encoding::features::Reduction;
 use crate::encoding::identification::pattern_correlations;
@@ -88,7 +88,8 @@ fn layers(plan: &Plan, fit: &Fit, at: &dyn Fn(&str) -> PathBuf) -> Result<()> {
     let count = |i: usize| fit.layers[i].n_best as f64;
     if fit.layers.iter().any(|layer| layer.n_best > 0) && names.len() > 1 {
         let all = [BarSeries { name: "targets".into(), values: (0..names.len()).map(count).collect(), errors: None }];
-        let options = BarOptions { y_label: "targets whose best layer it is".into(), short_names, ..BarOptions::default() };
+        let options =
+            BarOptions { y_label: "targets whose best layer it is".into(), short_names, ..BarOptions::default() };
         figures::bars(&names, &all, &at("best_layer"), &options)?;
     }
     let shares = |of: &dyn Fn(usize) -> Option<f64>| -> Option<Vec<f64>> { sets.iter().map(|&i| of(i)).collect() };

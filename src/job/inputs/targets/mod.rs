@@ -86,7 +86,15 @@ struct Block {
 
 impl Block {
     fn nowhere(values: Array3<f32>) -> Self {
-        Self { values, place: Place::Nowhere, names: None, ids: None, tr_s: None, space: nifti::Space::default(), columns: None }
+        Self {
+            values,
+            place: Place::Nowhere,
+            names: None,
+            ids: None,
+            tr_s: None,
+            space: nifti::Space::default(),
+            columns: None,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the rows of targets are: stimuli, trials, or samples in time.
 
-use super::config::{Repeats, Rows, TargetsConfig};
 use super::arrays::in_order;
+use super::config::{Repeats, Rows, TargetsConfig};
 use super::join::Joined;
 use super::{Block, Recording};
 use crate::data::names::twice;
