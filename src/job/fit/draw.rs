@@ -186,12 +186,12 @@ fn scatter(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
     let step = test.len().div_ceil(MOST_POINTS).max(1);
     let mut points = Vec::new();
     for t in places.into_iter().filter_map(|place| order.get(place).copied()) {
-        for (i, &row) in test.indices().iter().enumerate().step_by(step) {
+        for i in (0..test.len()).step_by(step) {
             points.push(Point {
                 label: String::new(),
                 group: format!("{} (r = {:.2})", plan.samples.targets[t], scores.r.values[t]),
                 x: f64::from(outcome.predictions[(i, t)]),
-                y: f64::from(plan.samples.y[(row, t)]),
+                y: f64::from(outcome.measured[(i, t)]),
             });
         }
     }

@@ -26,7 +26,7 @@ pub struct Model {
 /// What fitting needs besides a model and its features.
 pub struct Bench<'a> {
     pub config: &'a Config,
-    /// All samples x all targets.
+    /// All samples x all targets, as the round that is at hand sees them.
     pub y: ArrayView2<'a, f32>,
     /// The targets of this run: all, or a shard's.
     pub targets: Range<usize>,
@@ -40,6 +40,12 @@ pub struct Bench<'a> {
 const PART: usize = 4608;
 
 impl Bench<'_> {
+    /// The same with responses as another round sees them.
+    pub fn on<'b>(&'b self, y: ArrayView2<'b, f32>) -> Bench<'b> {
+        let (config, targets, gammas) = (self.config, self.targets.clone(), self.gammas.clone());
+        Bench { config, y, targets, gammas, folder: self.folder.clone(), work: self.work.clone() }
+    }
+
     /// Fits a model in a round; what was kept of it is not fitted again.
     ///
     /// # Errors

@@ -198,10 +198,9 @@ impl TargetRows<'_> {
 fn arrays(plan: &Plan, outcome: &Outcome, run: &RunDir) -> Result<()> {
     let Some(test) = &outcome.tested else { return Ok(()) };
     let rows: Array1<f64> = test.indices().iter().map(|&i| i as f64).collect();
-    let measured = plan.samples.y.select(Axis(0), test.indices());
     npz::NpzWriter::new()
         .add("predictions", &outcome.predictions)
-        .add("responses", &measured)
+        .add("responses", &outcome.measured)
         .add("rows", &rows)
         .write(&run.file("arrays/predictions.npz"))?;
     let mut names = tsv::Table::new(["row", "stimulus"]);

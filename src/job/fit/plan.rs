@@ -43,10 +43,11 @@ impl Plan {
         config.check()?;
         let device = config.machine.device()?;
         let targets = targets::read(&config.targets)?;
-        let Read { source, samples, sets, warnings: said } = sources::read(&config, &targets)?;
+        let Read { source, mut samples, sets, warnings: said } = sources::read(&config, &targets)?;
         let mut warnings = targets.warnings;
         warnings.extend(said);
         let rounds = rounds(&config, &samples)?;
+        samples.settle(&rounds);
         let models = models(&config, &source)?;
         let gammas = config.banded.gammas.as_deref().map(|path| gammas(path, source.names().len())).transpose()?;
         let shards = match config.shards.is_empty() {
@@ -156,7 +157,7 @@ impl Plan {
             let widest = extraction.taps().iter().map(|tap| tap.size.at_most).max().unwrap_or(0);
             plan["model_mb"] = json!(mb(widest * self.samples.n_targets()));
         }
-        plan["responses_mb"] = json!(mb(self.samples.y.len()));
+        plan["responses_mb"] = json!(self.samples.bytes().div_ceil(1 << 20));
         plan["predictions_mb"] = json!(mb(self.n_tested() * self.samples.n_targets()));
         Ok(plan)
     }

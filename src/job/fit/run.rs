@@ -25,7 +25,9 @@ pub struct Outcome {
     pub best: Vec<Option<usize>>,
     /// Tested rows, ascending.
     pub tested: Option<Rows>,
-    /// Of the best models: tested rows x targets.
+    /// Responses of the tested rows as their rounds see them, and what the best models predict: tested rows
+    /// x targets.
+    pub measured: Array2<f32>,
     pub predictions: Array2<f32>,
     pub scores: Option<TargetScores>,
     /// Inner folds' scores of the best models, averaged over rounds.
@@ -50,9 +52,11 @@ pub struct ModelOutcome {
 /// What reading, the network, the estimators and writing say.
 pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
     let tables = Tables::new(plan, session, run)?;
+    // What is written and drawn is of the last round.
+    let y = plan.samples.of_round(&plan.rounds.last().expect("a round").train);
     let bench = Bench {
         config: &plan.config,
-        y: plan.samples.y.view(),
+        y: y.view(),
         targets: plan.targets(),
         gammas: plan.gammas.clone(),
         folder: run.checkpoint(),
@@ -83,6 +87,7 @@ pub fn work(session: &Session) -> Work {
 fn fit_all(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>) -> Result<Outcome> {
     let n = plan.samples.n_targets();
     let tested = tested(plan)?;
+    let measured = measured(plan, &tested);
     let mut best = Best::new(plan, n);
     let mut leakage = Vec::new();
     let mut models = Vec::new();
@@ -93,6 +98,9 @@ fn fit_all(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>) -> Result<Outcom
         let mut parts = Vec::new();
         for (r, round) in plan.rounds.iter().enumerate() {
             let mut own = Leakage::default();
+            plan.samples.note(&round.train, &mut own);
+            let y = plan.samples.of_round(&round.train);
+            let bench = &bench.on(y.view());
             let spaces = tables.spaces(model, round, &how)?;
             let part = super::shards::fit(plan, bench, (m, model), (r, round), &spaces, &mut own)?;
             if let Some(test) = &round.test {
@@ -103,9 +111,9 @@ fn fit_all(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>) -> Result<Outcom
             best.consider(m, r, round, &part);
             parts.push(part);
         }
-        models.push(judged(plan, bench, &tested, &predictions, parts)?);
+        models.push(judged(plan, bench, (&tested, &measured), &predictions, parts)?);
     }
-    best.outcome(plan, bench, models, tested, leakage)
+    best.outcome(plan, bench, models, (tested, measured), leakage)
 }
 
 fn put(predictions: &mut Array2<f32>, test: &Rows, found: &Array2<f32>) {
@@ -119,6 +127,20 @@ fn tested(plan: &Plan) -> Result<Option<Rows>> {
     let rows: Vec<usize> =
         plan.rounds.iter().filter_map(|r| r.test.as_ref()).flat_map(|r| r.indices().to_vec()).collect();
     if rows.is_empty() { Ok(None) } else { Rows::new(rows, plan.samples.n_samples()).map(Some) }
+}
+
+/// Responses of the tested rows, each as its round sees it.
+fn measured(plan: &Plan, tested: &Option<Rows>) -> Array2<f32> {
+    let Some(tested) = tested else { return Array2::zeros((0, plan.samples.n_targets())) };
+    let mut measured = Array2::zeros((tested.len(), plan.samples.n_targets()));
+    for round in &plan.rounds {
+        let Some(test) = &round.test else { continue };
+        let y = plan.samples.of_round(&round.train);
+        for (place, &row) in test.within(tested).expect("all rounds' rows").into_iter().zip(test.indices()) {
+            measured.row_mut(place).assign(&y.row(row));
+        }
+    }
+    measured
 }
 
 fn lines(leakage: &Leakage, model: &Model, round: &Round) -> Vec<LeakageLine> {
@@ -137,14 +159,14 @@ fn lines(leakage: &Leakage, model: &Model, round: &Round) -> Vec<LeakageLine> {
 fn judged(
     plan: &Plan,
     bench: &Bench<'_>,
-    tested: &Option<Rows>,
+    (tested, measured): (&Option<Rows>, &Array2<f32>),
     predictions: &Array2<f32>,
     mut parts: Vec<Part>,
 ) -> Result<ModelOutcome> {
     let (mut scores, mut identification) = (None, None);
     if let Some(test) = tested {
         let own = score::rows_of(predictions, test);
-        scores = Some(score::score(&plan.samples, test, own.view(), &bench.targets)?);
+        scores = Some(score::score(&plan.samples, test, [measured.view(), own.view()], &bench.targets)?);
         identification = summarize::identify(plan, test, &own, &usable(&parts), None)?;
     }
     let with_test: Vec<&Part> = parts.iter().filter(|p| p.shares.is_some()).collect();
@@ -206,7 +228,7 @@ impl Best {
         plan: &Plan,
         bench: &Bench<'_>,
         models: Vec<ModelOutcome>,
-        tested: Option<Rows>,
+        (tested, measured): (Option<Rows>, Array2<f32>),
         leakage: Vec<LeakageLine>,
     ) -> Result<Outcome> {
         let n_targets = plan.samples.n_targets();
@@ -217,6 +239,7 @@ impl Best {
         let mut outcome = Outcome {
             models,
             best: self.model.into_iter().next_back().expect("a round"),
+            measured,
             predictions: Array2::zeros((0, n_targets)),
             scores: None,
             cv_scores: (0..n_targets).map(of).collect(),
@@ -225,9 +248,9 @@ impl Best {
         };
         if let Some(test) = &outcome.tested {
             outcome.predictions = score::rows_of(&self.predictions, test);
-            let (own, range) = (outcome.predictions.view(), &bench.targets);
-            let mut scores = score::score(&plan.samples, test, own, range)?;
-            scores.tested = score::test(bench.config, &plan.samples, test, own, range, &bench.work)?;
+            let both = [outcome.measured.view(), outcome.predictions.view()];
+            let mut scores = score::score(&plan.samples, test, both, &bench.targets)?;
+            scores.tested = score::test(bench.config, plan.samples.time.is_some(), both, &bench.work)?;
             outcome.scores = Some(scores);
         }
         Ok(outcome)

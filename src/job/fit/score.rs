@@ -38,17 +38,16 @@ pub struct Ceilings {
 /// Scores predictions of the tested rows.
 ///
 /// # Shapes
-/// `predictions`: tested rows x targets of `range`.
+/// Responses and predictions: tested rows x `targets`.
 ///
 /// # Errors
 /// As [`pearson`].
 pub fn score(
     samples: &Samples,
     test: &Rows,
-    predictions: ArrayView2<'_, f32>,
+    [measured, predictions]: [ArrayView2<'_, f32>; 2],
     targets: &std::ops::Range<usize>,
 ) -> Result<TargetScores> {
-    let y = test.take(samples.y.slice_axis(Axis(1), targets.clone().into()), "targets")?;
     let corrected = samples.responses.as_ref().filter(|responses| responses.n_repeats() > 1).map(|responses| {
         let values = responses.values();
         let of = |t: usize| {
@@ -59,7 +58,7 @@ pub fn score(
         let both: Vec<[f64; 2]> = (0..targets.len()).into_par_iter().map(of).collect();
         [0, 1].map(|i| both.iter().map(|pair| pair[i]).collect())
     });
-    Ok(TargetScores { r: pearson(y.view(), predictions)?, r2: r2(y.view(), predictions)?, corrected, tested: None })
+    Ok(TargetScores { r: pearson(measured, predictions)?, r2: r2(measured, predictions)?, corrected, tested: None })
 }
 
 fn wide(matrix: ArrayView2<'_, f32>, column: usize) -> Vec<f64> {
@@ -72,23 +71,20 @@ fn wide(matrix: ArrayView2<'_, f32>, column: usize) -> Vec<f64> {
 /// As [`permutation::test`].
 pub fn test(
     config: &Config,
-    samples: &Samples,
-    test: &Rows,
-    predictions: ArrayView2<'_, f32>,
-    targets: &std::ops::Range<usize>,
+    in_time: bool,
+    [measured, predictions]: [ArrayView2<'_, f32>; 2],
     work: &Work,
 ) -> Result<Option<[Vec<f64>; 2]>> {
     let ScoresConfig { n_permutations, shuffle, .. } = config.scores;
     if n_permutations == 0 {
         return Ok(None);
     }
-    let shuffle = shuffle.unwrap_or(match &samples.time {
+    let shuffle = shuffle.unwrap_or(match in_time {
         // Ten samples away, or what few samples allow, a response has decayed.
-        Some(_) => Shuffle::Circular { min_shift: 10.min(test.len() / 4).max(1) },
-        None => Shuffle::Blocks { length: 1 },
+        true => Shuffle::Circular { min_shift: 10.min(measured.nrows() / 4).max(1) },
+        false => Shuffle::Blocks { length: 1 },
     });
-    let y = test.take(samples.y.slice_axis(Axis(1), targets.clone().into()), "targets")?;
-    let tested = permutation::test(y.view(), predictions, shuffle, n_permutations, config.seed, work)?;
+    let tested = permutation::test(measured, predictions, shuffle, n_permutations, config.seed, work)?;
     Ok(Some([tested.p, tested.q]))
 }
 

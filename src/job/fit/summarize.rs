@@ -158,7 +158,7 @@ pub fn patterns(
 ) -> Result<[Array2<f32>; 2]> {
     let own = round.test.as_ref().unwrap_or(test);
     let places = own.within(test).expect("the rows of a round are tested");
-    let y = plan.samples.y.select(Axis(1), targets);
+    let y = plan.samples.of_round(&round.train).select(Axis(1), targets);
     let mut measured = own.take(y.view(), "targets")?;
     let mut predicted = predictions.select(Axis(0), &places).select(Axis(1), targets);
     for (t, column) in y.columns().into_iter().enumerate() {
@@ -188,9 +188,10 @@ pub fn identifying(plan: &Plan, outcome: &Outcome) -> Vec<bool> {
 /// Inner folds' scores, squared errors divided by the target's variance over the training rows.
 fn relative_cv(plan: &Plan, outcome: &Outcome) -> Vec<f64> {
     let train = &plan.rounds.last().expect("a round").train;
+    let y = plan.samples.of_round(train);
     let is_error = plan.config.ridge.score == crate::encoding::Score::NegativeMse;
     let of = |t: usize| {
-        let own: Vec<f64> = train.indices().iter().map(|&row| f64::from(plan.samples.y[(row, t)])).collect();
+        let own: Vec<f64> = train.indices().iter().map(|&row| f64::from(y[(row, t)])).collect();
         let scale = if is_error { stats::variance(&own, 0) } else { 1.0 };
         outcome.cv_scores[t] / scale
     };
