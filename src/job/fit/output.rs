@@ -2,7 +2,8 @@
 
 use super::fitting::Bench;
 use super::plan::Plan;
-use super::results::Fit;
+use super::config::ScoresConfig;
+use super::results::{Fit, Permutations};
 use super::run::Outcome;
 use super::score::{self, Ceilings};
 use super::tables::Tables;
@@ -28,6 +29,9 @@ pub fn write(
     run: &mut RunDir,
 ) -> Result<()> {
     warn(fit, run);
+    if let Some(warning) = few_permutations(plan, fit) {
+        run.warn(warning);
+    }
     keep::model(plan, bench, tables, outcome, &run.file("arrays/model.safetensors"))?;
     let rows = TargetRows { plan, outcome, ceilings };
     tsv::write(&run.file("arrays/scores.tsv"), &rows.table())?;
@@ -62,6 +66,23 @@ fn warn(fit: &Fit, run: &mut RunDir) {
         let text = "nothing was held out (`test.by = \"none\"`): there are no scores".into();
         run.warn(Warning::Note { text });
     }
+}
+
+/// Permutations were fewer than asked for, and what can be significant then.
+fn few_permutations(plan: &Plan, fit: &Fit) -> Option<Warning> {
+    let Permutations { n, smallest_p } = fit.scores.as_ref()?.permutations?;
+    let ScoresConfig { n_permutations: asked, alpha, .. } = plan.config.scores;
+    let reached = (smallest_p * fit.n_targets as f64 / alpha).ceil() as usize;
+    let enough = match reached <= fit.n_targets {
+        true => format!("unless {reached} or more of them reach it"),
+        false => "at all".to_owned(),
+    };
+    (n < asked).then(|| Warning::Note {
+        text: format!(
+            "{} held-out samples can be moved in {n} ways only (scores.n_permutations = {asked}), so that no p is below {smallest_p:.2e}: of {} targets none is significant at {alpha} {enough}",
+            fit.n_test, fit.n_targets
+        ),
+    })
 }
 
 /// One row a target.
@@ -140,8 +161,8 @@ impl TargetRows<'_> {
                     score(&|s| Some(s.r2.values[t])),
                     score(&|s| s.corrected.as_ref().map(|c| c[0][t])),
                     score(&|s| s.corrected.as_ref().map(|c| c[1][t])),
-                    score(&|s| s.tested.as_ref().map(|c| c[0][t])),
-                    score(&|s| s.tested.as_ref().map(|c| c[1][t])),
+                    score(&|s| s.tested.as_ref().map(|tested| tested.p[t])),
+                    score(&|s| s.tested.as_ref().map(|tested| tested.q[t])),
                 ]
                 .map(tsv::field),
             );
@@ -169,8 +190,8 @@ impl TargetRows<'_> {
                 all.push(("r2er", er.clone()));
                 all.push(("feve", feve.clone()));
             }
-            if let Some([_, q]) = &scores.tested {
-                all.push(("q", q.clone()));
+            if let Some(tested) = &scores.tested {
+                all.push(("q", tested.q.clone()));
             }
         }
         if let Some(ceilings) = self.ceilings {

@@ -69,6 +69,17 @@ pub struct ScoresResult {
     pub by_roi: Vec<RegionScores>,
     /// Every model by itself.
     pub by_layer: Vec<LayerScores>,
+    /// What r was tested by.
+    pub permutations: Option<Permutations>,
+}
+
+/// A permutation test.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Permutations {
+    /// Permutations that were used: fewer than asked for where there are no more.
+    pub n: usize,
+    /// `1 / (1 + n)`: no p is smaller.
+    pub smallest_p: f64,
 }
 
 /// Scores of some targets.

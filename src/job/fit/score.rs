@@ -4,7 +4,7 @@ use super::config::{Config, ScoresConfig};
 use super::results::{Interval, ScoreSummary, Scored};
 use super::samples::Samples;
 use crate::encoding::Rows;
-use crate::encoding::permutation::{self, Shuffle};
+use crate::encoding::permutation::{self, Shuffle, Tested};
 use crate::encoding::reliability::{Repeats, feve, r2_er};
 use crate::encoding::scores::{Scores, pearson, r2};
 use crate::encoding::solver::Work;
@@ -21,8 +21,8 @@ pub struct TargetScores {
     pub r2: Scores,
     /// Corrected for noise, where stimuli were repeated: r2_ER and FEVE.
     pub corrected: Option<[Vec<f64>; 2]>,
-    /// p and q of r, where they were asked for.
-    pub tested: Option<[Vec<f64>; 2]>,
+    /// Of r, where it was asked for.
+    pub tested: Option<Tested>,
 }
 
 /// What repeats say of every target, over all stimuli.
@@ -74,18 +74,16 @@ pub fn test(
     in_time: bool,
     [measured, predictions]: [ArrayView2<'_, f32>; 2],
     work: &Work,
-) -> Result<Option<[Vec<f64>; 2]>> {
+) -> Result<Option<Tested>> {
     let ScoresConfig { n_permutations, shuffle, .. } = config.scores;
     if n_permutations == 0 {
         return Ok(None);
     }
     let shuffle = shuffle.unwrap_or(match in_time {
-        // Ten samples away, or what few samples allow, a response has decayed.
-        true => Shuffle::Circular { min_shift: 10.min(measured.nrows() / 4).max(1) },
+        true => Shuffle::Circular {},
         false => Shuffle::Blocks { length: 1 },
     });
-    let tested = permutation::test(measured, predictions, shuffle, n_permutations, config.seed, work)?;
-    Ok(Some([tested.p, tested.q]))
+    permutation::test(measured, predictions, shuffle, n_permutations, config.seed, work).map(Some)
 }
 
 /// What the repeats of all stimuli say.
@@ -133,7 +131,7 @@ impl TargetScores {
     pub fn summary(&self, config: &Config, targets: &[usize], ceilings: Option<&Ceilings>) -> ScoreSummary {
         let of = |values: &[f64]| summary(config, values, targets);
         let significant =
-            |tested: &[Vec<f64>; 2]| targets.iter().filter(|&&t| tested[1][t] <= config.scores.alpha).count();
+            |tested: &Tested| targets.iter().filter(|&&t| tested.q[t] <= config.scores.alpha).count();
         ScoreSummary {
             n_targets: targets.len(),
             r: of(&self.r.values),

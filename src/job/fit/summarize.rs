@@ -2,7 +2,9 @@
 
 use super::config::Estimator;
 use super::plan::Plan;
-use super::results::{Fit, Identified, LayerResult, LayerScores, RegionField, RegionScores, ScoresResult};
+use super::results::{
+    Fit, Identified, LayerResult, LayerScores, Permutations, RegionField, RegionScores, ScoresResult,
+};
 use super::rounds::Round;
 use super::run::{ModelOutcome, Outcome};
 use super::score::Ceilings;
@@ -95,7 +97,13 @@ fn scores(plan: &Plan, outcome: &Outcome, counted: &[usize], ceilings: Option<&C
             identification: found.identification.clone(),
         })
     });
-    Some(ScoresResult { all: own.summary(&plan.config, counted, ceilings), by_roi, by_layer: by_layer.collect() })
+    let tested = own.tested.as_ref();
+    Some(ScoresResult {
+        all: own.summary(&plan.config, counted, ceilings),
+        by_roi,
+        by_layer: by_layer.collect(),
+        permutations: tested.map(|own| Permutations { n: own.n_permutations, smallest_p: own.smallest_p() }),
+    })
 }
 
 /// Identifies tested stimuli by some targets, in every round among those of its test: a prediction of
