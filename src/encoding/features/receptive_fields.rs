@@ -12,6 +12,7 @@ use crate::network::{Graph, NodeId};
 use crate::stats::distributions::norm_sf;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A round Gaussian window.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,13 @@ impl GaussianWindow {
     /// Distance of the centre from the image's, degrees.
     pub fn eccentricity_deg(&self) -> f64 {
         self.x_deg.hypot(self.y_deg)
+    }
+}
+
+/// `x 1.25, y -3.75, sd 0.5 degrees`.
+impl fmt::Display for GaussianWindow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "x {}, y {}, sd {} degrees", self.x_deg, self.y_deg, self.sd_deg)
     }
 }
 
@@ -126,7 +134,7 @@ impl RfGrid {
             return bad("an image of some degrees", format!("{width} x {height}"), hint);
         }
         if let Some(w) = self.windows.iter().find(|w| !(positive(w.sd_deg) && w.eccentricity_deg().is_finite())) {
-            return bad("windows with a positive sd_deg", format!("{w:?}"), "");
+            return bad("windows with a positive sd_deg", w.to_string(), "");
         }
         if !self.windows.is_empty() {
             return Ok(self.windows.clone());
@@ -201,8 +209,9 @@ impl Side {
 }
 
 /// Where the units of a tap look.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct TapMap {
+    tap: String,
     rows: Side,
     columns: Side,
 }
@@ -221,6 +230,7 @@ impl TapMap {
         }
         let side = |n_units, n_pixels, axis| Side { n_units, n_pixels, axis };
         Ok(Self {
+            tap: graph.node(node).name.clone(),
             rows: side(shape.height, graph.input.height, field.rows),
             columns: side(shape.width, graph.input.width, field.columns),
         })
@@ -244,29 +254,66 @@ impl TapMap {
     ///
     /// The mass of a unit is the integral of the Gaussian over its cell, one stride wide, so that
     /// windows smaller than a unit lose nothing. fwRF's masses are not divided by their sum where a
-    /// window reaches beyond the map; features that are z-scored are the same.
+    /// window reaches beyond the map; features that are z-scored are the same. A window of which less
+    /// than 1e-4 lies on the map says nothing of the layer: its column is 0, so that what is under it
+    /// does not vary, and an estimator passes it over ([`TapMap::on_map`]).
     ///
     /// # Shapes
-    /// (height width) x n_candidates, columns that sum to 1.
+    /// (height width) x n_candidates, columns that sum to 1, or to 0.
     ///
     /// # Errors
-    /// As [`RfGrid::candidates`]; [`Error::Invalid`] for a window that hardly touches the map.
+    /// As [`RfGrid::candidates`]; [`Error::Invalid`] where no window touches the map.
     pub fn masks(&self, grid: &RfGrid) -> Result<Array2<f32>> {
-        let (candidates, (width, height)) = (grid.candidates()?, grid.image_deg());
+        let (candidates, image_deg) = (grid.candidates()?, grid.image_deg());
         let mut masks = Array2::zeros((self.rows.n_units * self.columns.n_units, candidates.len()));
-        for (window, mut mask) in candidates.iter().zip(masks.columns_mut()) {
-            let down = self.rows.mass(0.5 - window.y_deg / height, window.sd_deg / height);
-            let across = self.columns.mass(window.x_deg / width + 0.5, window.sd_deg / width);
-            let total = down.iter().sum::<f64>() * across.iter().sum::<f64>();
-            if total < LEAST {
-                let found = format!("{:.1e} of it at {window:?}", total);
-                let hint = "leave out windows beyond the image, or check its size in degrees";
-                return Err(Error::invalid("receptive fields", "windows that lie on the map", found, hint));
+        let mut most = (0.0, candidates[0]);
+        for (&window, mut mask) in candidates.iter().zip(masks.columns_mut()) {
+            let (down, across, total) = self.masses(window, image_deg);
+            if total > most.0 {
+                most = (total, window);
             }
-            let products = down.iter().flat_map(|d| across.iter().map(move |a| d * a / total));
-            mask.iter_mut().zip(products).for_each(|(to, v)| *to = v as f32);
+            if total >= LEAST {
+                let products = down.iter().flat_map(|d| across.iter().map(move |a| d * a / total));
+                mask.iter_mut().zip(products).for_each(|(to, v)| *to = v as f32);
+            }
         }
-        Ok(masks)
+        if most.0 >= LEAST {
+            return Ok(masks);
+        }
+        let at = format!("receptive fields on `{}`", self.tap);
+        let found = format!("{:.1e} of the best of {}, {}", most.0, candidates.len(), most.1);
+        let hint = "check the image's size in degrees, give windows within the image, or take another layer";
+        Err(Error::invalid(at, "a window that lies on the map", found, hint))
+    }
+
+    /// Which candidates lie on the map, by at least 1e-4 of their mass: the others have no features
+    /// here.
+    ///
+    /// # Errors
+    /// As [`RfGrid::candidates`].
+    ///
+    /// ```
+    /// use orthoscope::encoding::features::{RfGrid, TapMap};
+    /// use orthoscope::network::zoo::{LoadOptions, load_model};
+    ///
+    /// let graph = load_model("mini-inception", &LoadOptions::default())?.graph;
+    /// let map = TapMap::new(&graph, graph.tap("mixed4a")?)?;
+    /// let outside = "windows = [{ x_deg = 1.0, y_deg = 0.0, sd_deg = 1.0 }, { x_deg = 99.0, y_deg = 0.0, sd_deg = 1.0 }]";
+    /// let grid: RfGrid = toml::from_str(&format!("width_deg = 20.0\n{outside}")).unwrap();
+    /// assert_eq!(map.on_map(&grid)?, [true, false]);
+    /// # Ok::<(), orthoscope::Error>(())
+    /// ```
+    pub fn on_map(&self, grid: &RfGrid) -> Result<Vec<bool>> {
+        let on = |window: GaussianWindow| self.masses(window, grid.image_deg()).2 >= LEAST;
+        Ok(grid.candidates()?.into_iter().map(on).collect())
+    }
+
+    /// Mass of a window on every row, every column, and the whole map.
+    fn masses(&self, window: GaussianWindow, (width, height): (f64, f64)) -> (Vec<f64>, Vec<f64>, f64) {
+        let down = self.rows.mass(0.5 - window.y_deg / height, window.sd_deg / height);
+        let across = self.columns.mass(window.x_deg / width + 0.5, window.sd_deg / width);
+        let total = down.iter().sum::<f64>() * across.iter().sum::<f64>();
+        (down, across, total)
     }
 }
 
@@ -369,7 +416,13 @@ mod tests {
         }
         let outside =
             RfGrid { windows: vec![GaussianWindow { x_deg: 30.0, y_deg: 0.0, sd_deg: 1.0 }], ..RfGrid::new(20.0) };
-        assert!(map.masks(&outside).unwrap_err().to_string().contains("windows that lie on the map"));
+        let error = map.masks(&outside).unwrap_err().to_string();
+        assert!(error.contains("on `conv`: expected a window that lies on the map") && !error.contains('{'), "{error}");
+        // Beside others it is passed over.
+        let mixed = RfGrid { windows: [outside.windows, vec![windows[0]]].concat(), ..RfGrid::new(20.0) };
+        assert_eq!(map.on_map(&mixed).unwrap(), [false, true]);
+        let found = map.masks(&mixed).unwrap();
+        assert!(found.column(0).iter().all(|&v| v == 0.0) && found.column(1) == masks.column(0));
     }
 
     #[test]

@@ -54,10 +54,12 @@ impl Plan {
             true => vec![],
             false => shards::complete(&config, samples.n_targets(), &sets)?,
         };
-        let plan = Self { shards, config, source, samples, rounds, models, gammas, device, sets, warnings };
+        let mut plan = Self { shards, config, source, samples, rounds, models, gammas, device, sets, warnings };
         plan.config.ridge.alphas.grid(1.0)?;
         plan.check_delays()?;
         plan.check_extraction()?;
+        let beyond = plan.windows_beyond()?;
+        plan.warnings.extend(beyond);
         Ok(plan)
     }
 
@@ -72,6 +74,23 @@ impl Plan {
                 Err(Error::invalid("stimuli.reduction", expected, format!("a PCA of all units of `{}`", tap.tap), hint))
             }
         }
+    }
+
+    /// Windows that are left out of a layer, as they lie beyond its map.
+    fn windows_beyond(&self) -> Result<Option<Warning>> {
+        let Source::Layers(layers) = &self.source else { return Ok(None) };
+        let mut parts = Vec::new();
+        for (s, name) in self.source.names().iter().enumerate() {
+            match layers.windows_on(s, &self.config)? {
+                Some([on, all]) if on < all => parts.push(format!("{} of {all} on `{name}`", all - on)),
+                _ => {}
+            }
+        }
+        let text = format!(
+            "receptive fields: windows of which less than 1e-4 lies on a layer's map are left out there: {}",
+            parts.join(", ")
+        );
+        Ok((!parts.is_empty()).then_some(Warning::Note { text }))
     }
 
     fn check_delays(&self) -> Result<()> {

@@ -141,6 +141,8 @@ pub struct Identified {
 pub struct LayerResult {
     pub name: String,
     pub n_features: usize,
+    /// Windows that lie on its map, with receptive fields; the others are left out of it.
+    pub n_windows: Option<usize>,
     /// Targets whose best model this is, by inner folds.
     pub n_best: usize,
     /// Of them in every region.

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::movies;
 use super::samples::Samples;
 use crate::data::StimulusSource;
-use crate::encoding::features::{Extraction, FrameMap, Limits, PcaOptions, Projection, Reduction, spaces};
+use crate::encoding::features::{Extraction, FrameMap, Limits, PcaOptions, Projection, Reduction, TapMap, spaces};
 use crate::encoding::model::pixels_hash;
 use crate::error::{Error, Result};
 use crate::image::Resized;
@@ -226,6 +226,16 @@ impl Layers {
             }
             other => other.clone(),
         })
+    }
+
+    /// How many windows lie on a layer's map, of how many; none without receptive fields.
+    ///
+    /// # Errors
+    /// As [`TapMap::new`].
+    pub fn windows_on(&self, layer: usize, config: &Config) -> Result<Option<[usize; 2]>> {
+        let Reduction::RfPooled(grid) = &config.stimuli.reduction else { return Ok(None) };
+        let on = TapMap::new(&self.graph, self.taps[layer])?.on_map(grid)?;
+        Ok(Some([on.iter().filter(|on| **on).count(), on.len()]))
     }
 
     /// Rows of the features: images, or samples of movies.

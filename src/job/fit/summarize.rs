@@ -8,6 +8,7 @@ use super::results::{
 use super::rounds::Round;
 use super::run::{ModelOutcome, Outcome};
 use super::score::Ceilings;
+use super::sources::Source;
 use crate::encoding::features::Reduction;
 use crate::encoding::identification::{Identification, identify as identify_all};
 use crate::encoding::receptive_fields::size_and_eccentricity;
@@ -226,11 +227,17 @@ fn alphas(outcome: &Outcome) -> AlphaReport {
 
 fn layers(plan: &Plan, outcome: &Outcome, counted: &[usize]) -> Vec<LayerResult> {
     let regions = regions(plan, counted);
+    let windows = |s: usize| match &plan.source {
+        // What a plan could not count it has refused.
+        Source::Layers(layers) => layers.windows_on(s, &plan.config).ok().flatten().map(|[on, _]| on),
+        Source::Given(_) => None,
+    };
     let together = outcome.models.iter().find_map(|model| model.shares.as_ref().map(|shares| (model, shares)));
     let mut all: Vec<LayerResult> = Vec::new();
     for (s, name) in plan.source.names().into_iter().enumerate() {
         let alone = plan.models.iter().position(|model| model.spaces == [s]);
-        all.push(layer(outcome, (s, alone), (name, together), counted, &regions));
+        let own = layer(outcome, (s, alone), (name, together), counted, &regions);
+        all.push(LayerResult { n_windows: windows(s), ..own });
     }
     if let Some(m) = plan.models.iter().position(|model| model.spaces.len() > 1) {
         let mut own = layer(outcome, (usize::MAX, Some(m)), ("together".into(), None), counted, &regions);
@@ -263,6 +270,7 @@ fn layer(
             (None, None) => 0,
         },
         name,
+        n_windows: None,
         n_best: best(counted),
         roi_n_best: regions.iter().map(|(_, targets)| best(targets)).collect(),
         contribution: contribution(counted),
