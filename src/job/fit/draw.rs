@@ -6,7 +6,7 @@ use super::run::Outcome;
 use super::score::Ceilings;
 use super::summarize::{identifying, patterns, regions};
 use crate::encoding::features::Reduction;
-use crate::encoding::identification::pattern_correlations;
+use crate::encoding::identification::{pattern_correlations, usable_targets};
 use crate::error::Result;
 use crate::job::RunDir;
 use crate::report::figures::{
@@ -216,6 +216,9 @@ fn identification(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
         return Ok(());
     }
     let [predicted, measured] = patterns(plan, round, test, outcome.predictions.view(), &targets)?;
+    if usable_targets(predicted.view(), measured.view()).len() < 2 {
+        return Ok(());
+    }
     let (r, _) = pattern_correlations(predicted.view(), measured.view())?;
     let names: Vec<String> = test.indices().iter().map(|&i| plan.samples.names[i].clone()).collect();
     let options = MatrixOptions {

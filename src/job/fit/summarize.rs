@@ -10,7 +10,7 @@ use super::run::{ModelOutcome, Outcome};
 use super::score::Ceilings;
 use super::sources::Source;
 use crate::encoding::features::Reduction;
-use crate::encoding::identification::{Identification, identify as identify_all};
+use crate::encoding::identification::{Identification, identify as identify_all, usable_targets};
 use crate::encoding::receptive_fields::size_and_eccentricity;
 use crate::encoding::{AlphaReport, Rows, TargetState};
 use crate::error::Result;
@@ -131,7 +131,9 @@ pub fn identify(
             continue;
         }
         let [predicted, measured] = patterns(plan, round, test, predictions.view(), &targets)?;
-        found.push(identify_all(predicted.view(), measured.view(), of.as_deref())?);
+        if usable_targets(predicted.view(), measured.view()).len() > 1 {
+            found.push(identify_all(predicted.view(), measured.view(), of.as_deref())?);
+        }
     }
     Ok(over_rounds(&found))
 }
@@ -172,7 +174,8 @@ pub fn patterns(
     let mut predicted = predictions.select(Axis(0), &places).select(Axis(1), targets);
     for (t, column) in y.columns().into_iter().enumerate() {
         let fitted: Vec<f64> = round.train.indices().iter().map(|&row| f64::from(column[row])).collect();
-        let (mean, sd) = (stats::mean(&fitted), stats::sd(&fitted, 0));
+        let mean = stats::mean(&fitted);
+        let sd = stats::divisor(stats::variance(&fitted, 0), mean);
         for matrix in [&mut measured, &mut predicted] {
             matrix.column_mut(t).mapv_inplace(|v| ((f64::from(v) - mean) / sd) as f32);
         }
