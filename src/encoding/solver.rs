@@ -329,6 +329,14 @@ pub(super) fn inside(side: &Rows, rows: &Rows) -> Result<Vec<usize>> {
         .ok_or_else(|| Error::invalid("folds", "samples of the training side", format!("a fold of {side}"), ""))
 }
 
+/// What every target is over the training rows; `y` has all samples.
+///
+/// # Panics
+/// When `rows` are of another number of samples.
+pub fn target_states(y: ArrayView2<'_, f32>, rows: &Rows) -> Vec<TargetState> {
+    targets(y, rows, false).states
+}
+
 /// What targets are over the training rows; `y` has all samples.
 pub(super) fn targets(y: ArrayView2<'_, f32>, rows: &Rows, fit_intercept: bool) -> Targets {
     let mut means = panels::column_means(&values(y), y.ncols(), rows.indices(), 0, y.ncols());

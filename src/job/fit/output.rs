@@ -8,8 +8,8 @@ use super::run::Outcome;
 use super::score::{self, Ceilings};
 use super::tables::Tables;
 use super::{draw, keep};
-use crate::encoding::TargetState;
 use crate::encoding::features::{GaussianWindow, Reduction};
+use crate::encoding::scores::FEWEST;
 use crate::error::Result;
 use crate::io::{npz, tsv};
 use crate::job::RunDir;
@@ -44,7 +44,6 @@ pub fn write(
 
 /// What the user should know before trusting the fit.
 fn warn(fit: &Fit, run: &mut RunDir) {
-    let n_fitted: usize = fit.n_targets - fit.n_constant - fit.n_not_finite;
     let edges = fit.alphas.at_lower_edge + fit.alphas.at_upper_edge;
     if edges > 0 {
         let text = format!(
@@ -59,13 +58,27 @@ fn warn(fit: &Fit, run: &mut RunDir) {
         );
         run.warn(Warning::Note { text });
     }
-    if n_fitted == 0 {
-        run.warn(Warning::Note { text: "no target could be fitted: none varies over the training samples".into() });
+    if fit.n_constant_tested > 0 {
+        let text = format!(
+            "{} targets vary over the training samples but not over the held-out ones: they score 0 (state `constant_tested`)",
+            fit.n_constant_tested
+        );
+        run.warn(Warning::Note { text });
     }
+    few_samples(fit).into_iter().for_each(|warning| run.warn(warning));
     if fit.scores.is_none() {
         let text = "nothing was held out (`test.by = \"none\"`): there are no scores".into();
         run.warn(Warning::Note { text });
     }
+}
+
+/// So few held-out samples have no correlation that says anything.
+fn few_samples(fit: &Fit) -> Option<Warning> {
+    let text = format!(
+        "{} held-out samples: r needs {FEWEST} or more and is null (of 2 it is 1 or -1 whatever they are); hold out more, or all in turn (test.by = \"folds\")",
+        fit.n_test
+    );
+    (1..FEWEST).contains(&fit.n_test).then_some(Warning::Note { text })
 }
 
 /// Permutations were fewer than asked for, and what can be significant then.
@@ -141,12 +154,8 @@ impl TargetRows<'_> {
         let n_a = || "n/a".to_owned();
         for (t, name) in self.plan.samples.targets.iter().enumerate() {
             let best = self.outcome.best[t];
-            let state = match self.outcome.models[0].last.states[t] {
-                TargetState::Varies => "varies",
-                TargetState::Constant => "constant",
-                TargetState::NotFinite => "not_finite",
-            };
-            let mut row = vec![name.clone(), regions[t].join(","), state.to_owned()];
+            let state = self.outcome.states[t].name().to_owned();
+            let mut row = vec![name.clone(), regions[t].join(","), state];
             if row[1].is_empty() {
                 row[1] = n_a();
             }

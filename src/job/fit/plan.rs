@@ -8,7 +8,8 @@ use super::shards;
 use super::sources::{self, Read, Source};
 use super::spaces::How;
 use super::summarize;
-use crate::encoding::Scaling;
+use crate::encoding::solver::target_states;
+use crate::encoding::{Scaling, TargetState};
 use crate::encoding::features::Reduction;
 use crate::error::{Error, Result};
 use crate::io::{npy, source};
@@ -56,6 +57,8 @@ impl Plan {
         };
         let mut plan = Self { shards, config, source, samples, rounds, models, gammas, device, sets, warnings };
         plan.config.ridge.alphas.grid(1.0)?;
+        plan.check_targets()?;
+        plan.check_features()?;
         plan.check_delays()?;
         plan.check_extraction()?;
         let beyond = plan.windows_beyond()?;
@@ -91,6 +94,38 @@ impl Plan {
             parts.join(", ")
         );
         Ok((!parts.is_empty()).then_some(Warning::Note { text }))
+    }
+
+    /// Refuses responses of which the kept model could fit none.
+    fn check_targets(&self) -> Result<()> {
+        let train = &self.rounds.last().expect("a round").train;
+        let states = target_states(self.samples.of_round(train).view(), train);
+        let count = |state: TargetState| states.iter().filter(|&&own| own == state).count();
+        if count(TargetState::Varies) > 0 {
+            return Ok(());
+        }
+        let (n_constant, n_not_finite) = (count(TargetState::Constant), count(TargetState::NotFinite));
+        let files: Vec<String> = self.config.targets.files.iter().map(|path| path.display().to_string()).collect();
+        let expected = format!("a target that varies over the {} training samples", train.len());
+        let found = format!("{n_constant} that never change, {n_not_finite} that lack a number");
+        let hint = "is it the right array, and are its axes as said?";
+        Err(Error::invalid(files.join(" and "), expected, found, hint))
+    }
+
+    /// Refuses ready features none of which varies where a round is fitted.
+    fn check_features(&self) -> Result<()> {
+        let Source::Given(given) = &self.source else { return Ok(()) };
+        for (name, x) in given {
+            for Round { name: round, train, .. } in &self.rounds {
+                let first = x.row(train.indices()[0]);
+                if train.indices().iter().all(|&row| x.row(row) == first) {
+                    let expected = format!("some that vary over the {} training samples ({round})", train.len());
+                    let found = format!("{} that never change", x.ncols());
+                    return Err(Error::invalid(format!("features `{name}`"), expected, found, "leave them out"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn check_delays(&self) -> Result<()> {

@@ -43,9 +43,11 @@ pub struct Fit {
     /// Samples on no side of the test: too near in time.
     pub n_left_out: usize,
     pub n_targets: usize,
-    /// Targets that do not vary: their score is 0.
+    /// Targets that do not vary over the training samples: nothing is fitted, and their score is 0.
     pub n_constant: usize,
-    /// Targets that lack a number: their score is 0.
+    /// Targets that vary there, but not over the held-out samples: their score is 0.
+    pub n_constant_tested: usize,
+    /// Targets that lack a number in some sample: their score is 0.
     pub n_not_finite: usize,
     /// Targets left out of summaries by `scores.min_snr`.
     pub n_low_snr: usize,

@@ -30,6 +30,8 @@ pub struct Outcome {
     pub measured: Array2<f32>,
     pub predictions: Array2<f32>,
     pub scores: Option<TargetScores>,
+    /// What every target is, in training and in tested rows.
+    pub states: Vec<State>,
     /// Inner folds' scores of the best models, averaged over rounds.
     pub cv_scores: Vec<f64>,
     pub leakage: Vec<LeakageLine>,
@@ -165,7 +167,8 @@ fn judged(
 ) -> Result<ModelOutcome> {
     let (mut scores, mut identification) = (None, None);
     if let Some(test) = tested {
-        let own = score::rows_of(predictions, test);
+        let mut own = score::rows_of(predictions, test);
+        leave_out(&mut own, |t| parts.last().is_none_or(|last| last.states[t] != TargetState::Varies));
         scores = Some(score::score(&plan.samples, test, [measured.view(), own.view()], &bench.targets)?);
         identification = summarize::identify(plan, test, &own, &usable(&parts), None)?;
     }
@@ -181,10 +184,60 @@ fn judged(
     Ok(ModelOutcome { n_features: last.widths.iter().sum(), scores, identification, shares, last })
 }
 
+/// What is not fitted is not predicted: the mean of the training rows, which stands in for it, is no
+/// model's.
+fn leave_out(predictions: &mut Array2<f32>, unfitted: impl Fn(usize) -> bool) {
+    for (t, mut column) in predictions.columns_mut().into_iter().enumerate() {
+        if unfitted(t) {
+            column.fill(f32::NAN);
+        }
+    }
+}
+
 /// Targets that every round could fit.
 fn usable(parts: &[Part]) -> Vec<bool> {
     let n = parts.first().map_or(0, Part::n_targets);
     (0..n).map(|t| parts.iter().all(|p| p.states[t] == TargetState::Varies)).collect()
+}
+
+/// What a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Varies,
+    /// One value in all training rows: nothing is fitted.
+    Constant,
+    /// One value in all tested rows: it is fitted, but no score is defined.
+    ConstantTested,
+    /// NaN or infinity in a training row, or in a tested one.
+    NotFinite,
+}
+
+impl State {
+    /// As `scores.tsv` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Varies => "varies",
+            Self::Constant => "constant",
+            Self::ConstantTested => "constant_tested",
+            Self::NotFinite => "not_finite",
+        }
+    }
+}
+
+/// Of every target, from its state in the training rows and what was measured of the tested ones.
+fn states(trained: &[TargetState], measured: &Array2<f32>) -> Vec<State> {
+    let of = |(&trained, column): (&TargetState, ndarray::ArrayView1<'_, f32>)| {
+        let finite = column.iter().all(|v| v.is_finite());
+        let one = column.len() > 1 && column.iter().all(|v| *v == column[0]);
+        match trained {
+            TargetState::NotFinite => State::NotFinite,
+            _ if !finite => State::NotFinite,
+            TargetState::Constant => State::Constant,
+            TargetState::Varies if one => State::ConstantTested,
+            TargetState::Varies => State::Varies,
+        }
+    };
+    trained.iter().zip(measured.columns()).map(of).collect()
 }
 
 /// The best model of every target, in every round by the round's own inner folds.
@@ -237,17 +290,19 @@ impl Best {
             if own.is_empty() { f64::NAN } else { own.iter().sum::<f64>() / own.len() as f64 }
         };
         let mut outcome = Outcome {
-            models,
             best: self.model.into_iter().next_back().expect("a round"),
+            states: states(&models[0].last.states, &measured),
             measured,
             predictions: Array2::zeros((0, n_targets)),
             scores: None,
             cv_scores: (0..n_targets).map(of).collect(),
             tested,
+            models,
             leakage,
         };
         if let Some(test) = &outcome.tested {
             outcome.predictions = score::rows_of(&self.predictions, test);
+            leave_out(&mut outcome.predictions, |t| outcome.best[t].is_none());
             let both = [outcome.measured.view(), outcome.predictions.view()];
             let mut scores = score::score(&plan.samples, test, both, &bench.targets)?;
             scores.tested = score::test(bench.config, plan.samples.time.is_some(), both, &bench.work)?;

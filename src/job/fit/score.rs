@@ -6,7 +6,7 @@ use super::samples::Samples;
 use crate::encoding::Rows;
 use crate::encoding::permutation::{self, Shuffle, Tested};
 use crate::encoding::reliability::{Repeats, feve, r2_er};
-use crate::encoding::scores::{Scores, pearson, r2};
+use crate::encoding::scores::{FEWEST, Scores, pearson, r2};
 use crate::encoding::solver::Work;
 use crate::error::Result;
 use crate::math::stats;
@@ -58,7 +58,10 @@ pub fn score(
         let both: Vec<[f64; 2]> = (0..targets.len()).into_par_iter().map(of).collect();
         [0, 1].map(|i| both.iter().map(|pair| pair[i]).collect())
     });
-    Ok(TargetScores { r: pearson(measured, predictions)?, r2: r2(measured, predictions)?, corrected, tested: None })
+    // One response does not vary, two lie on a line.
+    let n = measured.nrows();
+    let (r, r2) = (pearson(measured, predictions)?.of_enough(n, FEWEST), r2(measured, predictions)?.of_enough(n, 2));
+    Ok(TargetScores { r, r2, corrected, tested: None })
 }
 
 fn wide(matrix: ArrayView2<'_, f32>, column: usize) -> Vec<f64> {
@@ -76,7 +79,7 @@ pub fn test(
     work: &Work,
 ) -> Result<Option<Tested>> {
     let ScoresConfig { n_permutations, shuffle, .. } = config.scores;
-    if n_permutations == 0 {
+    if n_permutations == 0 || measured.nrows() < FEWEST {
         return Ok(None);
     }
     let shuffle = shuffle.unwrap_or(match in_time {

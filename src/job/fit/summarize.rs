@@ -6,13 +6,13 @@ use super::results::{
     Fit, Identified, LayerResult, LayerScores, Permutations, RegionField, RegionScores, ScoresResult,
 };
 use super::rounds::Round;
-use super::run::{ModelOutcome, Outcome};
+use super::run::{ModelOutcome, Outcome, State};
 use super::score::Ceilings;
 use super::sources::Source;
 use crate::encoding::features::Reduction;
 use crate::encoding::identification::{Identification, identify as identify_all, usable_targets};
 use crate::encoding::receptive_fields::size_and_eccentricity;
-use crate::encoding::{AlphaReport, Rows, TargetState};
+use crate::encoding::{AlphaReport, Rows};
 use crate::error::Result;
 use crate::math::stats;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -24,8 +24,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 pub fn fit(plan: &Plan, outcome: &Outcome, ceilings: Option<&Ceilings>) -> Result<Fit> {
     let samples = &plan.samples;
     let last = plan.rounds.last().expect("a round");
-    let states = &outcome.models[0].last.states;
-    let count = |state: TargetState| states.iter().filter(|&&s| s == state).count();
+    let count = |state: State| outcome.states.iter().filter(|&&s| s == state).count();
     let counted = counted(plan, ceilings);
     let left_out = |r: &Round| if r.test.is_some() { r.n_left_out } else { 0 };
     Ok(Fit {
@@ -34,8 +33,9 @@ pub fn fit(plan: &Plan, outcome: &Outcome, ceilings: Option<&Ceilings>) -> Resul
         n_test: plan.n_tested(),
         n_left_out: plan.rounds.iter().map(left_out).sum(),
         n_targets: samples.n_targets(),
-        n_constant: count(TargetState::Constant),
-        n_not_finite: count(TargetState::NotFinite),
+        n_constant: count(State::Constant),
+        n_constant_tested: count(State::ConstantTested),
+        n_not_finite: count(State::NotFinite),
         n_low_snr: samples.n_targets() - counted.len(),
         estimator: name(plan.config.estimator).into(),
         scores: scores(plan, outcome, &counted, ceilings),
@@ -88,7 +88,7 @@ fn scores(plan: &Plan, outcome: &Outcome, counted: &[usize], ceilings: Option<&C
     let by_layer = plan.models.iter().zip(&outcome.models).filter_map(|(model, found)| {
         let scores = found.scores.as_ref()?;
         let median = |targets: &Vec<usize>| {
-            let values: Vec<f64> = targets.iter().map(|&t| scores.r.values[t]).collect();
+            let values: Vec<f64> = targets.iter().map(|&t| scores.r.values[t]).filter(|r| !r.is_nan()).collect();
             (!values.is_empty()).then(|| stats::median(&values))
         };
         Some(LayerScores {

@@ -116,7 +116,7 @@ fn unusable(recorded: &Recording) -> Option<Warning> {
     let (n_nan, n_constant) = (count(Usable::NotFinite), count(Usable::Constant));
     (n_nan + n_constant > 0).then(|| Warning::Note {
         text: format!(
-            "of {} targets, {n_nan} lack a number in some row (NaN or infinity) and {n_constant} never change: they keep their place and score 0",
+            "of {} targets, {n_nan} lack a number in some row (NaN, infinity, or beyond 1e18) and {n_constant} never change: they keep their place and score 0",
             all.len()
         ),
     })
