@@ -40,7 +40,7 @@ pub struct Fit {
     pub n_train: usize,
     /// Samples that were held out and predicted.
     pub n_test: usize,
-    /// Samples on no side of the test: too near in time.
+    /// Samples on no side of the test: too near in time, or copies of a tested image.
     pub n_left_out: usize,
     pub n_targets: usize,
     /// Targets that do not vary over the training samples: nothing is fitted, and their score is 0.

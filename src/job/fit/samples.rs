@@ -12,6 +12,7 @@ use crate::math::stats;
 use crate::warning::Warning;
 use ndarray::{Array2, ArrayViewMut2, Axis};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -28,6 +29,8 @@ pub struct Samples {
     pub time: Option<Time>,
     /// Number of each sample's category, and the categories' names.
     pub categories: Option<(Vec<usize>, Vec<String>)>,
+    /// Number of each sample's picture, where some are copies of others under another name.
+    pub copies: Option<Vec<usize>>,
     pub regions: Vec<(String, Vec<u32>)>,
     pub place: Place,
     pub space: nifti::Space,
@@ -68,6 +71,7 @@ impl Samples {
             place: responses.place().clone(),
             responses: Some(responses),
             time: None,
+            copies: None,
             regions: targets.regions.clone(),
             space: targets.space,
         };
@@ -103,6 +107,7 @@ impl Samples {
                 is_scaled: false,
             }),
             categories: None,
+            copies: None,
             regions: targets.regions.clone(),
             place: series.place().clone(),
             space: targets.space,
@@ -126,13 +131,14 @@ impl Samples {
         }
     }
 
-    /// What folds go by: runs, and, for folds of whole categories, these.
+    /// What folds go by: runs; for folds of whole categories these, else copies of a picture, which are
+    /// never on both sides.
     pub fn labels(&self, by: Deal) -> Labels<'_> {
-        let categories = self.categories.as_ref().filter(|_| by == Deal::Group);
-        Labels {
-            runs: self.time.as_ref().map(|time| time.runs.as_slice()),
-            groups: categories.map(|(numbers, _)| numbers.as_slice()),
-        }
+        let groups = match by {
+            Deal::Group => self.categories.as_ref().map(|(numbers, _)| numbers),
+            _ => self.copies.as_ref(),
+        };
+        Labels { runs: self.time.as_ref().map(|time| time.runs.as_slice()), groups: groups.map(Vec::as_slice) }
     }
 
     /// Scales runs for good where that does not depend on the round: where none has training rows and
@@ -201,6 +207,33 @@ fn means(responses: &Responses) -> Array2<f32> {
         }
     }
     y
+}
+
+/// The number of each sample's picture, from the hashes of their pixels; none where all differ. Copies are
+/// told.
+pub fn copies<'a>(
+    names: &[String],
+    hashes: impl Iterator<Item = &'a str>,
+    warnings: &mut Vec<Warning>,
+) -> Option<Vec<usize>> {
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    let numbers: Vec<usize> = hashes.enumerate().map(|(i, hash)| *first.entry(hash).or_insert(i)).collect();
+    let pairs: Vec<String> = (0..numbers.len())
+        .filter(|&i| numbers[i] != i)
+        .map(|i| format!("`{}` is `{}`", names[i], names[numbers[i]]))
+        .collect();
+    if pairs.is_empty() {
+        return None;
+    }
+    let some = pairs[..pairs.len().min(3)].join(", ");
+    let more = if pairs.len() > 3 { ", ..." } else { "" };
+    warnings.push(Warning::Note {
+        text: format!(
+            "{} images have the pixels of another one ({some}{more}): copies are kept on one side of every split, as repeats of a stimulus are",
+            pairs.len()
+        ),
+    });
+    Some(numbers)
 }
 
 /// The samples of each run, which follow each other.

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::movies;
-use super::samples::Samples;
+use super::samples::{Samples, copies};
 use crate::data::StimulusSource;
 use crate::encoding::features::{Extraction, FrameMap, Limits, PcaOptions, Projection, Reduction, TapMap, spaces};
 use crate::encoding::model::pixels_hash;
@@ -125,7 +125,8 @@ fn of_images(config: &Config, targets: &Targets, path: &Path) -> Result<Read> {
     let (set, hash, said) = model::open_images_seen(path, &found.graph, stimuli.resize, &mut seen)?;
     warnings.extend(said);
     let names = set.names().to_vec();
-    let (samples, places) = Samples::of_stimuli(config, targets, &names, &mut warnings)?;
+    let (mut samples, places) = Samples::of_stimuli(config, targets, &names, &mut warnings)?;
+    samples.copies = copies(&samples.names, places.iter().map(|&i| hashes[i].as_str()), &mut warnings);
     let sets = BTreeMap::from([("model".to_owned(), found.blake3.clone()), ("images".to_owned(), hash.clone())]);
     let hash = if places.len() == names.len() { hash } else { format!("{hash} {places:?}") };
     let images = Chosen { set, places, hashes };
