@@ -40,10 +40,11 @@ pub struct Bench<'a> {
 const PART: usize = 4608;
 
 impl Bench<'_> {
-    /// The same with responses as another round sees them.
-    pub fn on<'b>(&'b self, y: ArrayView2<'b, f32>) -> Bench<'b> {
+    /// The same with responses as a round sees them; `part` is what progress calls the work.
+    pub fn on<'b>(&'b self, y: ArrayView2<'b, f32>, part: &str) -> Bench<'b> {
         let (config, targets, gammas) = (self.config, self.targets.clone(), self.gammas.clone());
-        Bench { config, y, targets, gammas, folder: self.folder.clone(), work: self.work.clone() }
+        let work = Work { cancel: self.work.cancel.clone(), progress: self.work.progress.within(part) };
+        Bench { config, y, targets, gammas, folder: self.folder.clone(), work }
     }
 
     /// Fits a model in a round; what was kept of it is not fitted again.

@@ -216,6 +216,12 @@ impl Plan {
         Ok(plan)
     }
 
+    /// What progress calls the fit of a model in a round, as in `conv2, fold 3 (13 of 60)`.
+    pub fn part(&self, (m, model): (usize, &Model), (r, round): (usize, &Round)) -> String {
+        let n_rounds = self.rounds.len();
+        format!("{}, {} ({} of {})", model.name, round.name, m * n_rounds + r + 1, self.models.len() * n_rounds)
+    }
+
     /// Samples that some round tests.
     pub fn n_tested(&self) -> usize {
         self.rounds.iter().filter_map(|round| round.test.as_ref()).map(|rows| rows.len()).sum()

@@ -102,7 +102,7 @@ fn fit_all(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>) -> Result<Outcom
             let mut own = Leakage::default();
             plan.samples.note(&round.train, &mut own);
             let y = plan.samples.of_round(&round.train);
-            let bench = &bench.on(y.view());
+            let bench = &bench.on(y.view(), &plan.part((m, model), (r, round)));
             let spaces = tables.spaces(model, round, &how)?;
             let part = super::shards::fit(plan, bench, (m, model), (r, round), &spaces, &mut own)?;
             if let Some(test) = &round.test {

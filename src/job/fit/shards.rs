@@ -37,7 +37,7 @@ pub fn slice(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, run: &RunDir) 
         for (r, round) in plan.rounds.iter().enumerate() {
             let spaces = tables.spaces(model, round, &how)?;
             let y = plan.samples.of_round(&round.train);
-            let part = bench.on(y.view()).fit((m, model), (r, round), &spaces, &mut Leakage::default())?;
+            let part = bench.on(y.view(), &plan.part((m, model), (r, round))).fit((m, model), (r, round), &spaces, &mut Leakage::default())?;
             part.archive().write(&run.file(name(m, r, part.start)))?;
         }
     }
