@@ -36,7 +36,9 @@ impl Alphas {
             }
             Self::Relative { .. } => {
                 let (expected, found, hint) = match mean_eigenvalue == 0.0 {
-                    true => ("some that vary over the training rows", "none".to_owned(), "is it the right file or layer?"),
+                    true => {
+                        ("some that vary over the training rows", "none".to_owned(), "is it the right file or layer?")
+                    }
                     false => {
                         let found = format!("a mean eigenvalue of {mean_eigenvalue}");
                         ("numbers whose squares can be added", found, "bring the features to a smaller scale")

@@ -139,8 +139,7 @@ mod tests {
     #[test]
     fn what_is_as_good_as_constant_is_not_divided_by_its_deviation() {
         let column = |unit: f32, mean: f32| [mean - unit, mean, mean + unit];
-        let columns =
-            [column(1.0, 0.0), column(1e-40, 0.0), column(1e-30, 0.0), column(6e-8, 1.0), column(1e-12, 0.0)];
+        let columns = [column(1.0, 0.0), column(1e-40, 0.0), column(1e-30, 0.0), column(6e-8, 1.0), column(1e-12, 0.0)];
         let x = Array2::from_shape_fn((4, 5), |(i, j)| if i < 3 { columns[j][i] } else { 1.0 });
         let rows = Rows::new(vec![0, 1, 2], 4).unwrap();
         let scaled = Standardizer::fit(x.view(), &rows, Scaling::ZScore { ddof: 0 }, "x", &mut Leakage::default());

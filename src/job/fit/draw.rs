@@ -31,7 +31,8 @@ pub fn all(plan: &Plan, outcome: &Outcome, fit: &Fit, ceilings: Option<&Ceilings
     alphas(plan, outcome, at("alphas"))?;
     layers(fit, &at)?;
     fields(plan, outcome, fit, &at)?;
-    if outcome.scores.is_some() {
+    // Of one or two samples there is no r.
+    if outcome.scores.as_ref().is_some_and(|own| own.r.values.iter().any(|r| r.is_finite())) {
         scores(outcome, fit, ceilings, &at)?;
         scatter(plan, outcome, at("scatter"))?;
         identification(plan, outcome, at("identification"))?;

@@ -1,8 +1,8 @@
 //! Files of a run.
 
+use super::config::ScoresConfig;
 use super::fitting::Bench;
 use super::plan::Plan;
-use super::config::ScoresConfig;
 use super::results::{Fit, Permutations};
 use super::run::Outcome;
 use super::score::{self, Ceilings};

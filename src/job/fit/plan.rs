@@ -8,9 +8,9 @@ use super::shards;
 use super::sources::{self, Read, Source};
 use super::spaces::How;
 use super::summarize;
+use crate::encoding::features::Reduction;
 use crate::encoding::solver::target_states;
 use crate::encoding::{Scaling, TargetState};
-use crate::encoding::features::Reduction;
 use crate::error::{Error, Result};
 use crate::io::{npy, source};
 use crate::job::inputs::targets;
@@ -138,6 +138,10 @@ impl Plan {
             return Err(Error::invalid("time.delays", "none for responses to stimuli", format!("{delays:?}"), hint));
         };
         let shortest = (0..time.run_names.len()).map(|run| time.runs.iter().filter(|&&r| r == run).count()).min();
+        if let Some((i, delay)) = delays.iter().enumerate().find(|(i, delay)| delays[..*i].contains(delay)) {
+            let found = format!("{delay} twice, the second time as number {}", i + 1);
+            return Err(Error::invalid("time.delays", "every delay once", found, "a feature would be there twice"));
+        }
         match delays.iter().find(|d| d.unsigned_abs() >= shortest.unwrap_or(0)) {
             None => Ok(()),
             Some(delay) => {

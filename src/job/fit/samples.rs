@@ -146,7 +146,8 @@ impl Samples {
     pub fn settle(&mut self, rounds: &[Round]) {
         let n = self.n_samples();
         let Some(time) = self.time.as_mut().filter(|time| time.scaling != RunScaling::None) else { return };
-        let whole = |round: &Round| !runs(&time.runs).any(|run| (1..run.len()).contains(&round.train.among(&run).len()));
+        let whole =
+            |round: &Round| !runs(&time.runs).any(|run| (1..run.len()).contains(&round.train.among(&run).len()));
         if rounds.iter().all(whole) {
             let all = Rows::all(n).expect("samples");
             scale(self.y.view_mut(), &time.runs, time.scaling, &all);

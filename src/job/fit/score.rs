@@ -133,8 +133,7 @@ impl TargetScores {
     /// Over some targets.
     pub fn summary(&self, config: &Config, targets: &[usize], ceilings: Option<&Ceilings>) -> ScoreSummary {
         let of = |values: &[f64]| summary(config, values, targets);
-        let significant =
-            |tested: &Tested| targets.iter().filter(|&&t| tested.q[t] <= config.scores.alpha).count();
+        let significant = |tested: &Tested| targets.iter().filter(|&&t| tested.q[t] <= config.scores.alpha).count();
         ScoreSummary {
             n_targets: targets.len(),
             r: of(&self.r.values),

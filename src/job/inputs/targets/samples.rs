@@ -60,7 +60,7 @@ pub fn list(path: &Path, column: Option<&str>, key: &str, what: &str) -> Result<
 }
 
 /// Squares of larger numbers, summed over samples, are no 32-bit numbers: these count as infinite.
-const LARGEST: f32 = 1e18;
+const LARGEST: f32 = 1e15;
 
 /// Responses or time series of joined files.
 pub(super) fn recording(
