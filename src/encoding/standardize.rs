@@ -2,7 +2,7 @@
 
 use crate::encoding::folds::{Leakage, Rows};
 use crate::error::{Error, Result};
-use crate::math::stats::divisor;
+use crate::math::stats::varies;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub struct Standardizer {
 impl Standardizer {
     /// Fits on the training rows of a matrix and notes it; no other row is read.
     ///
-    /// A column is constant where its deviation is as good as 0 ([`divisor`]).
+    /// A column is constant where it varies by no more than rounding ([`varies`]).
     ///
     /// # Errors
     /// [`Error::Invalid`] when the matrix, called `what`, has another number of samples, or NaN or
@@ -56,7 +56,7 @@ impl Standardizer {
         let mean = sums(x, rows, |_, v| f64::from(v)).into_iter().map(|sum| sum / n).collect::<Vec<_>>();
         let squares = sums(x, rows, |j, v| (f64::from(v) - mean[j]).powi(2));
         let nothing = NOTHING * squares.iter().copied().fold(0.0, f64::max).sqrt();
-        let constant = |j: usize| divisor(squares[j] / n, mean[j]) != (squares[j] / n).sqrt();
+        let constant = |j: usize| !varies(squares[j] / n, mean[j]);
         let scale = |j: usize| match scaling {
             Scaling::ZScore { ddof } if !constant(j) && n > ddof as f64 && squares[j].sqrt() > nothing => {
                 (squares[j] / (n - ddof as f64)).sqrt()

@@ -178,10 +178,10 @@ impl Samples {
         }
     }
 
-    /// Bytes of the responses, and of their copy as a round sees them.
+    /// Bytes of the responses, and of their copies as the last round sees them and the one at hand.
     pub fn bytes(&self) -> usize {
         let copied = self.time.as_ref().is_some_and(|time| time.scaling != RunScaling::None && !time.is_scaled);
-        self.y.len() * size_of::<f32>() * (1 + usize::from(copied))
+        self.y.len() * size_of::<f32>() * (1 + 2 * usize::from(copied))
     }
 
     pub fn n_samples(&self) -> usize {
@@ -262,12 +262,14 @@ fn scale(mut y: ArrayViewMut2<'_, f32>, of: &[usize], how: RunScaling, train: &R
         };
         let means = sums(&|_, v| v);
         let sds: Vec<f64> = match how {
-            RunScaling::ZScore => sums(&|t, v| (v - means[t]).powi(2)).into_iter().map(f64::sqrt).collect(),
-            _ => vec![1.0; means.len()],
+            RunScaling::ZScore => {
+                let variances = sums(&|t, v| (v - means[t]).powi(2));
+                // A run in which a target does not vary says nothing of it.
+                let sd = |(v, &mean): (f64, &f64)| if stats::varies(v, mean) { v.sqrt() } else { f64::INFINITY };
+                variances.into_iter().zip(&means).map(sd).collect()
+            }
+            RunScaling::Centre | RunScaling::None => vec![1.0; means.len()],
         };
-        // A run in which a target does not vary says nothing of it.
-        let varies = |t: usize| how == RunScaling::Centre || !(sds[t] <= 1e-12 * means[t].abs());
-        let sds: Vec<f64> = (0..sds.len()).map(|t| if varies(t) { sds[t] } else { f64::INFINITY }).collect();
         for row in run {
             for ((v, mean), sd) in y.row_mut(row).iter_mut().zip(&means).zip(&sds) {
                 *v = ((f64::from(*v) - mean) / sd) as f32;
