@@ -19,6 +19,7 @@ mod encoding_stability;
 mod engine_graphs;
 mod features;
 mod fit;
+mod fit_hostile;
 mod fit_images;
 mod fitted_units;
 mod fused_training;

@@ -191,7 +191,7 @@ pub fn of_shards(config: &Config, n_places: usize) -> Result<Part> {
     let inputs = hashes(&source::so_far())?;
     let mut parts = Vec::new();
     for dir in &config.shards {
-        let manifest = shard::manifest(dir, &job_hash(config), &inputs)?;
+        let manifest = shard::manifest(dir, (config, &job_hash(config)), &inputs)?;
         let folder = dir.join("arrays");
         let entries = std::fs::read_dir(&folder).map_err(Error::io(&folder, "read"))?;
         let mut files: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
