@@ -8,14 +8,17 @@
 //! | how much each channel matters | [`importance`] |
 //! | in which order they go, and when to stop | [`rank`] |
 //! | what a network costs | [`cost`] |
+//! | how alike the layers of two networks are | [`cka`] |
 //! | connections instead of channels: pruned, shared, coded | [`connections`] |
 
+pub mod cka;
 pub mod connections;
 pub mod cost;
 pub mod groups;
 pub mod importance;
 pub mod rank;
 pub mod reads;
+mod rounds;
 pub mod surgery;
 #[cfg(test)]
 mod testing;
@@ -26,4 +29,5 @@ pub use cost::{Cost, LayerCost, Ratio};
 pub use groups::{Group, Groups, Place, originals};
 pub use rank::{Course, Pruner, Ranked, Scope, Step, Until};
 pub use reads::{Read, reads};
+pub use rounds::Rounds;
 pub use surgery::{Removed, masked, remove};

@@ -5,6 +5,7 @@
 //! | judged once; each layer loses the same share, or channels of all layers compete | [`Pruner::rank`], [`Pruner::first`] |
 //! | the least important goes, the rest is judged again | [`Pruner::greedy`] |
 //! | the same by a score, while its drop stays within bounds | [`Pruner::iterative_ablate`] |
+//! | some of the least important go, layers losing the same share or not, the rest is judged again | [`Pruner::in_rounds`] |
 //! | from the last layer to the first, each by what the next one loses | [`Pruner::layer_by_layer`] |
 //!
 //! What was done so far is a [`Course`], a plain value: it can be written after every step and gone
@@ -13,13 +14,11 @@
 use super::groups::{Group, Groups, originals};
 use super::importance::{Ablation, Importance, LayerwiseVariance, Network};
 use super::surgery::{Removed, remove};
-use super::topology::topology;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::network::{Graph, NodeId};
 use crate::progress::{Progress, Sink};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Which channels compete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -128,10 +127,10 @@ pub struct Pruner<'a> {
 }
 
 /// The network with what is left of it.
-struct Left {
-    graph: Graph,
-    groups: Groups,
-    original: Vec<Vec<usize>>,
+pub(super) struct Left {
+    pub graph: Graph,
+    pub groups: Groups,
+    pub original: Vec<Vec<usize>>,
 }
 
 impl Left {
@@ -139,7 +138,7 @@ impl Left {
         Network { graph: &self.graph, groups: &self.groups, original: &self.original }
     }
 
-    fn removed(&self, group: usize, channels: impl IntoIterator<Item = usize>) -> Removed {
+    pub fn removed(&self, group: usize, channels: impl IntoIterator<Item = usize>) -> Removed {
         let own = channels.into_iter().map(|c| self.original[group][c]).collect();
         Removed::from([(self.groups.group(group).name.clone(), own)])
     }
@@ -153,7 +152,7 @@ impl<'a> Pruner<'a> {
     }
 
     /// The network without some channels.
-    fn left(&self, removed: &Removed) -> Result<Left> {
+    pub(super) fn left(&self, removed: &Removed) -> Result<Left> {
         let groups = Groups::of(self.graph, &self.keep)?;
         self.layers.iter().try_for_each(|name| groups.named(name).map(drop))?;
         let graph = remove(self.graph, &groups, removed, self.minimum)?;
@@ -165,7 +164,7 @@ impl<'a> Pruner<'a> {
     }
 
     /// Indices of the groups that are pruned.
-    fn pruned(&self, groups: &Groups) -> Vec<usize> {
+    pub(super) fn pruned(&self, groups: &Groups) -> Vec<usize> {
         let all = 0..groups.all().len();
         if self.layers.is_empty() {
             return all.collect();
@@ -176,7 +175,7 @@ impl<'a> Pruner<'a> {
     }
 
     /// How many channels of a group may go yet.
-    fn spare(&self, graph: &Graph, group: &Group) -> usize {
+    pub(super) fn spare(&self, graph: &Graph, group: &Group) -> usize {
         let of = |layer: &NodeId| {
             let channels = group.channels.iter().flatten().filter(|(l, _)| l == layer).count();
             let each = (channels / group.width().max(1)).max(1);
@@ -195,32 +194,12 @@ impl<'a> Pruner<'a> {
         let left = self.left(&Removed::new())?;
         let pruned = self.pruned(&left.groups);
         let scores = judged(importance, &left, &pruned)?;
-        let kind = |g: usize| match scope {
-            Scope::Layer => left.groups.group(g).name.clone(),
-            Scope::Global => String::new(),
-            Scope::Isomorphic => topology(&left.graph, &left.groups, g),
-        };
-        // Importance as it is compared, place, importance.
-        let mut competing: BTreeMap<String, Vec<(f64, usize, usize, f64)>> = BTreeMap::new();
-        for (&g, scores) in pruned.iter().zip(&scores) {
-            let mean = scores.iter().sum::<f64>() / scores.len() as f64;
-            let scale = if scope == Scope::Isomorphic && mean > 0.0 { mean } else { 1.0 };
-            let own = scores.iter().enumerate().map(|(c, &s)| (s / scale, g, c, s));
-            competing.entry(kind(g)).or_default().extend(own);
-        }
-        let mut order: Vec<(f64, usize, usize, f64)> = Vec::new();
-        for mut some in competing.into_values() {
-            some.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-            let n = some.len() as f64;
-            order.extend(some.into_iter().enumerate().map(|(i, (_, g, c, s))| ((i as f64 + 0.5) / n, g, c, s)));
-        }
-        order.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-        let ranked = |(_, g, channel, importance): (f64, usize, usize, f64)| Ranked {
-            group: left.groups.group(g).name.clone(),
+        let ranked = |(group, channel, importance): (usize, usize, f64)| Ranked {
+            group: left.groups.group(group).name.clone(),
             channel,
             importance,
         };
-        Ok(order.into_iter().map(ranked).collect())
+        Ok(self.ordered(&left, &pruned, &scores, scope)?.into_iter().map(ranked).collect())
     }
 
     /// The first `n` of an order that can go: channels of a layer that has no more than `minimum`
@@ -378,8 +357,18 @@ impl<'a> Pruner<'a> {
         each(course)
     }
 
+    /// How many channels of all layers together may go.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for layers that do not exist.
+    pub fn removable(&self) -> Result<usize> {
+        let groups = Groups::of(self.graph, &self.keep)?;
+        self.layers.iter().try_for_each(|name| groups.named(name).map(drop))?;
+        Ok(self.pruned(&groups).iter().map(|&g| self.spare(self.graph, groups.group(g))).sum())
+    }
+
     /// How many steps there may be.
-    fn room(&self, until: &Until) -> Result<usize> {
+    pub(super) fn room(&self, until: &Until) -> Result<usize> {
         let groups = Groups::of(self.graph, &self.keep)?;
         let pruned = self.pruned(&groups);
         let width: usize = pruned.iter().map(|&g| groups.group(g).width()).sum();
@@ -389,7 +378,7 @@ impl<'a> Pruner<'a> {
 }
 
 /// Importances, checked.
-fn judged(importance: &mut dyn Importance, left: &Left, groups: &[usize]) -> Result<Vec<Vec<f64>>> {
+pub(super) fn judged(importance: &mut dyn Importance, left: &Left, groups: &[usize]) -> Result<Vec<Vec<f64>>> {
     let scores = importance.scores(left.network(), groups)?;
     for (&group, scores) in groups.iter().zip(&scores) {
         if let Some(odd) = scores.iter().find(|s| !s.is_finite()) {

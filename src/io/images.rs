@@ -4,11 +4,13 @@
 //! every file once before, so that a damaged one is an error at once.
 
 mod array;
+mod classes;
 mod decode;
 mod entropy;
 mod jpeg;
 mod png;
 
+pub use classes::{Classes, open_classes};
 pub use decode::decode;
 
 use super::image_source::{Files, Rows, Zipped};

@@ -27,6 +27,8 @@ use std::path::Path;
 pub const CARD: &str = "card.toml";
 /// The weights' usual file name.
 pub const WEIGHTS: &str = "weights.safetensors";
+/// The model directory in a run directory of a job that makes a network.
+pub const OF_RUN: &str = "model";
 const SCHEMA: u32 = 1;
 
 /// A model card; see the module's table.

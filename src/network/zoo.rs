@@ -77,7 +77,7 @@ pub fn known_names(options: &LoadOptions) -> Vec<String> {
 /// Finds and reads a network.
 ///
 /// `spec` is a name (embedded, or a folder of the models directory, which wins), a model directory,
-/// or a file.
+/// the run directory of a job that made a network, or a file.
 ///
 /// # Errors
 /// [`Error::Invalid`] listing the known names; whatever the readers say.
@@ -90,6 +90,10 @@ pub fn load_model(spec: &str, options: &LoadOptions) -> Result<Model> {
     }
     if path.join(card::CARD).is_file() {
         return load_dir(path, options).map_err(|e| of_file(path, e));
+    }
+    let made = path.join(card::OF_RUN);
+    if made.join(card::CARD).is_file() {
+        return load_dir(&made, options).map_err(|e| of_file(&made, e));
     }
     if let Some(found) = embedded().iter().find(|e| e.name == spec) {
         return load_embedded(found, options);

@@ -9,13 +9,15 @@ use orthoscope::compression::importance::{
     Ablation, Accuracy, ActivationVariance, Data, Importance, L1, LayerwiseVariance, Network, Random, Taylor,
 };
 use orthoscope::compression::{
-    Cost, Course, Groups, Pruner, Ratio, Removed, Scope, Until, masked, originals, reads, remove,
+    Cost, Course, Groups, Pruner, Ratio, Removed, Scope, Until, cka, masked, originals, reads, remove,
 };
+use orthoscope::io::npz;
 use orthoscope::io::weights::Storage;
 use orthoscope::network::zoo::{LoadOptions, load_model};
 use orthoscope::network::{BurnExecutor, Change, CpuEngine, Executor, Graph, NodeId, Tail, TapRequest, TapValue};
 use orthoscope::rng::stream;
 use orthoscope::tensor::{Device, Precision, Tensor, Var, array, array_f64};
+use std::path::Path;
 use std::time::Instant;
 
 fn load(spec: &str) -> Graph {
@@ -146,6 +148,23 @@ fn neighbours_in_googlenets_normalisations() {
         let (apart, effect) = (error(&zeros, &gone), error(&gone, &whole));
         println!("{name}: a third removed moves the scores by {effect:.3}; zeros instead differ by {apart:.4}");
         assert!(apart > 1e-4 && apart < effect);
+    }
+}
+
+/// tests/golden/cka.py: from features, and by the definition of the estimate.
+#[test]
+fn alignment_is_numpys() {
+    let golden = npz::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cka.npz")).unwrap();
+    let gram = |name: &str| {
+        let x = golden.get::<f64>(name).unwrap().into_dimensionality::<ndarray::Ix2>().unwrap();
+        x.dot(&x.t())
+    };
+    let expected = |name: &str| *golden.get::<f64>(name).unwrap().first().unwrap();
+    let (a, b) = (gram("a"), gram("b"));
+    for (found, name) in [(cka::linear(a.view(), b.view()), "linear"), (cka::debiased(a.view(), b.view()), "debiased")]
+    {
+        let (found, expected) = (found.unwrap(), expected(name));
+        assert!((found - expected).abs() < 1e-12, "{name}: {found}, NumPy {expected}");
     }
 }
 

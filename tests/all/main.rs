@@ -5,6 +5,8 @@ mod architecture;
 mod bad_models;
 mod brains;
 mod compact;
+mod compress;
+mod compress_bad;
 mod compression;
 mod cpu_engine;
 mod crash_points;

@@ -134,6 +134,36 @@ pub fn tiny_model(dir: &Path) -> PathBuf {
     path
 }
 
+/// Writes a classifier of four classes on 24 x 24 pixels, with a batch norm, as a model directory.
+pub fn tiny_classifier(dir: &Path) -> PathBuf {
+    let input = InputSpec::preset("unit", 24, 24).unwrap();
+    let mut builder = GraphBuilder::new("tiny-classifier", input, Default::default()).unwrap();
+    let conv = |builder: &mut GraphBuilder, name: &str, [out, channels]: [usize; 2], last: usize| {
+        let scale = (2.0 / (channels as f64 * 9.0)).sqrt();
+        builder.add_weight(format!("{name}.weight"), weights(&format!("c{name}"), &[out, channels, 3, 3], scale));
+        let weight = format!("{name}.weight");
+        let op = Op::Conv2d { weight, bias: None, stride: [2, 2], padding: [1; 4], dilation: [1, 1], groups: 1 };
+        builder.push(format!("{name}.conv"), op, &[last]).unwrap()
+    };
+    let made = conv(&mut builder, "first", [6, 3], 0);
+    let names = ["scale", "shift", "mean", "var"].map(|part| format!("first.norm.{part}"));
+    for (name, value) in names.iter().zip([1.0, 0.1, 0.0, 1.0]) {
+        builder.add_weight(name, ArrayD::from_elem(IxDyn(&[6]), value));
+    }
+    let [scale, shift, mean, var] = names;
+    let norm = Op::BatchNorm { scale: Some(scale), shift: Some(shift), mean, var, epsilon: 1e-3 };
+    let normed = builder.push("first.norm", norm, &[made]).unwrap();
+    let first = builder.push("first", Op::Relu, &[normed]).unwrap();
+    let made = conv(&mut builder, "second", [8, 6], first);
+    let second = builder.push("second", Op::Relu, &[made]).unwrap();
+    let pooled = builder.push("pooled", Op::GlobalAvgPool, &[second]).unwrap();
+    builder.add_weight("classes.weight", weights("classes", &[4, 8], 1.0));
+    builder.push("classes", Op::Linear { weight: "classes.weight".into(), bias: None }, &[pooled]).unwrap();
+    let path = dir.join("tiny-classifier");
+    card::write(&path, &builder.finish().unwrap(), &About::default(), Storage::F32, false).unwrap();
+    path
+}
+
 /// Photographs for the tiny network: smooth random images.
 pub fn photographs(dir: &Path, n: usize, size: usize) -> PathBuf {
     let folder = dir.join(format!("photos{size}"));

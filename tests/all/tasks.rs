@@ -2,7 +2,7 @@
 //! replace and resume.
 
 use crate::map::Brain;
-use crate::program::{Program, photographs, tiny_model};
+use crate::program::{Program, photographs, tiny_classifier, tiny_model};
 use ndarray::{Array1, Array2, Array3, Array4};
 use orthoscope::data::Volume;
 use orthoscope::io::nifti::{Space, write_volume};
@@ -53,6 +53,7 @@ pub fn tasks(dir: &Path, brain: &Brain) -> Vec<Task> {
     let mut all = drives(dir);
     all.push(rdm(dir));
     all.extend(fits(dir));
+    all.extend(compressions(dir));
     all.extend(maps(dir, brain));
     all.push(group(dir, brain));
     all
@@ -177,6 +178,38 @@ fn fits(dir: &Path) -> Vec<Task> {
             .reads("--trials", runs)
             .reads("--gammas", at("gammas.npy")),
         stimuli(Task::new("fit, shard", "fit")).with("--match order --shard 1/2").reads("--features", at("x.npy")),
+    ]
+}
+
+/// A classifier by what its classes lose, fine-tuned; a network by the variance of its layers, with
+/// connections pruned and weights shared.
+fn compressions(dir: &Path) -> Vec<Task> {
+    let folder = dir.join("compressions");
+    std::fs::create_dir_all(&folder).unwrap();
+    let at = |name: &str| folder.join(name);
+    let classifier = tiny_classifier(&folder);
+    let images = |name: &str, n| photographs(&at(name), n, 24);
+    let table: Vec<String> = (0..12).map(|i| format!("photo{i:02}.png\tc{}", i % 4)).collect();
+    std::fs::write(at("labels.tsv"), format!("filename\tlabel\n{}\n", table.join("\n"))).unwrap();
+    std::fs::write(at("classes.txt"), "c0\nc1\nc2\nc3\n").unwrap();
+    let other = at("other");
+    std::fs::create_dir_all(&other).unwrap();
+    for i in 12..18 {
+        let name = format!("photo{i:02}.png");
+        std::fs::copy(images("more", 18).join(&name), other.join(name)).unwrap();
+    }
+    vec![
+        Task::new("compress", "compress")
+            .reads("--model", &classifier)
+            .reads("--images", images("labelled", 12))
+            .reads("--labels", at("labels.tsv"))
+            .reads("--classes", at("classes.txt"))
+            .with("--by car --keep 9 --at-once 2 --minimum 1 --fine-tune 2 --tune-batch 4 --normalisation batch"),
+        Task::new("compress, connections", "compress")
+            .reads("--model", classifier)
+            .reads("--images", images("plain", 10))
+            .reads("--test-images", other)
+            .with("--by layerwise-variance --connections 0.3 --codebook 5"),
     ]
 }
 

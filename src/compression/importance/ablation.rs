@@ -2,8 +2,10 @@
 
 use super::{Data, Importance, Network, Score, Scored};
 use crate::compression::reads::{Read, reads};
+use crate::compression::surgery::{Removed, remove};
 use crate::error::{Error, Result};
 use crate::network::{Change, Graph, NodeId, Tail};
+use crate::progress::{Progress, Sink};
 use crate::tensor::{Device, Tensor, into_vec_f32, tensor_from_vec};
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
@@ -16,9 +18,10 @@ use serde::{Deserialize, Serialize};
 /// which labels a filter serves; with the accuracy of an encoding model it is RAR.
 ///
 /// What lies before the channels is run once for many of them: activations where the channels are
-/// read are kept, one channel is masked, and the rest of the network is run ([`Tail`]). Through a
-/// local response normalisation, the neighbours of a masked channel stay where they are (see
-/// [`crate::compression::surgery`]).
+/// read are kept, one channel is masked, and the rest of the network is run ([`Tail`]). Channels
+/// that a local response normalisation reads get other neighbours when one of them goes (see
+/// [`crate::compression::surgery`]), which no mask shows: each of those is removed, and the smaller
+/// network run as a whole.
 ///
 /// # Source
 /// Abbasi-Asl and Yu, "Structural compression of convolutional neural networks with applications in
@@ -107,6 +110,10 @@ impl<'a> Ablation<'a> {
         let found = reads(graph, network.groups, group, &self.taps);
         let change = |r: &Read| Change { node: r.node, readers: r.readers.clone(), tapped: r.tapped };
         let changes: Vec<Change> = found.iter().map(change).collect();
+        let neighbours = !network.groups.group(group).normalisations.is_empty();
+        if neighbours && width > 1 && !found.iter().any(|r| r.tapped) {
+            return self.remove_each(network, group);
+        }
         if changes.is_empty() {
             let whole = self.whole(graph)?;
             return Ok(Ablated { without: vec![whole.clone(); width], whole });
@@ -137,6 +144,24 @@ impl<'a> Ablation<'a> {
         }
         let without = scored.split_off(1);
         Ok(Ablated { whole: scored.remove(0), without })
+    }
+
+    /// The scores of the smaller networks, each run as a whole.
+    fn remove_each(&self, network: Network<'_>, group: usize) -> Result<Ablated> {
+        let own = network.groups.group(group);
+        let quiet = Data { progress: Sink::default(), ..self.data.clone() };
+        let each = Self { data: quiet, taps: self.taps.clone(), ..*self };
+        let whole = each.whole(network.graph)?;
+        let task = format!("{} without channels", own.name);
+        let mut progress = Progress::new(&self.data.progress, task, own.width() as u64, 0);
+        let mut without = Vec::with_capacity(own.width());
+        for channel in 0..own.width() {
+            let removed = Removed::from([(own.name.clone(), [channel].into())]);
+            without.push(each.whole(&remove(network.graph, network.groups, &removed, 1)?)?);
+            progress.tick(String::new);
+        }
+        progress.finish();
+        Ok(Ablated { whole, without })
     }
 
     /// How many networks' taps are in memory at a time.

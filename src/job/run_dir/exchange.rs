@@ -16,7 +16,7 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 /// Folders of outputs.
-pub(super) const FOLDERS: [&str; 3] = ["images", "arrays", "figures"];
+pub(super) const FOLDERS: [&str; 4] = ["images", "arrays", "figures", "model"];
 /// Other files that a run makes, beside its manifest.
 const FILES: [&str; 2] = ["config.toml", "report.html"];
 

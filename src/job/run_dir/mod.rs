@@ -149,7 +149,7 @@ impl RunDir {
         self.checkpoint().join(exchange::FEATURES)
     }
 
-    /// Where an output (`images/...`, `arrays/...` or `figures/...`) is written, and lies until the
+    /// Where an output (`images/...`, `arrays/...`, `figures/...` or `model/...`) is written, and lies until the
     /// run is complete.
     pub fn file(&self, relative: impl AsRef<Path>) -> PathBuf {
         exchange::staged(&self.work).join(relative)

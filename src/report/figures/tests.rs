@@ -291,3 +291,44 @@ fn sheets_have_full_rows_where_possible() {
     assert_eq!([1, 2, 12, 16, 28, 24].map(|n| columns(n, 8)), [1, 2, 4, 4, 7, 6]);
     assert!(columns(17, 8) >= 5 && columns(400, 8) <= 8);
 }
+
+/// Filters of a compact model: colours, depthwise kernels, maps of a readout; some of them gone.
+#[test]
+fn a_page_of_filters() {
+    let row = |title: &str, n: usize, shape: (usize, usize, usize), gone: usize| FilterRow {
+        title: title.into(),
+        tiles: (0..n)
+            .map(|k| FilterTile {
+                label: (k * 7 % n).to_string(),
+                weights: Array3::from_shape_fn(shape, |(c, y, x)| 0.2 * wave(y + c, x, k) as f32),
+                gone: k < gone,
+            })
+            .collect(),
+    };
+    let rows = [
+        row("layer0: 48 colour filters, 5 x 5", 48, (3, 5, 5), 20),
+        row("layer1.depth: 60 depthwise kernels, 5 x 5", 60, (1, 5, 5), 31),
+        row("layer2.depth: 3 depthwise kernels, 5 x 5", 3, (1, 5, 5), 0),
+        row("response: 3 readout maps, 28 x 28, red excites, blue inhibits", 3, (1, 28, 28), 1),
+    ];
+    let note = "In the order in which they would go, the first to go first; crossed out: gone.".to_owned();
+    let options = FilterPageOptions { title: "Filters of compact_model_190923_neuron0".into(), note };
+    check_layout(&super::filter_page::scene(&rows, &options).unwrap(), "filters");
+    with_folder(|folder| {
+        filter_page(&rows, &folder.join("filters_page"), &options).unwrap();
+        drawn(folder, "filters_page");
+    });
+    // Very many, one weight, and numbers that are none.
+    let many = row("wide: 512 depthwise kernels, 3 x 3", 512, (1, 3, 3), 100);
+    check_layout(&super::filter_page::scene(&[many], &FilterPageOptions::default()).unwrap(), "filters");
+    let mut odd = row("flat: 1 filter, 5 x 5", 1, (1, 5, 5), 0);
+    odd.tiles[0].weights.fill(0.0);
+    check_layout(&super::filter_page::scene(&[odd.clone()], &FilterPageOptions::default()).unwrap(), "filters");
+    odd.tiles[0].weights = Array3::zeros((2, 5, 5));
+    let dir = tempfile::tempdir().unwrap();
+    for wrong in [vec![odd], vec![], vec![FilterRow::default()]] {
+        let error = filter_page(&wrong, &dir.path().join("x"), &FilterPageOptions::default()).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
