@@ -3,10 +3,11 @@
 //!
 //!     cargo run --release --example inference_rates [PART]
 //!
-//! Parts: group, layers, ceiling.
+//! Parts: group, images, layers, ceiling.
 
 mod ceiling;
 mod group;
+mod images;
 mod layers;
 mod rate;
 
@@ -21,12 +22,46 @@ fn main() {
     if part.is_empty() || part == "group" {
         of_groups();
     }
+    if part.is_empty() || part == "images" {
+        of_images();
+    }
     if part.is_empty() || part == "layers" {
         of_layers();
     }
     if part.is_empty() || part == "ceiling" {
         of_ceilings();
     }
+}
+
+/// What subjects share by accident, and what they share with the layer.
+fn of_images() {
+    println!("| 12 subjects have | images | `subjects` | `images` | `both` |\n|---|---|---|---|---|");
+    let study = |n_images, geometry, layer, own| images::Shared {
+        n_subjects: 12,
+        n_images,
+        geometry,
+        layer,
+        own,
+        n_relabellings: 199,
+        n_data_sets: 1000,
+    };
+    let row = |words: &str, study: images::Shared| {
+        let [subjects, images, both] = study.significant();
+        println!("| {words} | {} | {subjects} | {images} | {both} |", study.n_images);
+    };
+    row("noise", study(16, 0.0, 0.0, 0.0));
+    for n_images in [16, 40, 92] {
+        row("a geometry in common", study(n_images, 1.0, 0.0, 0.0));
+    }
+    row("a geometry in common, with little noise", study(16, 3.0, 0.0, 0.0));
+    row("relations of either sign", study(16, 0.0, 0.0, 0.2));
+    for own in [0.1, 0.2, 0.4] {
+        row(&format!("a geometry in common and relations of either sign, sd {own}"), study(16, 1.0, 0.0, own));
+    }
+    row("the layer", study(16, 0.0, 0.3, 0.0));
+    row("the layer beside a geometry in common", study(16, 1.0, 1.0, 0.0));
+    row("the layer beside a geometry in common", study(40, 1.0, 1.0, 0.0));
+    row("the layer beside both", study(16, 1.0, 1.0, 0.2));
 }
 
 /// Family-wise errors over places and layers.

@@ -13,8 +13,9 @@ use crate::error::{Error, Result};
 use crate::math::condensed;
 use crate::math::permutation::Tail;
 use crate::rdm::compare::relabellings;
+use crate::rng;
 use crate::stats::correction::{MaxNull, extremeness, reaches_within};
-use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Slice, concatenate};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -31,16 +32,34 @@ const SAME: f64 = 1e-6;
 /// | `n_permutations` | 1000 | relabellings; 0 for no test |
 /// | `seed` | 0 | relabelling k is [`relabellings`]'s `rng::stream(seed, "permutation", k)` |
 /// | `tail` | greater | which deviations from chance count |
+/// | `n_kept` | 0 | the first of them are [`shared_relabellings`], whatever the seed, and their maps are kept |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Relabellings {
     pub n_permutations: usize,
     pub seed: u64,
     pub tail: Tail,
+    pub n_kept: usize,
 }
 
 impl Default for Relabellings {
     fn default() -> Self {
-        Self { n_permutations: 1000, seed: 0, tail: Tail::Greater }
+        Self { n_permutations: 1000, seed: 0, tail: Tail::Greater, n_kept: 0 }
+    }
+}
+
+/// Relabellings that depend on nothing but the number of conditions and their own number: those of
+/// every subject, so that a group of maps can be relabelled as one.
+pub fn shared_relabellings(n_conditions: usize, n: usize) -> Vec<Vec<usize>> {
+    relabellings(n_conditions, n, rng::seed_of(0, "relabellings of all subjects"))
+}
+
+impl Relabellings {
+    /// Those that are kept, and then those of the seed.
+    fn orders(&self, n_conditions: usize) -> Vec<Vec<usize>> {
+        let n_kept = self.n_kept.min(self.n_permutations);
+        let mut orders = shared_relabellings(n_conditions, n_kept);
+        orders.extend(relabellings(n_conditions, self.n_permutations - n_kept, self.seed));
+        orders
     }
 }
 
@@ -55,6 +74,9 @@ pub struct Null {
     /// Mean over the relabellings, n_values x n_places; NaN where the map is. 0 (but for the draw) of
     /// what [`super::Comparator::is_centred`] says, and what chance gives of everything else.
     pub mean: Array2<f32>,
+    /// The first [`Relabellings::n_kept`] relabelled maps: n_kept x n_values x n_places; NaN where
+    /// the map is.
+    pub kept: Array3<f32>,
     /// What is extreme.
     pub tail: Tail,
 }
@@ -83,8 +105,9 @@ pub fn permute<P: Places>(
         let hint = "use spearman, or `n_permutations` 0";
         return Err(Error::invalid("permutations", "a comparison by inner products", "kendall_tau_a", hint));
     }
-    let orders = relabellings(question.patterns.n_conditions(), how.n_permutations, how.seed);
-    let pass = Pass { question, places, maps, orders: &orders, tail: how.tail };
+    let orders = how.orders(question.patterns.n_conditions());
+    let n_kept = how.n_kept.min(orders.len());
+    let pass = Pass { question, places, maps, orders: &orders, tail: how.tail, n_kept };
     let n_chunks = places.len().div_ceil(CHUNK);
     let counted: Vec<Option<Counts>> = (0..n_chunks)
         .into_par_iter()
@@ -121,6 +144,7 @@ struct Pass<'a, P> {
     maps: &'a Maps,
     orders: &'a [Vec<usize>],
     tail: Tail,
+    n_kept: usize,
 }
 
 /// Counts and extremes of some places.
@@ -131,6 +155,8 @@ struct Counts {
     sums: Vec<f64>,
     /// n_permutations x n_values.
     extreme: Vec<f64>,
+    /// n_kept x n_values x n_places.
+    kept: Array3<f32>,
 }
 
 impl<P: Places> Pass<'_, P> {
@@ -142,6 +168,7 @@ impl<P: Places> Pass<'_, P> {
             reached: vec![0; range.len() * n_values],
             sums: vec![0.0; range.len() * n_values],
             extreme: vec![least(self.tail); self.orders.len() * n_values],
+            kept: Array3::from_elem((self.n_kept, n_values, range.len()), f32::NAN),
         };
         let Spaces { spaces, norms, which } = self.spaces(range.clone());
         if which.is_empty() {
@@ -151,7 +178,7 @@ impl<P: Places> Pass<'_, P> {
         let mut table = vec![0u32; n_pairs];
         let mut dots = vec![0.0; which.len() * n_rows];
         let mut values = vec![0.0; n_values];
-        for (order, extreme) in self.orders.iter().zip(counts.extreme.chunks_exact_mut(n_values)) {
+        for (k, (order, extreme)) in self.orders.iter().zip(counts.extreme.chunks_exact_mut(n_values)).enumerate() {
             fill(&mut table, order);
             for (to, from) in relabelled.chunks_exact_mut(n_pairs).zip(rows.chunks_exact(n_pairs)) {
                 to.iter_mut().zip(&table).for_each(|(t, &k)| *t = from[k as usize]);
@@ -159,6 +186,13 @@ impl<P: Places> Pass<'_, P> {
             patterns.kernels().products(&spaces, &relabelled, n_pairs, &mut dots);
             for ((dots, &norm), &place) in dots.chunks_exact(n_rows).zip(&norms).zip(&which) {
                 comparator.finish(dots, norm, &mut values);
+                if k < self.n_kept {
+                    let mut map = counts.kept.index_axis_mut(Axis(0), k);
+                    map.column_mut(place - range.start)
+                        .iter_mut()
+                        .zip(&values)
+                        .for_each(|(kept, &value)| *kept = value as f32);
+                }
                 let own = (place - range.start) * n_values;
                 let (reached, sums) = (&mut counts.reached[own..], &mut counts.sums[own..]);
                 for v in 0..n_values {
@@ -196,10 +230,12 @@ impl<P: Places> Pass<'_, P> {
         let mut extreme = Array2::from_elem((n, n_values), least(self.tail));
         let mut p = Array2::from_elem(observed.dim(), f64::NAN);
         let mut mean = Array2::from_elem(observed.dim(), f32::NAN);
+        let mut kept = Array3::from_elem((self.n_kept, n_values, observed.ncols()), f32::NAN);
         let mut place = 0;
         for counts in chunks {
             let counts = counts.ok_or_else(|| Error::Interrupted { dir: std::path::PathBuf::new() })?;
             extreme.iter_mut().zip(&counts.extreme).for_each(|(e, &x)| *e = more_extreme(*e, x, self.tail));
+            kept.slice_axis_mut(Axis(2), Slice::from(place..place + counts.kept.dim().2)).assign(&counts.kept);
             for (reached, sums) in counts.reached.chunks_exact(n_values).zip(counts.sums.chunks_exact(n_values)) {
                 for v in (0..n_values).filter(|&v| !observed[[v, place]].is_nan()) {
                     p[[v, place]] = f64::from(reached[v] + 1) / (n + 1) as f64;
@@ -208,7 +244,7 @@ impl<P: Places> Pass<'_, P> {
                 place += 1;
             }
         }
-        Ok(Null { p, extreme, mean, tail: self.tail })
+        Ok(Null { p, extreme, mean, kept, tail: self.tail })
     }
 }
 
@@ -248,12 +284,14 @@ impl Null {
     pub(super) fn joined(all: &[&Self]) -> Self {
         let p: Vec<ArrayView2<'_, f64>> = all.iter().map(|n| n.p.view()).collect();
         let means: Vec<ArrayView2<'_, f32>> = all.iter().map(|n| n.mean.view()).collect();
+        let kept: Vec<ArrayView3<'_, f32>> = all.iter().map(|n| n.kept.view()).collect();
         let mean = concatenate(Axis(1), &means).expect("one comparator");
+        let kept = concatenate(Axis(2), &kept).expect("the same relabellings");
         let (mut extreme, tail) = (all[0].extreme.clone(), all[0].tail);
         for other in &all[1..] {
             extreme.zip_mut_with(&other.extreme, |e, &x| *e = more_extreme(*e, x, tail));
         }
-        Self { p: concatenate(Axis(1), &p).expect("one comparator"), extreme, mean, tail }
+        Self { p: concatenate(Axis(1), &p).expect("one comparator"), extreme, mean, kept, tail }
     }
 }
 

@@ -43,7 +43,7 @@ fn tested(patterns: &Patterns, comparator: &Comparator, places: &Regions, how: R
 }
 
 fn how(n_permutations: usize, seed: u64, tail: Tail) -> Relabellings {
-    Relabellings { n_permutations, seed, tail }
+    Relabellings { n_permutations, seed, tail, n_kept: 0 }
 }
 
 /// The observed labelling is one of 100 that are equally likely, so p takes each of 0.01, 0.02,
@@ -118,7 +118,7 @@ fn relabelled(rdm: &[f64], order: &[usize]) -> Vec<f64> {
 
 /// p and extremes of one place from RDMs that were relabelled one by one.
 fn by_definition(rdm: &[f64], comparator: &Comparator, observed: &[f32], how: Relabellings) -> (Vec<f64>, Array2<f64>) {
-    let Relabellings { n_permutations: n, seed, tail } = how;
+    let Relabellings { n_permutations: n, seed, tail, .. } = how;
     let n_values = comparator.n_values();
     let mut values = Array2::zeros((n, n_values));
     let (mut scratch, mut out) = (comparator.scratch(), vec![0.0; n_values]);
@@ -170,6 +170,30 @@ fn p_and_extremes_are_those_of_relabelled_brain_rdms() {
             let wrong = (&extreme - &null.extreme).iter().fold(0.0, |m: f64, d| m.max(d.abs()));
             assert!(wrong < 2e-6, "{statistic} {residual} {:?}: extremes differ by {wrong}", how.tail);
         }
+    }
+}
+
+/// Relabelled one by one, by relabellings that no seed changes.
+#[test]
+fn kept_maps_are_of_the_relabellings_of_all_subjects() {
+    let (patterns, places) = (patterns(9, 14, 3), regions(&[0..6, 4..14, 0..0]));
+    let comparator = Comparator::new(&fingerprints(9, 2, 3), Statistic::Spearman, Residual::Partial).unwrap();
+    let of =
+        |seed| tested(&patterns, &comparator, &places, Relabellings { n_kept: 7, ..how(20, seed, Tail::Greater) }).1;
+    let (one, other) = (of(1), of(2));
+    assert_eq!(one.kept.dim(), (7, 2, 3));
+    assert_ne!(one.extreme, other.extreme, "the rest is of the seed");
+    let brain = rdms(&patterns, &places);
+    let (mut scratch, mut out) = (comparator.scratch(), vec![0.0; 2]);
+    for (k, order) in shared_relabellings(9, 7).iter().enumerate() {
+        for place in 0..2 {
+            comparator.evaluate(Condensed::F64(&relabelled(&brain.row(place).to_vec(), order)), &mut scratch, &mut out);
+            for (v, value) in out.iter().enumerate() {
+                assert!((f64::from(one.kept[[k, v, place]]) - value).abs() < 2e-6, "{k} {v} {place}");
+                assert_eq!(one.kept[[k, v, place]], other.kept[[k, v, place]]);
+            }
+        }
+        assert!(one.kept.index_axis(Axis(0), k).column(2).iter().all(|v| v.is_nan()), "a place without voxels");
     }
 }
 

@@ -94,7 +94,7 @@ mod tests {
         let other = rdm(&[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         let comparator =
             Comparator::new(&[("layer".into(), layer.clone())], Statistic::Pearson, Residual::None).unwrap();
-        let how = |n_permutations, tail| Relabellings { n_permutations, seed: 2, tail };
+        let how = |n_permutations, tail| Relabellings { n_permutations, seed: 2, tail, n_kept: 0 };
         let both = compare_subjects(&[layer.clone(), other], &comparator, &how(0, Tail::Greater)).unwrap();
         assert!((both.values[0] - 0.4).abs() < 1e-6 && (both.errors[0] - 0.6).abs() < 1e-6, "{both:?}");
         assert!(both.p.is_empty() && both.ceiling.is_some());

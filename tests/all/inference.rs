@@ -5,6 +5,8 @@
 mod ceiling;
 #[path = "../../examples/inference_rates/group.rs"]
 mod group;
+#[path = "../../examples/inference_rates/images.rs"]
+mod images;
 #[path = "../../examples/inference_rates/layers.rs"]
 mod layers;
 #[path = "../../examples/inference_rates/rate.rs"]
@@ -39,6 +41,34 @@ fn a_group_without_effect_is_not_significant_in_any_statistic() {
         // What is 0 on average may be tested as it is; nothing else may.
         assert_eq!(holds(values), centred, "{statistic} {residual:?} {layer}: {values}");
     }
+}
+
+/// What subjects share by accident is significant by sign flips and not by relabelling; where they differ
+/// in their relation to the layer, too, only the test of both holds.
+#[test]
+fn a_shared_geometry_is_no_effect_of_other_images() {
+    let study = |geometry, layer, own| images::Shared {
+        n_subjects: 10,
+        n_images: 16,
+        geometry,
+        layer,
+        own,
+        n_relabellings: 99,
+        n_data_sets: 150,
+    };
+    let of = |words: &str, study: images::Shared| {
+        let [subjects, images, both] = study.significant();
+        println!("{words}: over subjects {subjects}, images {images}, both {both}");
+        [subjects, images, both]
+    };
+    let [subjects, images, both] = of("shared", study(1.0, 0.0, 0.0));
+    assert!(!holds(subjects) && holds(images) && holds(both), "shared");
+    let [subjects, images, both] = of("differing", study(0.0, 0.0, 0.3));
+    assert!(holds(subjects) && !holds(images) && holds(both), "differing");
+    let [subjects, images, both] = of("shared and differing", study(1.0, 0.0, 0.2));
+    assert!(!holds(subjects) && !holds(images) && holds(both), "shared and differing");
+    let [.., both] = of("the layer", study(1.0, 1.0, 0.0));
+    assert!(both.share() > 0.8, "the layer is found: {both}");
 }
 
 /// The model without noise lies between the ends of the ceiling, averaged over regions.

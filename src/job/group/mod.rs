@@ -11,6 +11,7 @@ mod flags;
 mod inputs;
 mod output;
 mod page;
+mod relabelled;
 mod results;
 mod rows;
 mod run;
@@ -18,6 +19,6 @@ mod runs;
 mod test;
 
 pub use chance::Chance;
-pub use config::{Config, GroupCorrection, MapsConfig, TestConfig, Zeros};
+pub use config::{Config, Generalise, GroupCorrection, MapsConfig, TestConfig, Zeros};
 pub use results::Results;
 pub use run::Group;

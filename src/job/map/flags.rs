@@ -250,6 +250,10 @@ struct TestFlags {
     /// Relabellings of the conditions; 0 for maps without a test.
     #[arg(long = "permutations", value_name = "N")]
     n_permutations: Option<usize>,
+    /// Keep the maps of so many relabellings, the same in all subjects: `group --generalise images` and
+    /// `both` need them [default: 0, none].
+    #[arg(long, value_name = "N")]
+    keep_relabellings: Option<usize>,
     /// Correction for the number of places: fwe, fdr or none.
     #[arg(long, value_parser = choice::<PlaceCorrection>)]
     correction: Option<PlaceCorrection>,

@@ -7,7 +7,7 @@ use super::regions::{RegionRdms, RegionResult, of_subjects};
 use super::results::{Found, Results, Sliced};
 use super::summary::Summary;
 use super::tested::tested;
-use super::{draw, output, parts, settle, simulate};
+use super::{draw, kept, output, parts, settle, simulate};
 use crate::data::Mask;
 use crate::error::Result;
 use crate::job::RunDir;
@@ -126,6 +126,7 @@ fn volume(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) -> 
     let summary = Summary::of_volume(&layers, &places, plan);
     output::fitted(run, plan, data)?;
     output::volume(run, plan, data, &places, &tested, &layers, &summary)?;
+    kept::write(run, plan, &places)?;
     draw::volume(run, plan, data, &places, &layers)?;
     Ok(Found::Map(Box::new(summary.results(plan, Some((data, &spheres, &tested))))))
 }
