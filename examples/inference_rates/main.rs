@@ -3,8 +3,9 @@
 //!
 //!     cargo run --release --example inference_rates [PART]
 //!
-//! Parts: group, images, layers, ceiling.
+//! Parts: group, images, beside, layers, ceiling.
 
+mod beside;
 mod ceiling;
 mod group;
 mod images;
@@ -24,6 +25,9 @@ fn main() {
     }
     if part.is_empty() || part == "images" {
         of_images();
+    }
+    if part.is_empty() || part == "beside" {
+        of_one_layer();
     }
     if part.is_empty() || part == "layers" {
         of_layers();
@@ -62,6 +66,29 @@ fn of_images() {
     row("the layer beside a geometry in common", study(16, 1.0, 1.0, 0.0));
     row("the layer beside a geometry in common", study(40, 1.0, 1.0, 0.0));
     row("the layer beside both", study(16, 1.0, 1.0, 0.2));
+}
+
+/// Layers beside the one that is there.
+fn of_one_layer() {
+    println!("| images, snr | comparison | layer 1 | layer 2, there | layer 3 | layer 4 |\n|---|---|---|---|---|---|");
+    let (p, s) = (Statistic::Pearson, Statistic::Spearman);
+    for (n_images, snr) in [(16, 0.1), (16, 1.0), (16, 10.0), (40, 1.0)] {
+        for (statistic, residual) in [
+            (s, Residual::None),
+            (s, Residual::SemiPartial),
+            (s, Residual::Partial),
+            (p, Residual::SemiPartial),
+            (p, Residual::Partial),
+            (p, Residual::UniqueVariance),
+            (Statistic::Ols, Residual::None),
+            (s, Residual::Ordered),
+            (s, Residual::Adjacent),
+        ] {
+            let study = beside::OneLayer { n_images, snr, n_relabellings: 199, n_data_sets: 1000 };
+            let rates = study.significant(statistic, residual).map(|rate| rate.to_string());
+            println!("| {n_images}, {snr} | {statistic}, {residual} | {} |", rates.join(" | "));
+        }
+    }
 }
 
 /// Family-wise errors over places and layers.

@@ -109,7 +109,7 @@ impl Part {
         let together = if family == Family::All { n_layers } else { 1 };
         Some(match correction {
             PlaceCorrection::None => null.p.clone(),
-            PlaceCorrection::Fwe => null.family_wise(&self.maps, together),
+            PlaceCorrection::Fwe => null.family_wise(together),
             PlaceCorrection::Fdr => {
                 let mut corrected = null.p.clone();
                 for mut rows in families(corrected.view_mut(), together) {
@@ -231,6 +231,7 @@ mod tests {
         let maps = Maps { values: ndarray::array![[4.0, 2.0, 0.5]], n_voxels: vec![1; 3], n_undefined: 0 };
         let null = Null {
             p: ndarray::array![[0.2, 0.4, 0.6]],
+            observed: maps.values.clone(),
             extreme: ndarray::array![[1.0], [3.0], [5.0]],
             mean: ndarray::array![[0.0, 0.0, 0.0]],
             kept: Array3::zeros((0, 1, 3)),
@@ -247,6 +248,7 @@ mod tests {
             Maps { values: ndarray::array![[4.0, 2.0], [0.5, 4.0], [0.9, 0.1]], n_voxels: vec![1; 2], n_undefined: 0 };
         let null = Null {
             p: ndarray::array![[0.01, 0.5], [0.04, 0.9], [0.2, 0.4]],
+            observed: maps.values.clone(),
             extreme: ndarray::array![[1.0, 2.0, 9.0], [3.0, 0.0, 9.0], [5.0, 1.0, 9.0]],
             mean: Array2::zeros((3, 2)),
             kept: Array3::zeros((0, 3, 2)),

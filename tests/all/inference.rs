@@ -1,6 +1,8 @@
 //! Rates of the tests where there is nothing, by simulation: of the same programs as the table of the
 //! page on inference, with fewer data sets.
 
+#[path = "../../examples/inference_rates/beside.rs"]
+mod beside;
 #[path = "../../examples/inference_rates/ceiling.rs"]
 mod ceiling;
 #[path = "../../examples/inference_rates/group.rs"]
@@ -40,6 +42,38 @@ fn a_group_without_effect_is_not_significant_in_any_statistic() {
         assert!(holds(excess), "{statistic} {residual:?} {layer}: {excess}");
         // What is 0 on average may be tested as it is; nothing else may.
         assert_eq!(holds(values), centred, "{statistic} {residual:?} {layer}: {values}");
+    }
+}
+
+/// Where one layer is, others are not significant beside it, and it is itself: residuals are relabelled. Raw
+/// fingerprints find every layer that resembles it.
+#[test]
+fn layers_beside_the_one_that_is_there_are_not_significant() {
+    let study = beside::OneLayer { n_images: 16, snr: 3.0, n_relabellings: 99, n_data_sets: 200 };
+    let of = |statistic, residual| {
+        let rates = study.significant(statistic, residual);
+        println!("{statistic} {residual}: {}", rates.map(|r| r.to_string()).join(", "));
+        rates
+    };
+    let raw = of(Statistic::Spearman, Residual::None);
+    assert!(raw.iter().take(3).all(|rate| rate.share() > 0.9), "neighbours share half of their units");
+    for (statistic, residual) in [
+        (Statistic::Spearman, Residual::SemiPartial),
+        (Statistic::Spearman, Residual::Partial),
+        (Statistic::Pearson, Residual::SemiPartial),
+        (Statistic::Pearson, Residual::Partial),
+        (Statistic::Ols, Residual::None),
+    ] {
+        let rates = of(statistic, residual);
+        for (l, rate) in rates.into_iter().enumerate() {
+            if l == beside::TRUE {
+                assert!(rate.share() > 0.95, "{statistic} {residual}: {rate}");
+            } else {
+                // Nearly exact: noise of correlations is not the same for all pairs of images.
+                let (low, high) = rate.interval();
+                assert!(low < 0.06 && high > 0.02, "{statistic} {residual}, layer {l}: {rate}");
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! corrected by the largest value, clusters or TFCE; bootstrap intervals over subjects; layer
 //! assignment and overlap.
 
+mod better;
 mod chance;
 mod config;
 #[cfg(feature = "cli")]

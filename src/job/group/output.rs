@@ -1,5 +1,6 @@
 //! Files of a run and its results.
 
+use super::better::Better;
 use super::config::{Config, GroupCorrection};
 use super::inputs::Data;
 use super::results::{Corrected, Layer, Results};
@@ -29,7 +30,7 @@ pub fn write(
     config: &Config,
     data: &Data,
     tested: &[Tested],
-    layers: &Layers,
+    (layers, better): (&Layers, Option<&Better>),
     neighbours: &Neighbours,
 ) -> Result<()> {
     let writer = MapWriter {
@@ -44,6 +45,13 @@ pub fn write(
     }
     if data.names.len() > 1 {
         writer.assignment(layers, &data.names)?;
+    }
+    if let Some(better) = better {
+        let second: Vec<f32> = better.second.iter().map(|&l| l as f32).collect();
+        let words = "the layer with the largest mean beside the winner";
+        writer.statmap_as("layers", "second", &second, words, Datatype::I32)?;
+        let words = "p that the winner is no better than the next layer: flips of the subjects' differences, two-sided, corrected by the largest t over pairs of layers and voxels";
+        writer.statmap("winner", "pbetter", &narrow(better.p.iter().copied()), words)?;
     }
     cluster_table(run, &writer, data, tested, neighbours)?;
     maps::overlap(layers).write(&run.file("arrays/overlap.npz"))?;
@@ -194,7 +202,13 @@ fn layer(config: &Config, data: &Data, (summary, label): (LayerSummary, String),
 }
 
 /// The `results` of a session.
-pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers, session: &Session) -> Results {
+pub fn results(
+    config: &Config,
+    data: &Data,
+    tested: &[Tested],
+    (layers, better): (&Layers, Option<&Better>),
+    session: &Session,
+) -> Results {
     let summaries = layers.summaries(&data.names, &data.mask, config.maps.min_cluster);
     let named = summaries.into_iter().zip(maps::labels(&data.names)).zip(tested);
     Results {
@@ -215,6 +229,7 @@ pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers,
         exhaustive: tested[0].test.exhaustive,
         cluster_p: config.test.cluster_p,
         layers: named.map(|(own, tested)| layer(config, data, own, tested)).collect(),
+        n_better: better.map(|own| own.p.iter().filter(|p| **p <= config.test.alpha).count()),
         overlap: (data.names.len() > 1).then(|| layers.overlap_results()),
         gradient: layers.gradient_results(&data.mask),
         overlap_difference: differences(config, data),

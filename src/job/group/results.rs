@@ -42,6 +42,9 @@ pub struct Results {
     pub exhaustive: bool,
     pub cluster_p: f64,
     pub layers: Vec<Layer>,
+    /// Voxels whose winner is better than the next layer; absent with one layer.
+    #[serde(default)]
+    pub n_better: Option<usize>,
     pub overlap: Option<OverlapResults>,
     pub gradient: Option<GradientResults>,
     /// How the subjects' own overlaps differ between the two sets.

@@ -1,5 +1,6 @@
 //! The job from its configuration to its results.
 
+use super::better::better;
 use super::config::Config;
 use super::inputs::{self, Data};
 use super::output;
@@ -156,7 +157,8 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
     };
     let corrected = rows(&|t| t.corrected(config.test.correction));
     let layers = Layers::new(rows(&|t| t.test.mean.clone()), Some(&corrected), config.test.alpha)?;
-    output::write(run, config, data, &tested, &layers, neighbours)?;
+    let better = better(config, data, &layers, session)?;
+    output::write(run, config, data, &tested, (&layers, better.as_ref()), neighbours)?;
     let flat = flat(data);
     let picture = Picture {
         folder: run.file("figures"),
@@ -172,7 +174,7 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
     let limit = t.iter().map(|&t| extremeness(t, config.tail())).filter(|t| t.is_finite()).fold(1e-6, f64::max);
     picture.maps(t.view(), statistic, Some(limit))?;
     picture.overlap()?;
-    Ok(output::results(config, data, &tested, &layers, session))
+    Ok(output::results(config, data, &tested, (&layers, better.as_ref()), session))
 }
 
 /// The mask itself, where no image of the brain is given: maps say nothing of anatomy.

@@ -167,7 +167,11 @@ pub fn archive(part: &Part) -> npz::NpzWriter {
     let mut file = npz::NpzWriter::new().add("place", &place).add("values", &part.maps.values);
     file = file.add("n_voxels", &n_voxels);
     if let Some(null) = &part.null {
-        file = file.add("p", &null.p).add("extreme", &null.extreme).add("mean", &null.mean);
+        file = file
+            .add("p", &null.p)
+            .add("observed", &null.observed)
+            .add("extreme", &null.extreme)
+            .add("mean", &null.mean);
         if !null.kept.is_empty() {
             file = file.add("kept", &null.kept);
         }
@@ -228,6 +232,7 @@ pub fn read(file: &npz::Npz, path: &Path) -> Result<Part> {
         true => Some(Null {
             p: matrix("p")?,
             extreme: matrix("extreme")?,
+            observed: file.get::<f32>("observed")?.into_dimensionality::<Ix2>().map_err(shaped)?,
             mean: file.get::<f32>("mean")?.into_dimensionality::<Ix2>().map_err(shaped)?,
             kept: Array3::zeros((0, maps.values.nrows(), maps.values.ncols())),
             tail: Plan::TAIL,
@@ -237,7 +242,7 @@ pub fn read(file: &npz::Npz, path: &Path) -> Result<Part> {
     let n = maps.values.ncols();
     let fits = null.as_ref().is_none_or(|null| {
         let dim = maps.values.dim();
-        null.p.dim() == dim && null.mean.dim() == dim && null.extreme.ncols() == dim.0
+        null.p.dim() == dim && null.observed.dim() == dim && null.mean.dim() == dim && null.extreme.ncols() == dim.0
     });
     if maps.n_voxels.len() != n || !fits {
         let found = format!("{n} places, voxels of {}", maps.n_voxels.len());

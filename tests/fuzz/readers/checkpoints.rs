@@ -110,6 +110,7 @@ fn map_parts() -> Vec<Vec<u8>> {
     let tail = orthoscope::math::permutation::Tail::Greater;
     let null = Null {
         p: Array2::from_elem((2, 5), 0.25),
+        observed: Array2::from_elem((2, 5), 0.5),
         extreme: Array2::from_elem((4, 2), 0.9),
         mean: Array2::zeros((2, 5)),
         kept: Array3::from_elem((3, 2, 5), 0.125),
