@@ -67,7 +67,10 @@ struct BetasFlags {
     /// Image behind the maps in figures [default: the betas' mean].
     #[arg(long, value_name = "NIFTI")]
     background: Option<PathBuf>,
-    /// Take every voxel's mean over a run off its samples.
+    /// Plain means of the samples of a condition, also where runs have other shares of the conditions.
+    #[arg(long = "no-run-effects", num_args = 0, default_missing_value = "false", hide_possible_values = true)]
+    run_effects: Option<bool>,
+    /// Take off what every run adds, and the mean pattern.
     #[arg(long, num_args = 0, default_missing_value = "true", hide_possible_values = true)]
     centre_runs: Option<bool>,
 }
