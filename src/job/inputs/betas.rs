@@ -45,15 +45,15 @@ pub fn read(config: Recorded<'_>) -> Result<Data> {
         require_labels(config)?;
         if ending(&own.files[0]) == "npy" { from_npy(config)? } else { from_images(config)? }
     };
-    let fitted = own.run_effects && !is_proportional(&data.betas);
-    let effects = if fitted || own.centre_runs { Some(RunEffects::of(&data.betas)?) } else { None };
-    if let Some(effects) = &effects {
-        data.betas = effects.taken_off(&data.betas);
-    }
-    if own.centre_runs {
-        data.betas = data.betas.without_mean_pattern();
-    }
-    data.warnings.extend(unbalanced(&data.betas, effects.as_ref()));
+    let fitted = !config.crossed && (own.centre_runs || own.run_effects && !is_proportional(&data.betas));
+    let effects = if fitted { Some(RunEffects::of(&data.betas)?) } else { None };
+    data.betas = match &effects {
+        Some(effects) if own.centre_runs => effects.taken_off(&data.betas).without_mean_pattern(),
+        Some(effects) => effects.taken_off(&data.betas),
+        None if own.centre_runs => data.betas.centred_within_runs(),
+        None => data.betas,
+    };
+    data.warnings.extend(unbalanced(&data.betas, config, effects.as_ref()));
     Ok(data)
 }
 
@@ -72,7 +72,7 @@ fn require_labels(config: Recorded<'_>) -> Result<()> {
 
 /// Conditions that are spread over runs unevenly are allowed where nothing is cross-validated, but the user should
 /// know.
-fn unbalanced(betas: &Betas, effects: Option<&RunEffects>) -> Vec<Warning> {
+fn unbalanced(betas: &Betas, config: Recorded<'_>, effects: Option<&RunEffects>) -> Vec<Warning> {
     let counts = betas.counts();
     let (conditions, runs) = (betas.condition_names(), betas.run_names());
     let mut said = Vec::new();
@@ -83,6 +83,7 @@ fn unbalanced(betas: &Betas, effects: Option<&RunEffects>) -> Vec<Warning> {
         .collect();
     let what = match effects {
         Some(_) => "what each run adds was fitted together with the conditions' patterns and taken off",
+        None if config.crossed => "differences within runs are held against each other",
         None => "run differences enter the means (--no-run-effects)",
     };
     if !missing.is_empty() {
@@ -92,7 +93,7 @@ fn unbalanced(betas: &Betas, effects: Option<&RunEffects>) -> Vec<Warning> {
     }
     let samples = counts.sum_axis(Axis(0));
     let (least, most) = samples.iter().fold((usize::MAX, 0), |(low, high), &n| (low.min(n), high.max(n)));
-    if least < most {
+    if least < most && !config.crossed {
         let of = |n: usize| samples.iter().position(|&s| s == n).map_or("", |c| conditions[c].as_str());
         said.push(format!(
             "conditions have {least} (`{}`) to {most} (`{}`) samples: dissimilarities that are not cross-validated are larger for those with fewer",

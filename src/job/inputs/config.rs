@@ -10,6 +10,8 @@ pub struct Recorded<'a> {
     pub betas: &'a BetasConfig,
     pub bold: &'a BoldConfig,
     pub regions: &'a RegionConfig,
+    /// Whether runs are held against each other: what is fitted over all of them would then be on both sides.
+    pub crossed: bool,
 }
 
 /// Where the betas are.

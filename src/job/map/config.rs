@@ -198,7 +198,8 @@ impl Default for Config {
 impl Config {
     /// What was recorded, and where its regions are.
     pub fn recorded(&self) -> Recorded<'_> {
-        Recorded { betas: &self.betas, bold: &self.bold, regions: &self.regions }
+        let crossed = self.dissimilarity == Dissimilarity::Crossnobis;
+        Recorded { betas: &self.betas, bold: &self.bold, regions: &self.regions, crossed }
     }
 
     /// What is compared with the brain, in words.
