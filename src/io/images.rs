@@ -217,7 +217,7 @@ fn at_least_here(path: &Path) -> &Path {
 /// An array of uint8 is read image by image; any other, and one whose range must be looked at
 /// whole, is loaded.
 fn open_array(path: &Path) -> Result<Box<dyn ImageSource>> {
-    match npy::plain_bytes(path)? {
+    match npy::plain(path, "u1")? {
         Some((shape, start)) if shape.len() == 4 && shape[3] == 3 && array::shows_its_range(path, start)? => {
             few_enough(path, shape[0])?;
             Ok(Box::new(Rows {

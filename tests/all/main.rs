@@ -43,6 +43,7 @@ mod map;
 mod map_chance;
 mod map_golden;
 mod map_group;
+mod map_images;
 mod map_measures;
 mod map_series;
 mod map_simulate;

@@ -249,9 +249,9 @@ fn maps(dir: &Path, brain: &Brain) -> Vec<Task> {
     file.write(&activations).unwrap();
     let names_of = |task: Task| task.reads("--fingerprint-conditions", brain.at("conditions.txt"));
     vec![
-        map("map").reads("--centres", centres).reads("--background", background),
+        map("map").reads("--centres", centres).reads("--background", background).with("--keep-relabellings 3"),
         map("map, regions").reads("--rois", regions).reads("--roi-names", names),
-        map("map, shard").with("--shard 1/2"),
+        map("map, shard").with("--shard 1/2 --keep-relabellings 2"),
         names_of(betas(Task::new("map, activations", "map")))
             .reads("--activations", activations)
             .with("--residual activation_level --permutations 0 --radius 2 --unit voxels"),
