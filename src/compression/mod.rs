@@ -9,9 +9,11 @@
 //! | in which order they go, and when to stop | [`rank`] |
 //! | what a network costs | [`cost`] |
 //! | connections instead of channels: pruned, shared, coded | [`connections`] |
+//! | a small network that learns a large one's responses | [`distillation`] |
 
 pub mod connections;
 pub mod cost;
+pub mod distillation;
 pub mod groups;
 pub mod importance;
 pub mod rank;
