@@ -7,6 +7,7 @@
 pub mod adversarial;
 mod brain;
 pub mod configuration;
+pub mod distill;
 pub mod drive;
 pub mod fit;
 pub mod fitted;
@@ -42,7 +43,7 @@ use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// All jobs, in the order of the command line's help.
-pub static JOBS: [Entry; 9] = [
+pub static JOBS: [Entry; 10] = [
     Entry::of::<orthogonalize::Orthogonalize>(),
     Entry::of::<maximize::Maximize>(),
     Entry::of::<adversarial::Adversarial>(),
@@ -55,6 +56,7 @@ pub static JOBS: [Entry; 9] = [
     Entry::of::<rdm::LayerRdms>(),
     Entry::of::<fit::FitModels>(),
     Entry::of::<predict::Predict>(),
+    Entry::of::<distill::Distill>(),
     Entry::of::<map::Map>(),
     Entry::of::<group::Group>(),
 ];

@@ -104,7 +104,7 @@ fn every_file_that_is_read_is_known() {
 }
 
 /// Flags that name files.
-const FLAGS: [&str; 34] = [
+const FLAGS: [&str; 36] = [
     "--model",
     "--baseline",
     "--init-images",
@@ -139,6 +139,8 @@ const FLAGS: [&str; 34] = [
     "--test-stimuli",
     "--trials",
     "--gammas",
+    "--teacher",
+    "--test-images",
 ];
 
 /// What a run reads by relative paths is found from wherever it is resumed.

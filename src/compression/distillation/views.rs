@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::image::resize::{Filter, Resize, resize};
 use crate::rng::stream;
-use ndarray::{Array3, ArrayView3, s};
+use ndarray::{Array3, ArrayView3, Axis, Slice};
 use serde::{Deserialize, Serialize};
 
 /// How views are drawn.
@@ -86,8 +86,12 @@ impl View {
         let start = |n: usize, at: f64| ((n - side(n)) as f64 * at).round() as usize;
         let (h, w, _) = pixels.dim();
         let (y, x) = (start(h, self.at[0]), start(w, self.at[1]));
-        let crop = pixels.slice_move(s![y..y + side(h), x..x + side(w), ..]);
-        let crop = if self.mirror { crop.slice_move(s![.., ..;-1, ..]) } else { crop };
+        let mut crop = pixels;
+        crop.slice_axis_inplace(Axis(0), Slice::from(y..y + side(h)));
+        crop.slice_axis_inplace(Axis(1), Slice::from(x..x + side(w)));
+        if self.mirror {
+            crop.invert_axis(Axis(1));
+        }
         // In the order of memory: bytes do not depend on how the view was laid out.
         let crop = crop.as_standard_layout();
         resize(crop.view(), size, how, Filter::default())

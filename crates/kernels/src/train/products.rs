@@ -89,12 +89,11 @@ impl<S: Simd<T = f32>> TileKernel for Tile<'_, S> {
 
 pub(super) unsafe fn run<S: Simd<T = f32>>(shape: &Shape, out: *mut f32, a: *const f32, b: *const f32) {
     let vectors = shape.columns / S::LANES;
-    // Tiles of about the same height: a last one of a single row would cost as much as a whole one.
-    let n_tiles = shape.rows.div_ceil(S::MR);
-    let height = shape.rows.div_ceil(n_tiles);
     let mut v = 0;
     while v < vectors {
-        let nv = if vectors - v >= S::NV { S::NV } else { 1 };
+        let (nv, most) = block::<S>(vectors - v);
+        // Tiles of about the same height: a last one of a single row would cost as much as a whole one.
+        let height = shape.rows.div_ceil(shape.rows.div_ceil(most));
         for r in (0..shape.rows).step_by(height) {
             // SAFETY: rows and vectors of the shape, which the caller checked.
             unsafe {
@@ -109,6 +108,17 @@ pub(super) unsafe fn run<S: Simd<T = f32>>(shape: &Shape, out: *mut f32, a: *con
             }
         }
         v += nv;
+    }
+}
+
+/// Vectors that a tile takes of some that are left, and its most rows. A vector by itself is worth little where
+/// registers are many: of an odd number three are taken at once.
+fn block<S: Simd>(left: usize) -> (usize, usize) {
+    const LANES_OF_AVX512: usize = 16;
+    match (S::LANES, left) {
+        (LANES_OF_AVX512, n) if n > 1 && n % 2 == 1 => (3, 8),
+        _ if left >= S::NV => (S::NV, S::MR),
+        _ => (1, S::MR),
     }
 }
 
