@@ -1,17 +1,16 @@
 //! Graphs that are a chain of layers on the image, trained by `crates/kernels` in one piece.
 //!
-//! A chain is a convolution, separable convolutions (a kernel for each channel, then 1 x 1), each with batch
-//! norm (of the batch's own moments) and ReLU behind it, and a readout: a linear layer of the flattened
-//! activations, or a 1 x 1 convolution and a kernel as large as the map for each of its channels. A bias
-//! before a batch's own norm changes nothing behind it: its gradient is zero.
+//! A chain is a convolution, separable convolutions (a kernel for each channel, then 1 x 1), each
+//! with batch norm (of the batch's own moments) and ReLU behind it, and a readout: a linear layer
+//! of the flattened activations, or a 1 x 1 convolution and a kernel as large as the map for each
+//! of its channels. A bias before a batch's own norm changes nothing behind it: its gradient is
+//! zero.
 
 use super::forward::{BatchMoments, Normalisation};
 use super::fused::Moments;
 use crate::network::op::{FlattenOrder, Padding};
 use crate::network::{ChannelOrder, Graph, InputSpec, Node, NodeId, Op};
-use orthoscope_kernels::train::{
-    self, Kernels, Kind, Layer, LayerWeights, Readout, ReadoutWeights, Weights, Window,
-};
+use orthoscope_kernels::train::{self, Kernels, Kind, Layer, LayerWeights, Readout, ReadoutWeights, Weights, Window};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -176,13 +175,9 @@ impl Chain {
         Some(Self { chain, layers: names, readout: readout.1, input: graph.input.clone() })
     }
 
-    /// Outputs (images x outputs) of displayed images (n x 3 x height x width in [0, 1], as numbers), and
-    /// the batch's moments, for weights by their names.
-    pub fn forward<'a>(
-        &mut self,
-        images: &[f32],
-        weight: &dyn Fn(&str) -> &'a [f32],
-    ) -> (Vec<f32>, Vec<BatchMoments>) {
+    /// Outputs (images x outputs) of displayed images (n x 3 x height x width in [0, 1], as
+    /// numbers), and the batch's moments, for weights by their names.
+    pub fn forward<'a>(&mut self, images: &[f32], weight: &dyn Fn(&str) -> &'a [f32]) -> (Vec<f32>, Vec<BatchMoments>) {
         let none: &[f32] = &[];
         let maybe = |name: &Option<String>| name.as_deref().map_or(none, weight);
         let layer = |names: &LayerNames| LayerWeights {

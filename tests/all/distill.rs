@@ -55,7 +55,8 @@ fn responses(run: &Path, model: &str) -> Vec<f32> {
     let graph = load_model(run.join(model).to_str().unwrap(), &LoadOptions::default()).unwrap().graph;
     let table = tsv::read(&run.join("arrays/images.tsv")).unwrap();
     let (names, roles) = (table.column("image").unwrap(), table.column("role").unwrap());
-    let held: Vec<&str> = names.into_iter().zip(roles).filter(|(_, role)| *role == "held out").map(|(n, _)| n).collect();
+    let held: Vec<&str> =
+        names.into_iter().zip(roles).filter(|(_, role)| *role == "held out").map(|(n, _)| n).collect();
     let folder = run.parent().unwrap().join("patches-1");
     let mut images = Array4::zeros((held.len(), 3, SIZE, SIZE));
     for (mut slot, name) in images.outer_iter_mut().zip(&held) {
@@ -113,7 +114,8 @@ fn recorded(dir: &Path, config: &Path, model: &Path) -> serde_json::Value {
     let with = dir.join("recorded.toml");
     std::fs::write(&with, text.replace("NAMES", dir.join("names.txt").to_str().unwrap())).unwrap();
     let run = distill(dir, &with, model, "recorded").arg("--unit", "conv2:0,conv4:3").arg("--test-images", tested);
-    let run = run.arg("--targets", dir.join("recorded.npy")).arg("--axes", "targets,rows,repeats").arg("--match", "order");
+    let run =
+        run.arg("--targets", dir.join("recorded.npy")).arg("--axes", "targets,rows,repeats").arg("--match", "order");
     let results = run.run().expect_code(0).json();
     let first = &results["students"][0];
     assert_eq!(results["n_test"], 30);
@@ -143,7 +145,8 @@ fn member(path: &Path, gain: f32) {
     let mut builder = GraphBuilder::new("m", InputSpec::preset("unit", 16, 16).unwrap(), Default::default()).unwrap();
     let weight = ndarray::ArrayD::from_shape_vec(vec![1, 3, 1, 1], vec![gain, 0.1, -1.0]).unwrap();
     builder.add_weight("w", weight);
-    let op = Op::Conv2d { weight: "w".into(), bias: None, stride: [1; 2], padding: [0; 4], dilation: [1; 2], groups: 1 };
+    let op =
+        Op::Conv2d { weight: "w".into(), bias: None, stride: [1; 2], padding: [0; 4], dilation: [1; 2], groups: 1 };
     let x = builder.push("conv", op, &[0]).unwrap();
     builder.push("out", Op::GlobalAvgPool, &[x]).unwrap();
     card::write(path, &builder.finish().unwrap(), &About::default(), Storage::F32, false).unwrap();
@@ -178,7 +181,8 @@ fn what_cannot_teach_is_refused() {
 fn dead_model(path: &Path) {
     let mut builder = GraphBuilder::new("dead", InputSpec::preset("unit", 8, 8).unwrap(), Default::default()).unwrap();
     builder.add_weight("w", ndarray::ArrayD::zeros(vec![1, 3, 1, 1]));
-    let op = Op::Conv2d { weight: "w".into(), bias: None, stride: [1; 2], padding: [0; 4], dilation: [1; 2], groups: 1 };
+    let op =
+        Op::Conv2d { weight: "w".into(), bias: None, stride: [1; 2], padding: [0; 4], dilation: [1; 2], groups: 1 };
     builder.push("out", op, &[0]).unwrap();
     card::write(path, &builder.finish().unwrap(), &About::default(), Storage::F32, false).unwrap();
 }

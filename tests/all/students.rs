@@ -1,4 +1,5 @@
-//! Students that learn: against PyTorch (`tests/golden/student.py`), and chains against burn's own operations.
+//! Students that learn: against PyTorch (`tests/golden/student.py`), and chains against burn's own
+//! operations.
 
 use crate::support::relative_error;
 use ndarray::{ArrayD, Ix4};
@@ -87,8 +88,8 @@ fn losses_gradients_and_steps_are_pytorchs() {
         for name in after.weights().keys() {
             let expected = own(&get(&format!("after.{name}")));
             let worst = own(after.weight(name)).iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            // Adam's first steps are of the size of the rate whatever the gradient's: where that is almost zero, its
-            // sign is rounding's.
+            // Adam's first steps are of the size of the rate whatever the gradient's: where that is
+            // almost zero, its sign is rounding's.
             let most = expected.iter().fold(1.0f32, |m, v| m.max(v.abs()));
             assert!(worst < 2e-3 * most, "{kind} {name}: {worst}");
         }
@@ -97,7 +98,11 @@ fn losses_gradients_and_steps_are_pytorchs() {
 
 fn images(n: usize, size: usize) -> Tensor<4> {
     let mut rng = stream(5, "students' images", 0);
-    tensor_from_vec((0..n * 3 * size * size).map(|_| rng.uniform() as f32).collect(), [n, 3, size, size], &Device::default())
+    tensor_from_vec(
+        (0..n * 3 * size * size).map(|_| rng.uniform() as f32).collect(),
+        [n, 3, size, size],
+        &Device::default(),
+    )
 }
 
 /// The same graph with a node that does nothing is no chain: burn's operations run it.

@@ -7,8 +7,8 @@
 //! | training on a teacher's responses, kernels smoothed, the best weights kept | [`teach`] |
 //! | one neuron of a shared student; outputs in a teacher's units | [`readout`] |
 //!
-//! The student of the V4 models of Cowley et al. (2023) is five layers of 100 filters; each neuron's is then
-//! pruned ([`super::importance::LayerwiseVariance`]), rebuilt and trained again.
+//! The student of the V4 models of Cowley et al. (2023) is five layers of 100 filters; each
+//! neuron's is then pruned ([`super::importance::LayerwiseVariance`]), rebuilt and trained again.
 
 pub mod readout;
 mod smooth;

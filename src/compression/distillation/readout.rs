@@ -7,7 +7,9 @@ use ndarray::{Array2, ArrayD, Axis, arr1};
 /// The weight and bias of the last layer, which is linear in what it reads.
 fn last(graph: &Graph) -> Result<(&str, &str)> {
     match &graph.node(graph.output()).op {
-        Op::Linear { weight, bias: Some(bias) } | Op::Conv2d { weight, bias: Some(bias), .. } => Ok((weight, bias)),
+        Op::Linear { weight, bias: Some(bias) } | Op::Conv2d { weight, bias: Some(bias), .. } => {
+            Ok((weight.as_str(), bias.as_str()))
+        }
         other => Err(Error::invalid(
             format!("{}: the last layer", graph.name),
             "a linear layer or a convolution with a bias",
@@ -17,7 +19,8 @@ fn last(graph: &Graph) -> Result<(&str, &str)> {
     }
 }
 
-/// The graph whose outputs are `scale[k] y[k] + offset[k]`: weights and biases of the last layer are changed.
+/// The graph whose outputs are `scale[k] y[k] + offset[k]`: weights and biases of the last layer
+/// are changed.
 ///
 /// # Errors
 /// [`Error::Invalid`] for another number of outputs, or a last layer that is not linear.
@@ -73,7 +76,11 @@ pub fn scaled(graph: &Graph, scale: &[f64], offset: &[f64]) -> Result<Graph> {
 pub fn of_output(shared: &Graph, output: usize) -> Result<Graph> {
     let parts = Parts::of(shared).filter(|p| output < p.weight.nrows()).ok_or_else(|| {
         let expected = format!("a factorised readout with an output {output}");
-        let found = format!("{} outputs of a `{}`", shared.node(shared.output()).shape.channels, shared.node(shared.output()).op.kind());
+        let found = format!(
+            "{} outputs of a `{}`",
+            shared.node(shared.output()).shape.channels,
+            shared.node(shared.output()).op.kind()
+        );
         Error::invalid(&shared.name, expected, found, "outputs count from 0")
     })?;
     let core = shared.up_to(&[parts.core])?;
@@ -111,7 +118,9 @@ impl Parts {
     fn of(graph: &Graph) -> Option<Self> {
         let weights: &Weights = graph.weights();
         let conv = |id: NodeId| match &graph.node(id).op {
-            Op::Conv2d { weight, bias: Some(bias), .. } => Some((&weights[weight], weights[bias].iter().copied().collect())),
+            Op::Conv2d { weight, bias: Some(bias), .. } => {
+                Some((&weights[weight], weights[bias].iter().copied().collect()))
+            }
             _ => None,
         };
         let rows = |w: &ArrayD<f32>| {

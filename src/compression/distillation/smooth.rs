@@ -13,9 +13,9 @@ enum Planes {
     ChannelsLast { height: usize, width: usize, channels: usize },
 }
 
-/// Smooths the kernels of single channels, and linear readouts of maps, over their two spatial axes with a Gaussian
-/// (reflected edges, as SciPy's `gaussian_filter`); kernels that mix channels, such as those of the first layer,
-/// stay.
+/// Smooths the kernels of single channels, and linear readouts of maps, over their two spatial axes
+/// with a Gaussian (reflected edges, as SciPy's `gaussian_filter`); kernels that mix channels, such
+/// as those of the first layer, stay.
 ///
 /// # Source
 /// Cowley et al. (2023), published code: sigma 0.5 after each block of images.
@@ -79,7 +79,8 @@ mod tests {
     use super::*;
     use crate::network::InputSpec;
 
-    /// SciPy 1.17: `gaussian_filter` of a 5 x 5 impulse in the middle with sigma 0.5, its middle row.
+    /// SciPy 1.17: `gaussian_filter` of a 5 x 5 impulse in the middle with sigma 0.5, its middle
+    /// row.
     #[test]
     fn an_impulse_spreads_as_scipys_and_the_first_layer_stays() {
         let input = InputSpec::preset("v4", 16, 16).unwrap();

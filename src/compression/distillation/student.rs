@@ -29,14 +29,14 @@ pub enum Reading {
 /// image -> conv 5x5, BN, ReLU -> separable 5x5 stride 2, BN, ReLU (twice) -> separable 5x5, BN, ReLU (...) -> readout
 /// ```
 ///
-/// A separable convolution is a 5 x 5 kernel for each channel without bias, then 1 x 1 with bias. Padding is
-/// TensorFlow's `same` (1 before and 2 after an even side at stride 2). Nodes are called as in the published
-/// files (`layer0_conv`, ..., `Beta`; `mixing_stage`, `spatial_pool_stage` of the shared ones): jobs read students
-/// as they read those.
+/// A separable convolution is a 5 x 5 kernel for each channel without bias, then 1 x 1 with bias.
+/// Padding is TensorFlow's `same` (1 before and 2 after an even side at stride 2). Nodes are called
+/// as in the published files (`layer0_conv`, ..., `Beta`; `mixing_stage`, `spatial_pool_stage` of
+/// the shared ones): jobs read students as they read those.
 ///
 /// # Source
-/// Cowley, Stan, Pillow & Smith (2023), published code; initial weights as Keras documents for its layers
-/// (Glorot & Bengio 2010: uniform within `sqrt(6 / (fan_in + fan_out))`, biases 0, gains 1).
+/// Cowley, Stan, Pillow & Smith (2023), published code; initial weights as Keras documents for its
+/// layers (Glorot & Bengio 2010: uniform within `sqrt(6 / (fan_in + fan_out))`, biases 0, gains 1).
 ///
 /// # Example
 /// ```
@@ -73,7 +73,12 @@ impl Student {
             return Ok(());
         }
         let found = format!("{:?} and {} outputs", self.widths, self.n_outputs);
-        Err(Error::invalid("student", "1 to 8 layers of 1 to 1024 filters, and an output", found, "five of 100 are usual"))
+        Err(Error::invalid(
+            "student.widths",
+            "1 to 8 layers of 1 to 1024 filters, and an output",
+            found,
+            "five of 100 are usual",
+        ))
     }
 
     /// The network with its initial weights, drawn for the seed.
@@ -195,7 +200,8 @@ mod tests {
     fn students_are_published_architectures() {
         let own = student(Reading::Own, 1).build("own", 3).unwrap();
         assert_eq!(recognise(&own), Some(Known::CompactV4));
-        let layers = 6 * 75 + 6 + (6 * 25 + 6 * 5 + 5) + (5 * 25 + 5 * 4 + 4) + (4 * 25 + 4 * 3 + 3) + (3 * 25 + 3 * 2 + 2);
+        let layers =
+            6 * 75 + 6 + (6 * 25 + 6 * 5 + 5) + (5 * 25 + 5 * 4 + 4) + (4 * 25 + 4 * 3 + 3) + (3 * 25 + 3 * 2 + 2);
         assert_eq!(own.n_parameters(), layers + 4 * 20 + 784 * 2 + 1);
         let shared = student(Reading::Factorised, 7).build("shared", 3).unwrap();
         assert_eq!(shared.node(shared.output()).shape.channels, 7);

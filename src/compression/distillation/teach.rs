@@ -49,8 +49,8 @@ pub trait Lessons: Sync {
     /// Images of an epoch.
     fn n_images(&self) -> usize;
 
-    /// Some images as they are seen in an epoch, n x 3 x height x width in [0, 1], and the responses to them, n x
-    /// outputs.
+    /// Some images as they are seen in an epoch, n x 3 x height x width in [0, 1], and the
+    /// responses to them, n x outputs.
     ///
     /// # Errors
     /// Whatever reading images says.
@@ -84,9 +84,9 @@ pub struct History {
 
 /// A training: `min mean (student(image) - response)^2` by Adam, moments of batch norms followed.
 ///
-/// Epochs go through the images in random orders of their own; images that do not fill a last batch wait for the next
-/// epoch. After every epoch the student is scored on the held-out images, and what it needs to go on is written. The
-/// weights of the best epoch are the result.
+/// Epochs go through the images in random orders of their own; images that do not fill a last batch
+/// wait for the next epoch. After every epoch the student is scored on the held-out images, and
+/// what it needs to go on is written. The weights of the best epoch are the result.
 pub struct Teaching<'a> {
     pub lessons: &'a dyn Lessons,
     pub settings: Settings,
@@ -108,8 +108,9 @@ impl Teaching<'_> {
     /// Trains a student, or goes on from the file at `path`, which is written after every epoch.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for fewer images than a batch, and when a loss is not finite; [`Error::Interrupted`] when
-    /// stopped: the epochs before are in the file; whatever reading says.
+    /// [`Error::Invalid`] for fewer images than a batch, and when a loss is not finite;
+    /// [`Error::Interrupted`] when stopped: the epochs before are in the file; whatever reading
+    /// says.
     pub fn train(&self, task: &str, student: Graph, path: &Path) -> Result<(Graph, History)> {
         let (settings, n) = (&self.settings, self.lessons.n_images());
         let batch = settings.batch.min(n);
@@ -165,9 +166,8 @@ impl Teaching<'_> {
         let (n, k) = responses.dim();
         let wanted = tensor_from_vec(responses.iter().copied().collect(), [n, k, 1, 1], &self.device);
         let images = tensor(images.view(), &self.device);
-        let outcome = trainer.step(images, rate, &|_, _| 0.0, |outputs| {
-            Ok((outputs[0].clone() - constant(wanted)).square().mean())
-        })?;
+        let outcome = trainer
+            .step(images, rate, &|_, _| 0.0, |outputs| Ok((outputs[0].clone() - constant(wanted)).square().mean()))?;
         Ok(outcome.loss)
     }
 

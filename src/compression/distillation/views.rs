@@ -115,6 +115,8 @@ mod tests {
         }
         assert!((70..130).contains(&mirrored), "{mirrored}");
         assert_eq!(View::draw(&options, 3, 0, 8).of(image.view(), (9, 7), Resize::Stretch), image);
-        assert!(ViewOptions { n: 0, ..options }.check().is_err() && ViewOptions { zoom: 0.0, ..options }.check().is_err());
+        assert!(
+            ViewOptions { n: 0, ..options }.check().is_err() && ViewOptions { zoom: 0.0, ..options }.check().is_err()
+        );
     }
 }

@@ -5,7 +5,7 @@ use super::lessons::Taught;
 use super::output::predicted;
 use super::plan::Plan;
 use super::results::{Network, Results};
-use super::run::{Found, Learnt};
+use super::run::{Found, Learnt, Made};
 use crate::error::Result;
 use crate::math::stats;
 use crate::report::figures::{self, BarOptions, BarSeries, CurveOptions, CurveSeries, Point, ScatterOptions};
@@ -75,12 +75,13 @@ fn kernels(plan: &Plan, run: &RunDir, results: &Results) -> Result<()> {
     figures::bars(&groups, &series, &run.file("figures/filters"), &options)
 }
 
+/// What became of a unit's student in the end.
+fn last(made: &Made) -> Option<&Learnt> {
+    Some(made.pruned.as_ref().map_or(&made.unpruned, |p| &p.1))
+}
+
 /// Students against the teacher on the held-out images.
 fn scatter(plan: &Plan, run: &RunDir, taught: &Taught, found: &Found) -> Result<()> {
-    let last = |made| -> Option<&Learnt> {
-        let made: &super::run::Made = made;
-        Some(made.pruned.as_ref().map_or(&made.unpruned, |p| &p.1))
-    };
     let own = predicted(plan, taught, found, last)?;
     let mut points = Vec::new();
     for (unit, name) in plan.teacher.names.iter().enumerate().take(SHOWN) {

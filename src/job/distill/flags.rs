@@ -52,8 +52,8 @@ pub struct Flags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Teacher")]
 struct TeacherFlags {
-    /// Who teaches: a network, a fitted model (the run directory of a fit, or its file), or a folder
-    /// of models.
+    /// Who teaches: a network, a fitted model (the run directory of a fit, or its file), or a
+    /// folder of models.
     #[arg(id = "teacher.model", long = "teacher", value_name = "MODEL")]
     model: Option<String>,
     /// Architecture of a PyTorch state dict.

@@ -26,8 +26,8 @@ pub struct Taught {
 }
 
 impl Taught {
-    /// Asks the teacher, and standardises its responses: mean 0 and standard deviation 1 over the images that are
-    /// learnt from, unit by unit.
+    /// Asks the teacher, and standardises its responses: mean 0 and standard deviation 1 over the
+    /// images that are learnt from, unit by unit.
     ///
     /// # Errors
     /// As [`respond`]; [`Error::Invalid`] for a unit that always responds the same.
@@ -51,9 +51,8 @@ impl Taught {
             let hint = "a unit that never changes teaches nothing: choose others (`units`)";
             return Err(Error::invalid(at, "responses that vary over images", format!("always {}", means[unit]), hint));
         }
-        let z = |raw: &Array2<f64>| {
-            Array2::from_shape_fn(raw.dim(), |(i, u)| ((raw[(i, u)] - means[u]) / sds[u]) as f32)
-        };
+        let z =
+            |raw: &Array2<f64>| Array2::from_shape_fn(raw.dim(), |(i, u)| ((raw[(i, u)] - means[u]) / sds[u]) as f32);
         let size = (plan.input.height, plan.input.width);
         let held_images = plan.pictures.read(&plan.held, &vec![View::WHOLE; plan.held.len()], size)?;
         Ok(Self { views: raw.iter().map(z).collect(), held: z(&held_raw.mean), held_images, means, sds, held_raw })
@@ -64,7 +63,8 @@ impl Taught {
         self.held.select(Axis(1), units)
     }
 
-    /// Responses of a unit to the first images that are learnt from, as they are: what pruning is judged by.
+    /// Responses of a unit to the first images that are learnt from, as they are: what pruning is
+    /// judged by.
     pub fn first(&self, unit: usize, n: usize) -> Array2<f64> {
         Array2::from_shape_fn((n, 1), |(i, _)| f64::from(self.views[0][(i, unit)]))
     }

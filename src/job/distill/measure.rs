@@ -86,9 +86,10 @@ pub fn results(
         students.push(Student { unit: plan.teacher.names[unit].clone(), teacher, unpruned, pruned });
     }
     let all: Vec<usize> = (0..students.len()).collect();
-    let shared = found.shared.as_ref().map(|core| {
-        measured(plan, taught, core, &all, format!("{}/shared", crate::job::distill::MODELS))
-    });
+    let shared = found
+        .shared
+        .as_ref()
+        .map(|core| measured(plan, taught, core, &all, format!("{}/shared", crate::job::distill::MODELS)));
     Ok(Results {
         teacher: plan.config.teacher.model.clone(),
         n_units: students.len(),

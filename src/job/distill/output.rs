@@ -1,11 +1,11 @@
 //! Files of `distill`.
 
 use super::MODELS;
+use super::RunDir;
 use super::lessons::Taught;
 use super::plan::Plan;
 use super::results::{Network, Results};
 use super::run::{Found, Learnt};
-use super::RunDir;
 use crate::compression::distillation::readout;
 use crate::compression::distillation::teach::outputs;
 use crate::error::Result;
@@ -73,10 +73,8 @@ fn model(
         ("cost", toml::Value::Table(cost.map(|(key, n)| (key.to_owned(), integer(n))).into_iter().collect())),
     ];
     let table = table.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    let accuracy = [
-        ("r_with_teacher", toml::Value::Float(network.r)),
-        ("held_out_images", integer(plan.held.len() as u64)),
-    ];
+    let accuracy =
+        [("r_with_teacher", toml::Value::Float(network.r)), ("held_out_images", integer(plan.held.len() as u64))];
     let about = About {
         description: format!("student of {} for {}: {}", plan.config.teacher.model, graph.name, operators.join("; ")),
         source: format!("distilled from {}", plan.config.teacher.model),
@@ -90,7 +88,8 @@ fn model(
     Ok(())
 }
 
-/// Which images were used for what; of an ensemble, how much its members disagree on the held-out ones.
+/// Which images were used for what; of an ensemble, how much its members disagree on the held-out
+/// ones.
 fn images(plan: &Plan, run: &RunDir, taught: &Taught) -> Result<()> {
     let mut table = Table::new(["image", "role", "disagreement"]);
     let mut roles = vec!["learnt"; plan.pictures.n()];
@@ -108,7 +107,8 @@ fn images(plan: &Plan, run: &RunDir, taught: &Taught) -> Result<()> {
 
 /// One row a network.
 fn students(run: &RunDir, results: &Results) -> Result<()> {
-    let header = ["unit", "stage", "filters", "parameters", "kernels", "macs", "bytes", "r", "recorded_r", "recorded_r2_er"];
+    let header =
+        ["unit", "stage", "filters", "parameters", "kernels", "macs", "bytes", "r", "recorded_r", "recorded_r2_er"];
     let mut table = Table::new(header);
     for row in &results.students {
         let recorded = |r: Option<f64>, er: Option<f64>| [field(r.unwrap_or(f64::NAN)), field(er.unwrap_or(f64::NAN))];

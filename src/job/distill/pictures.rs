@@ -31,8 +31,8 @@ const LOOKED_AT: usize = 64;
 pub type PixelHash = [u8; 32];
 
 impl Pictures {
-    /// Opens sets and looks through them: every image is decoded once. Images whose pixels are in `without`, or were
-    /// seen before, are left out and counted.
+    /// Opens sets and looks through them: every image is decoded once. Images whose pixels are in
+    /// `without`, or were seen before, are left out and counted.
     ///
     /// # Errors
     /// As reading says.

@@ -115,8 +115,8 @@ impl Work<'_> {
         Ok(Learnt { graph, history })
     }
 
-    /// From the last layer to the first, as published: each layer by what the next one loses, the last by the
-    /// responses.
+    /// From the last layer to the first, as published: each layer by what the next one loses, the
+    /// last by the responses.
     fn prune(&self, unit: usize, graph: &Graph) -> Result<(Course, Graph)> {
         let options = self.plan.config.prune;
         let n = options.n_images.min(self.plan.taught.len());
@@ -128,8 +128,12 @@ impl Work<'_> {
             ..Data::new(&images)
         };
         let teacher = Some(self.taught.first(unit, n));
-        let rule =
-            LayerwiseVariance { share: options.share, minimum: options.minimum, teacher, ..LayerwiseVariance::new(data) };
+        let rule = LayerwiseVariance {
+            share: options.share,
+            minimum: options.minimum,
+            teacher,
+            ..LayerwiseVariance::new(data)
+        };
         let pruner = Pruner {
             minimum: options.minimum,
             cancel: self.session.cancel.clone(),

@@ -19,7 +19,8 @@ pub struct Teacher {
     pub population: Population,
     /// What each unit is called.
     pub names: Vec<String>,
-    /// The units of the population whose mean each unit is: one, or one of every member of an ensemble.
+    /// The units of the population whose mean each unit is: one, or one of every member of an
+    /// ensemble.
     pub parts: Vec<Vec<usize>>,
 }
 
@@ -36,7 +37,8 @@ impl Teacher {
     /// The units of a population, or (`ensemble`) the means over its networks.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an ensemble of one network, or of networks with different numbers of outputs.
+    /// [`Error::Invalid`] for an ensemble of one network, or of networks with different numbers of
+    /// outputs.
     pub fn new(population: Population, ensemble: bool) -> Result<Self> {
         if !ensemble {
             let names = population.units.iter().map(|u| u.name.clone()).collect();
@@ -81,11 +83,12 @@ impl Teacher {
 /// Images of a part of the responses, which is kept by itself.
 const PART: usize = 512;
 
-/// The teacher's responses to views of images, part by part from the checkpoint or the network. Teacher and students
-/// see the same views, each at its own size.
+/// The teacher's responses to views of images, part by part from the checkpoint or the network.
+/// Teacher and students see the same views, each at its own size.
 ///
 /// # Errors
-/// As running the networks says; [`Error::Invalid`] for responses that are no numbers; [`Error::Interrupted`].
+/// As running the networks says; [`Error::Invalid`] for responses that are no numbers;
+/// [`Error::Interrupted`].
 pub fn respond(
     plan: &Plan,
     session: &Session,
@@ -99,7 +102,7 @@ pub fn respond(
     let mut all = Vec::new();
     for (p, part) in seen.chunks(PART).enumerate() {
         session.cancel.check()?;
-        let path = run.checkpoint().join(format!("teacher-{what}-{p:05}.checkpoint"));
+        let path = run.checkpoint().join(format!("teacher-{}-{p:05}.checkpoint", what.replace(' ', "-")));
         let single = match read(&path, part.len())? {
             Some(found) => found,
             None => {

@@ -5,8 +5,8 @@ use crate::data::names::{matches, natural_order, nfc, twice};
 use crate::error::{Error, Result};
 use crate::job::fitted;
 use crate::job::model::{self, NetworkConfig};
-use crate::network::units::{Unit, channels};
 use crate::network::card::CARD;
+use crate::network::units::{Unit, channels};
 use crate::network::zoo::{EXTENSIONS, Model};
 use crate::network::{Executor, Graph, JointExecutor, NodeId, TapRequest, TapValue};
 use crate::objective::UnitTap;
@@ -70,11 +70,7 @@ impl Population {
             return super::fitted::load(&file, network, names);
         }
         let folder = Path::new(&network.model);
-        let files = if folder.is_dir() && !folder.join(CARD).is_file() {
-            network_files(folder)?
-        } else {
-            vec![]
-        };
+        let files = if folder.is_dir() && !folder.join(CARD).is_file() { network_files(folder)? } else { vec![] };
         if files.is_empty() {
             let mut found = network.load()?;
             let warnings = std::mem::take(&mut found.warnings);

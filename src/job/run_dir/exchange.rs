@@ -108,7 +108,8 @@ fn raise_file(from: &Path, to: &Path) -> Result<()> {
 
 /// The folders of outputs below `base` that there are, and those within them; a folder comes before what is in it.
 fn folders(base: &Path) -> Result<Vec<String>> {
-    let mut found: Vec<String> = FOLDERS.iter().filter(|name| base.join(name).is_dir()).map(ToString::to_string).collect();
+    let mut found: Vec<String> =
+        FOLDERS.iter().filter(|name| base.join(name).is_dir()).map(ToString::to_string).collect();
     let mut next = 0;
     while next < found.len() {
         let folder = base.join(&found[next]);

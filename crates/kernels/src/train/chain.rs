@@ -1,6 +1,7 @@
 //! A batch forward through a chain of layers and back.
 
-use super::layer::{self, Kept, Kind, Layer, LayerGradient, LayerWeights, Source};
+use super::backward::Kept;
+use super::layer::{self, Kind, Layer, LayerGradient, LayerWeights, Source};
 use super::norm::{Moments, Norm};
 use super::readout::{self, Below, Readout, ReadoutGradient, ReadoutWeights};
 use super::{Kernels, padded};
@@ -46,7 +47,8 @@ impl Chain {
     /// A dense layer, then separable ones, each reading the one before, then a readout.
     ///
     /// # Panics
-    /// When there is no layer, the first is not dense, another is, or sizes do not follow each other.
+    /// When there is no layer, the first is not dense, another is, or sizes do not follow each
+    /// other.
     pub fn new(layers: Vec<Layer>, readout: Readout, kernels: Kernels) -> Self {
         assert!(layers.first().is_some_and(|l| l.kind == Kind::Dense), "a dense layer first");
         assert!(layers[1..].iter().all(|l| l.kind == Kind::Separable), "separable layers behind it");
@@ -58,7 +60,8 @@ impl Chain {
         Self { layers, readout, kernels, images: vec![], z, deep, g, pass: None }
     }
 
-    /// Outputs (images x outputs) of images x channels x rows x columns, as the first layer reads them.
+    /// Outputs (images x outputs) of images x channels x rows x columns, as the first layer reads
+    /// them.
     ///
     /// # Panics
     /// When `images` is no whole number of images, or weights are of other sizes.
@@ -115,14 +118,12 @@ impl Chain {
             g.resize(z.len(), 0.0);
         }
         let below = self.below(&pass);
-        let (readout, mut sums) =
-            self.readout.backward(&self.kernels, &pass.readout, below, gradient, &mut g[last]);
+        let (readout, mut sums) = self.readout.backward(&self.kernels, &pass.readout, below, gradient, &mut g[last]);
         let mut layers = Vec::new();
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let m = pass.moments[i].n();
             let (below_g, own) = g.split_at_mut(i);
-            let kept =
-                Kept { z: &self.z[i], deep: &self.deep[i], g: &own[0], back: pass.norms[i].back(&sums, m) };
+            let kept = Kept { z: &self.z[i], deep: &self.deep[i], g: &own[0], back: pass.norms[i].back(&sums, m) };
             let (source, below_g) = match i {
                 0 => (Source::Images(&self.images), &mut [][..]),
                 _ => (Source::Layer(&self.z[i - 1], &pass.norms[i - 1]), &mut below_g[i - 1][..]),

@@ -48,7 +48,8 @@ impl<S: Simd<T = f32>> Body for CorrelateBody<'_, S> {
                 *at = (x + p.min(m - 1)) * in_step * channels;
             }
             for v in (0..channels).step_by(S::LANES) {
-                // SAFETY: `Kernels::correlate` checked the last pixel of every row and of the result.
+                // SAFETY: `Kernels::correlate` checked the last pixel of every row and of the
+                // result.
                 unsafe {
                     let mut acc = [S::splat(0.0); PIXELS];
                     for &(row, weights) in self.rows {

@@ -42,8 +42,8 @@ body!(Moments, moments);
 body!(LiveSums, live_sums);
 body!(Gradient, gradient);
 
-// SAFETY of all bodies: the methods of `Kernels` below checked the arrays' sizes; channels are whole
-// vectors.
+// SAFETY of all bodies: the methods of `Kernels` below checked the arrays' sizes; channels are
+// whole vectors.
 impl<S: Simd<T = f32>> Body for Activate<'_, S> {
     type Out = ();
     #[inline(always)]
@@ -196,7 +196,8 @@ impl Kernels {
         groups(out)
     }
 
-    /// For each group of channels: sums of g, and of `g (z - mean) inverse`, where the ReLU is open.
+    /// For each group of channels: sums of g, and of `g (z - mean) inverse`, where the ReLU is
+    /// open.
     ///
     /// # Panics
     /// When the sizes do not fit.
@@ -216,8 +217,8 @@ impl Kernels {
         groups(out)
     }
 
-    /// `out = slope g + scale (z - mean) + constant` for `more = [mean, scale, constant]`, g where the ReLU
-    /// is open, else 0.
+    /// `out = slope g + scale (z - mean) + constant` for `more = [mean, scale, constant]`, g where
+    /// the ReLU is open, else 0.
     ///
     /// # Panics
     /// When the sizes do not fit.

@@ -1,23 +1,25 @@
 //! Training: chains of convolutions with batch norm and ReLU, their gradients at the weights.
 //!
 //! A [`Chain`] is what a small student network is: a dense convolution on the image, separable
-//! convolutions (a kernel for each channel, then a product over channels), each followed by batch norm
-//! with the batch's own moments and ReLU, and a [`Readout`]. One call goes forward through a batch, one
-//! goes back and gives the gradient at every weight. Activations of a layer are kept once, before
-//! their norm: what a norm and a ReLU make of them is computed where it is read, row by row.
+//! convolutions (a kernel for each channel, then a product over channels), each followed by batch
+//! norm with the batch's own moments and ReLU, and a [`Readout`]. One call goes forward through a
+//! batch, one goes back and gives the gradient at every weight. Activations of a layer are kept
+//! once, before their norm: what a norm and a ReLU make of them is computed where it is read, row
+//! by row.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`chain`] | a batch forward and back |
-//! | [`layer`] | one layer of all images |
+//! | [`layer`], `backward` | one layer of all images, forward and back |
 //! | [`readout`] | the last layer's activations to a few numbers |
 //! | [`norm`] | moments, lines, sums of batch norm |
 //! | [`products`], [`depthwise`], `lanes` | the kernels that all of it is made of |
 //!
-//! Numbers lie pixel by pixel, channels last, in whole groups of [`WIDTH`] channels; what is beyond the
-//! last channel is zero. Images are taken in fixed groups whose sums are added in order: results do not
-//! depend on the number of threads.
+//! Numbers lie pixel by pixel, channels last, in whole groups of [`WIDTH`] channels; what is beyond
+//! the last channel is zero. Images are taken in fixed groups whose sums are added in order:
+//! results do not depend on the number of threads.
 
+mod backward;
 pub mod chain;
 pub mod depthwise;
 mod lanes;

@@ -1,7 +1,7 @@
 //! Batch norm with the batch's own moments, followed by ReLU.
 //!
-//! With z before the norm, `zhat = (z - mean) / sqrt(var + epsilon)` and `a = max(gain zhat + shift, 0)`,
-//! gradients g at a that are set to 0 where a is, and m numbers of a channel:
+//! With z before the norm, `zhat = (z - mean) / sqrt(var + epsilon)` and `a = max(gain zhat +
+//! shift, 0)`, gradients g at a that are set to 0 where a is, and m numbers of a channel:
 //!
 //! ```text
 //! d shift = sum g,  d gain = sum g zhat,  dz = gain / sqrt(var + epsilon) (g - d shift / m - zhat d gain / m)
@@ -70,8 +70,8 @@ impl Moments {
     }
 }
 
-/// A norm whose moments are known: lines `slope z + offset`, and what the way back needs. Zero beyond the
-/// last channel.
+/// A norm whose moments are known: lines `slope z + offset`, and what the way back needs. Zero
+/// beyond the last channel.
 #[derive(Debug, Clone)]
 pub struct Norm {
     slope: Vec<f32>,

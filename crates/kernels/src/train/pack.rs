@@ -2,7 +2,8 @@
 
 use super::padded;
 
-/// `rows` rows of `columns` numbers and zeros behind them; `at` says where each stands in `weights`.
+/// `rows` rows of `columns` numbers and zeros behind them; `at` says where each stands in
+/// `weights`.
 pub fn pack(weights: &[f32], rows: usize, columns: usize, at: impl Fn(usize, usize) -> usize) -> Vec<f32> {
     let width = padded(columns);
     let mut out = vec![0.0; rows * width];

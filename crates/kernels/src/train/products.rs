@@ -5,8 +5,8 @@ use super::{Kernels, WIDTH};
 use crate::simd::{Simd, TileKernel};
 use std::marker::PhantomData;
 
-/// `out[r, v] = sum_{i < n[0], j < n[1]} a[r a_row + i a_steps[0] + j a_steps[1]] b[i b_steps[0] + j b_steps[1] + v]`
-/// for `rows` rows r (of `out_row` numbers each) and `columns` columns v.
+/// `out[r, v] = sum_{i < n[0], j < n[1]} a[r a_row + i a_steps[0] + j a_steps[1]] b[i b_steps[0] +
+/// j b_steps[1] + v]` for `rows` rows r (of `out_row` numbers each) and `columns` columns v.
 ///
 /// | | r | i, j | a | b |
 /// |---|---|---|---|---|
@@ -43,7 +43,6 @@ impl<S: Simd<T = f32>> TileKernel for Tile<'_, S> {
     #[inline(always)]
     unsafe fn tile<I: Simd<T = f32>, const MR: usize, const NV: usize>(&self, m: usize) {
         let s = self.shape;
-        let zero = if s.add { 0 } else { 1 };
         // SAFETY: `Kernels::products` checked the last element of each side; rows beyond the last
         // repeat it and are not stored.
         unsafe {
@@ -53,7 +52,7 @@ impl<S: Simd<T = f32>> TileKernel for Tile<'_, S> {
                 let row = r.min(m - 1);
                 rows[r] = self.a.add(row * s.a_row);
                 for v in 0..NV {
-                    if zero == 0 {
+                    if s.add {
                         acc[r][v] = I::load(self.out.add(row * s.out_row + v * I::LANES));
                     }
                 }
@@ -92,7 +91,8 @@ pub(super) unsafe fn run<S: Simd<T = f32>>(shape: &Shape, out: *mut f32, a: *con
     let mut v = 0;
     while v < vectors {
         let (nv, most) = block::<S>(vectors - v);
-        // Tiles of about the same height: a last one of a single row would cost as much as a whole one.
+        // Tiles of about the same height: a last one of a single row would cost as much as a whole
+        // one.
         let height = shape.rows.div_ceil(shape.rows.div_ceil(most));
         for r in (0..shape.rows).step_by(height) {
             // SAFETY: rows and vectors of the shape, which the caller checked.
@@ -111,8 +111,8 @@ pub(super) unsafe fn run<S: Simd<T = f32>>(shape: &Shape, out: *mut f32, a: *con
     }
 }
 
-/// Vectors that a tile takes of some that are left, and its most rows. A vector by itself is worth little where
-/// registers are many: of an odd number three are taken at once.
+/// Vectors that a tile takes of some that are left, and its most rows. A vector by itself is worth
+/// little where registers are many: of an odd number three are taken at once.
 fn block<S: Simd>(left: usize) -> (usize, usize) {
     const LANES_OF_AVX512: usize = 16;
     match (S::LANES, left) {

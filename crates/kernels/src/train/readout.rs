@@ -11,7 +11,8 @@ use rayon::prelude::*;
 /// What reads the activations a (pixels p, channels c).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readout {
-    /// `y_j = bias_j + sum_{p,c} weight[j, p, c] a[p, c]`; `weight[j, c, p]` where `channels_first`.
+    /// `y_j = bias_j + sum_{p,c} weight[j, p, c] a[p, c]`; `weight[j, c, p]` where
+    /// `channels_first`.
     Linear { n_outputs: usize, channels_first: bool },
     /// `y_j = pool_bias_j + sum_p pool[j, p] (bias_j + sum_c weight[j, c] a[p, c])`.
     Factorised { n_outputs: usize },
@@ -96,12 +97,13 @@ impl Readout {
             let mut a = vec![0.0; units];
             below.norm.activate(kernels, z, &mut a);
             match self {
-                Self::Linear { .. } => (0..n)
-                    .map(|j| packed.bias[j] + fast(Dot(&a, &packed.weight[j * units..][..units])))
-                    .collect(),
+                Self::Linear { .. } => {
+                    (0..n).map(|j| packed.bias[j] + fast(Dot(&a, &packed.weight[j * units..][..units]))).collect()
+                }
                 Self::Factorised { .. } => {
                     let mut out = packed.pool_bias.clone();
-                    for (m, pool) in self.mixed(kernels, packed, below, &a).chunks_exact(padded(n)).zip(rows(packed, n)) {
+                    for (m, pool) in self.mixed(kernels, packed, below, &a).chunks_exact(padded(n)).zip(rows(packed, n))
+                    {
                         out.iter_mut().zip(m).zip(pool).for_each(|((o, m), p)| *o += m * p);
                     }
                     out.truncate(n);
@@ -219,7 +221,9 @@ impl Readout {
     ) {
         let (n, width, in_width) = (self.n_outputs(), padded(self.n_outputs()), padded(below.channels));
         let mut mixed = self.mixed(kernels, packed, below, a);
-        for ((m, pool), grad) in mixed.chunks_exact_mut(width).zip(rows(packed, n)).zip(part.pool.chunks_exact_mut(width)) {
+        for ((m, pool), grad) in
+            mixed.chunks_exact_mut(width).zip(rows(packed, n)).zip(part.pool.chunks_exact_mut(width))
+        {
             for j in 0..n {
                 grad[j] += gradient[j] * m[j];
                 m[j] = gradient[j] * pool[j];

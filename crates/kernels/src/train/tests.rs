@@ -1,5 +1,5 @@
-//! Chains against the same mathematics, pixel by pixel in 64 bits: outputs, and gradients by central
-//! differences.
+//! Chains against the same mathematics, pixel by pixel in 64 bits: outputs, and gradients by
+//! central differences.
 
 use super::*;
 use crate::isa;
@@ -18,7 +18,8 @@ impl Draws {
     }
 }
 
-/// All weights of a chain in 64 bits: for each layer kernel, point, gain, shift; then the readout's four.
+/// All weights of a chain in 64 bits: for each layer kernel, point, gain, shift; then the readout's
+/// four.
 type All = Vec<Vec<f64>>;
 
 struct Case {
@@ -43,7 +44,11 @@ const N: usize = 6;
 
 fn case(readout: Readout, odd: bool) -> Case {
     let mut draws = Draws(3);
-    let (first, second) = if odd { (window(3, 2, [1; 4]), window(4, 3, [2, 1, 0, 3])) } else { (window(5, 1, [2; 4]), window(5, 2, [1, 1, 2, 2])) };
+    let (first, second) = if odd {
+        (window(3, 2, [1; 4]), window(4, 3, [2, 1, 0, 3]))
+    } else {
+        (window(5, 1, [2; 4]), window(5, 2, [1, 1, 2, 2]))
+    };
     let a = layer(Kind::Dense, [3, 5], [12, 10], first);
     let b = layer(Kind::Separable, [5, 18], a.size[1], second);
     let c = layer(Kind::Separable, [18, 4], b.size[1], window(3, 1, [1; 4]));
@@ -113,7 +118,8 @@ fn outputs(case: &Case, weights: &All) -> Vec<f64> {
             };
             z = (0..N * n_out * p).map(mixed).collect();
         }
-        let channel = |c: usize| -> Vec<usize> { (0..N).flat_map(|n| (0..p).map(move |at| (n * n_out + c) * p + at)).collect() };
+        let channel =
+            |c: usize| -> Vec<usize> { (0..N).flat_map(|n| (0..p).map(move |at| (n * n_out + c) * p + at)).collect() };
         for c in 0..n_out {
             let all = channel(c);
             let m = all.len() as f64;
@@ -155,11 +161,21 @@ fn probe(n: usize) -> Vec<f64> {
 fn run(case: &Case, set: &str, n_threads: usize) -> (Vec<f32>, All) {
     let narrow: Vec<Vec<f32>> = case.weights.iter().map(|w| w.iter().map(|&v| v as f32).collect()).collect();
     let images: Vec<f32> = case.images.iter().map(|&v| v as f32).collect();
-    let of = |i: usize| LayerWeights { kernel: &narrow[4 * i], point: &narrow[4 * i + 1], gain: &narrow[4 * i + 2], shift: &narrow[4 * i + 3] };
+    let of = |i: usize| LayerWeights {
+        kernel: &narrow[4 * i],
+        point: &narrow[4 * i + 1],
+        gain: &narrow[4 * i + 2],
+        shift: &narrow[4 * i + 3],
+    };
     let end = 4 * case.layers.len();
     let weights = Weights {
         layers: (0..case.layers.len()).map(of).collect(),
-        readout: ReadoutWeights { weight: &narrow[end], bias: &narrow[end + 1], pool: &narrow[end + 2], pool_bias: &narrow[end + 3] },
+        readout: ReadoutWeights {
+            weight: &narrow[end],
+            bias: &narrow[end + 1],
+            pool: &narrow[end + 2],
+            pool_bias: &narrow[end + 3],
+        },
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
     pool.install(|| {
@@ -198,7 +214,11 @@ fn outputs_and_gradients_are_those_of_64_bits_on_every_set() {
             for (at, own, slope) in &slopes {
                 let found = gradients[*at][*own];
                 let most = gradients[*at].iter().fold(0.0f64, |m, v| m.max(v.abs()));
-                assert!((found - slope).abs() < 2e-4 * most.max(1e-3), "{}, {readout:?}, array {at}, {own}: {found} and {slope}", set.name);
+                assert!(
+                    (found - slope).abs() < 2e-4 * most.max(1e-3),
+                    "{}, {readout:?}, array {at}, {own}: {found} and {slope}",
+                    set.name
+                );
             }
         }
     }
