@@ -71,7 +71,7 @@ fn responses(run: &Path, model: &str) -> Vec<f32> {
 fn students_learn_are_pruned_and_written_in_the_teachers_units() {
     let dir = tempfile::tempdir().unwrap();
     let (model, config) = (tiny_model(dir.path()), small(dir.path(), ""));
-    let run = || distill(dir.path(), &config, &model, "own").arg("--unit", "conv2:0,conv4:3");
+    let run = || distill(dir.path(), &config, &model, "own").arg("--unit", "conv4:0,conv4:3");
     let results = run().run().expect_code(0).json();
     has_rows("distill", &results);
     let out = dir.path().join("own");
@@ -94,7 +94,7 @@ fn students_learn_are_pruned_and_written_in_the_teachers_units() {
     assert_eq!(curves.column("r").unwrap().len(), 2 * (6 + 3));
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("Students and teacher") && page.contains("unpruned"));
-    let shared = distill(dir.path(), &config, &model, "shared").arg("--unit", "conv2:0,conv4:3").flag("--shared");
+    let shared = distill(dir.path(), &config, &model, "shared").arg("--unit", "conv4:0,conv4:3").flag("--shared");
     let with_core = shared.run().expect_code(0).json();
     assert!(with_core["shared"]["r"].as_f64().unwrap() > 0.3);
     has_rows("distill", &with_core);
@@ -109,11 +109,11 @@ fn recorded(dir: &Path, config: &Path, model: &Path) -> serde_json::Value {
     let mut draw = rng::stream(4, "recorded", 0);
     let values = Array3::from_shape_simple_fn((2, 30, 3), || draw.normal() as f32);
     npy::write(&dir.join("recorded.npy"), &values).unwrap();
-    std::fs::write(dir.join("names.txt"), "conv2:0\nconv4:3\n").unwrap();
+    std::fs::write(dir.join("names.txt"), "conv4:0\nconv4:3\n").unwrap();
     let text = std::fs::read_to_string(config).unwrap() + "[targets]\nnames = \"NAMES\"\n";
     let with = dir.join("recorded.toml");
     std::fs::write(&with, text.replace("NAMES", dir.join("names.txt").to_str().unwrap())).unwrap();
-    let run = distill(dir, &with, model, "recorded").arg("--unit", "conv2:0,conv4:3").arg("--test-images", tested);
+    let run = distill(dir, &with, model, "recorded").arg("--unit", "conv4:0,conv4:3").arg("--test-images", tested);
     let run =
         run.arg("--targets", dir.join("recorded.npy")).arg("--axes", "targets,rows,repeats").arg("--match", "order");
     let results = run.run().expect_code(0).json();

@@ -122,7 +122,8 @@ fn a_chain_is_the_graph_that_burn_trains() {
         };
         let ((chain, a), (burn, b)) = (after(graph), after(plain));
         assert!(chain.iter().zip(&burn).all(|(x, y)| (x / y - 1.0).abs() < 1e-4), "{chain:?} {burn:?}");
-        for (name, array) in a.weights() {
+        // Burn's gradient at a bias before a batch's own norm is rounding's.
+        for (name, array) in a.weights().iter().filter(|(name, _)| !name.ends_with("_conv.bias")) {
             let error = relative_error(&own(array), &own(b.weight(name)));
             assert!(error < 1e-3, "{reading:?} {name}: {error}");
         }

@@ -136,11 +136,11 @@ fn distill(dir: &Path) -> Task {
     let at = folder("distilled");
     let mut draw = rng::stream(8, "tasks", 0);
     npy::write(&at.join("responses.npy"), &Array2::from_shape_simple_fn((4, 2), || draw.normal() as f32)).unwrap();
-    std::fs::write(at.join("names.txt"), "conv2:0\nconv4:3\n").unwrap();
+    std::fs::write(at.join("names.txt"), "conv4:0\nconv4:3\n").unwrap();
     let config = "[training]\nsmooth_every = 30\n[student]\nwidths = [5, 4]\nsize = [16, 16]\n[prune]\nn_images = 12\n";
     std::fs::write(at.join("small.toml"), format!("command = \"distill\"\n{config}")).unwrap();
     let task = Task::new("distill", "distill").reads("--teacher", dir.join("tiny"));
-    let task = task.with(&format!("--config {} --unit conv2:0,conv4:3 --shared", at.join("small.toml").display()));
+    let task = task.with(&format!("--config {} --unit conv4:0,conv4:3 --shared", at.join("small.toml").display()));
     let task = task.with("--n-held 10 --views 2 --epochs 2 --batch 8 --retrain 2 --axes rows,targets --match order");
     task.reads("--images", photographs(&folder("learnt"), 30, 24))
         .reads("--test-images", photographs(&folder("tested"), 4, 20))

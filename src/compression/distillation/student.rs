@@ -116,20 +116,25 @@ impl Builder {
         self.net.add_weight(name, ArrayD::from_elem(IxDyn(&[n]), value));
     }
 
-    /// A kernel for each channel.
-    fn depthwise(&mut self, name: &str, x: NodeId, kernel: [usize; 2], stride: usize, bias: bool) -> Result<NodeId> {
+    /// A kernel for each channel, `same`.
+    fn depthwise(&mut self, name: &str, x: NodeId, stride: usize) -> Result<NodeId> {
         let shape = self.net.shape(x);
         let (c, weight) = (shape.channels, format!("{name}.weight"));
-        self.draw(&weight, &[c, 1, kernel[0], kernel[1]], kernel[0] * kernel[1] * (c + 1));
-        let (top, bottom) = same_padding(shape.height, kernel[0], stride);
-        let (left, right) = same_padding(shape.width, kernel[1], stride);
-        let whole = kernel == [shape.height, shape.width];
-        let padding = if whole { [0; 4] } else { [top, left, bottom, right] };
-        let bias = bias.then(|| format!("{name}.bias"));
-        if let Some(bias) = &bias {
-            self.fill(bias, c, 0.0);
-        }
-        let op = Op::Conv2d { weight, bias, stride: [stride; 2], padding, dilation: [1; 2], groups: c };
+        self.draw(&weight, &[c, 1, KERNEL, KERNEL], KERNEL * KERNEL * (c + 1));
+        let (top, bottom) = same_padding(shape.height, KERNEL, stride);
+        let (left, right) = same_padding(shape.width, KERNEL, stride);
+        let padding = [top, left, bottom, right];
+        let op = Op::Conv2d { weight, bias: None, stride: [stride; 2], padding, dilation: [1; 2], groups: c };
+        self.net.push(name, op, &[x])
+    }
+
+    /// A weight for each pixel of each channel: C x 1 x 1.
+    fn pool(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
+        let shape = self.net.shape(x);
+        let (c, weight, bias) = (shape.channels, format!("{name}.weight"), format!("{name}.bias"));
+        self.draw(&weight, &[c, 1, shape.height, shape.width], shape.height * shape.width * (c + 1));
+        self.fill(&bias, c, 0.0);
+        let op = Op::Conv2d { weight, bias: Some(bias), stride: [1; 2], padding: [0; 4], dilation: [1; 2], groups: c };
         self.net.push(name, op, &[x])
     }
 
@@ -139,6 +144,7 @@ impl Builder {
         let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
         self.draw(&weight, &[n, shape.channels, kernel, kernel], kernel * kernel * (shape.channels + n));
         self.fill(&bias, n, 0.0);
+        // At stride 1 the border depends on the kernel alone.
         let (before, after) = same_padding(shape.height, kernel, 1);
         let padding = [before, before, after, after];
         let op = Op::Conv2d { weight, bias: Some(bias), stride: [1; 2], padding, dilation: [1; 2], groups: 1 };
@@ -150,7 +156,7 @@ impl Builder {
         let x = match i {
             0 => self.conv(&name, x, width, KERNEL)?,
             _ => {
-                let deep = self.depthwise(&format!("{name}.depthwise"), x, [KERNEL; 2], stride, false)?;
+                let deep = self.depthwise(&format!("{name}.depthwise"), x, stride)?;
                 self.conv(&name, deep, width, 1)?
             }
         };
@@ -181,8 +187,7 @@ impl Builder {
 
     fn factorised(&mut self, x: NodeId, n_outputs: usize) -> Result<()> {
         let x = self.conv("mixing_stage", x, n_outputs, 1)?;
-        let shape = self.net.shape(x);
-        self.depthwise("spatial_pool_stage", x, [shape.height, shape.width], 1, true)?;
+        self.pool("spatial_pool_stage", x)?;
         Ok(())
     }
 }
