@@ -1,5 +1,5 @@
-"""`table.py halves ZIP OUT` unpacks the second half of a recording's images and names its rows; `table.py all OUT RESPONSES` prints the
-table of the page from the runs of run.sh."""
+"""`table.py halves ZIP RESPONSES OUT` puts the second half of a recording's images and responses into OUT/test and OUT/tested.npy;
+`table.py all OUT` prints the table of the page from the runs of run.sh."""
 
 import csv
 import json
@@ -10,30 +10,30 @@ import zipfile
 import numpy as np
 
 
-def halves(archive, out):
+def halves(archive, responses, out):
     packed = zipfile.ZipFile(archive)
     names = sorted(n for n in packed.namelist() if n.endswith(".jpg") and "__MACOSX" not in n)
     test = pathlib.Path(out, "test")
     test.mkdir(parents=True, exist_ok=True)
     for name in names[len(names) // 2 :]:
         (test / pathlib.Path(name).name).write_bytes(packed.read(name))
-    pathlib.Path(out, "ids.txt").write_text("".join(pathlib.Path(n).stem + "\n" for n in names))
+    measured = np.load(responses)
+    np.save(pathlib.Path(out, "tested.npy"), measured[:, len(names) // 2 :].copy())
 
 
-def authors(out, responses):
+def authors(out):
     """r of the authors' models with the recorded responses to the test images, by neuron."""
     run = pathlib.Path(out, "authors")
     predicted = np.load(run / "arrays/responses.npz")["natural"]
     units = [unit["unit"] for unit in json.loads((run / "manifest.json").read_text())["results"]["units"]]
     units = list(dict.fromkeys(units))
-    measured = np.load(responses)
-    measured = measured[:, measured.shape[1] // 2 :]
+    measured = np.load(pathlib.Path(out, "tested.npy"))
     neuron = lambda unit: int(unit.split("neuron")[1])
     return {neuron(u): np.corrcoef(predicted[:, k], measured[neuron(u)])[0, 1] for k, u in enumerate(units)}
 
 
-def table(out, responses):
-    own = authors(out, responses)
+def table(out):
+    own = authors(out)
     rows = list(csv.DictReader(open(pathlib.Path(out, "students/arrays/students.tsv"), newline=""), delimiter="\t"))
     units = list(dict.fromkeys(row["unit"] for row in rows))
     of = {(row["unit"], row["stage"]): row for row in rows}
@@ -53,4 +53,4 @@ def table(out, responses):
 
 
 if __name__ == "__main__":
-    halves(*sys.argv[2:4]) if sys.argv[1] == "halves" else table(*sys.argv[2:4])
+    halves(*sys.argv[2:5]) if sys.argv[1] == "halves" else table(sys.argv[2])
