@@ -27,6 +27,23 @@ impl Sink {
     pub fn new(watch: impl Watch + 'static) -> Self {
         Self(Some(Arc::new(watch)))
     }
+
+    /// The same for the parts of a larger task, each called `within: task`.
+    pub fn within(&self, within: impl Into<String>) -> Self {
+        let within = within.into();
+        Self(self.0.clone().map(|watch| Arc::new(Within { watch, within }) as Arc<dyn Watch>))
+    }
+}
+
+struct Within {
+    watch: Arc<dyn Watch>,
+    within: String,
+}
+
+impl Watch for Within {
+    fn begin(&self, task: &str, total: u64, done: u64) -> Box<dyn Track> {
+        self.watch.begin(&format!("{}: {task}", self.within), total, done)
+    }
 }
 
 impl fmt::Debug for Sink {
@@ -99,5 +116,7 @@ mod tests {
         let mut silent = Progress::new(&Sink::default(), "steps", 5, 0);
         silent.tick(|| unreachable!("nobody asked"));
         silent.finish();
+        Progress::new(&Sink::new(log.clone()).within("2 of 3"), "steps", 5, 0).finish();
+        assert_eq!(log.0.lock().unwrap()[3], "2 of 3: steps 0/5");
     }
 }

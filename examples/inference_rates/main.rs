@@ -3,10 +3,12 @@
 //!
 //!     cargo run --release --example inference_rates [PART]
 //!
-//! Parts: group, layers, ceiling.
+//! Parts: group, images, beside, layers, ceiling.
 
+mod beside;
 mod ceiling;
 mod group;
+mod images;
 mod layers;
 mod rate;
 
@@ -21,11 +23,71 @@ fn main() {
     if part.is_empty() || part == "group" {
         of_groups();
     }
+    if part.is_empty() || part == "images" {
+        of_images();
+    }
+    if part.is_empty() || part == "beside" {
+        of_one_layer();
+    }
     if part.is_empty() || part == "layers" {
         of_layers();
     }
     if part.is_empty() || part == "ceiling" {
         of_ceilings();
+    }
+}
+
+/// What subjects share by accident, and what they share with the layer.
+fn of_images() {
+    println!("| 12 subjects have | images | `subjects` | `images` | `both` |\n|---|---|---|---|---|");
+    let study = |n_images, geometry, layer, own| images::Shared {
+        n_subjects: 12,
+        n_images,
+        geometry,
+        layer,
+        own,
+        n_relabellings: 199,
+        n_data_sets: 1000,
+    };
+    let row = |words: &str, study: images::Shared| {
+        let [subjects, images, both] = study.significant();
+        println!("| {words} | {} | {subjects} | {images} | {both} |", study.n_images);
+    };
+    row("noise", study(16, 0.0, 0.0, 0.0));
+    for n_images in [16, 40, 92] {
+        row("a geometry in common", study(n_images, 1.0, 0.0, 0.0));
+    }
+    row("a geometry in common, with little noise", study(16, 3.0, 0.0, 0.0));
+    row("relations of either sign", study(16, 0.0, 0.0, 0.2));
+    for own in [0.1, 0.2, 0.4] {
+        row(&format!("a geometry in common and relations of either sign, sd {own}"), study(16, 1.0, 0.0, own));
+    }
+    row("the layer", study(16, 0.0, 0.3, 0.0));
+    row("the layer beside a geometry in common", study(16, 1.0, 1.0, 0.0));
+    row("the layer beside a geometry in common", study(40, 1.0, 1.0, 0.0));
+    row("the layer beside both", study(16, 1.0, 1.0, 0.2));
+}
+
+/// Layers beside the one that is there.
+fn of_one_layer() {
+    println!("| images, snr | comparison | layer 1 | layer 2, there | layer 3 | layer 4 |\n|---|---|---|---|---|---|");
+    let (p, s) = (Statistic::Pearson, Statistic::Spearman);
+    for (n_images, snr) in [(16, 0.1), (16, 1.0), (16, 10.0), (40, 1.0)] {
+        for (statistic, residual) in [
+            (s, Residual::None),
+            (s, Residual::SemiPartial),
+            (s, Residual::Partial),
+            (p, Residual::SemiPartial),
+            (p, Residual::Partial),
+            (p, Residual::UniqueVariance),
+            (Statistic::Ols, Residual::None),
+            (s, Residual::Ordered),
+            (s, Residual::Adjacent),
+        ] {
+            let study = beside::OneLayer { n_images, snr, n_relabellings: 199, n_data_sets: 1000 };
+            let rates = study.significant(statistic, residual).map(|rate| rate.to_string());
+            println!("| {n_images}, {snr} | {statistic}, {residual} | {} |", rates.join(" | "));
+        }
     }
 }
 

@@ -16,6 +16,11 @@ pub fn command(entry: &Entry) -> Command {
         .value_parser(value_parser!(PathBuf))
         .help("Configuration file (TOML); DIR/config.toml of any run is a complete example");
     let flags = with_defaults((entry.flags.augment)(Command::new(entry.name).arg(config)), entry);
+    // A negative number is a value that the job refuses by name, no flag.
+    let flags = flags.mut_args(|arg| match arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    });
     // The structs of flags would put their own documentation there.
     CommonArgs::augment_args(flags).about(entry.about).long_about(None)
 }

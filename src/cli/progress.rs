@@ -1,10 +1,11 @@
-//! Progress on a terminal as a bar, elsewhere as a line every few seconds, both with the time left.
+//! Progress on a terminal as a bar, elsewhere as a line every five seconds at most, both with the time left.
 
 use crate::data::shown;
 use crate::progress::{Sink, Track, Watch};
 use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use serde::{Deserialize, Serialize};
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How progress is shown.
@@ -25,9 +26,9 @@ impl Style {
         let on_terminal = std::io::stderr().is_terminal();
         match self {
             Self::Bar => Sink::new(Bars),
-            Self::Lines => Sink::new(Lines),
+            Self::Lines => Sink::new(Lines::default()),
             Self::Auto if on_terminal => Sink::new(Bars),
-            Self::Auto => Sink::new(Lines),
+            Self::Auto => Sink::new(Lines::default()),
             Self::None => Sink::default(),
         }
     }
@@ -58,15 +59,19 @@ impl Track for Bar {
     }
 }
 
-struct Lines;
+/// Lines of all tasks: when the last one was said, or the first task began.
+#[derive(Default)]
+struct Lines(Arc<Mutex<Option<Instant>>>);
 
 impl Watch for Lines {
     fn begin(&self, task: &str, total: u64, done: u64) -> Box<dyn Track> {
-        Box::new(Line { task: task.into(), total, skipped: done, began: Instant::now(), last: None })
+        let began = Instant::now();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(began);
+        Box::new(Line { task: task.into(), total, skipped: done, began, last: self.0.clone() })
     }
 }
 
-/// Time between two lines.
+/// Time between two lines, whatever their tasks: short ones, of which there may be hundreds, have none.
 const EVERY: Duration = Duration::from_secs(5);
 
 struct Line {
@@ -75,13 +80,12 @@ struct Line {
     /// Work done before this process: a resumed run must not count it as its own speed.
     skipped: u64,
     began: Instant,
-    last: Option<Instant>,
+    last: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Track for Line {
     fn advance(&mut self, done: u64, message: &mut dyn FnMut() -> String) {
-        let since = self.last.unwrap_or(self.began);
-        if done == self.total || since.elapsed() >= EVERY {
+        if self.is_due(Instant::now()) {
             super::say(format_args!(
                 "{} {done}/{} {} {} left",
                 self.task,
@@ -89,12 +93,21 @@ impl Track for Line {
                 message(),
                 clock(self.left(done))
             ));
-            self.last = Some(Instant::now());
         }
     }
 }
 
 impl Line {
+    /// Whether nothing was said for so long; notes it.
+    fn is_due(&self, now: Instant) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.duration_since(last) >= EVERY);
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+
     fn left(&self, done: u64) -> Duration {
         let own = done.saturating_sub(self.skipped).max(1);
         self.began.elapsed().mul_f64(self.total.saturating_sub(done) as f64 / own as f64)
@@ -114,6 +127,17 @@ fn clock(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Hundreds of short tasks say no more than one long one.
+    #[test]
+    fn all_tasks_share_their_lines() {
+        let began = Instant::now();
+        let lines = Arc::new(Mutex::new(Some(began)));
+        let task = || Line { task: "t".into(), total: 1, skipped: 0, began, last: lines.clone() };
+        let said = (1..=440).filter(|i| task().is_due(began + Duration::from_millis(16 * i))).count();
+        assert_eq!(said, 1, "440 tasks in 7 s");
+        assert!(task().is_due(began + Duration::from_secs(13)) && !task().is_due(began + Duration::from_secs(14)));
+    }
 
     #[test]
     fn clocks_read_well() {

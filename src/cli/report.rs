@@ -9,6 +9,9 @@ use std::path::PathBuf;
 pub struct ReportArgs {
     /// Run directory.
     dir: PathBuf,
+    /// Say nothing but errors.
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 /// Runs the subcommand.
@@ -17,6 +20,8 @@ pub struct ReportArgs {
 /// [`crate::Error::Io`] or [`crate::Error::Corrupt`] when DIR is not a run.
 pub fn run(args: &ReportArgs) -> Result<()> {
     let page = crate::job::report(&args.dir)?;
-    super::say(format_args!("report: {}", page.display()));
+    if !args.quiet {
+        super::say(format_args!("report: {}", page.display()));
+    }
     Ok(())
 }

@@ -10,10 +10,12 @@
 //! | what a network costs | [`cost`] |
 //! | how alike the layers of two networks are | [`cka`] |
 //! | connections instead of channels: pruned, shared, coded | [`connections`] |
+//! | a small network that learns a large one's responses | [`distillation`] |
 
 pub mod cka;
 pub mod connections;
 pub mod cost;
+pub mod distillation;
 pub mod groups;
 pub mod importance;
 pub mod rank;

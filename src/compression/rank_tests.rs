@@ -1,6 +1,7 @@
 use super::*;
 use crate::compression::importance::{Data, L1, Random};
 use crate::compression::testing::{images, inception, residual, separable};
+use crate::compression::topology::topology;
 use crate::network::card;
 use ndarray::Array2;
 

@@ -14,6 +14,7 @@ pub struct Betas {
     condition_names: Vec<String>,
     runs: Vec<usize>,
     run_names: Vec<String>,
+    weights: Vec<f64>,
 }
 
 /// The place of each name among all.
@@ -67,7 +68,39 @@ impl Betas {
         let run_names: Vec<String> = runs.iter().filter(|run| seen.insert(run.as_str())).cloned().collect();
         let conditions = places(&condition_names, conditions);
         let runs = places(&run_names, runs);
-        Ok(Self { patterns, conditions, condition_names, runs, run_names })
+        Ok(Self { patterns, conditions, condition_names, runs, run_names, weights: vec![1.0; n_samples] })
+    }
+
+    /// The same samples, each counted by how much it knows: the reciprocal of its variance, up to a factor.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another number of weights, or one that is not a positive number.
+    pub fn weighted(self, weights: Vec<f64>) -> Result<Self> {
+        if weights.len() != self.runs.len() || weights.iter().any(|w| !(w.is_finite() && *w > 0.0)) {
+            let expected = format!("{} positive weights, one a sample", self.runs.len());
+            return Err(Error::invalid("betas", expected, format!("{} of them, or others", weights.len()), ""));
+        }
+        Ok(Self { weights, ..self })
+    }
+
+    /// The weight of each sample; 1 where nothing else was said.
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// Sums of the weights of each condition's samples in each run: n_runs x n_conditions.
+    pub fn weight_sums(&self) -> Array2<f64> {
+        let mut sums = Array2::zeros((self.n_runs(), self.n_conditions()));
+        let samples = self.runs.iter().zip(&self.conditions).zip(&self.weights);
+        samples.for_each(|((&r, &c), w)| sums[[r, c]] += w);
+        sums
+    }
+
+    /// The same samples with other values, made of the sample's and the voxel's number and the value.
+    pub fn mapped(&self, value: impl Fn(usize, usize, f64) -> f64) -> Self {
+        let patterns =
+            Array2::from_shape_fn(self.patterns.dim(), |(s, v)| value(s, v, f64::from(self.patterns[[s, v]])) as f32);
+        Self { patterns, ..self.clone() }
     }
 
     /// n_samples x n_voxels.
@@ -187,22 +220,29 @@ impl Betas {
 
     /// Means over the samples of a condition that `take` (of the sample's number) accepts.
     ///
-    /// Formula: M[c, v] = sum_s 1[condition_s = c] x[s, v] / n_c, summed in 64 bits.
+    /// Formula: M[c, v] = sum_s 1[condition_s = c] w_s x[s, v] / sum_s 1[condition_s = c] w_s, summed in 64 bits.
     ///
     /// # Shapes
     /// n_conditions x n_voxels; a condition without such a sample is NaN.
     pub fn condition_means(&self, take: impl Fn(usize) -> bool) -> Array2<f64> {
         let (n, p) = (self.n_conditions(), self.n_voxels());
         let mut sums = Array2::<f64>::zeros((n, p));
-        let mut counts = vec![0usize; n];
+        let mut totals = vec![0.0; n];
         for (s, &c) in self.conditions.iter().enumerate().filter(|(s, _)| take(*s)) {
-            counts[c] += 1;
-            sums.row_mut(c).iter_mut().zip(self.patterns.row(s)).for_each(|(sum, &v)| *sum += f64::from(v));
+            let weight = self.weights[s];
+            totals[c] += weight;
+            sums.row_mut(c).iter_mut().zip(self.patterns.row(s)).for_each(|(sum, &v)| *sum += weight * f64::from(v));
         }
-        for (mut row, &count) in sums.axis_iter_mut(Axis(0)).zip(&counts) {
-            row.mapv_inplace(|v| if count > 0 { v / count as f64 } else { f64::NAN });
+        for (mut row, &total) in sums.axis_iter_mut(Axis(0)).zip(&totals) {
+            row.mapv_inplace(|v| if total > 0.0 { v / total } else { f64::NAN });
         }
         sums
+    }
+
+    /// Every voxel's mean over the conditions' patterns taken off.
+    pub fn without_mean_pattern(&self) -> Self {
+        let mean = self.condition_means(|_| true).mean_axis(Axis(0)).expect("there are conditions");
+        self.mapped(|_, v, x| x - mean[v])
     }
 
     /// Every voxel's mean over the samples of a run taken off, so that runs of different baseline

@@ -11,6 +11,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 /// Some of `n_samples` samples, ascending, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,12 @@ impl Rows {
     /// The samples, ascending.
     pub fn indices(&self) -> &[usize] {
         &self.indices
+    }
+
+    /// Those of them in a range of samples.
+    pub fn among(&self, range: &Range<usize>) -> &[usize] {
+        let place = |sample: usize| self.indices.partition_point(|&own| own < sample);
+        &self.indices[place(range.start)..place(range.end)]
     }
 
     /// How many these are.

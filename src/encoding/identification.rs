@@ -24,6 +24,15 @@ pub struct Identification {
     pub n_targets: usize,
 }
 
+/// Targets without NaN or infinity on either side: those that patterns are made of.
+///
+/// # Shapes
+/// Both: n_stimuli x n_targets.
+pub fn usable_targets(predicted: ArrayView2<'_, f32>, measured: ArrayView2<'_, f32>) -> Vec<usize> {
+    let finite = |t: &usize| predicted.column(*t).iter().chain(measured.column(*t)).all(|v| v.is_finite());
+    (0..predicted.ncols().min(measured.ncols())).filter(finite).collect()
+}
+
 /// Correlations between predicted and measured patterns over targets: entry `(i, j)` of predicted
 /// stimulus i and measured stimulus j. Targets with NaN or infinity are left out; a pattern that
 /// does not vary correlates with nothing (0).
@@ -40,9 +49,7 @@ pub fn pattern_correlations(
     predicted: ArrayView2<'_, f32>,
     measured: ArrayView2<'_, f32>,
 ) -> Result<(Array2<f64>, usize)> {
-    let usable: Vec<usize> = (0..predicted.ncols().min(measured.ncols()))
-        .filter(|&t| predicted.column(t).iter().chain(measured.column(t)).all(|v| v.is_finite()))
-        .collect();
+    let usable = usable_targets(predicted, measured);
     if predicted.dim() != measured.dim() || usable.len() < 2 {
         let found = format!("{:?} and {:?}, {} usable targets", predicted.dim(), measured.dim(), usable.len());
         return Err(Error::invalid(

@@ -30,13 +30,21 @@ impl Alphas {
     pub fn grid(&self, mean_eigenvalue: f64) -> Result<Vec<f64>> {
         let mut grid = match self {
             Self::Absolute(alphas) => alphas.clone(),
-            Self::Relative { low, high, n } if mean_eigenvalue > 0.0 => {
+            Self::Relative { low, high, n } if mean_eigenvalue > 0.0 && mean_eigenvalue.is_finite() => {
                 let step = (high / low).powf(1.0 / (n.saturating_sub(1).max(1)) as f64);
                 (0..*n).map(|i| mean_eigenvalue * low * step.powi(i as i32)).collect()
             }
             Self::Relative { .. } => {
-                let found = format!("a mean eigenvalue of {mean_eigenvalue}");
-                return Err(Error::invalid("alphas", "features that vary over the training rows", found, ""));
+                let (expected, found, hint) = match mean_eigenvalue == 0.0 {
+                    true => {
+                        ("some that vary over the training rows", "none".to_owned(), "is it the right file or layer?")
+                    }
+                    false => {
+                        let found = format!("a mean eigenvalue of {mean_eigenvalue}");
+                        ("numbers whose squares can be added", found, "bring the features to a smaller scale")
+                    }
+                };
+                return Err(Error::invalid("features", expected, found, hint));
             }
         };
         grid.sort_unstable_by(f64::total_cmp);

@@ -258,13 +258,13 @@ impl RfSearch<'_> {
             return Err(Error::invalid("receptive fields", expected, found, "call `step` until it says false"));
         }
         let Targets { states, means } = targets(y, &self.rows, self.ridge.options.fit_intercept);
-        let scales = Standardizer::fit(self.x, &self.rows, self.scaling, WHAT, &mut Leakage::default())?;
+        let (mean, scale) = self.scales()?;
         let n = y.ncols();
         let mut fit = RfFit {
             windows: vec![0; n],
             weights: Array2::zeros((self.n_channels, n)),
-            mean: scales.mean().to_vec(),
-            scale: scales.scale().to_vec(),
+            mean,
+            scale,
             intercept: means,
             alphas: vec![f64::NAN; n],
             cv_scores: vec![0.0; n],
@@ -279,6 +279,17 @@ impl RfSearch<'_> {
             }
         }
         Ok(fit)
+    }
+
+    /// Of all columns, window by window, as each is fitted.
+    fn scales(&self) -> Result<(Vec<f64>, Vec<f64>)> {
+        let (mut mean, mut scale) = (vec![], vec![]);
+        for x in self.x.axis_chunks_iter(Axis(1), self.n_channels) {
+            let own = Standardizer::fit(x, &self.rows, self.scaling, WHAT, &mut Leakage::default())?;
+            mean.extend(own.mean());
+            scale.extend(own.scale());
+        }
+        Ok((mean, scale))
     }
 
     fn refit(

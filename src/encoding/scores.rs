@@ -18,6 +18,16 @@ pub struct Scores {
     pub n_not_finite: usize,
 }
 
+/// The fewest samples that a correlation says something of: two always lie on a line.
+pub const FEWEST: usize = 3;
+
+impl Scores {
+    /// No value for any target, where there are fewer than so many samples; else as they are.
+    pub fn of_enough(self, n_samples: usize, least: usize) -> Self {
+        if n_samples >= least { self } else { Self { values: vec![f64::NAN; self.values.len()], ..self } }
+    }
+}
+
 /// Sums over samples of every target, each in 64 bits.
 struct Moments {
     n: f64,

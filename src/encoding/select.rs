@@ -129,6 +129,10 @@ impl Prepared {
                 break;
             }
             let alphas = beyond(self.alphas(), upper, extension);
+            // The grid ends where numbers do.
+            if alphas.iter().any(|a| !a.is_normal()) {
+                break;
+            }
             let columns: Vec<usize> = there.iter().map(|&(t, _)| t).collect();
             let scores = self.cv_scores(&alphas, y.select(Axis(1), &columns).view(), work)?;
             let own: Vec<f64> = columns.iter().map(|&t| units[t]).collect();

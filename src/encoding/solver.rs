@@ -354,6 +354,14 @@ pub(super) fn inside(side: &Rows, rows: &Rows) -> Result<Vec<usize>> {
         .ok_or_else(|| Error::invalid("folds", "samples of the training side", format!("a fold of {side}"), ""))
 }
 
+/// What every target is over the training rows; `y` has all samples.
+///
+/// # Panics
+/// When `rows` are of another number of samples.
+pub fn target_states(y: ArrayView2<'_, f32>, rows: &Rows) -> Vec<TargetState> {
+    targets(y, rows, false).states
+}
+
 /// # Errors
 /// [`Error::Invalid`] for a fold that tests too few samples for a score.
 pub fn judged(fold: &Fold, score: Score) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use crate::encoding::folds::{Leakage, Rows};
 use crate::error::{Error, Result};
+use crate::math::stats::varies;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,8 @@ pub enum Scaling {
     Centre,
     /// Its mean is taken off and it is divided by its standard deviation with `ddof` degrees of
     /// freedom taken off (scikit-learn's `StandardScaler` has 0, MATLAB's `zscore` 1). A column that
-    /// does not vary is divided by 1.
+    /// does not vary is divided by 1, as is one that varies by less than 1e-18 of what the one with the
+    /// largest deviation does.
     ZScore { ddof: usize },
 }
 
@@ -33,8 +35,7 @@ pub struct Standardizer {
 impl Standardizer {
     /// Fits on the training rows of a matrix and notes it; no other row is read.
     ///
-    /// A column is constant where its variance is below what rounding leaves of its mean, as
-    /// scikit-learn has it: `v <= n eps v + (n mean eps)^2`.
+    /// A column is constant where it varies by no more than rounding ([`varies`]).
     ///
     /// # Errors
     /// [`Error::Invalid`] when the matrix, called `what`, has another number of samples, or NaN or
@@ -54,12 +55,12 @@ impl Standardizer {
         }
         let mean = sums(x, rows, |_, v| f64::from(v)).into_iter().map(|sum| sum / n).collect::<Vec<_>>();
         let squares = sums(x, rows, |j, v| (f64::from(v) - mean[j]).powi(2));
-        let constant = |j: usize| {
-            let variance = squares[j] / n;
-            variance <= n * f64::EPSILON * variance + (n * mean[j] * f64::EPSILON).powi(2)
-        };
+        let nothing = NOTHING * squares.iter().copied().fold(0.0, f64::max).sqrt();
+        let constant = |j: usize| !varies(squares[j] / n, mean[j]);
         let scale = |j: usize| match scaling {
-            Scaling::ZScore { ddof } if !constant(j) && n > ddof as f64 => (squares[j] / (n - ddof as f64)).sqrt(),
+            Scaling::ZScore { ddof } if !constant(j) && n > ddof as f64 && squares[j].sqrt() > nothing => {
+                (squares[j] / (n - ddof as f64)).sqrt()
+            }
             _ => 1.0,
         };
         leakage.fitted(
@@ -101,6 +102,10 @@ impl Standardizer {
     }
 }
 
+/// Share of the largest deviation of a set of columns below which one is not divided by its own: where such
+/// a column wakes up in another row, its square would be no 32-bit number any more.
+const NOTHING: f64 = 1e-18;
+
 /// Sums over the training rows, one a column.
 fn sums(x: ArrayView2<'_, f32>, rows: &Rows, term: impl Fn(usize, f32) -> f64) -> Vec<f64> {
     let mut sums = vec![0.0; x.ncols()];
@@ -128,6 +133,23 @@ pub(super) fn finite(x: ArrayView2<'_, f32>, rows: &Rows, what: &str) -> Result<
 mod tests {
     use super::*;
     use ndarray::array;
+
+    /// By hand: -u, 0 and u have the deviation `u sqrt(2 / 3)`. That of a channel which is dead in the training
+    /// rows, and steps of one unit in the last place about 1, are no scales; a small unit is.
+    #[test]
+    fn what_is_as_good_as_constant_is_not_divided_by_its_deviation() {
+        let column = |unit: f32, mean: f32| [mean - unit, mean, mean + unit];
+        let columns = [column(1.0, 0.0), column(1e-40, 0.0), column(1e-30, 0.0), column(6e-8, 1.0), column(1e-12, 0.0)];
+        let x = Array2::from_shape_fn((4, 5), |(i, j)| if i < 3 { columns[j][i] } else { 1.0 });
+        let rows = Rows::new(vec![0, 1, 2], 4).unwrap();
+        let scaled = Standardizer::fit(x.view(), &rows, Scaling::ZScore { ddof: 0 }, "x", &mut Leakage::default());
+        let scaled = scaled.unwrap();
+        let sd = (2f64 / 3.0).sqrt();
+        assert!((scaled.scale()[0] - sd).abs() < 1e-12 && (scaled.scale()[4] / sd - 1e-12).abs() < 1e-18);
+        assert_eq!(scaled.scale()[1..4], [1.0; 3]);
+        let z = scaled.apply(x.view());
+        assert!(z.iter().all(|v| v.is_finite() && v.abs() < 1e13), "{z}");
+    }
 
     #[test]
     fn training_rows_alone_count() {

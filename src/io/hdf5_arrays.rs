@@ -50,7 +50,10 @@ pub fn read(path: &Path, key: Option<&str>) -> Result<Array> {
                     if sparse { "save it full: x = full(x)" } else { "name a dataset in it, such as `GROUP/NAME`" };
                 Error::invalid(path.display().to_string(), "a dataset of numbers", format!("{what} at `{key}`"), hint)
             }
-            Err(_) => absent(path, &format!("a dataset `{key}`"), &there, "name one of them"),
+            Err(_) => {
+                let hint = "name one of them; soft and external links and virtual datasets are not followed: save a copy of their numbers";
+                absent(path, &format!("a dataset `{key}`"), &there, hint)
+            }
         })?;
         let (numbers, matlab) = numbers(path, &key, &dataset, most)?;
         let values =

@@ -59,7 +59,7 @@ fn an_array_is_read_by_ranges_whatever_its_type_and_order() {
         [(true, npy::encode(&frames)), (false, npy::encode(&columns)), (false, npy::encode(&frames.mapv(i64::from)))]
     {
         std::fs::write(&path, bytes).unwrap();
-        assert_eq!(npy::plain_bytes(&path).unwrap().is_some(), in_place);
+        assert_eq!(npy::plain(&path, "u1").unwrap().is_some(), in_place);
         let source = open(&path).unwrap();
         assert_eq!(source.names(), ["image0001", "image0002", "image0003", "image0004", "image0005"]);
         for (i, image) in source.read(1..4).unwrap().iter().enumerate() {

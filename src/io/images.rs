@@ -99,9 +99,9 @@ fn ending(path: &Path) -> String {
     path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
 }
 
-/// Whether a file of a folder or zip is an image to load; an error for image formats that we do not
-/// read.
-fn is_image(path: &Path) -> Result<bool> {
+/// Whether a file of a folder or zip is an image to load; an error, which calls it as `shown`, for image
+/// formats that we do not read.
+fn is_image(path: &Path, shown: &Path) -> Result<bool> {
     let hidden = path.components().any(|c| {
         let name = c.as_os_str().to_string_lossy();
         name == "__MACOSX" || (name.starts_with('.') && name.len() > 1 && name != "..")
@@ -110,7 +110,7 @@ fn is_image(path: &Path) -> Result<bool> {
         _ if hidden => Ok(false),
         "png" | "jpg" | "jpeg" => Ok(true),
         other @ ("gif" | "bmp" | "tif" | "tiff" | "webp" | "heic" | "avif" | "ppm") => Err(Error::corrupt(
-            path,
+            shown,
             "a PNG or JPEG image",
             format!("a .{other} file"),
             "convert it to PNG, or take it out of the set",
@@ -125,7 +125,7 @@ fn of_folder(folder: &Path) -> Result<Files> {
         let file = entry.map_err(Error::io(folder, "read"))?.path();
         // A hidden folder above the set hides nothing: only the file's own name counts.
         let name = PathBuf::from(file.file_name().unwrap_or_default());
-        if is_image(&name)? {
+        if is_image(&name, &file)? {
             // What is called an image and cannot be opened would be missing from the set.
             source::open_member(&file)?;
             files.push(file);
@@ -217,7 +217,7 @@ fn at_least_here(path: &Path) -> &Path {
 /// An array of uint8 is read image by image; any other, and one whose range must be looked at
 /// whole, is loaded.
 fn open_array(path: &Path) -> Result<Box<dyn ImageSource>> {
-    match npy::plain_bytes(path)? {
+    match npy::plain(path, "u1")? {
         Some((shape, start)) if shape.len() == 4 && shape[3] == 3 && array::shows_its_range(path, start)? => {
             few_enough(path, shape[0])?;
             Ok(Box::new(Rows {
@@ -236,7 +236,7 @@ fn array_names(n_images: usize) -> Vec<String> {
 }
 
 fn open_zip(path: &Path) -> Result<Box<dyn ImageSource>> {
-    let (zipped, files) = Zipped::open(path, is_image)?;
+    let (zipped, files) = Zipped::open(path, |name: &Path| is_image(name, &path.join(name)))?;
     if files.is_empty() {
         return Err(no_images(path));
     }

@@ -17,6 +17,7 @@ pub mod labels;
 pub mod movie;
 pub mod nifti;
 pub mod npy;
+pub mod npy_blocks;
 pub mod npz;
 pub mod number_table;
 pub mod png;

@@ -83,13 +83,13 @@ pub fn read<T: Element>(path: &Path) -> Result<ArrayD<T>> {
     decode(&source::read(path)?, path)
 }
 
-/// Shape of an array of uint8 in C order and where its bytes begin in the file, so that they can be
-/// read one by one; `None` for any other array, and for a file of another size than its header
-/// says: [`read`] converts those, or says what is wrong.
+/// Shape of a little-endian array in C order of the type `code` (`u1`, `f4`) and where its bytes begin
+/// in the file, so that they can be read one by one; `None` for any other array, and for a file of
+/// another size than its header says: [`read`] converts those, or says what is wrong.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read.
-pub(crate) fn plain_bytes(path: &Path) -> Result<Option<(Vec<usize>, u64)>> {
+pub(crate) fn plain(path: &Path, code: &str) -> Result<Option<(Vec<usize>, u64)>> {
     let mut file = source::open(path)?;
     let size = file.metadata().map_err(Error::io(path, "read"))?.len();
     let mut start = Vec::new();
@@ -99,8 +99,9 @@ pub(crate) fn plain_bytes(path: &Path) -> Result<Option<(Vec<usize>, u64)>> {
     };
     // The header's sides have a product that memory holds.
     let n_items: usize = header.shape.iter().product();
-    let whole = n_items > 0 && n_items as u64 + header.data_start as u64 == size;
-    let plain = !header.fortran_order && whole && header.code() == "u1";
+    let width: u64 = if code.ends_with('4') { 4 } else { 1 };
+    let whole = n_items > 0 && n_items as u64 * width + header.data_start as u64 == size;
+    let plain = !header.fortran_order && whole && header.descr.trim_start_matches(['<', '|', '=']) == code;
     Ok(plain.then_some((header.shape, header.data_start as u64)))
 }
 

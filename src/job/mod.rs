@@ -8,6 +8,7 @@ pub mod adversarial;
 mod brain;
 pub mod compress;
 pub mod configuration;
+pub mod distill;
 pub mod drive;
 pub mod fit;
 pub mod fitted;
@@ -43,7 +44,7 @@ use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// All jobs, in the order of the command line's help.
-pub static JOBS: [Entry; 10] = [
+pub static JOBS: [Entry; 11] = [
     Entry::of::<orthogonalize::Orthogonalize>(),
     Entry::of::<maximize::Maximize>(),
     Entry::of::<adversarial::Adversarial>(),
@@ -57,6 +58,7 @@ pub static JOBS: [Entry; 10] = [
     Entry::of::<fit::FitModels>(),
     Entry::of::<predict::Predict>(),
     Entry::of::<compress::Compress>(),
+    Entry::of::<distill::Distill>(),
     Entry::of::<map::Map>(),
     Entry::of::<group::Group>(),
 ];

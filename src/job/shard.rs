@@ -40,15 +40,19 @@ impl Shard {
 }
 
 /// The manifest of a directory that must hold a complete shard of a job, `job` being what its shards
-/// have in common, that saw inputs of the same hashes as `inputs`.
+/// have in common of `config`, that saw inputs of the same hashes as `inputs`.
 ///
 /// # Errors
 /// [`Error::Invalid`] for anything else; what reading the manifest says.
-pub fn manifest(dir: &Path, job: &str, inputs: &BTreeMap<String, String>) -> Result<Value> {
+pub fn manifest(
+    dir: &Path,
+    (config, job): (&impl Serialize, &str),
+    inputs: &BTreeMap<String, String>,
+) -> Result<Value> {
     let manifest: Value = json::read(&dir.join("manifest.json"))?;
     let at = dir.display().to_string();
     if manifest["results"]["job"].as_str() != Some(job) {
-        let found = format!("a run of `{}`, {}", manifest["command"].as_str().unwrap_or("?"), manifest["status"]);
+        let found = other_job(dir, &manifest, config);
         let hint = "run it with the same configuration and `shard`";
         return Err(Error::invalid(at, "a complete shard of this job", found, hint));
     }
@@ -62,6 +66,40 @@ pub fn manifest(dir: &Path, job: &str, inputs: &BTreeMap<String, String>) -> Res
         return Err(Error::invalid(at, "a shard of the same input files", "other ones", "compute it again"));
     }
     Ok(manifest)
+}
+
+/// What a directory is that is no complete shard of a job.
+fn other_job(dir: &Path, manifest: &Value, config: &impl Serialize) -> String {
+    let (command, status) = (manifest["command"].as_str().unwrap_or("?"), manifest["status"].as_str().unwrap_or("?"));
+    let ours = toml::Table::try_from(config).unwrap_or_default();
+    let text = std::fs::read_to_string(dir.join("config.toml")).unwrap_or_default();
+    let theirs: toml::Table = text.parse().unwrap_or_default();
+    match (manifest["results"]["job"].is_string(), first_difference(&theirs, &ours, "")) {
+        (_, Some((key, theirs, _))) if key == "command" => format!("a run of another job (command = {theirs})"),
+        (true, Some((key, theirs, ours))) => format!("a shard with {key} = {theirs}, here it is {ours}"),
+        (true, None) => "a shard of another configuration".to_owned(),
+        (false, _) if status == "complete" => format!("a run of `{command}` that is no shard"),
+        (false, _) => format!("a run of `{command}` that is not complete (status: {status})"),
+    }
+}
+
+/// Keys that shards of one job may differ in.
+const OWN_KEYS: [&str; 3] = ["shard", "shards", "cache"];
+
+/// The first key, dotted, whose values differ, and these; those that are absent are `none`.
+fn first_difference(theirs: &toml::Table, ours: &toml::Table, within: &str) -> Option<(String, String, String)> {
+    let mut keys: Vec<&String> = theirs.keys().chain(ours.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let shown = |value: Option<&toml::Value>| value.map_or_else(|| "none".to_owned(), ToString::to_string);
+    keys.into_iter().filter(|key| !within.is_empty() || !OWN_KEYS.contains(&key.as_str())).find_map(|key| {
+        let path = if within.is_empty() { key.clone() } else { format!("{within}.{key}") };
+        match (theirs.get(key), ours.get(key)) {
+            (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => first_difference(a, b, &path),
+            (a, b) if a != b => Some((path, shown(a), shown(b))),
+            _ => None,
+        }
+    })
 }
 
 /// An output of a shard, which must be as it was written.
@@ -98,7 +136,18 @@ impl TryFrom<String> for Shard {
 
 #[cfg(test)]
 mod tests {
-    use super::Shard;
+    use super::{Shard, first_difference};
+
+    #[test]
+    fn what_differs_is_named() {
+        let table = |text: &str| text.parse::<toml::Table>().unwrap();
+        let ours = table("seed = 1\nshard = \"1/2\"\n[test]\nshare = 0.2\n");
+        let differs = |text: &str| first_difference(&table(text), &ours, "");
+        assert_eq!(differs("seed = 1\nshard = \"2/2\"\ncache = \"c\"\n[test]\nshare = 0.2\n"), None);
+        let (key, theirs, here) = differs("seed = 1\n[test]\nshare = 0.3\n").unwrap();
+        assert_eq!((key.as_str(), theirs.as_str(), here.as_str()), ("test.share", "0.3", "0.2"));
+        assert_eq!(differs("[test]\nshare = 0.2\n").unwrap(), ("seed".into(), "none".into(), "1".into()));
+    }
 
     #[test]
     fn slices_are_counted_from_one() {

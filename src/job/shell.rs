@@ -121,8 +121,16 @@ pub fn run<J: Job>(config: J::Config, session: &Session) -> Result<Outcome<J::Re
     let checked = J::checked(&plan);
     let mut inputs = hashes(&files)?;
     inputs.extend(checked.sets);
-    let (mut run, opened) = RunDir::open(session, J::NAME, checked.config)?;
-    run.check_inputs(&inputs, opened)?;
+    let (mut run, mut opened) = RunDir::open(session, J::NAME, checked.config)?;
+    match run.check_inputs(&inputs, opened) {
+        // With both, what cannot be continued is replaced.
+        Err(Error::RunDir { .. }) if session.force => {
+            drop(run);
+            let replacing = Session { resume: false, ..session.clone() };
+            (run, opened) = RunDir::open(&replacing, J::NAME, checked.config)?;
+        }
+        seen => seen?,
+    }
     if opened == Opened::Complete {
         let results = run.manifest.results.take();
         run.release();

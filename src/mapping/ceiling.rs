@@ -113,7 +113,8 @@ pub fn halves(betas: &Betas) -> Result<[Betas; 2]> {
         let pick = |of: &[usize], names: &[String]| samples.iter().map(|&s| names[of[s]].clone()).collect::<Vec<_>>();
         let conditions = pick(betas.conditions(), betas.condition_names());
         let runs = pick(betas.runs(), betas.run_names());
-        Betas::new(betas.patterns().select(ndarray::Axis(0), &samples), &conditions, &runs)
+        let weights = samples.iter().map(|&s| betas.weights()[s]).collect();
+        Betas::new(betas.patterns().select(ndarray::Axis(0), &samples), &conditions, &runs)?.weighted(weights)
     };
     Ok([one(0)?, one(1)?])
 }

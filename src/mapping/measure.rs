@@ -109,7 +109,7 @@ impl Part {
         let together = if family == Family::All { n_layers } else { 1 };
         Some(match correction {
             PlaceCorrection::None => null.p.clone(),
-            PlaceCorrection::Fwe => null.family_wise(&self.maps, together),
+            PlaceCorrection::Fwe => null.family_wise(together),
             PlaceCorrection::Fdr => {
                 let mut corrected = null.p.clone();
                 for mut rows in families(corrected.view_mut(), together) {
@@ -145,6 +145,7 @@ mod tests {
     use crate::math::permutation::Tail;
     use crate::rdm::{self, Rdm};
     use crate::rng;
+    use ndarray::Array3;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     const PLACES: usize = 150;
@@ -178,7 +179,7 @@ mod tests {
         let (patterns, comparator, places) = (patterns(), comparator(), places());
         let question = Question { patterns: &patterns, comparator: &comparator };
         for tail in [Tail::Greater, Tail::Less, Tail::TwoSided] {
-            let relabellings = Relabellings { n_permutations: 30, seed: 3, tail };
+            let relabellings = Relabellings { n_permutations: 30, seed: 3, tail, n_kept: 4 };
             let of = |range: Range<usize>| measure(&question, &places, range, &relabellings, &|_| true).unwrap();
             let parts = [of(0..ALIGNED), of(ALIGNED..2 * ALIGNED), of(2 * ALIGNED..PLACES)];
             assert_eq!((parts[1].start, parts[1].maps.n_undefined, parts[2].n_places()), (ALIGNED, 1, PLACES - 128));
@@ -189,6 +190,8 @@ mod tests {
             let (own, all) = (joined.null.as_ref().unwrap(), whole.null.as_ref().unwrap());
             assert!(own.p.iter().zip(&all.p).all(|(a, b)| a.to_bits() == b.to_bits()));
             assert_eq!(own.extreme, all.extreme);
+            assert_eq!(own.kept.dim(), (4, 2, PLACES));
+            assert!(own.kept.iter().zip(&all.kept).all(|(a, b)| a.to_bits() == b.to_bits()));
             assert!(own.mean.iter().zip(&all.mean).all(|(a, b)| a.to_bits() == b.to_bits()));
         }
     }
@@ -201,7 +204,7 @@ mod tests {
         let count = |n: usize| heard.fetch_add(n, Ordering::Relaxed) < usize::MAX;
         for (n_permutations, expected) in [(0, PLACES), (5, 2 * PLACES)] {
             heard.store(0, Ordering::Relaxed);
-            let relabellings = Relabellings { n_permutations, seed: 1, tail: Tail::Greater };
+            let relabellings = Relabellings { n_permutations, seed: 1, ..Relabellings::default() };
             let part = measure(&question, &places, 0..PLACES, &relabellings, &count).unwrap();
             assert_eq!((heard.load(Ordering::Relaxed), part.null.is_some()), (expected, n_permutations > 0));
             assert_eq!(part.corrected(PlaceCorrection::Fdr, Family::All, 2).is_some(), n_permutations > 0);
@@ -228,8 +231,10 @@ mod tests {
         let maps = Maps { values: ndarray::array![[4.0, 2.0, 0.5]], n_voxels: vec![1; 3], n_undefined: 0 };
         let null = Null {
             p: ndarray::array![[0.2, 0.4, 0.6]],
+            observed: maps.values.clone(),
             extreme: ndarray::array![[1.0], [3.0], [5.0]],
             mean: ndarray::array![[0.0, 0.0, 0.0]],
+            kept: Array3::zeros((0, 1, 3)),
             tail: Tail::Greater,
         };
         let part = Part { start: 0, maps, null: Some(null) };
@@ -243,8 +248,10 @@ mod tests {
             Maps { values: ndarray::array![[4.0, 2.0], [0.5, 4.0], [0.9, 0.1]], n_voxels: vec![1; 2], n_undefined: 0 };
         let null = Null {
             p: ndarray::array![[0.01, 0.5], [0.04, 0.9], [0.2, 0.4]],
+            observed: maps.values.clone(),
             extreme: ndarray::array![[1.0, 2.0, 9.0], [3.0, 0.0, 9.0], [5.0, 1.0, 9.0]],
             mean: Array2::zeros((3, 2)),
+            kept: Array3::zeros((0, 3, 2)),
             tail: Tail::Greater,
         };
         let part = Part { start: 0, maps, null: Some(null) };

@@ -2,12 +2,12 @@
 //! its test.
 
 use super::ceiling::{Ceiling, across_subjects};
-use super::compare::{Comparator, Statistic};
+use super::compare::{Comparator, Prepared, Statistic};
 use super::dissimilarity::Condensed;
-use super::null::Relabellings;
+use super::null::{Relabellings, fill};
 use crate::error::{Error, Result};
 use crate::math::permutation::{p_value, permute_condensed};
-use crate::math::stats;
+use crate::math::{condensed, stats};
 use crate::rdm::Rdm;
 use crate::rdm::compare::relabellings;
 use rayon::prelude::*;
@@ -42,14 +42,19 @@ pub fn compare_subjects(subjects: &[Rdm], comparator: &Comparator, how: &Relabel
     let each = compared(&own, comparator);
     let values = means(&each);
     let error = |v: usize| stats::sd(&each.iter().map(|e| e[v]).collect::<Vec<_>>(), 1) / (n as f64).sqrt();
+    let mut tested = values.clone();
+    let beside = Beside::new(&own, comparator);
+    beside.put(&(0..n_conditions).collect::<Vec<_>>(), &mut tested);
     let null: Vec<Vec<f64>> = relabellings(n_conditions, how.n_permutations, how.seed)
         .par_iter()
         .map(|order| {
             let relabelled: Vec<Vec<f64>> = own.iter().map(|rdm| permute_condensed(rdm, order)).collect();
-            means(&compared(&relabelled, comparator))
+            let mut values = means(&compared(&relabelled, comparator));
+            beside.put(order, &mut values);
+            values
         })
         .collect();
-    let p = |v: usize| p_value(values[v], &null.iter().map(|row| row[v]).collect::<Vec<_>>(), how.tail);
+    let p = |v: usize| p_value(tested[v], &null.iter().map(|row| row[v]).collect::<Vec<_>>(), how.tail);
     let regression = matches!(comparator.statistic(), Statistic::Ols | Statistic::Nnls);
     Ok(SubjectsComparison {
         errors: if n > 1 { (0..n_values).map(error).collect() } else { vec![] },
@@ -68,6 +73,39 @@ fn compared<R: AsRef<[f64]>>(rdms: &[R], comparator: &Comparator) -> Vec<Vec<f64
         out
     };
     rdms.iter().map(&mut one).collect()
+}
+
+/// The subjects' RDMs, where layers are tested beside others ([`super::null::permute`]).
+struct Beside<'a> {
+    comparator: &'a Comparator,
+    subjects: Vec<Prepared>,
+}
+
+impl<'a> Beside<'a> {
+    fn new(rdms: &[&[f64]], comparator: &'a Comparator) -> Self {
+        let mut scratch = comparator.scratch();
+        let subjects = rdms.iter().filter_map(|rdm| comparator.prepare(Condensed::F64(rdm), &mut scratch)).collect();
+        Self { comparator, subjects }
+    }
+
+    /// Puts the mean of the tested statistics under a relabelling in the place of the layers' values.
+    fn put(&self, order: &[usize], values: &mut [f64]) {
+        let Some((reduced, kernels)) = self.comparator.reduced() else { return };
+        let n_layers = self.comparator.layers().len();
+        let mut table = vec![0; condensed::n_pairs(order.len())];
+        fill(&mut table, order);
+        let turned = reduced.turned(&table, kernels);
+        let each: Vec<Vec<f64>> = self
+            .subjects
+            .iter()
+            .map(|subject| {
+                let mut tested = vec![0.0; n_layers];
+                reduced.tested(subject, &turned, kernels, &mut tested);
+                tested
+            })
+            .collect();
+        values[..n_layers].copy_from_slice(&means(&each));
+    }
 }
 
 /// The mean over subjects of each value.
@@ -94,7 +132,7 @@ mod tests {
         let other = rdm(&[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         let comparator =
             Comparator::new(&[("layer".into(), layer.clone())], Statistic::Pearson, Residual::None).unwrap();
-        let how = |n_permutations, tail| Relabellings { n_permutations, seed: 2, tail };
+        let how = |n_permutations, tail| Relabellings { n_permutations, seed: 2, tail, n_kept: 0 };
         let both = compare_subjects(&[layer.clone(), other], &comparator, &how(0, Tail::Greater)).unwrap();
         assert!((both.values[0] - 0.4).abs() < 1e-6 && (both.errors[0] - 0.6).abs() < 1e-6, "{both:?}");
         assert!(both.p.is_empty() && both.ceiling.is_some());

@@ -25,6 +25,28 @@ pub fn sd(x: &[f64], ddof: usize) -> f64 {
     variance(x, ddof).sqrt()
 }
 
+/// Whether 32-bit numbers of that variance about that mean vary, by more than what rounding leaves of
+/// numbers that are all the mean: `sd > 2^-23 |mean|`, and not less than the smallest normal 32-bit
+/// number, about 1.2e-38.
+pub fn varies(variance: f64, mean: f64) -> bool {
+    let sd = variance.sqrt();
+    sd > f64::from(f32::EPSILON) * mean.abs() && sd >= f64::from(f32::MIN_POSITIVE)
+}
+
+/// What 32-bit numbers of that variance about that mean are divided by to be z-scored: the root of the
+/// variance, or 1 where they do not vary ([`varies`]).
+///
+/// ```
+/// use orthoscope::math::stats::divisor;
+///
+/// assert_eq!(divisor(9.0, 5.0), 3.0);
+/// assert_eq!(divisor(1e-24, 0.0), 1e-12);
+/// assert_eq!([divisor(1e-24, 1.0), divisor(1e-80, 0.0)], [1.0, 1.0]);
+/// ```
+pub fn divisor(variance: f64, mean: f64) -> f64 {
+    if varies(variance, mean) { variance.sqrt() } else { 1.0 }
+}
+
 /// Quantile at `q` in 0..1 with linear interpolation between order statistics (NumPy's default
 /// method).
 pub fn quantile(x: &[f64], q: f64) -> f64 {

@@ -2,17 +2,24 @@
 //!
 //! Under the null hypothesis a subject's map is as likely as its negative, so the one-sample t of
 //! randomly flipped maps is the null distribution; the largest value of a map corrects for all
-//! voxels.
+//! voxels. Flips take the images as they are; [`relabelled`] generalises over them.
 
-use super::clusters::{self, Cluster};
-use super::correction::{self, MaxNull, extremeness};
+mod null;
+mod relabelled;
+
+pub use null::over_all;
+pub use relabelled::{Generalised, relabelled};
+
+use super::clusters::Cluster;
+use super::correction::{MaxNull, extremeness};
 use super::distributions::{t_isf, t_sf};
 use super::flips::Flips;
 use super::neighbours::Neighbours;
-use super::tfce::{Enhancer, Tfce};
+use super::tfce::Tfce;
 use crate::error::{Error, Result};
 use crate::math::permutation::Tail;
 use ndarray::{Array2, ArrayView2, Axis};
+use null::{Extremes, Looked, Null};
 use rayon::prelude::*;
 
 /// Permutations computed together: one matrix product, then one task each.
@@ -20,6 +27,8 @@ const BLOCK: usize = 32;
 /// A squared deviation below this fraction of the sum of squares is rounding error: the subjects
 /// agree to the last digit.
 const CONSTANT: f64 = 1e-14;
+/// Statistics of maps in 64 bits that are closer than this are one value.
+const SAME: f64 = 1e-9;
 /// A voxel whose subjects agree so closely that chance would bring one such in a hundred maps ...
 const CHANCE: f64 = 0.01;
 /// ... and so many times more closely than those of half of the voxels, is no measurement.
@@ -74,30 +83,35 @@ impl GroupOptions {
     }
 }
 
-/// What [`one_sample`] found; every vector is a map. NaN where a voxel was left out.
+/// What [`one_sample`] or [`relabelled`] found; every vector is a map. NaN where a voxel was left out.
 #[derive(Debug, Clone)]
 pub struct GroupTest {
     /// Mean over subjects.
     pub mean: Vec<f64>,
     /// One-sample t, mean / (sd / sqrt(n)), sd with n - 1.
     pub t: Vec<f64>,
+    /// Of [`relabelled`]: the mean over the standard deviation of the means that are its null, which is
+    /// what was tested then.
+    pub z: Option<Vec<f64>>,
     /// p of one voxel, by permutation.
     pub p: Vec<f64>,
     /// p of one voxel, by Student's t with n - 1 degrees of freedom.
     pub p_parametric: Vec<f64>,
-    /// p corrected by the largest t.
+    /// p corrected by the largest t (or z).
     pub p_fwe: Vec<f64>,
     /// [`correction::benjamini_hochberg`] of `p`.
     pub q: Vec<f64>,
-    /// The largest t of every permutation.
+    /// The largest t (or z) of every permutation.
     pub null: MaxNull,
-    /// Of every flip, in its order: what [`over_all`] takes the largest of.
+    /// Of every permutation, in its order: what [`over_all`] takes the largest of.
     extremes: Vec<Extremes>,
+    /// Statistics closer than this, relative above 1, were one value.
+    same: f64,
     /// With `cluster_p`.
     pub clusters: Option<ClusterTest>,
     /// With `tfce`.
     pub tfce: Option<TfceTest>,
-    /// Sign flips made.
+    /// Sign flips, or relabellings, made.
     pub n_permutations: usize,
     /// Whether they are all there are.
     pub exhaustive: bool,
@@ -108,10 +122,17 @@ pub struct GroupTest {
     pub outlying: Vec<usize>,
 }
 
+impl GroupTest {
+    /// What was tested: z where there is one, else t.
+    pub fn statistic(&self) -> &[f64] {
+        self.z.as_deref().unwrap_or(&self.t)
+    }
+}
+
 /// Clusters beyond the cluster-forming threshold, largest first.
 #[derive(Debug, Clone)]
 pub struct ClusterTest {
-    /// The threshold on |t|.
+    /// The threshold on |t| (or |z|).
     pub threshold: f64,
     /// Cluster of every voxel, from 1; 0: none.
     pub labels: Vec<u32>,
@@ -191,16 +212,27 @@ pub fn one_sample(
     check(maps, neighbours, options)?;
     let sample = Sample::new(maps, options.least(maps.nrows()))?;
     let flips = Flips::new(maps.nrows(), options.n_permutations, options.seed);
-    let threshold = options.cluster_p.map(|p| sample.threshold(p, options.tail));
     let observed =
         sample.t(sample.sums(&Array2::from_elem((1, maps.nrows()), 1.0)).row(0).as_slice().expect("one row"));
+    let looked = Looked {
+        threshold: options.cluster_p.map(|p| sample.threshold(p, options.tail)),
+        observed: observed.clone(),
+        neighbours,
+        options,
+        outlying: &sample.outlying,
+        same: SAME,
+    };
     let mut null = Null::new(sample.n_voxels());
     for start in (0..flips.len()).step_by(BLOCK) {
         let signs = flips.block(start..(start + BLOCK).min(flips.len()));
-        null.add(&sample, &signs, &observed, threshold, neighbours, options);
+        let sums = sample.sums(&signs);
+        let rows: Vec<_> = sums.axis_iter(Axis(0)).collect();
+        let maps: Vec<Vec<f64>> =
+            rows.par_iter().map(|row| sample.t(row.as_slice().expect("rows of a product"))).collect();
+        null.add(&maps, &looked);
         on_block(start + signs.nrows())?;
     }
-    Ok(null.finish(&sample, observed, threshold, neighbours, options, &flips))
+    Ok(null.finish(&sample, observed, looked, flips.exhaustive))
 }
 
 /// Tests whether two sets of maps of the same subjects differ: [`one_sample`] of the differences
@@ -315,6 +347,12 @@ impl Sample {
         t_isf(if tail == Tail::TwoSided { p / 2.0 } else { p }, n - 1.0)
     }
 
+    /// Mean over subjects; NaN where a voxel is left out.
+    fn means(&self) -> Vec<f64> {
+        let sums = self.values.sum_axis(Axis(0));
+        sums.iter().zip(&self.n).map(|(s, &n)| if n > 0.0 { s / n } else { f64::NAN }).collect()
+    }
+
     fn p_parametric(&self, t: &[f64], tail: Tail) -> Vec<f64> {
         let sides = if tail == Tail::TwoSided { 2.0 } else { 1.0 };
         t.iter().zip(&self.n).map(|(&t, n)| sides * t_sf(extremeness(t, tail), n - 1.0)).collect()
@@ -340,177 +378,6 @@ fn outlying(values: &Array2<f64>, sum_of_squares: &[f64], n: &[f64]) -> Vec<usiz
     let usual = TIMES_USUAL * sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
     let chance = |n: f64| t_isf(CHANCE / (tested.len() as f64 * n.min(MOST_SIGNS).exp2()), n - 1.0);
     tested.iter().filter(|(v, t)| *t > usual && *t > chance(n[*v])).map(|(v, _)| *v).collect()
-}
-
-/// The extremes of one flipped map.
-#[derive(Debug, Clone, Copy)]
-struct Extremes {
-    t: f64,
-    size: f64,
-    mass: f64,
-    tfce: f64,
-}
-
-/// Null distributions of the largest values.
-struct Nulls {
-    t: MaxNull,
-    size: MaxNull,
-    mass: MaxNull,
-    tfce: MaxNull,
-}
-
-impl Nulls {
-    fn of(extremes: &[Extremes], exhaustive: bool) -> Self {
-        let max_null = |of: fn(&Extremes) -> f64| {
-            let all = extremes.iter().map(of).collect();
-            if exhaustive { MaxNull::exhaustive(all) } else { MaxNull::random(all) }
-        };
-        Self {
-            t: max_null(|e| e.t),
-            size: max_null(|e| e.size),
-            mass: max_null(|e| e.mass),
-            tfce: max_null(|e| e.tfce),
-        }
-    }
-
-    /// p of clusters by size and by mass.
-    fn clusters(&self, clusters: &[Cluster]) -> (Vec<f64>, Vec<f64>) {
-        clusters.iter().map(|c| (self.size.p(c.size as f64), self.mass.p(c.mass))).unzip()
-    }
-}
-
-/// Corrects for all tests together: those of several layers, of the same subjects and by the same
-/// flips. Every flip's extremes are then the largest over the tests, and the false discovery rate is
-/// of the voxels of them all.
-///
-/// # Panics
-/// When the tests are of different flips.
-pub fn over_all(tests: &mut [GroupTest], tail: Tail) {
-    let Some(first) = tests.first() else { return };
-    let mut extremes = first.extremes.clone();
-    for test in &tests[1..] {
-        assert_eq!(test.extremes.len(), extremes.len(), "the same flips");
-        for (all, own) in extremes.iter_mut().zip(&test.extremes) {
-            *all = Extremes {
-                t: all.t.max(own.t),
-                size: all.size.max(own.size),
-                mass: all.mass.max(own.mass),
-                tfce: all.tfce.max(own.tfce),
-            };
-        }
-    }
-    let nulls = Nulls::of(&extremes, first.exhaustive);
-    let mut q = correction::benjamini_hochberg(&tests.iter().flat_map(|t| t.p.clone()).collect::<Vec<_>>()).into_iter();
-    for test in tests {
-        test.q = q.by_ref().take(test.p.len()).collect();
-        test.p_fwe = nulls.t.p_map(&test.t, tail);
-        test.null = nulls.t.clone();
-        if let Some(own) = &mut test.clusters {
-            (own.p_size, own.p_mass) = nulls.clusters(&own.clusters);
-        }
-        if let Some(own) = &mut test.tfce {
-            own.p_fwe = nulls.tfce.p_map(&own.values, tail);
-        }
-    }
-}
-
-/// The null distributions so far.
-struct Null {
-    n_reached: Vec<u32>,
-    extremes: Vec<Extremes>,
-}
-
-impl Null {
-    fn new(n_voxels: usize) -> Self {
-        Self { n_reached: vec![0; n_voxels], extremes: vec![] }
-    }
-
-    fn add(
-        &mut self,
-        sample: &Sample,
-        signs: &Array2<f64>,
-        observed: &[f64],
-        threshold: Option<f64>,
-        neighbours: Option<&Neighbours>,
-        options: &GroupOptions,
-    ) {
-        let sums = sample.sums(signs);
-        let rows: Vec<_> = sums.axis_iter(Axis(0)).collect();
-        let maps: Vec<Vec<f64>> =
-            rows.par_iter().map(|row| sample.t(row.as_slice().expect("rows of a product"))).collect();
-        let enhancer = || {
-            let parts = neighbours.zip(options.tfce);
-            parts.map(|(near, tfce)| Enhancer::new(near, tfce).without_heights_of(&sample.outlying))
-        };
-        let extremes: Vec<Extremes> = maps
-            .par_iter()
-            .map_init(enhancer, |enhancer, map| {
-                let largest = |values: &[f64]| {
-                    values.iter().filter(|v| !v.is_nan()).fold(0.0, |m: f64, &v| m.max(extremeness(v, options.tail)))
-                };
-                let found = threshold.zip(neighbours).map(|(h, near)| clusters::clusters(map, h, options.tail, near).1);
-                let found = found.unwrap_or_default();
-                Extremes {
-                    t: map.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(extremeness(v, options.tail))),
-                    size: found.first().map_or(0.0, |c| c.size as f64),
-                    mass: found.iter().fold(0.0, |m, c| m.max(c.mass)),
-                    tfce: enhancer.as_mut().map_or(0.0, |e| largest(&e.enhance(map, options.tail))),
-                }
-            })
-            .collect();
-        self.extremes.extend(extremes);
-        self.n_reached.par_iter_mut().enumerate().for_each(|(v, n)| {
-            let own = extremeness(observed[v], options.tail);
-            let reached = |map: &&Vec<f64>| correction::reaches(extremeness(map[v], options.tail), own);
-            *n += maps.iter().filter(reached).count() as u32;
-        });
-    }
-
-    fn finish(
-        self,
-        sample: &Sample,
-        t: Vec<f64>,
-        threshold: Option<f64>,
-        neighbours: Option<&Neighbours>,
-        options: &GroupOptions,
-        flips: &Flips,
-    ) -> GroupTest {
-        let nulls = Nulls::of(&self.extremes, flips.exhaustive);
-        let own = usize::from(!flips.exhaustive);
-        let p_of = |(n, t): (&u32, &f64)| match t.is_nan() {
-            true => f64::NAN,
-            false => (*n as usize + own) as f64 / (flips.len() + own).max(1) as f64,
-        };
-        let p: Vec<f64> = self.n_reached.iter().zip(&t).map(p_of).collect();
-        let cluster_test = threshold.zip(neighbours).map(|(threshold, near)| {
-            let (labels, clusters) = clusters::clusters(&t, threshold, options.tail, near);
-            let (p_size, p_mass) = nulls.clusters(&clusters);
-            ClusterTest { threshold, labels, clusters, p_size, p_mass }
-        });
-        let tfce = options.tfce.zip(neighbours).map(|(tfce, near)| {
-            let values = Enhancer::new(near, tfce).without_heights_of(&sample.outlying).enhance(&t, options.tail);
-            let p_fwe = nulls.tfce.p_map(&values, options.tail);
-            TfceTest { values, p_fwe }
-        });
-        let sums = sample.values.sum_axis(Axis(0));
-        let mean = sums.iter().zip(&sample.n).map(|(s, &n)| if n > 0.0 { s / n } else { f64::NAN }).collect();
-        GroupTest {
-            mean,
-            p_parametric: sample.p_parametric(&t, options.tail),
-            p_fwe: nulls.t.p_map(&t, options.tail),
-            q: correction::benjamini_hochberg(&p),
-            outlying: sample.outlying.clone(),
-            n_left_out: sample.n.iter().filter(|n| **n == 0.0).count(),
-            p,
-            t,
-            null: nulls.t,
-            extremes: self.extremes,
-            clusters: cluster_test,
-            tfce,
-            n_permutations: flips.len(),
-            exhaustive: flips.exhaustive,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -246,3 +246,73 @@ fn a_nearly_constant_voxel_does_not_rule_tfce() {
     assert_eq!(significant(&odd.p_fwe), significant(&absent.p_fwe));
     assert!(significant(&odd.p_fwe) >= 3);
 }
+
+/// By hand: means of three subjects are 2 as observed and 0, 3, 1 as relabelled; those that reach 2 are
+/// one of three, p = (1 + 1) / (1 + 3). sd^2 = (4 + 0 + 9 + 1) / 4.
+#[test]
+fn relabelled_means_are_counted() {
+    let maps = ndarray::array![[1.0], [2.0], [3.0]];
+    let of = [[-1.0, 0.0, 1.0], [2.0, 4.0, 3.0], [1.0, 0.0, 2.0]];
+    let mut relabel = |k: usize| Ok(ndarray::Array2::from_shape_vec((3, 1), of[k].to_vec()).unwrap());
+    let mut heard = vec![];
+    let hear = |n| {
+        heard.push(n);
+        Ok(())
+    };
+    let found = relabelled(maps.view(), (Generalised::Images, 3), &mut relabel, None, &voxels(), hear).unwrap();
+    assert_eq!((found.p[0], found.mean[0], found.n_permutations, found.exhaustive), (0.5, 2.0, 3, false));
+    let z = found.z.unwrap()[0];
+    assert!((z - 2.0 / 3.5f64.sqrt()).abs() < 1e-12 && (found.t[0] - 2.0 * 3f64.sqrt()).abs() < 1e-12, "{z}");
+    assert_eq!(heard, [1, 2, 3, 6]);
+}
+
+/// Voxels of 12 subjects: what the observed maps vary by more than the relabelled ones comes back in the
+/// test of both, and only there.
+#[test]
+fn subjects_vary_beside_relabelled_images() {
+    const K: usize = 4000;
+    let draw = |purpose: &str, k: u64, sd: [f64; 2]| {
+        let mut draw = rng::stream(7, purpose, k);
+        Array2::from_shape_fn((12, 2), |(_, v)| sd[v] * draw.normal())
+    };
+    let mut maps = draw("observed", 0, [1.0, 1.0]);
+    let mean = maps.mean_axis(Axis(0)).unwrap();
+    maps -= &mean;
+    maps += 0.4;
+    // Voxel 0: the relabelled maps vary as the observed ones. Voxel 1: half as much.
+    let run = |over| {
+        let mut relabel = |k: usize| Ok(draw("relabelled", k as u64, [1.0, 0.5]));
+        relabelled(maps.view(), (over, K), &mut relabel, None, &voxels(), |_| Ok(())).unwrap()
+    };
+    let (images, both) = (run(Generalised::Images), run(Generalised::Both));
+    let variance = |v: usize| maps.column(v).mapv(|x| (x - 0.4).powi(2)).sum() / 11.0;
+    // Means of 12 relabelled maps have a standard deviation of 1 / sqrt(12) and half of that.
+    let normal = |z: f64| crate::stats::distributions::norm_sf(z);
+    let sd = |v: usize| if v == 0 { 1.0 } else { 0.5 } / 12f64.sqrt();
+    for v in 0..2 {
+        let expected = normal(0.4 / sd(v));
+        let error = 4.0 * (expected * (1.0 - expected) / K as f64).sqrt() + 2.0 / K as f64;
+        assert!((images.p[v] - expected).abs() < error, "{v}: {} for {expected}", images.p[v]);
+    }
+    // z of the test of both: its variance is that of the observed means.
+    let z = |v: usize| 0.4 / (sd(v).powi(2) + (variance(v) - (12.0 * sd(v) * sd(v))).max(0.0) / 12.0).sqrt();
+    let found = both.z.unwrap();
+    assert!((found[1] / z(1) - 1.0).abs() < 0.05, "{} for {}", found[1], z(1));
+    assert!(both.p[1] > 5.0 * images.p[1], "{} after {}", both.p[1], images.p[1]);
+    // Student's p of the voxel, whose error is of subjects for three quarters.
+    let student = crate::stats::distributions::t_sf(both.t[1], 11.0);
+    assert!((both.p[1] / student - 1.0).abs() < 0.25, "{} for {student}", both.p[1]);
+}
+
+#[test]
+fn relabelled_maps_that_do_not_fit_are_refused() {
+    let maps = noise(5, 6, 6);
+    let ask = |n: usize, shape: (usize, usize)| {
+        let mut relabel = |_: usize| Ok(Array2::zeros(shape));
+        relabelled(maps.view(), (Generalised::Both, n), &mut relabel, None, &voxels(), |_| Ok(()))
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(ask(0, (5, 6)).contains("relabelled maps, found none"));
+    assert!(ask(3, (5, 5)).contains("(5, 6), found (5, 5)"));
+}

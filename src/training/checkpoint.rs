@@ -8,7 +8,8 @@ use super::trainer::Trainer;
 use crate::error::{Error, Result};
 use crate::io::sealed;
 use crate::io::weights::{self, Storage};
-use ndarray::{ArrayD, arr1};
+use crate::network::Weights;
+use ndarray::arr1;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -20,10 +21,29 @@ use std::path::Path;
 /// # Errors
 /// [`Error::Io`]; [`Error::Invalid`] when a number is NaN or infinite.
 pub fn save(path: &Path, trainer: &Trainer, settings: &impl Serialize, history: &impl Serialize) -> Result<()> {
-    let arrays = trainer.save().into_iter().map(|(name, values)| (name, arr1(&values).into_dyn()));
+    save_with(path, trainer, settings, history, &Weights::new())
+}
+
+/// As [`save`], with arrays beside the state, such as the best weights so far (`beside NAME`).
+///
+/// # Errors
+/// As [`save`].
+pub fn save_with(
+    path: &Path,
+    trainer: &Trainer,
+    settings: &impl Serialize,
+    history: &impl Serialize,
+    beside: &Weights,
+) -> Result<()> {
+    let state = trainer.save().into_iter().map(|(name, values)| (name, arr1(&values).into_dyn()));
+    let beside = beside.iter().map(|(name, values)| (format!("{BESIDE}{name}"), values.clone()));
+    let arrays = state.chain(beside);
     let notes = BTreeMap::from([("settings".to_owned(), json(settings)), ("history".to_owned(), json(history))]);
     sealed::write(path, &weights::encode(&arrays.collect(), &notes, Storage::F32)?)
 }
+
+/// Before the names of arrays that are no state.
+const BESIDE: &str = "beside ";
 
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("settings and histories have string keys")
@@ -35,6 +55,18 @@ fn json(value: &impl Serialize) -> String {
 /// [`Error::Io`] and [`Error::Corrupt`]; [`Error::Invalid`] when the settings or the network are
 /// others.
 pub fn resume<H: DeserializeOwned>(path: &Path, trainer: &mut Trainer, settings: &impl Serialize) -> Result<Option<H>> {
+    Ok(resume_with(path, trainer, settings)?.map(|(history, _)| history))
+}
+
+/// As [`resume`], of a file that [`save_with`] wrote, with the arrays beside the state.
+///
+/// # Errors
+/// As [`resume`].
+pub fn resume_with<H: DeserializeOwned>(
+    path: &Path,
+    trainer: &mut Trainer,
+    settings: &impl Serialize,
+) -> Result<Option<(H, Weights)>> {
     let Some(bytes) = sealed::read(path)? else { return Ok(None) };
     let (arrays, notes) = weights::decode(&bytes, path)?;
     let note = |key: &str| {
@@ -54,7 +86,13 @@ pub fn resume<H: DeserializeOwned>(path: &Path, trainer: &mut Trainer, settings:
     }
     let (history, unreadable) = note("history")?;
     let history = serde_json::from_str(history).map_err(unreadable)?;
-    let flat = |a: ArrayD<f32>| a.into_iter().collect();
-    trainer.restore(arrays.into_iter().map(|(name, a)| (name, flat(a))).collect())?;
-    Ok(Some(history))
+    let (mut state, mut beside) = (BTreeMap::new(), Weights::new());
+    for (name, array) in arrays {
+        match name.strip_prefix(BESIDE) {
+            Some(name) => drop(beside.insert(name.to_owned(), array)),
+            None => drop(state.insert(name, array.into_iter().collect())),
+        }
+    }
+    trainer.restore(state)?;
+    Ok(Some((history, beside)))
 }

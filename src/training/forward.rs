@@ -19,7 +19,7 @@ pub enum Normalisation {
 }
 
 /// Fused operations are for the CPU.
-const FUSED: bool = !cfg!(any(feature = "cuda", feature = "wgpu"));
+pub(super) const FUSED: bool = !cfg!(any(feature = "cuda", feature = "wgpu"));
 
 /// How one node is computed.
 enum Way {

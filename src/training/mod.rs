@@ -8,12 +8,14 @@
 //! |---|---|
 //! | [`trainer`] | weights, running moments, one step |
 //! | `forward` | the graph on tensors that record; which operations are fused |
+//! | `chain` | graphs that are a chain of layers: the whole step by `crates/kernels` |
 //! | [`fused`], [`kernels`] | fused operations for the CPU |
 //! | [`optimizer`] | AdamW, SGD with momentum, clipping |
 //! | [`schedule`] | the learning rate over time |
 //! | [`loss`] | cross-entropy |
 //! | [`checkpoint`] | a training's state as a file, bit for bit |
 
+mod chain;
 pub mod checkpoint;
 mod forward;
 pub mod fused;

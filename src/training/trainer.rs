@@ -1,6 +1,7 @@
 //! The weights of a graph while they are trained.
 
-use super::forward::{BatchMoments, Normalisation, Plan};
+use super::chain::Chain;
+use super::forward::{BatchMoments, FUSED, Normalisation, Plan};
 use super::optimizer::{Arrays, CHECKPOINT, Method, OTHER, Rule, clip};
 use crate::error::{Error, Result};
 use crate::network::burn_ops::BurnWeights;
@@ -34,6 +35,8 @@ pub struct Outcome {
 pub struct Trainer {
     graph: Graph,
     plan: Plan,
+    /// Where the graph is one: then nothing of it is recorded.
+    chain: Option<Chain>,
     /// The trained weights, in the order of their names; values 1 x n.
     names: Vec<String>,
     values: Vec<Array2<f32>>,
@@ -75,6 +78,8 @@ impl Trainer {
         let plan = Plan::new(&graph, outputs, options.normalisation, &|name| {
             names.binary_search_by(|n| n.as_str().cmp(name)).is_ok()
         });
+        let plain = FUSED && graph.weights().values().all(ArrayD::is_standard_layout);
+        let chain = Chain::of(&graph, outputs, options.normalisation).filter(|_| plain);
         let row = |name: &String| {
             let values = flat(name);
             Array2::from_shape_vec((1, values.len()), values).expect("one row")
@@ -82,6 +87,7 @@ impl Trainer {
         Ok(Self {
             values: names.iter().map(row).collect(),
             plan,
+            chain,
             names,
             stored,
             rule: Rule::new(options.method),
@@ -111,15 +117,14 @@ impl Trainer {
         loss: impl FnOnce(&[Var<4>]) -> Result<Var<1>>,
     ) -> Result<Outcome> {
         check_images(&self.graph, &images)?;
-        let as_leaf = |v: &Array2<f32>| leaf(tensor_from_vec(v.iter().copied().collect(), [v.len()], &self.device));
-        let leaves: Vec<Var<1>> = self.values.iter().map(as_leaf).collect();
-        for (name, value) in self.names.iter().zip(&leaves) {
-            self.weights.set(name, value.clone());
-        }
-        let (outputs, moments) = self.plan.run(&self.graph, images, &self.weights);
-        let loss = loss(&outputs)?;
-        let value = scalar(&loss.clone().inner());
-        let mut gradients = self.gradients(&leaves, &loss);
+        let (value, mut gradients, moments) = match self.chain.take() {
+            Some(mut chain) => {
+                let found = self.chained(&mut chain, &images, loss);
+                self.chain = Some(chain);
+                found?
+            }
+            None => self.recorded(images, loss)?,
+        };
         let gradient_norm = clip(&mut gradients, self.options.clip);
         if !value.is_finite() || !gradient_norm.is_finite() {
             let found = format!("a loss of {value} with a gradient of norm {gradient_norm}");
@@ -132,6 +137,61 @@ impl Trainer {
             self.follow(moments, keep);
         }
         Ok(Outcome { loss: value, gradient_norm })
+    }
+
+    /// Loss, its gradient at each weight and the batch's moments, through a chain.
+    fn chained(
+        &self,
+        chain: &mut Chain,
+        images: &Tensor<4>,
+        loss: impl FnOnce(&[Var<4>]) -> Result<Var<1>>,
+    ) -> Result<(f64, Vec<Array2<f32>>, Vec<BatchMoments>)> {
+        let n = images.dims()[0];
+        let (outputs, moments) = chain.forward(&vec_f32(images), &|name| self.flat(name));
+        let n_outputs = outputs.len() / n;
+        let outputs: Var<4> = leaf(tensor_from_vec(outputs, [n, n_outputs, 1, 1], &self.device));
+        let loss = loss(std::slice::from_ref(&outputs))?;
+        let at_outputs = outputs.grad(&loss.backward()).map_or_else(|| vec![0.0; n * n_outputs], |g| vec_f32(&g));
+        let mut found = chain.backward(&at_outputs);
+        let gradient = |(name, value): (&String, &Array2<f32>)| {
+            let values = found.remove(name).unwrap_or_else(|| vec![0.0; value.len()]);
+            Array2::from_shape_vec((1, value.len()), values).expect("a gradient has its weight's shape")
+        };
+        let gradients = self.names.iter().zip(&self.values).map(gradient).collect();
+        Ok((scalar(&loss.inner()), gradients, moments))
+    }
+
+    /// A weight as it is now.
+    fn flat(&self, name: &str) -> &[f32] {
+        match self.names.binary_search_by(|n| n.as_str().cmp(name)) {
+            Ok(at) => self.values[at].as_slice().expect("one row"),
+            Err(_) => self.graph.weight(name).as_slice().expect("weights are laid out row by row"),
+        }
+    }
+
+    /// The same by burn's recording.
+    fn recorded(
+        &mut self,
+        images: Tensor<4>,
+        loss: impl FnOnce(&[Var<4>]) -> Result<Var<1>>,
+    ) -> Result<(f64, Vec<Array2<f32>>, Vec<BatchMoments>)> {
+        let as_leaf = |v: &Array2<f32>| leaf(tensor_from_vec(v.iter().copied().collect(), [v.len()], &self.device));
+        let leaves: Vec<Var<1>> = self.values.iter().map(as_leaf).collect();
+        for (name, value) in self.names.iter().zip(&leaves) {
+            self.weights.set(name, value.clone());
+        }
+        let (outputs, moments) = self.plan.run(&self.graph, images, &self.weights);
+        let loss = loss(&outputs)?;
+        let value = scalar(&loss.clone().inner());
+        let gradients = self.gradients(&leaves, &loss);
+        Ok((value, gradients, moments))
+    }
+
+    /// Changes trained weights by hand: `change` is given each one's name, shape and numbers.
+    pub fn change(&mut self, change: &mut dyn FnMut(&str, &[usize], &mut [f32])) {
+        for (name, value) in self.names.iter().zip(&mut self.values) {
+            change(name, self.graph.weight(name).shape(), value.as_slice_mut().expect("one row"));
+        }
     }
 
     /// The loss's gradient at each weight, 1 x n; zeros where it does not depend on one.

@@ -140,6 +140,49 @@ fn movies_become_samples() {
     assert!(!shown.at("bad").exists());
 }
 
+/// A window beyond a layer's map is left out of that layer, and nothing else changes; where none is left, the
+/// layer is named.
+#[test]
+fn windows_beyond_a_map_are_left_out() {
+    let shown = Shown::new();
+    let window = |x: f64, sd: f64| format!("{{ x_deg = {x}, y_deg = 0.5, sd_deg = {sd} }}");
+    let inside = [window(-2.0, 1.0), window(1.0, 2.0), window(0.0, 4.0)];
+    let fit = |out: &str, windows: &[String]| {
+        let grid = format!("{{ rf_pooled = {{ width_deg = 10.0, windows = [{}] }} }}", windows.join(", "));
+        shown.program(out, &format!("estimator = \"gaussian_rf\"\n[stimuli]\ntaps = [\"conv2\"]\nreduction = {grid}"))
+    };
+    fit("without", &inside).run().expect_code(0);
+    fit("with", &[inside.as_slice(), &[window(40.0, 1.0)]].concat()).run().expect_code(0);
+    let manifest = |out: &str| json(&shown.at(out).join("manifest.json"));
+    let layer = |out: &str| manifest(out)["results"]["layers"][0]["n_windows"].clone();
+    assert_eq!((layer("without"), layer("with")), (3.into(), 3.into()));
+    assert!(manifest("with")["warning_texts"].to_string().contains("1 of 4 on `conv2`"));
+    assert!(!manifest("without")["warning_texts"].to_string().contains("windows"));
+    has_rows("fit", &manifest("with")["results"]);
+    let scores = |out: &str| std::fs::read_to_string(shown.at(out).join("arrays/scores.tsv")).unwrap();
+    assert_eq!(scores("without"), scores("with"));
+    let ended = fit("bad", &[window(40.0, 1.0)]).run().expect_code(2);
+    ended.expect_error(&["receptive fields on `conv2`", "x 40, y 0.5, sd 1 degrees"]);
+    assert!(!shown.at("bad").exists());
+}
+
+/// Two names for one picture: where one is held out, the other is not fitted on.
+#[test]
+fn copies_of_a_picture_are_on_one_side() {
+    let shown = Shown::new();
+    std::fs::copy(shown.images.join("photo03.png"), shown.images.join("photo29.png")).unwrap();
+    std::fs::write(shown.at("held.txt"), "photo29\nphoto10\n").unwrap();
+    let program = shown.program("run", "[stimuli]\ntaps = [\"conv2\"]\nreduction = \"spatial_mean\"");
+    program.arg("--test", "stimuli").arg("--test-stimuli", shown.at("held.txt")).run().expect_code(0);
+    let manifest = json(&shown.at("run").join("manifest.json"));
+    let results = &manifest["results"];
+    assert_eq!((&results["n_train"], &results["n_test"], &results["n_left_out"]), (&27.into(), &2.into(), &1.into()));
+    assert!(manifest["warning_texts"].to_string().contains("`photo29` is `photo03`"), "{}", manifest["warning_texts"]);
+    for line in results["leakage"].as_array().unwrap().iter().filter(|line| line["n_rows"] == 27) {
+        assert_eq!(line["rows"], "0-2, 4-9, 11-28");
+    }
+}
+
 /// V4 neurons: half of the images fitted, half tested; the numbers that the folder gives for the neurons'
 /// own compact models are the yardstick.
 #[test]

@@ -1,10 +1,14 @@
 //! Rates of the tests where there is nothing, by simulation: of the same programs as the table of the
 //! page on inference, with fewer data sets.
 
+#[path = "../../examples/inference_rates/beside.rs"]
+mod beside;
 #[path = "../../examples/inference_rates/ceiling.rs"]
 mod ceiling;
 #[path = "../../examples/inference_rates/group.rs"]
 mod group;
+#[path = "../../examples/inference_rates/images.rs"]
+mod images;
 #[path = "../../examples/inference_rates/layers.rs"]
 mod layers;
 #[path = "../../examples/inference_rates/rate.rs"]
@@ -39,6 +43,66 @@ fn a_group_without_effect_is_not_significant_in_any_statistic() {
         // What is 0 on average may be tested as it is; nothing else may.
         assert_eq!(holds(values), centred, "{statistic} {residual:?} {layer}: {values}");
     }
+}
+
+/// Where one layer is, others are not significant beside it, and it is itself: residuals are relabelled. Raw
+/// fingerprints find every layer that resembles it.
+#[test]
+fn layers_beside_the_one_that_is_there_are_not_significant() {
+    let study = beside::OneLayer { n_images: 16, snr: 3.0, n_relabellings: 99, n_data_sets: 200 };
+    let of = |statistic, residual| {
+        let rates = study.significant(statistic, residual);
+        println!("{statistic} {residual}: {}", rates.map(|r| r.to_string()).join(", "));
+        rates
+    };
+    let raw = of(Statistic::Spearman, Residual::None);
+    assert!(raw.iter().take(3).all(|rate| rate.share() > 0.9), "neighbours share half of their units");
+    for (statistic, residual) in [
+        (Statistic::Spearman, Residual::SemiPartial),
+        (Statistic::Spearman, Residual::Partial),
+        (Statistic::Pearson, Residual::SemiPartial),
+        (Statistic::Pearson, Residual::Partial),
+        (Statistic::Ols, Residual::None),
+    ] {
+        let rates = of(statistic, residual);
+        for (l, rate) in rates.into_iter().enumerate() {
+            if l == beside::TRUE {
+                assert!(rate.share() > 0.95, "{statistic} {residual}: {rate}");
+            } else {
+                // Nearly exact: noise of correlations is not the same for all pairs of images.
+                let (low, high) = rate.interval();
+                assert!(low < 0.06 && high > 0.02, "{statistic} {residual}, layer {l}: {rate}");
+            }
+        }
+    }
+}
+
+/// What subjects share by accident is significant by sign flips and not by relabelling; where they differ
+/// in their relation to the layer, too, only the test of both holds.
+#[test]
+fn a_shared_geometry_is_no_effect_of_other_images() {
+    let study = |geometry, layer, own| images::Shared {
+        n_subjects: 10,
+        n_images: 16,
+        geometry,
+        layer,
+        own,
+        n_relabellings: 99,
+        n_data_sets: 150,
+    };
+    let of = |words: &str, study: images::Shared| {
+        let [subjects, images, both] = study.significant();
+        println!("{words}: over subjects {subjects}, images {images}, both {both}");
+        [subjects, images, both]
+    };
+    let [subjects, images, both] = of("shared", study(1.0, 0.0, 0.0));
+    assert!(!holds(subjects) && holds(images) && holds(both), "shared");
+    let [subjects, images, both] = of("differing", study(0.0, 0.0, 0.3));
+    assert!(holds(subjects) && !holds(images) && holds(both), "differing");
+    let [subjects, images, both] = of("shared and differing", study(1.0, 0.0, 0.2));
+    assert!(!holds(subjects) && !holds(images) && holds(both), "shared and differing");
+    let [.., both] = of("the layer", study(1.0, 1.0, 0.0));
+    assert!(both.share() > 0.8, "the layer is found: {both}");
 }
 
 /// The model without noise lies between the ends of the ceiling, averaged over regions.

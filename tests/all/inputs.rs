@@ -104,7 +104,7 @@ fn every_file_that_is_read_is_known() {
 }
 
 /// Flags that name files.
-const FLAGS: [&str; 36] = [
+const FLAGS: [&str; 37] = [
     "--model",
     "--baseline",
     "--init-images",
@@ -140,6 +140,7 @@ const FLAGS: [&str; 36] = [
     "--trials",
     "--gammas",
     "--classes",
+    "--teacher",
     "--test-images",
 ];
 

@@ -84,6 +84,20 @@ fn a_group_finds_what_its_subjects_share() {
         let expected = each.iter().map(|m| f64::from(m.values()[v]).atanh()).sum::<f64>() / SUBJECTS as f64;
         assert!((f64::from(mean.values()[v]) - expected).abs() < 1e-6);
     }
+    // The winner against the next: flips of six subjects, two-sided, have no p below 1 / 32.
+    let (better, second) = (
+        map_of(&out, "desc-winner_stat-pbetter_statmap.nii.gz"),
+        map_of(&out, "desc-layers_stat-second_statmap.nii.gz"),
+    );
+    let mut n_better = 0;
+    for (v, &found) in winner.values().iter().enumerate().filter(|(v, w)| **w > 0.0 && better.values()[*v].is_finite())
+    {
+        let p = better.values()[v];
+        assert!((0.0312..=1.0).contains(&p) && second.values()[v] != found && second.values()[v] > 0.0, "voxel {v}");
+        n_better += usize::from(p <= 0.05);
+    }
+    assert_eq!(results["n_better"].as_u64(), Some(n_better as u64));
+    assert!(n_better > 100, "{n_better}");
     let low = map_of(&out, "desc-layer1_stat-cilow_statmap.nii.gz");
     let inside = |v: &usize| low.values()[*v].is_finite();
     assert!((0..1000).filter(inside).all(|v| low.values()[v] <= mean.values()[v]));

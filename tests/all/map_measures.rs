@@ -190,3 +190,42 @@ fn crossnobis_of_incomplete_runs_is_that_of_the_runs_that_have_both() {
     let error = Patterns::new(&betas, noisy).err().unwrap();
     assert!(error.hint().unwrap().contains("`noise_from` all"), "{error}");
 }
+
+/// What all of many conditions have in common may be 1,000 times what they differ by: 1 - r and 1 - cos keep
+/// six digits, against sums of differences in 64 bits.
+#[test]
+fn a_common_pattern_leaves_the_distances_their_digits() {
+    let (n, n_voxels) = (80, 120);
+    let mut draw = rng::stream(6, "common pattern", 0);
+    let shared: Vec<f64> = (0..n_voxels).map(|_| draw.normal()).collect();
+    let own = Array2::from_shape_simple_fn((n, n_voxels), || draw.normal());
+    for common in [0.0, 3.0, 100.0, 1000.0] {
+        let samples = Array2::from_shape_fn((n, n_voxels), |(i, v)| (common * shared[v] + own[[i, v]]) as f32);
+        let betas = Betas::new(samples.clone(), &names(n), &vec!["1".to_owned(); n]).unwrap();
+        for dissimilarity in [Dissimilarity::Correlation, Dissimilarity::Cosine] {
+            let patterns = Patterns::new(&betas, Measurement { dissimilarity, ..Measurement::default() }).unwrap();
+            let places = searchlight::Regions { regions: vec![("all".into(), (0..n_voxels as u32).collect())] };
+            let found = searchlight::rdms(&patterns, &places);
+            let unit = |i: usize| {
+                let row: Vec<f64> = samples.row(i).iter().map(|&x| f64::from(x)).collect();
+                let mean = if dissimilarity == Dissimilarity::Correlation { stats::mean(&row) } else { 0.0 };
+                let centred: Vec<f64> = row.iter().map(|x| x - mean).collect();
+                let norm = stats::dot(&centred, &centred).sqrt();
+                centred.into_iter().map(|x| x / norm).collect::<Vec<f64>>()
+            };
+            let units: Vec<Vec<f64>> = (0..n).map(unit).collect();
+            let mut k = 0;
+            let mut worst = 0.0f64;
+            for i in 0..n {
+                for j in i + 1..n {
+                    // |x - y|^2 / 2 of unit vectors is 1 - x.y, without cancellation.
+                    let expected = units[i].iter().zip(&units[j]).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / 2.0;
+                    worst = worst.max((found[[0, k]] - expected).abs() / expected);
+                    k += 1;
+                }
+            }
+            println!("{dissimilarity}, {common} times: {worst:.1e}");
+            assert!(worst < 1e-6 * (1.0 + common.min(3.0).powi(2)), "{dissimilarity}, {common} times: {worst:.1e}");
+        }
+    }
+}

@@ -52,6 +52,7 @@ impl Task {
 pub fn tasks(dir: &Path, brain: &Brain) -> Vec<Task> {
     let mut all = drives(dir);
     all.push(rdm(dir));
+    all.push(distill(dir));
     all.extend(fits(dir));
     all.extend(compressions(dir));
     all.extend(maps(dir, brain));
@@ -124,6 +125,28 @@ fn rdm(dir: &Path) -> Task {
         .with("--taps conv2,conv4 --n-permutations 20")
         .reads("--images", images)
         .reads("--compare", brains)
+}
+
+/// A shared core, pruned for two units, with recorded responses.
+fn distill(dir: &Path) -> Task {
+    let folder = |name: &str| {
+        let folder = dir.join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    };
+    let at = folder("distilled");
+    let mut draw = rng::stream(8, "tasks", 0);
+    npy::write(&at.join("responses.npy"), &Array2::from_shape_simple_fn((4, 2), || draw.normal() as f32)).unwrap();
+    std::fs::write(at.join("names.txt"), "conv4:0\nconv4:3\n").unwrap();
+    let config = "[training]\nsmooth_every = 30\n[student]\nwidths = [5, 4]\nsize = [16, 16]\n[prune]\nn_images = 12\n";
+    std::fs::write(at.join("small.toml"), format!("command = \"distill\"\n{config}")).unwrap();
+    let task = Task::new("distill", "distill").reads("--teacher", dir.join("tiny"));
+    let task = task.with(&format!("--config {} --unit conv4:0,conv4:3 --shared", at.join("small.toml").display()));
+    let task = task.with("--n-held 10 --views 2 --epochs 2 --batch 8 --retrain 2 --axes rows,targets --match order");
+    task.reads("--images", photographs(&folder("learnt"), 30, 24))
+        .reads("--test-images", photographs(&folder("tested"), 4, 20))
+        .reads("--targets", at.join("responses.npy"))
+        .reads("--target-names", at.join("names.txt"))
 }
 
 /// Encoding models of a network's layers, of ready features, and of a time series.
@@ -249,9 +272,9 @@ fn maps(dir: &Path, brain: &Brain) -> Vec<Task> {
     file.write(&activations).unwrap();
     let names_of = |task: Task| task.reads("--fingerprint-conditions", brain.at("conditions.txt"));
     vec![
-        map("map").reads("--centres", centres).reads("--background", background),
+        map("map").reads("--centres", centres).reads("--background", background).with("--keep-relabellings 3"),
         map("map, regions").reads("--rois", regions).reads("--roi-names", names),
-        map("map, shard").with("--shard 1/2"),
+        map("map, shard").with("--shard 1/2 --keep-relabellings 2"),
         names_of(betas(Task::new("map, activations", "map")))
             .reads("--activations", activations)
             .with("--residual activation_level --permutations 0 --radius 2 --unit voxels"),

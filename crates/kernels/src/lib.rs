@@ -2,7 +2,7 @@
 //!
 //! A network is described by a [`spec::Net`], planned for some taps by [`engine::Engine::new`], and
 //! run in a [`engine::Session`]: forward to the deepest tap, and back to the pixels for gradients
-//! at the taps. Weights are frozen: they are packed once, and there is no weight gradient anywhere.
+//! at the taps. Weights are frozen there: they are packed once, and have no gradient ([`train`] is apart).
 //!
 //! | module | what |
 //! |---|---|
@@ -13,6 +13,7 @@
 //! | [`team`] | threads that go through a list of jobs together |
 //! | [`rolling`] | two steps as one, row by row |
 //! | [`gram`], [`ranks`], [`dense`] | patterns gathered around a voxel: all products of pairs; ranks; whitening |
+//! | [`train`] | chains of layers forward and back, with the gradient at their weights |
 //! | [`panels`] | products with very many columns, kept or scored at once |
 //! | [`simd`], [`isa`] | instruction sets and the choice among them |
 //!
@@ -48,6 +49,7 @@ pub mod strip;
 pub mod strip_gradient;
 pub mod team;
 pub mod thin;
+pub mod train;
 pub mod winograd;
 
 pub use engine::{Cost, Engine, Moments, Session, TapGradient};

@@ -9,6 +9,7 @@ use crate::data::StimulusSource;
 use crate::encoding::folds::Rows;
 use crate::encoding::solver::Work;
 use crate::error::{Error, Result};
+use crate::math::stats::divisor;
 use crate::network::features::features;
 use crate::network::spill::Spill;
 use crate::network::{Executor, TapRequest, TapValue};
@@ -309,9 +310,7 @@ fn standardize(values: &mut [f32], n_units: usize, rows: &Rows) {
     });
 }
 
-/// What a unit is divided by: as [`crate::encoding::Standardizer`] has it.
+/// What a unit is divided by (ddof 1; by 1 where it does not vary).
 pub(super) fn scale(squares: f64, mean: f64, n: f64) -> f64 {
-    let variance = squares / n;
-    let constant = variance <= n * f64::EPSILON * variance + (n * mean * f64::EPSILON).powi(2);
-    if constant || n < 2.0 { 1.0 } else { (squares / (n - 1.0)).sqrt() }
+    if n < 2.0 { 1.0 } else { divisor(squares / (n - 1.0), mean) }
 }

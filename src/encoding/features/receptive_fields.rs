@@ -12,6 +12,7 @@ use crate::network::{Graph, NodeId};
 use crate::stats::distributions::norm_sf;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A round Gaussian window.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,13 @@ impl GaussianWindow {
     /// Distance of the centre from the image's, degrees.
     pub fn eccentricity_deg(&self) -> f64 {
         self.x_deg.hypot(self.y_deg)
+    }
+}
+
+/// `x 1.25, y -3.75, sd 0.5 degrees`.
+impl fmt::Display for GaussianWindow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "x {}, y {}, sd {} degrees", self.x_deg, self.y_deg, self.sd_deg)
     }
 }
 
@@ -126,7 +134,7 @@ impl RfGrid {
             return bad("an image of some degrees", format!("{width} x {height}"), hint);
         }
         if let Some(w) = self.windows.iter().find(|w| !(positive(w.sd_deg) && w.eccentricity_deg().is_finite())) {
-            return bad("windows with a positive sd_deg", format!("{w:?}"), "");
+            return bad("windows with a positive sd_deg", w.to_string(), "");
         }
         if !self.windows.is_empty() {
             return Ok(self.windows.clone());
@@ -201,8 +209,9 @@ impl Side {
 }
 
 /// Where the units of a tap look.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct TapMap {
+    tap: String,
     rows: Side,
     columns: Side,
 }
@@ -221,6 +230,7 @@ impl TapMap {
         }
         let side = |n_units, n_pixels, axis| Side { n_units, n_pixels, axis };
         Ok(Self {
+            tap: graph.node(node).name.clone(),
             rows: side(shape.height, graph.input.height, field.rows),
             columns: side(shape.width, graph.input.width, field.columns),
         })
@@ -244,29 +254,66 @@ impl TapMap {
     ///
     /// The mass of a unit is the integral of the Gaussian over its cell, one stride wide, so that
     /// windows smaller than a unit lose nothing. fwRF's masses are not divided by their sum where a
-    /// window reaches beyond the map; features that are z-scored are the same.
+    /// window reaches beyond the map; features that are z-scored are the same. A window of which less
+    /// than 1e-4 lies on the map says nothing of the layer: its column is 0, so that what is under it
+    /// does not vary, and an estimator passes it over ([`TapMap::on_map`]).
     ///
     /// # Shapes
-    /// (height width) x n_candidates, columns that sum to 1.
+    /// (height width) x n_candidates, columns that sum to 1, or to 0.
     ///
     /// # Errors
-    /// As [`RfGrid::candidates`]; [`Error::Invalid`] for a window that hardly touches the map.
+    /// As [`RfGrid::candidates`]; [`Error::Invalid`] where no window touches the map.
     pub fn masks(&self, grid: &RfGrid) -> Result<Array2<f32>> {
-        let (candidates, (width, height)) = (grid.candidates()?, grid.image_deg());
+        let (candidates, image_deg) = (grid.candidates()?, grid.image_deg());
         let mut masks = Array2::zeros((self.rows.n_units * self.columns.n_units, candidates.len()));
-        for (window, mut mask) in candidates.iter().zip(masks.columns_mut()) {
-            let down = self.rows.mass(0.5 - window.y_deg / height, window.sd_deg / height);
-            let across = self.columns.mass(window.x_deg / width + 0.5, window.sd_deg / width);
-            let total = down.iter().sum::<f64>() * across.iter().sum::<f64>();
-            if total < LEAST {
-                let found = format!("{:.1e} of it at {window:?}", total);
-                let hint = "leave out windows beyond the image, or check its size in degrees";
-                return Err(Error::invalid("receptive fields", "windows that lie on the map", found, hint));
+        let mut most = (0.0, candidates[0]);
+        for (&window, mut mask) in candidates.iter().zip(masks.columns_mut()) {
+            let (down, across, total) = self.masses(window, image_deg);
+            if total > most.0 {
+                most = (total, window);
             }
-            let products = down.iter().flat_map(|d| across.iter().map(move |a| d * a / total));
-            mask.iter_mut().zip(products).for_each(|(to, v)| *to = v as f32);
+            if total >= LEAST {
+                let products = down.iter().flat_map(|d| across.iter().map(move |a| d * a / total));
+                mask.iter_mut().zip(products).for_each(|(to, v)| *to = v as f32);
+            }
         }
-        Ok(masks)
+        if most.0 >= LEAST {
+            return Ok(masks);
+        }
+        let at = format!("receptive fields on `{}`", self.tap);
+        let found = format!("{:.1e} of the best of {}, {}", most.0, candidates.len(), most.1);
+        let hint = "check the image's size in degrees, give windows within the image, or take another layer";
+        Err(Error::invalid(at, "a window that lies on the map", found, hint))
+    }
+
+    /// Which candidates lie on the map, by at least 1e-4 of their mass: the others have no features
+    /// here.
+    ///
+    /// # Errors
+    /// As [`RfGrid::candidates`].
+    ///
+    /// ```
+    /// use orthoscope::encoding::features::{RfGrid, TapMap};
+    /// use orthoscope::network::zoo::{LoadOptions, load_model};
+    ///
+    /// let graph = load_model("mini-inception", &LoadOptions::default())?.graph;
+    /// let map = TapMap::new(&graph, graph.tap("mixed4a")?)?;
+    /// let outside = "windows = [{ x_deg = 1.0, y_deg = 0.0, sd_deg = 1.0 }, { x_deg = 99.0, y_deg = 0.0, sd_deg = 1.0 }]";
+    /// let grid: RfGrid = toml::from_str(&format!("width_deg = 20.0\n{outside}")).unwrap();
+    /// assert_eq!(map.on_map(&grid)?, [true, false]);
+    /// # Ok::<(), orthoscope::Error>(())
+    /// ```
+    pub fn on_map(&self, grid: &RfGrid) -> Result<Vec<bool>> {
+        let on = |window: GaussianWindow| self.masses(window, grid.image_deg()).2 >= LEAST;
+        Ok(grid.candidates()?.into_iter().map(on).collect())
+    }
+
+    /// Mass of a window on every row, every column, and the whole map.
+    fn masses(&self, window: GaussianWindow, (width, height): (f64, f64)) -> (Vec<f64>, Vec<f64>, f64) {
+        let down = self.rows.mass(0.5 - window.y_deg / height, window.sd_deg / height);
+        let across = self.columns.mass(window.x_deg / width + 0.5, window.sd_deg / width);
+        let total = down.iter().sum::<f64>() * across.iter().sum::<f64>();
+        (down, across, total)
     }
 }
 
@@ -287,104 +334,5 @@ pub struct Place {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::network::{ChannelOrder, GraphBuilder, InputSpec, Op};
-    use ndarray::{ArrayD, IxDyn};
-
-    fn graph(side: usize, kernel: usize, stride: usize, pad: usize) -> (Graph, NodeId) {
-        let input = InputSpec {
-            height: side,
-            width: side,
-            order: ChannelOrder::Rgb,
-            range: 1.0,
-            mean: vec![0.0; 3],
-            std: vec![1.0; 3],
-        };
-        let mut b = GraphBuilder::new("n", input, Default::default()).unwrap();
-        b.add_weight("w", ArrayD::ones(IxDyn(&[2, 3, kernel, kernel])));
-        let op = Op::Conv2d {
-            weight: "w".into(),
-            bias: None,
-            stride: [stride; 2],
-            padding: [pad; 4],
-            dilation: [1, 1],
-            groups: 1,
-        };
-        let node = b.push("conv", op, &[0]).unwrap();
-        b.push("gap", Op::GlobalAvgPool, &[node]).unwrap();
-        (b.finish().unwrap(), node)
-    }
-
-    /// By hand: 40 pixels of half a degree; a 4 x 4 window every 4 pixels without padding sees
-    /// pixels 0-3 first, whose middle is 2 pixels, 1 degree, from the edge: -9 degrees.
-    #[test]
-    fn places_follow_stride_and_padding() {
-        let deg = (20.0, 20.0);
-        let (plain, node) = graph(40, 4, 4, 0);
-        let map = TapMap::new(&plain, node).unwrap();
-        assert_eq!(map.degrees(0.0, 0.0, deg), (-9.0, 9.0));
-        assert_eq!(map.degrees(9.0, 9.0, deg), (9.0, -9.0));
-        let place = map.place(-9.0 + 2.0 * 3.0, 9.0 - 2.0 * 7.0, deg);
-        assert!((place.row - 7.0).abs() < 1e-12 && (place.column - 3.0).abs() < 1e-12);
-        assert!((place.from_left - 0.35).abs() < 1e-12 && (place.from_top - 0.75).abs() < 1e-12);
-        // With 2 pixels of padding the first unit sees pixels -2 to 1: it stands on the edge.
-        let (padded, node) = graph(40, 4, 4, 2);
-        assert_eq!(TapMap::new(&padded, node).unwrap().degrees(0.0, 0.0, deg), (-10.0, 10.0));
-        assert!(TapMap::new(&plain, 2).unwrap_err().to_string().contains("tap `gap`: expected a map of places"));
-    }
-
-    /// Against sums over a grid a hundred times finer, and fwRF's sampled density where the window
-    /// is wide.
-    #[test]
-    fn masses_are_integrals_over_cells() {
-        let (graph, node) = graph(40, 4, 4, 0);
-        let map = TapMap::new(&graph, node).unwrap();
-        let windows = vec![
-            GaussianWindow { x_deg: 1.25, y_deg: -3.75, sd_deg: 0.4 },
-            GaussianWindow { x_deg: 1.25, y_deg: -3.75, sd_deg: 3.0 },
-            GaussianWindow { x_deg: 9.0, y_deg: 9.0, sd_deg: 2.0 },
-        ];
-        let grid = RfGrid { windows: windows.clone(), ..RfGrid::new(20.0) };
-        let masks = map.masks(&grid).unwrap();
-        for (window, mask) in windows.iter().zip(masks.columns()) {
-            assert!((mask.sum() - 1.0).abs() < 1e-5);
-            let density = |x: f64, y: f64| {
-                let square = (x - window.x_deg).powi(2) + (y - window.y_deg).powi(2);
-                (-square / (2.0 * window.sd_deg.powi(2))).exp()
-            };
-            let fine = |row: usize, column: usize| {
-                let (x, y) = map.degrees(row as f64, column as f64, (20.0, 20.0));
-                let at = |i: usize| (i as f64 + 0.5) / 100.0 * 2.0 - 1.0;
-                (0..100)
-                    .flat_map(|i| (0..100).map(move |j| (i, j)))
-                    .map(|(i, j)| density(x + at(i), y + at(j)))
-                    .sum::<f64>()
-            };
-            let cells: Vec<f64> = (0..10).flat_map(|r| (0..10).map(move |c| (r, c))).map(|(r, c)| fine(r, c)).collect();
-            let total: f64 = cells.iter().sum();
-            for (found, cell) in mask.iter().zip(&cells) {
-                assert!((f64::from(*found) - cell / total).abs() < 1e-4, "{found} and {}", cell / total);
-            }
-        }
-        let outside =
-            RfGrid { windows: vec![GaussianWindow { x_deg: 30.0, y_deg: 0.0, sd_deg: 1.0 }], ..RfGrid::new(20.0) };
-        assert!(map.masks(&outside).unwrap_err().to_string().contains("windows that lie on the map"));
-    }
-
-    #[test]
-    fn grids_that_mean_nothing_are_refused() {
-        let bad = |grid: RfGrid| assert!(grid.candidates().is_err(), "{grid:?}");
-        bad(RfGrid::new(0.0));
-        bad(RfGrid { n_centres: 0, ..RfGrid::new(20.0) });
-        bad(RfGrid { n_centres: usize::MAX, ..RfGrid::new(20.0) });
-        bad(RfGrid { smallest_deg: 9.0, ..RfGrid::new(20.0) });
-        bad(RfGrid { spread_deg: Some(-1.0), ..RfGrid::new(20.0) });
-        bad(RfGrid { windows: vec![GaussianWindow { x_deg: 0.0, y_deg: 0.0, sd_deg: 0.0 }], ..RfGrid::new(20.0) });
-        // Kamali et al.'s radii: 0.5, 0.74, 1.10, 1.64, 2.44, 3.62, 5.38, 8.
-        let radii: Vec<f64> = RfGrid::new(20.0).candidates().unwrap()[..8].iter().map(|w| w.sd_deg).collect();
-        for (found, drawn) in radii.iter().zip([0.5, 0.74, 1.10, 1.64, 2.44, 3.62, 5.38, 8.0]) {
-            assert!((found - drawn).abs() < 0.01, "{found}");
-        }
-    }
-}
+#[path = "receptive_fields_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! Feature spaces that others made: arrays in `.npy` and `.npz` files.
 
-use crate::data::names::find_all;
+use crate::data::names::{find_all, twice};
 use crate::error::{Error, Result};
 use crate::io::{npy, npz, source, tsv};
 use crate::warning::Warning;
@@ -30,7 +30,7 @@ pub struct FeatureSpace {
 /// # Errors
 /// [`Error::Io`] and [`Error::Corrupt`] as [`npy::read`] and [`npz::read`]; [`Error::Invalid`] for no
 /// array, an array without stimuli or features, spaces of different lengths, NaN or infinity, and a table
-/// of another length or without names.
+/// of another length, without names, or with a name twice.
 ///
 /// ```
 /// use ndarray::array;
@@ -104,6 +104,10 @@ fn names(path: &Path) -> Result<Vec<String>> {
     };
     if let Some(row) = column.iter().position(|name| tsv::is_missing(name)) {
         return Err(tsv::bad_field(path, "stimulus", row, "a stimulus", column[row], "every row is a stimulus"));
+    }
+    if let Some(name) = twice(column.iter().copied()) {
+        let hint = "leave out all rows of a stimulus but one, or average them";
+        return Err(Error::invalid(path.display().to_string(), "a row a stimulus", format!("`{name}` twice"), hint));
     }
     Ok(column.into_iter().map(str::to_owned).collect())
 }

@@ -4,6 +4,7 @@ use super::ReadoutLoss;
 use crate::encoding::folds::Rows;
 use crate::encoding::options::TargetState;
 use crate::encoding::solver::multiply;
+use crate::math::stats::divisor;
 use crate::network::Shape;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, Slice};
 use rayon::prelude::*;
@@ -32,18 +33,11 @@ impl Scales {
             };
             let n = (rows.len() * places) as f64;
             let mean = over(&|v| v) / n;
-            (mean, spread(over(&|v| (v - mean).powi(2)) / n, mean, n))
+            (mean, divisor(over(&|v| (v - mean).powi(2)) / n, mean))
         };
         let (mean, scale) = (0..shape.channels).into_par_iter().map(of).unzip();
         Self { mean, scale }
     }
-}
-
-/// The root of a variance, or 1 where it is what rounding leaves of the mean: as
-/// [`crate::encoding::Standardizer`] has it.
-fn spread(variance: f64, mean: f64, n: f64) -> f64 {
-    let constant = variance <= n * f64::EPSILON * variance + (n * mean * f64::EPSILON).powi(2);
-    if constant { 1.0 } else { variance.sqrt() }
 }
 
 /// Mean and scale of a target over the rows that are fitted on.
@@ -69,7 +63,7 @@ impl Target {
             true => TargetState::Constant,
             false => TargetState::Varies,
         };
-        Self { state, mean, scale: spread(wide().map(|v| (v - mean).powi(2)).sum::<f64>() / n, mean, n) }
+        Self { state, mean, scale: divisor(wide().map(|v| (v - mean).powi(2)).sum::<f64>() / n, mean) }
     }
 
     /// A response as the training has it.

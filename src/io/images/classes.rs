@@ -55,7 +55,7 @@ pub fn open_classes(path: &Path) -> Result<Option<Classes>> {
         let hidden = name.to_string_lossy().starts_with('.');
         if entry.is_dir() && !hidden {
             folders.push(entry);
-        } else if name.as_os_str() == "stimuli.tsv" || is_image(&name)? {
+        } else if name.as_os_str() == "stimuli.tsv" || is_image(&name, &entry)? {
             return Ok(None);
         }
     }

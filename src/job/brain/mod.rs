@@ -4,4 +4,5 @@ pub mod figures;
 pub mod layers;
 pub mod maps;
 pub mod page;
+pub mod relabelled;
 pub mod results;

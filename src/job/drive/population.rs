@@ -5,6 +5,7 @@ use crate::data::names::{matches, natural_order, nfc, twice};
 use crate::error::{Error, Result};
 use crate::job::fitted;
 use crate::job::model::{self, NetworkConfig};
+use crate::network::card::CARD;
 use crate::network::units::{Unit, channels};
 use crate::network::zoo::{EXTENSIONS, Model};
 use crate::network::{Executor, Graph, JointExecutor, NodeId, TapRequest, TapValue};
@@ -55,7 +56,7 @@ pub struct Wired {
 const CHUNK: usize = 32;
 
 impl Population {
-    /// Reads one network and its units ([`Graph::units`]), or a folder of network files: there
+    /// Reads one network and its units ([`Graph::units`]), or a folder of network files or model directories: there
     /// `names` select files by their place in natural order (`3`, `0-8`), by name (`*` stands for
     /// anything, `?` for one character) or `all`, and every output of a file is a unit. Of a fitted
     /// encoding model the units are targets, chosen in the same way ([`fitted::select`]).
@@ -69,11 +70,7 @@ impl Population {
             return super::fitted::load(&file, network, names);
         }
         let folder = Path::new(&network.model);
-        let files = if folder.is_dir() && !folder.join(crate::network::card::CARD).is_file() {
-            network_files(folder)?
-        } else {
-            vec![]
-        };
+        let files = if folder.is_dir() && !folder.join(CARD).is_file() { network_files(folder)? } else { vec![] };
         if files.is_empty() {
             let mut found = network.load()?;
             let warnings = std::mem::take(&mut found.warnings);
@@ -296,19 +293,21 @@ fn member(found: Model) -> Member {
 /// has the same.
 fn file_names(files: &[PathBuf]) -> Vec<String> {
     let text = |part: Option<&std::ffi::OsStr>| nfc(&part.unwrap_or_default().to_string_lossy()).into_owned();
-    let stems: Vec<String> = files.iter().map(|f| text(f.file_stem())).collect();
+    let stem = |f: &PathBuf| if f.is_dir() { text(f.file_name()) } else { text(f.file_stem()) };
+    let stems: Vec<String> = files.iter().map(stem).collect();
     let alone = |stem: &String| stems.iter().filter(|other| *other == stem).count() == 1;
     stems.iter().zip(files).map(|(stem, f)| if alone(stem) { stem.clone() } else { text(f.file_name()) }).collect()
 }
 
-/// Files of a folder that can be imported, in natural order; also those that cannot be opened, a link
+/// Files of a folder that can be imported and model directories in it, in natural order; also those that cannot be opened, a link
 /// that leads nowhere for example, which are an error where they are asked for.
 fn network_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
         let path = entry.map_err(Error::io(folder, "read"))?.path();
         let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        if !path.is_dir() && EXTENSIONS.contains(&ending.as_str()) {
+        let is_model = if path.is_dir() { path.join(CARD).is_file() } else { EXTENSIONS.contains(&ending.as_str()) };
+        if is_model {
             files.push(path);
         }
     }

@@ -181,7 +181,7 @@ impl Default for TimeConfig {
     }
 }
 
-/// What is done to a target's samples of a run, by the run's own numbers.
+/// What is done to a target's samples of a run, by the run's training samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunScaling {

@@ -7,7 +7,7 @@ use super::score::Ceilings;
 use super::sources::Source;
 use super::summarize::{identifying, patterns, regions};
 use crate::encoding::features::Reduction;
-use crate::encoding::identification::pattern_correlations;
+use crate::encoding::identification::{pattern_correlations, usable_targets};
 use crate::error::Result;
 use crate::job::RunDir;
 use crate::report::figures::{
@@ -34,7 +34,8 @@ pub fn all(plan: &Plan, outcome: &Outcome, fit: &Fit, ceilings: Option<&Ceilings
     alphas(plan, outcome, at("alphas"))?;
     layers(plan, fit, &at)?;
     fields(plan, outcome, fit, &at)?;
-    if outcome.scores.is_some() {
+    // Of one or two samples there is no r.
+    if outcome.scores.as_ref().is_some_and(|own| own.r.values.iter().any(|r| r.is_finite())) {
         scores(outcome, fit, ceilings, &at)?;
         scatter(plan, outcome, at("scatter"))?;
         identification(plan, outcome, at("identification"))?;
@@ -196,12 +197,12 @@ fn scatter(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
     let step = test.len().div_ceil(MOST_POINTS).max(1);
     let mut points = Vec::new();
     for t in places.into_iter().filter_map(|place| order.get(place).copied()) {
-        for (i, &row) in test.indices().iter().enumerate().step_by(step) {
+        for i in (0..test.len()).step_by(step) {
             points.push(Point {
                 label: String::new(),
                 group: format!("{} (r = {:.2})", plan.samples.targets[t], scores.r.values[t]),
                 x: f64::from(outcome.predictions[(i, t)]),
-                y: f64::from(plan.samples.y[(row, t)]),
+                y: f64::from(outcome.measured[(i, t)]),
             });
         }
     }
@@ -226,6 +227,9 @@ fn identification(plan: &Plan, outcome: &Outcome, stem: PathBuf) -> Result<()> {
         return Ok(());
     }
     let [predicted, measured] = patterns(plan, round, test, outcome.predictions.view(), &targets)?;
+    if usable_targets(predicted.view(), measured.view()).len() < 2 {
+        return Ok(());
+    }
     let (r, _) = pattern_correlations(predicted.view(), measured.view())?;
     let names: Vec<String> = test.indices().iter().map(|&i| plan.samples.names[i].clone()).collect();
     let options = MatrixOptions {

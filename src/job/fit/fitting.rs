@@ -9,7 +9,7 @@ use crate::encoding::folds::{Leakage, Rows};
 use crate::encoding::ridge::RidgePrepared;
 use crate::encoding::scores::{correlation_split, r2_split};
 use crate::encoding::solver::Work;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::progress::Progress;
 use ndarray::{Array2, Array3, ArrayView2, Axis, Slice};
 use std::ops::Range;
@@ -26,7 +26,7 @@ pub struct Model {
 /// What fitting needs besides a model and its features.
 pub struct Bench<'a> {
     pub config: &'a Config,
-    /// All samples x all targets.
+    /// All samples x all targets, as the round that is at hand sees them.
     pub y: ArrayView2<'a, f32>,
     /// The targets of this run: all, or a shard's.
     pub targets: Range<usize>,
@@ -40,6 +40,13 @@ pub struct Bench<'a> {
 const PART: usize = 4608;
 
 impl Bench<'_> {
+    /// The same with responses as a round sees them; `part` is what progress calls the work.
+    pub fn on<'b>(&'b self, y: ArrayView2<'b, f32>, part: &str) -> Bench<'b> {
+        let (config, targets, gammas) = (self.config, self.targets.clone(), self.gammas.clone());
+        let work = Work { cancel: self.work.cancel.clone(), progress: self.work.progress.within(part) };
+        Bench { config, y, targets, gammas, folder: self.folder.clone(), work }
+    }
+
     /// Fits a model in a round; what was kept of it is not fitted again.
     ///
     /// # Errors
@@ -52,12 +59,13 @@ impl Bench<'_> {
         leakage: &mut Leakage,
     ) -> Result<Part> {
         let stem = format!("fit-{number:03}-{r:03}");
-        match self.config.estimator {
+        let found = match self.config.estimator {
             Estimator::Ridge => self.ridge(&stem, model, round, spaces, leakage),
             Estimator::Banded => self.banded(&stem, round, spaces, leakage),
             Estimator::GaussianRf => self.windows(&stem, round, &spaces[0], leakage),
             Estimator::Factorized => self.factorized(&stem, round, &spaces[0], leakage),
-        }
+        };
+        found.map_err(|error| of_sets(error, spaces))
     }
 
     /// Notes what a fit in a round learns, without fitting.
@@ -65,7 +73,7 @@ impl Bench<'_> {
     /// # Errors
     /// What the estimators say.
     pub fn learn(&self, round: &Round, spaces: &[Space<'_>], leakage: &mut Leakage) -> Result<()> {
-        match self.config.estimator {
+        let learnt = match self.config.estimator {
             Estimator::Ridge => {
                 let cv = RidgeCv { options: self.config.ridge() };
                 cv.prepare_on(&SideBySide(spaces), &round.train, &round.inner, leakage).map(drop)
@@ -73,7 +81,8 @@ impl Bench<'_> {
             Estimator::Banded => self.band_search(round, spaces, leakage).map(drop),
             Estimator::GaussianRf => self.rf_search(round, &spaces[0], leakage).map(drop),
             Estimator::Factorized => self.training(round, &spaces[0], leakage).map(drop),
-        }
+        };
+        learnt.map_err(|error| of_sets(error, spaces))
     }
 
     pub(super) fn progress(&self, task: &str, total: usize, done: usize) -> Progress {
@@ -167,6 +176,17 @@ impl Bench<'_> {
             n += fitted;
         }
         Ok(Some(prepared.prepared().shared(&sums, n)))
+    }
+}
+
+/// An error of an estimator about its features, with the names of the sets: estimators know none.
+fn of_sets(error: Error, spaces: &[Space<'_>]) -> Error {
+    match error {
+        Error::Invalid { at, expected, found, hint } if at == "features" || at.starts_with("channels under window") => {
+            let names: Vec<String> = spaces.iter().map(|space| format!("`{}`", space.name)).collect();
+            Error::Invalid { at: format!("{at} of {}", names.join(" and ")), expected, found, hint }
+        }
+        other => other,
     }
 }
 

@@ -117,7 +117,7 @@ struct ModelFlags {
 #[command(next_help_heading = "Model")]
 struct RidgeFlags {
     /// Penalties, separated by commas [default: 20 from 1e-4 to 1e5 times the mean eigenvalue].
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
     alphas: Option<Vec<f64>>,
     /// One penalty for all targets.
     #[arg(long = "one-alpha", num_args = 0, default_missing_value = "false", hide_possible_values = true)]

@@ -213,7 +213,7 @@ impl Weights<'_, '_, '_> {
         let targets = &readout.targets[range.clone()];
         match &self.current.as_ref().expect("made above").1 {
             Ready::Ridge(prepared, sets) => {
-                let y = self.plan.samples.y.select(Axis(1), targets);
+                let y = self.bench.y.select(Axis(1), targets);
                 let mut weights = prepared.weights(y.view(), &readout.alphas[range], &self.bench.work)?;
                 let mut rows = weights.rows_mut().into_iter();
                 for (width, factor) in sets {

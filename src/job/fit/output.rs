@@ -1,14 +1,15 @@
 //! Files of a run.
 
+use super::config::ScoresConfig;
 use super::fitting::Bench;
 use super::plan::Plan;
-use super::results::Fit;
+use super::results::{Fit, Permutations};
 use super::run::Outcome;
 use super::score::{self, Ceilings};
 use super::tables::Tables;
 use super::{draw, keep};
-use crate::encoding::TargetState;
 use crate::encoding::features::{GaussianWindow, Reduction};
+use crate::encoding::scores::FEWEST;
 use crate::error::Result;
 use crate::io::{npz, tsv};
 use crate::job::RunDir;
@@ -28,6 +29,9 @@ pub fn write(
     run: &mut RunDir,
 ) -> Result<()> {
     warn(fit, run);
+    if let Some(warning) = few_permutations(plan, fit) {
+        run.warn(warning);
+    }
     keep::model(plan, bench, tables, outcome, &run.file("arrays/model.safetensors"))?;
     let rows = TargetRows { plan, outcome, ceilings };
     tsv::write(&run.file("arrays/scores.tsv"), &rows.table())?;
@@ -40,7 +44,6 @@ pub fn write(
 
 /// What the user should know before trusting the fit.
 fn warn(fit: &Fit, run: &mut RunDir) {
-    let n_fitted: usize = fit.n_targets - fit.n_constant - fit.n_not_finite;
     let edges = fit.alphas.at_lower_edge + fit.alphas.at_upper_edge;
     if edges > 0 {
         let text = format!(
@@ -55,13 +58,44 @@ fn warn(fit: &Fit, run: &mut RunDir) {
         );
         run.warn(Warning::Note { text });
     }
-    if n_fitted == 0 {
-        run.warn(Warning::Note { text: "no target could be fitted: none varies over the training samples".into() });
+    if fit.n_constant_tested > 0 {
+        let text = format!(
+            "{} targets vary over the training samples but not over the held-out ones: they score 0 (state `constant_tested`)",
+            fit.n_constant_tested
+        );
+        run.warn(Warning::Note { text });
     }
+    few_samples(fit).into_iter().for_each(|warning| run.warn(warning));
     if fit.scores.is_none() {
         let text = "nothing was held out (`test.by = \"none\"`): there are no scores".into();
         run.warn(Warning::Note { text });
     }
+}
+
+/// So few held-out samples have no correlation that says anything.
+fn few_samples(fit: &Fit) -> Option<Warning> {
+    let text = format!(
+        "{} held-out samples: r needs {FEWEST} or more and is null (of 2 it is 1 or -1 whatever they are); hold out more, or all in turn (test.by = \"folds\")",
+        fit.n_test
+    );
+    (1..FEWEST).contains(&fit.n_test).then_some(Warning::Note { text })
+}
+
+/// Permutations were fewer than asked for, and what can be significant then.
+fn few_permutations(plan: &Plan, fit: &Fit) -> Option<Warning> {
+    let Permutations { n, smallest_p } = fit.scores.as_ref()?.permutations?;
+    let ScoresConfig { n_permutations: asked, alpha, .. } = plan.config.scores;
+    let reached = (smallest_p * fit.n_targets as f64 / alpha).ceil() as usize;
+    let enough = match reached <= fit.n_targets {
+        true => format!("unless {reached} or more of them reach it"),
+        false => "at all".to_owned(),
+    };
+    (n < asked).then(|| Warning::Note {
+        text: format!(
+            "{} held-out samples can be moved in {n} ways only (scores.n_permutations = {asked}), so that no p is below {smallest_p:.2e}: of {} targets none is significant at {alpha} {enough}",
+            fit.n_test, fit.n_targets
+        ),
+    })
 }
 
 /// One row a target.
@@ -120,12 +154,8 @@ impl TargetRows<'_> {
         let n_a = || "n/a".to_owned();
         for (t, name) in self.plan.samples.targets.iter().enumerate() {
             let best = self.outcome.best[t];
-            let state = match self.outcome.models[0].last.states[t] {
-                TargetState::Varies => "varies",
-                TargetState::Constant => "constant",
-                TargetState::NotFinite => "not_finite",
-            };
-            let mut row = vec![name.clone(), regions[t].join(","), state.to_owned()];
+            let state = self.outcome.states[t].name().to_owned();
+            let mut row = vec![name.clone(), regions[t].join(","), state];
             if row[1].is_empty() {
                 row[1] = n_a();
             }
@@ -140,8 +170,8 @@ impl TargetRows<'_> {
                     score(&|s| Some(s.r2.values[t])),
                     score(&|s| s.corrected.as_ref().map(|c| c[0][t])),
                     score(&|s| s.corrected.as_ref().map(|c| c[1][t])),
-                    score(&|s| s.tested.as_ref().map(|c| c[0][t])),
-                    score(&|s| s.tested.as_ref().map(|c| c[1][t])),
+                    score(&|s| s.tested.as_ref().map(|tested| tested.p[t])),
+                    score(&|s| s.tested.as_ref().map(|tested| tested.q[t])),
                 ]
                 .map(tsv::field),
             );
@@ -169,8 +199,8 @@ impl TargetRows<'_> {
                 all.push(("r2er", er.clone()));
                 all.push(("feve", feve.clone()));
             }
-            if let Some([_, q]) = &scores.tested {
-                all.push(("q", q.clone()));
+            if let Some(tested) = &scores.tested {
+                all.push(("q", tested.q.clone()));
             }
         }
         if let Some(ceilings) = self.ceilings {
@@ -198,10 +228,9 @@ impl TargetRows<'_> {
 fn arrays(plan: &Plan, outcome: &Outcome, run: &RunDir) -> Result<()> {
     let Some(test) = &outcome.tested else { return Ok(()) };
     let rows: Array1<f64> = test.indices().iter().map(|&i| i as f64).collect();
-    let measured = plan.samples.y.select(Axis(0), test.indices());
     npz::NpzWriter::new()
         .add("predictions", &outcome.predictions)
-        .add("responses", &measured)
+        .add("responses", &outcome.measured)
         .add("rows", &rows)
         .write(&run.file("arrays/predictions.npz"))?;
     let mut names = tsv::Table::new(["row", "stimulus"]);

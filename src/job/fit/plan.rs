@@ -8,9 +8,9 @@ use super::shards;
 use super::sources::{self, Read, Source};
 use super::spaces::How;
 use super::summarize;
-use crate::encoding::Scaling;
 use crate::encoding::features::Reduction;
-use crate::encoding::solver::judged;
+use crate::encoding::solver::{judged, target_states};
+use crate::encoding::{Scaling, TargetState};
 use crate::error::{Error, Result};
 use crate::io::{npy, source};
 use crate::job::inputs::targets;
@@ -44,10 +44,11 @@ impl Plan {
         config.check()?;
         let device = config.machine.device()?;
         let targets = targets::read(&config.targets)?;
-        let Read { source, samples, sets, warnings: said } = sources::read(&config, &targets)?;
+        let Read { source, mut samples, sets, warnings: said } = sources::read(&config, &targets)?;
         let mut warnings = targets.warnings;
         warnings.extend(said);
         let rounds = rounds(&config, &samples)?;
+        samples.settle(&rounds);
         let inner = || rounds.iter().flat_map(|round| &round.inner);
         inner().try_for_each(|fold| judged(fold, config.ridge.score))?;
         repeated(&config, &samples)?;
@@ -58,10 +59,14 @@ impl Plan {
             true => vec![],
             false => shards::complete(&config, samples.n_targets(), &sets)?,
         };
-        let plan = Self { shards, config, source, samples, rounds, models, gammas, device, sets, warnings };
+        let mut plan = Self { shards, config, source, samples, rounds, models, gammas, device, sets, warnings };
         plan.config.ridge.alphas.grid(1.0)?;
+        plan.check_targets()?;
+        plan.check_features()?;
         plan.check_delays()?;
         plan.check_extraction()?;
+        let beyond = plan.windows_beyond()?;
+        plan.warnings.extend(beyond);
         Ok(plan)
     }
 
@@ -78,6 +83,55 @@ impl Plan {
         }
     }
 
+    /// Windows that are left out of a layer, as they lie beyond its map.
+    fn windows_beyond(&self) -> Result<Option<Warning>> {
+        let Source::Layers(layers) = &self.source else { return Ok(None) };
+        let mut parts = Vec::new();
+        for (s, name) in self.source.names().iter().enumerate() {
+            match layers.windows_on(s, &self.config)? {
+                Some([on, all]) if on < all => parts.push(format!("{} of {all} on `{name}`", all - on)),
+                _ => {}
+            }
+        }
+        let text = format!(
+            "receptive fields: windows of which less than 1e-4 lies on a layer's map are left out there: {}",
+            parts.join(", ")
+        );
+        Ok((!parts.is_empty()).then_some(Warning::Note { text }))
+    }
+
+    /// Refuses responses of which the kept model could fit none.
+    fn check_targets(&self) -> Result<()> {
+        let train = &self.rounds.last().expect("a round").train;
+        let states = target_states(self.samples.of_round(train).view(), train);
+        let count = |state: TargetState| states.iter().filter(|&&own| own == state).count();
+        if count(TargetState::Varies) > 0 {
+            return Ok(());
+        }
+        let (n_constant, n_not_finite) = (count(TargetState::Constant), count(TargetState::NotFinite));
+        let files: Vec<String> = self.config.targets.files.iter().map(|path| path.display().to_string()).collect();
+        let expected = format!("a target that varies over the {} training samples", train.len());
+        let found = format!("{n_constant} that never change, {n_not_finite} that lack a number");
+        let hint = "is it the right array, and are its axes as said?";
+        Err(Error::invalid(files.join(" and "), expected, found, hint))
+    }
+
+    /// Refuses ready features none of which varies where a round is fitted.
+    fn check_features(&self) -> Result<()> {
+        let Source::Given(given) = &self.source else { return Ok(()) };
+        for (name, x) in given {
+            for Round { name: round, train, .. } in &self.rounds {
+                let first = x.row(train.indices()[0]);
+                if train.indices().iter().all(|&row| x.row(row) == first) {
+                    let expected = format!("some that vary over the {} training samples ({round})", train.len());
+                    let found = format!("{} that never change", x.ncols());
+                    return Err(Error::invalid(format!("features `{name}`"), expected, found, "leave them out"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn check_delays(&self) -> Result<()> {
         let delays = &self.config.time.delays;
         let Some(time) = &self.samples.time else {
@@ -88,6 +142,10 @@ impl Plan {
             return Err(Error::invalid("time.delays", "none for responses to stimuli", format!("{delays:?}"), hint));
         };
         let shortest = (0..time.run_names.len()).map(|run| time.runs.iter().filter(|&&r| r == run).count()).min();
+        if let Some((i, delay)) = delays.iter().enumerate().find(|(i, delay)| delays[..*i].contains(delay)) {
+            let found = format!("{delay} twice, the second time as number {}", i + 1);
+            return Err(Error::invalid("time.delays", "every delay once", found, "a feature would be there twice"));
+        }
         match delays.iter().find(|d| d.unsigned_abs() >= shortest.unwrap_or(0)) {
             None => Ok(()),
             Some(delay) => {
@@ -161,9 +219,15 @@ impl Plan {
             let widest = extraction.taps().iter().map(|tap| tap.size.at_most).max().unwrap_or(0);
             plan["model_mb"] = json!(mb(widest * self.samples.n_targets()));
         }
-        plan["responses_mb"] = json!(mb(self.samples.y.len()));
+        plan["responses_mb"] = json!(self.samples.bytes().div_ceil(1 << 20));
         plan["predictions_mb"] = json!(mb(self.n_tested() * self.samples.n_targets()));
         Ok(plan)
+    }
+
+    /// What progress calls the fit of a model in a round, as in `conv2, fold 3 (13 of 60)`.
+    pub fn part(&self, (m, model): (usize, &Model), (r, round): (usize, &Round)) -> String {
+        let n_rounds = self.rounds.len();
+        format!("{}, {} ({} of {})", model.name, round.name, m * n_rounds + r + 1, self.models.len() * n_rounds)
     }
 
     /// The samples that some round tests, in their order.

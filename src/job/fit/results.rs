@@ -40,12 +40,14 @@ pub struct Fit {
     pub n_train: usize,
     /// Samples that were held out and predicted.
     pub n_test: usize,
-    /// Samples on no side of the test: too near in time.
+    /// Samples on no side of the test: too near in time, or copies of a tested image.
     pub n_left_out: usize,
     pub n_targets: usize,
-    /// Targets that do not vary: their score is 0.
+    /// Targets that do not vary over the training samples: nothing is fitted, and their score is 0.
     pub n_constant: usize,
-    /// Targets that lack a number: their score is 0.
+    /// Targets that vary there, but not over the held-out samples: their score is 0.
+    pub n_constant_tested: usize,
+    /// Targets that lack a number in some sample: their score is 0.
     pub n_not_finite: usize,
     /// Targets left out of summaries by `scores.min_snr`.
     pub n_low_snr: usize,
@@ -69,6 +71,17 @@ pub struct ScoresResult {
     pub by_roi: Vec<RegionScores>,
     /// Every model by itself.
     pub by_layer: Vec<LayerScores>,
+    /// What r was tested by.
+    pub permutations: Option<Permutations>,
+}
+
+/// A permutation test.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Permutations {
+    /// Permutations that were used: fewer than asked for where there are no more.
+    pub n: usize,
+    /// `1 / (1 + n)`: no p is smaller.
+    pub smallest_p: f64,
 }
 
 /// Scores of some targets.
@@ -130,6 +143,8 @@ pub struct Identified {
 pub struct LayerResult {
     pub name: String,
     pub n_features: usize,
+    /// Windows that lie on its map, with receptive fields; the others are left out of it.
+    pub n_windows: Option<usize>,
     /// Targets whose best model this is, by inner folds.
     pub n_best: usize,
     /// Of them in every region.

@@ -16,7 +16,7 @@ pub struct Round {
     pub train: Rows,
     /// None of the last round of a cross-validation: its model is kept, and was tested by the others.
     pub test: Option<Rows>,
-    /// Samples on no side: too near in time.
+    /// Samples on no side: too near in time, or copies of a tested image.
     pub n_left_out: usize,
     pub inner: Vec<Fold>,
 }

@@ -25,9 +25,13 @@ pub struct Outcome {
     pub best: Vec<Option<usize>>,
     /// Tested rows, ascending.
     pub tested: Option<Rows>,
-    /// Of the best models: tested rows x targets.
+    /// Responses of the tested rows as their rounds see them, and what the best models predict: tested rows
+    /// x targets.
+    pub measured: Array2<f32>,
     pub predictions: Array2<f32>,
     pub scores: Option<TargetScores>,
+    /// What every target is, in training and in tested rows.
+    pub states: Vec<State>,
     /// Inner folds' scores of the best models, averaged over rounds.
     pub cv_scores: Vec<f64>,
     pub leakage: Vec<LeakageLine>,
@@ -50,9 +54,11 @@ pub struct ModelOutcome {
 /// What reading, the network, the estimators and writing say.
 pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> {
     let tables = Tables::new(plan, session, run)?;
+    // What is written and drawn is of the last round.
+    let y = plan.samples.of_round(&plan.rounds.last().expect("a round").train);
     let bench = Bench {
         config: &plan.config,
-        y: plan.samples.y.view(),
+        y: y.view(),
         targets: plan.targets(),
         gammas: plan.gammas.clone(),
         folder: run.checkpoint(),
@@ -83,6 +89,7 @@ pub fn work(session: &Session) -> Work {
 fn fit_all(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>) -> Result<Outcome> {
     let n = plan.samples.n_targets();
     let tested = tested(plan)?;
+    let measured = measured(plan, &tested);
     let mut best = Best::new(plan, n);
     let mut leakage = Vec::new();
     let mut models = Vec::new();
@@ -93,6 +100,9 @@ fn fit_all(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>) -> Result<Outcom
         let mut parts = Vec::new();
         for (r, round) in plan.rounds.iter().enumerate() {
             let mut own = Leakage::default();
+            plan.samples.note(&round.train, &mut own);
+            let y = plan.samples.of_round(&round.train);
+            let bench = &bench.on(y.view(), &plan.part((m, model), (r, round)));
             let spaces = tables.spaces(model, round, &how)?;
             let part = super::shards::fit(plan, bench, (m, model), (r, round), &spaces, &mut own)?;
             if let Some(test) = &round.test {
@@ -103,9 +113,9 @@ fn fit_all(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>) -> Result<Outcom
             best.consider(m, r, round, &part);
             parts.push(part);
         }
-        models.push(judged(plan, bench, &tested, &predictions, parts)?);
+        models.push(judged(plan, bench, (&tested, &measured), &predictions, parts)?);
     }
-    best.outcome(plan, bench, models, tested, leakage)
+    best.outcome(plan, bench, models, (tested, measured), leakage)
 }
 
 fn put(predictions: &mut Array2<f32>, test: &Rows, found: &Array2<f32>) {
@@ -119,6 +129,20 @@ fn tested(plan: &Plan) -> Result<Option<Rows>> {
     let rows: Vec<usize> =
         plan.rounds.iter().filter_map(|r| r.test.as_ref()).flat_map(|r| r.indices().to_vec()).collect();
     if rows.is_empty() { Ok(None) } else { Rows::new(rows, plan.samples.n_samples()).map(Some) }
+}
+
+/// Responses of the tested rows, each as its round sees it.
+fn measured(plan: &Plan, tested: &Option<Rows>) -> Array2<f32> {
+    let Some(tested) = tested else { return Array2::zeros((0, plan.samples.n_targets())) };
+    let mut measured = Array2::zeros((tested.len(), plan.samples.n_targets()));
+    for round in &plan.rounds {
+        let Some(test) = &round.test else { continue };
+        let y = plan.samples.of_round(&round.train);
+        for (place, &row) in test.within(tested).expect("all rounds' rows").into_iter().zip(test.indices()) {
+            measured.row_mut(place).assign(&y.row(row));
+        }
+    }
+    measured
 }
 
 fn lines(leakage: &Leakage, model: &Model, round: &Round) -> Vec<LeakageLine> {
@@ -137,14 +161,15 @@ fn lines(leakage: &Leakage, model: &Model, round: &Round) -> Vec<LeakageLine> {
 fn judged(
     plan: &Plan,
     bench: &Bench<'_>,
-    tested: &Option<Rows>,
+    (tested, measured): (&Option<Rows>, &Array2<f32>),
     predictions: &Array2<f32>,
     mut parts: Vec<Part>,
 ) -> Result<ModelOutcome> {
     let (mut scores, mut identification) = (None, None);
     if let Some(test) = tested {
-        let own = score::rows_of(predictions, test);
-        scores = Some(score::score(&plan.samples, test, own.view(), &bench.targets)?);
+        let mut own = score::rows_of(predictions, test);
+        leave_out(&mut own, |t| parts.last().is_none_or(|last| last.states[t] != TargetState::Varies));
+        scores = Some(score::score(&plan.samples, test, [measured.view(), own.view()], &bench.targets)?);
         identification = summarize::identify(plan, test, &own, &usable(&parts), None)?;
     }
     let with_test: Vec<&Part> = parts.iter().filter(|p| p.shares.is_some()).collect();
@@ -159,10 +184,60 @@ fn judged(
     Ok(ModelOutcome { n_features: last.widths.iter().sum(), scores, identification, shares, last })
 }
 
+/// What is not fitted is not predicted: the mean of the training rows, which stands in for it, is no
+/// model's.
+fn leave_out(predictions: &mut Array2<f32>, unfitted: impl Fn(usize) -> bool) {
+    for (t, mut column) in predictions.columns_mut().into_iter().enumerate() {
+        if unfitted(t) {
+            column.fill(f32::NAN);
+        }
+    }
+}
+
 /// Targets that every round could fit.
 fn usable(parts: &[Part]) -> Vec<bool> {
     let n = parts.first().map_or(0, Part::n_targets);
     (0..n).map(|t| parts.iter().all(|p| p.states[t] == TargetState::Varies)).collect()
+}
+
+/// What a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Varies,
+    /// One value in all training rows: nothing is fitted.
+    Constant,
+    /// One value in all tested rows: it is fitted, but no score is defined.
+    ConstantTested,
+    /// NaN or infinity in a training row, or in a tested one.
+    NotFinite,
+}
+
+impl State {
+    /// As `scores.tsv` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Varies => "varies",
+            Self::Constant => "constant",
+            Self::ConstantTested => "constant_tested",
+            Self::NotFinite => "not_finite",
+        }
+    }
+}
+
+/// Of every target, from its state in the training rows and what was measured of the tested ones.
+fn states(trained: &[TargetState], measured: &Array2<f32>) -> Vec<State> {
+    let of = |(&trained, column): (&TargetState, ndarray::ArrayView1<'_, f32>)| {
+        let finite = column.iter().all(|v| v.is_finite());
+        let one = column.len() > 1 && column.iter().all(|v| *v == column[0]);
+        match trained {
+            TargetState::NotFinite => State::NotFinite,
+            _ if !finite => State::NotFinite,
+            TargetState::Constant => State::Constant,
+            TargetState::Varies if one => State::ConstantTested,
+            TargetState::Varies => State::Varies,
+        }
+    };
+    trained.iter().zip(measured.columns()).map(of).collect()
 }
 
 /// The best model of every target, in every round by the round's own inner folds.
@@ -206,7 +281,7 @@ impl Best {
         plan: &Plan,
         bench: &Bench<'_>,
         models: Vec<ModelOutcome>,
-        tested: Option<Rows>,
+        (tested, measured): (Option<Rows>, Array2<f32>),
         leakage: Vec<LeakageLine>,
     ) -> Result<Outcome> {
         let n_targets = plan.samples.n_targets();
@@ -215,19 +290,22 @@ impl Best {
             if own.is_empty() { f64::NAN } else { own.iter().sum::<f64>() / own.len() as f64 }
         };
         let mut outcome = Outcome {
-            models,
             best: self.model.into_iter().next_back().expect("a round"),
+            states: states(&models[0].last.states, &measured),
+            measured,
             predictions: Array2::zeros((0, n_targets)),
             scores: None,
             cv_scores: (0..n_targets).map(of).collect(),
             tested,
+            models,
             leakage,
         };
         if let Some(test) = &outcome.tested {
             outcome.predictions = score::rows_of(&self.predictions, test);
-            let (own, range) = (outcome.predictions.view(), &bench.targets);
-            let mut scores = score::score(&plan.samples, test, own, range)?;
-            scores.tested = score::test(bench.config, &plan.samples, test, own, range, &bench.work)?;
+            leave_out(&mut outcome.predictions, |t| outcome.best[t].is_none());
+            let both = [outcome.measured.view(), outcome.predictions.view()];
+            let mut scores = score::score(&plan.samples, test, both, &bench.targets)?;
+            scores.tested = score::test(bench.config, plan.samples.time.is_some(), both, &bench.work)?;
             outcome.scores = Some(scores);
         }
         Ok(outcome)

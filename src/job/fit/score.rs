@@ -4,9 +4,9 @@ use super::config::{Config, ScoresConfig};
 use super::results::{Interval, ScoreSummary, Scored};
 use super::samples::Samples;
 use crate::encoding::Rows;
-use crate::encoding::permutation::{self, Shuffle};
+use crate::encoding::permutation::{self, Shuffle, Tested};
 use crate::encoding::reliability::{Repeats, feve, r2_er};
-use crate::encoding::scores::{Scores, pearson, r2};
+use crate::encoding::scores::{FEWEST, Scores, pearson, r2};
 use crate::encoding::solver::Work;
 use crate::error::Result;
 use crate::math::stats;
@@ -21,8 +21,8 @@ pub struct TargetScores {
     pub r2: Scores,
     /// Corrected for noise, where stimuli were repeated: r2_ER and FEVE.
     pub corrected: Option<[Vec<f64>; 2]>,
-    /// p and q of r, where they were asked for.
-    pub tested: Option<[Vec<f64>; 2]>,
+    /// Of r, where it was asked for.
+    pub tested: Option<Tested>,
 }
 
 /// What repeats say of every target: over the tested stimuli, so that they can be compared with
@@ -39,17 +39,16 @@ pub struct Ceilings {
 /// Scores predictions of the tested rows.
 ///
 /// # Shapes
-/// `predictions`: tested rows x targets of `range`.
+/// Responses and predictions: tested rows x `targets`.
 ///
 /// # Errors
 /// As [`pearson`].
 pub fn score(
     samples: &Samples,
     test: &Rows,
-    predictions: ArrayView2<'_, f32>,
+    [measured, predictions]: [ArrayView2<'_, f32>; 2],
     targets: &std::ops::Range<usize>,
 ) -> Result<TargetScores> {
-    let y = test.take(samples.y.slice_axis(Axis(1), targets.clone().into()), "targets")?;
     let corrected = samples.responses.as_ref().filter(|responses| responses.n_repeats() > 1).map(|responses| {
         let values = responses.values();
         let of = |t: usize| {
@@ -60,7 +59,10 @@ pub fn score(
         let both: Vec<[f64; 2]> = (0..targets.len()).into_par_iter().map(of).collect();
         [0, 1].map(|i| both.iter().map(|pair| pair[i]).collect())
     });
-    Ok(TargetScores { r: pearson(y.view(), predictions)?, r2: r2(y.view(), predictions)?, corrected, tested: None })
+    // One response does not vary, two lie on a line.
+    let n = measured.nrows();
+    let (r, r2) = (pearson(measured, predictions)?.of_enough(n, FEWEST), r2(measured, predictions)?.of_enough(n, 2));
+    Ok(TargetScores { r, r2, corrected, tested: None })
 }
 
 fn wide(matrix: ArrayView2<'_, f32>, column: usize) -> Vec<f64> {
@@ -73,24 +75,19 @@ fn wide(matrix: ArrayView2<'_, f32>, column: usize) -> Vec<f64> {
 /// As [`permutation::test`].
 pub fn test(
     config: &Config,
-    samples: &Samples,
-    test: &Rows,
-    predictions: ArrayView2<'_, f32>,
-    targets: &std::ops::Range<usize>,
+    in_time: bool,
+    [measured, predictions]: [ArrayView2<'_, f32>; 2],
     work: &Work,
-) -> Result<Option<[Vec<f64>; 2]>> {
+) -> Result<Option<Tested>> {
     let ScoresConfig { n_permutations, shuffle, .. } = config.scores;
-    if n_permutations == 0 {
+    if n_permutations == 0 || measured.nrows() < FEWEST {
         return Ok(None);
     }
-    let shuffle = shuffle.unwrap_or(match &samples.time {
-        // Ten samples away, or what few samples allow, a response has decayed.
-        Some(_) => Shuffle::Circular { min_shift: 10.min(test.len() / 4).max(1) },
-        None => Shuffle::Blocks { length: 1 },
+    let shuffle = shuffle.unwrap_or(match in_time {
+        true => Shuffle::Circular {},
+        false => Shuffle::Blocks { length: 1 },
     });
-    let y = test.take(samples.y.slice_axis(Axis(1), targets.clone().into()), "targets")?;
-    let tested = permutation::test(y.view(), predictions, shuffle, n_permutations, config.seed, work)?;
-    Ok(Some([tested.p, tested.q]))
+    permutation::test(measured, predictions, shuffle, n_permutations, config.seed, work).map(Some)
 }
 
 /// What repeats say; `tested` are the stimuli that any round tests, none meaning all.
@@ -145,8 +142,7 @@ impl TargetScores {
     /// Over some targets.
     pub fn summary(&self, config: &Config, targets: &[usize], ceilings: Option<&Ceilings>) -> ScoreSummary {
         let of = |values: &[f64]| summary(config, values, targets);
-        let significant =
-            |tested: &[Vec<f64>; 2]| targets.iter().filter(|&&t| tested[1][t] <= config.scores.alpha).count();
+        let significant = |tested: &Tested| targets.iter().filter(|&&t| tested.q[t] <= config.scores.alpha).count();
         ScoreSummary {
             n_targets: targets.len(),
             r: of(&self.r.values),

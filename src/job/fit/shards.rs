@@ -36,7 +36,13 @@ pub fn slice(plan: &Plan, bench: &Bench<'_>, tables: &Tables<'_>, run: &RunDir) 
     for (m, model) in plan.models.iter().enumerate() {
         for (r, round) in plan.rounds.iter().enumerate() {
             let spaces = tables.spaces(model, round, &how)?;
-            let part = bench.fit((m, model), (r, round), &spaces, &mut Leakage::default())?;
+            let y = plan.samples.of_round(&round.train);
+            let part = bench.on(y.view(), &plan.part((m, model), (r, round))).fit(
+                (m, model),
+                (r, round),
+                &spaces,
+                &mut Leakage::default(),
+            )?;
             part.archive().write(&run.file(name(m, r, part.start)))?;
         }
     }
@@ -92,7 +98,7 @@ pub fn complete(config: &Config, n_targets: usize, sets: &BTreeMap<String, Strin
     inputs.extend(sets.clone());
     let mut found: Vec<(usize, usize, Fitted)> = Vec::new();
     for dir in &config.shards {
-        let manifest = shard::manifest(dir, &job_hash(config), &inputs)?;
+        let manifest = shard::manifest(dir, (config, &job_hash(config)), &inputs)?;
         for name in manifest["outputs"].as_object().into_iter().flat_map(|all| all.keys()) {
             if name.starts_with("arrays/fit-") {
                 shard::output(dir, name, &manifest)?;

@@ -2,9 +2,9 @@
 
 use super::config::Config;
 use super::movies;
-use super::samples::Samples;
+use super::samples::{Samples, copies};
 use crate::data::StimulusSource;
-use crate::encoding::features::{Extraction, FrameMap, Limits, PcaOptions, Projection, Reduction, spaces};
+use crate::encoding::features::{Extraction, FrameMap, Limits, PcaOptions, Projection, Reduction, TapMap, spaces};
 use crate::encoding::model::pixels_hash;
 use crate::error::{Error, Result};
 use crate::image::Resized;
@@ -125,7 +125,8 @@ fn of_images(config: &Config, targets: &Targets, path: &Path) -> Result<Read> {
     let (set, hash, said) = model::open_images_seen(path, &found.graph, stimuli.resize, &mut seen)?;
     warnings.extend(said);
     let names = set.names().to_vec();
-    let (samples, places) = Samples::of_stimuli(config, targets, &names, &mut warnings)?;
+    let (mut samples, places) = Samples::of_stimuli(config, targets, &names, &mut warnings)?;
+    samples.copies = copies(&samples.names, places.iter().map(|&i| hashes[i].as_str()), &mut warnings);
     let sets = BTreeMap::from([("model".to_owned(), found.blake3.clone()), ("images".to_owned(), hash.clone())]);
     let hash = if places.len() == names.len() { hash } else { format!("{hash} {places:?}") };
     let images = Chosen { set, places, hashes };
@@ -226,6 +227,16 @@ impl Layers {
             }
             other => other.clone(),
         })
+    }
+
+    /// How many windows lie on a layer's map, of how many; none without receptive fields.
+    ///
+    /// # Errors
+    /// As [`TapMap::new`].
+    pub fn windows_on(&self, layer: usize, config: &Config) -> Result<Option<[usize; 2]>> {
+        let Reduction::RfPooled(grid) = &config.stimuli.reduction else { return Ok(None) };
+        let on = TapMap::new(&self.graph, self.taps[layer])?.on_map(grid)?;
+        Ok(Some([on.iter().filter(|on| **on).count(), on.len()]))
     }
 
     /// Rows of the features: images, or samples of movies.

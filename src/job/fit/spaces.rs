@@ -4,6 +4,7 @@ use crate::encoding::features::{Pca, PcaOptions, Reduction, Table};
 use crate::encoding::temporal::delayed;
 use crate::encoding::{Features, Leakage, Rows, Scaling, Standardizer};
 use crate::error::{Error, Result};
+use crate::math::stats::divisor;
 use crate::network::Shape;
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2, concatenate};
 use std::borrow::Cow;
@@ -153,7 +154,7 @@ impl SideBySide<'_> {
         let mut parts = self.0.iter().map(|space| space.fitted_on(rows, leakage)).collect::<Result<Vec<_>>>()?;
         let mut factors = vec![1.0; parts.len()];
         for ((space, part), factor) in self.0.iter().zip(&mut parts).zip(&mut factors).filter(|_| self.balances()) {
-            *factor = (total_variance(part.view(), rows).sqrt().recip()) as f32;
+            *factor = divisor(total_variance(part.view(), rows), 0.0).recip() as f32;
             part.mapv_inplace(|v| v * *factor);
             leakage.fitted(format!("total variance of {}", space.name), rows);
         }
@@ -167,7 +168,7 @@ impl SideBySide<'_> {
     }
 }
 
-/// Sum over features of their variance (ddof 0) over some rows; 1 where there is none.
+/// Sum over features of their variance (ddof 0) over some rows; 1 where it is no number.
 fn total_variance(x: ArrayView2<'_, f32>, rows: &Rows) -> f64 {
     let n = rows.len() as f64;
     let (mut means, mut sums) = (vec![0.0; x.ncols()], vec![0.0; x.ncols()]);
@@ -179,7 +180,7 @@ fn total_variance(x: ArrayView2<'_, f32>, rows: &Rows) -> f64 {
         sums.iter_mut().zip(deviations).for_each(|(sum, d)| *sum += d / n);
     }
     let total: f64 = sums.iter().sum();
-    if total > 0.0 && total.is_finite() { total } else { 1.0 }
+    if total.is_finite() { total } else { 1.0 }
 }
 
 impl Features for SideBySide<'_> {

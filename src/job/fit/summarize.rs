@@ -2,14 +2,17 @@
 
 use super::config::Estimator;
 use super::plan::Plan;
-use super::results::{Fit, Identified, LayerResult, LayerScores, RegionField, RegionScores, ScoresResult};
+use super::results::{
+    Fit, Identified, LayerResult, LayerScores, Permutations, RegionField, RegionScores, ScoresResult,
+};
 use super::rounds::Round;
-use super::run::{ModelOutcome, Outcome};
+use super::run::{ModelOutcome, Outcome, State};
 use super::score::Ceilings;
+use super::sources::Source;
 use crate::encoding::features::Reduction;
-use crate::encoding::identification::{Identification, identify as identify_all};
+use crate::encoding::identification::{Identification, identify as identify_all, usable_targets};
 use crate::encoding::receptive_fields::size_and_eccentricity;
-use crate::encoding::{AlphaReport, Rows, TargetState};
+use crate::encoding::{AlphaReport, Rows};
 use crate::error::Result;
 use crate::math::stats;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -21,8 +24,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 pub fn fit(plan: &Plan, outcome: &Outcome, ceilings: Option<&Ceilings>) -> Result<Fit> {
     let samples = &plan.samples;
     let last = plan.rounds.last().expect("a round");
-    let states = &outcome.models[0].last.states;
-    let count = |state: TargetState| states.iter().filter(|&&s| s == state).count();
+    let count = |state: State| outcome.states.iter().filter(|&&s| s == state).count();
     let counted = counted(plan, ceilings);
     let left_out = |r: &Round| if r.test.is_some() { r.n_left_out } else { 0 };
     Ok(Fit {
@@ -31,8 +33,9 @@ pub fn fit(plan: &Plan, outcome: &Outcome, ceilings: Option<&Ceilings>) -> Resul
         n_test: plan.n_tested(),
         n_left_out: plan.rounds.iter().map(left_out).sum(),
         n_targets: samples.n_targets(),
-        n_constant: count(TargetState::Constant),
-        n_not_finite: count(TargetState::NotFinite),
+        n_constant: count(State::Constant),
+        n_constant_tested: count(State::ConstantTested),
+        n_not_finite: count(State::NotFinite),
         n_low_snr: samples.n_targets() - counted.len(),
         estimator: name(plan.config.estimator).into(),
         scores: scores(plan, outcome, &counted, ceilings),
@@ -85,7 +88,7 @@ fn scores(plan: &Plan, outcome: &Outcome, counted: &[usize], ceilings: Option<&C
     let by_layer = plan.models.iter().zip(&outcome.models).filter_map(|(model, found)| {
         let scores = found.scores.as_ref()?;
         let median = |targets: &Vec<usize>| {
-            let values: Vec<f64> = targets.iter().map(|&t| scores.r.values[t]).collect();
+            let values: Vec<f64> = targets.iter().map(|&t| scores.r.values[t]).filter(|r| !r.is_nan()).collect();
             (!values.is_empty()).then(|| stats::median(&values))
         };
         Some(LayerScores {
@@ -95,7 +98,13 @@ fn scores(plan: &Plan, outcome: &Outcome, counted: &[usize], ceilings: Option<&C
             identification: found.identification.clone(),
         })
     });
-    Some(ScoresResult { all: own.summary(&plan.config, counted, ceilings), by_roi, by_layer: by_layer.collect() })
+    let tested = own.tested.as_ref();
+    Some(ScoresResult {
+        all: own.summary(&plan.config, counted, ceilings),
+        by_roi,
+        by_layer: by_layer.collect(),
+        permutations: tested.map(|own| Permutations { n: own.n_permutations, smallest_p: own.smallest_p() }),
+    })
 }
 
 /// Identifies tested stimuli by some targets, in every round among those of its test: a prediction of
@@ -122,7 +131,9 @@ pub fn identify(
             continue;
         }
         let [predicted, measured] = patterns(plan, round, test, predictions.view(), &targets)?;
-        found.push(identify_all(predicted.view(), measured.view(), of.as_deref())?);
+        if usable_targets(predicted.view(), measured.view()).len() > 1 {
+            found.push(identify_all(predicted.view(), measured.view(), of.as_deref())?);
+        }
     }
     Ok(over_rounds(&found))
 }
@@ -158,12 +169,13 @@ pub fn patterns(
 ) -> Result<[Array2<f32>; 2]> {
     let own = round.test.as_ref().unwrap_or(test);
     let places = own.within(test).expect("the rows of a round are tested");
-    let y = plan.samples.y.select(Axis(1), targets);
+    let y = plan.samples.of_round(&round.train).select(Axis(1), targets);
     let mut measured = own.take(y.view(), "targets")?;
     let mut predicted = predictions.select(Axis(0), &places).select(Axis(1), targets);
     for (t, column) in y.columns().into_iter().enumerate() {
         let fitted: Vec<f64> = round.train.indices().iter().map(|&row| f64::from(column[row])).collect();
-        let (mean, sd) = (stats::mean(&fitted), stats::sd(&fitted, 0));
+        let mean = stats::mean(&fitted);
+        let sd = stats::divisor(stats::variance(&fitted, 0), mean);
         for matrix in [&mut measured, &mut predicted] {
             matrix.column_mut(t).mapv_inplace(|v| ((f64::from(v) - mean) / sd) as f32);
         }
@@ -188,9 +200,10 @@ pub fn identifying(plan: &Plan, outcome: &Outcome) -> Vec<bool> {
 /// Inner folds' scores, squared errors divided by the target's variance over the training rows.
 fn relative_cv(plan: &Plan, outcome: &Outcome) -> Vec<f64> {
     let train = &plan.rounds.last().expect("a round").train;
+    let y = plan.samples.of_round(train);
     let is_error = plan.config.ridge.score == crate::encoding::Score::NegativeMse;
     let of = |t: usize| {
-        let own: Vec<f64> = train.indices().iter().map(|&row| f64::from(plan.samples.y[(row, t)])).collect();
+        let own: Vec<f64> = train.indices().iter().map(|&row| f64::from(y[(row, t)])).collect();
         let scale = if is_error { stats::variance(&own, 0) } else { 1.0 };
         outcome.cv_scores[t] / scale
     };
@@ -217,11 +230,17 @@ fn alphas(outcome: &Outcome) -> AlphaReport {
 
 fn layers(plan: &Plan, outcome: &Outcome, counted: &[usize]) -> Vec<LayerResult> {
     let regions = regions(plan, counted);
+    let windows = |s: usize| match &plan.source {
+        // What a plan could not count it has refused.
+        Source::Layers(layers) => layers.windows_on(s, &plan.config).ok().flatten().map(|[on, _]| on),
+        Source::Given(_) => None,
+    };
     let together = outcome.models.iter().find_map(|model| model.shares.as_ref().map(|shares| (model, shares)));
     let mut all: Vec<LayerResult> = Vec::new();
     for (s, name) in plan.source.names().into_iter().enumerate() {
         let alone = plan.models.iter().position(|model| model.spaces == [s]);
-        all.push(layer(outcome, (s, alone), (name, together), counted, &regions));
+        let own = layer(outcome, (s, alone), (name, together), counted, &regions);
+        all.push(LayerResult { n_windows: windows(s), ..own });
     }
     if let Some(m) = plan.models.iter().position(|model| model.spaces.len() > 1) {
         let mut own = layer(outcome, (usize::MAX, Some(m)), ("together".into(), None), counted, &regions);
@@ -254,6 +273,7 @@ fn layer(
             (None, None) => 0,
         },
         name,
+        n_windows: None,
         n_best: best(counted),
         roi_n_best: regions.iter().map(|(_, targets)| best(targets)).collect(),
         contribution: contribution(counted),

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 /// | `maps.subjects` | | one entry a subject: a run directory of `map` (all its layers), or a 3-D NIfTI; or one 4-D NIfTI |
 /// | `maps.against` | none | the same subjects once more: their difference is tested |
 /// | `maps.zeros` | missing; data for runs of `map` | missing: 0, or what else fills the outside of a map, is no value of that subject; data: it is |
+/// | `test.generalise` | subjects | subjects, images, both: what else would show the result |
 /// | `test.tail` | greater; two_sided for a difference | which deviations from zero count |
 /// | `test.correction` | tfce | tfce, max_t, cluster_mass, cluster_size, fdr, none |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,8 +104,11 @@ pub enum Zeros {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TestConfig {
+    /// To what the result generalises: what is random in the test.
+    pub generalise: Generalise,
     pub tail: Option<Tail>,
-    /// Sign flips; all of them where 2^n_subjects is not more.
+    /// Sign flips; all of them where 2^n_subjects is not more. Relabellings are as many as all subjects'
+    /// maps kept.
     pub n_permutations: usize,
     /// Cluster-forming threshold, as the p of one voxel.
     pub cluster_p: f64,
@@ -122,6 +126,7 @@ impl Default for TestConfig {
     fn default() -> Self {
         let tested = GroupOptions::default();
         Self {
+            generalise: Generalise::default(),
             tail: None,
             n_permutations: tested.n_permutations,
             cluster_p: tested.cluster_p.unwrap_or_default(),
@@ -131,6 +136,36 @@ impl Default for TestConfig {
             family: Family::default(),
             alpha: 0.05,
             level: 0.95,
+        }
+    }
+}
+
+/// To what a group's result generalises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Generalise {
+    /// Other subjects who see these images, by sign flips.
+    #[default]
+    Subjects,
+    /// Other images, seen by these subjects: conditions are relabelled, alike in all subjects.
+    Images,
+    /// Other subjects who see other images.
+    Both,
+}
+
+impl Generalise {
+    /// What a significant result says.
+    pub fn claim(self) -> &'static str {
+        match self {
+            Self::Subjects => {
+                "Other subjects who see these images would show it. Not that other images would: what these images share with a layer by accident is in all subjects and counts as an effect (`--generalise both` takes it as chance)."
+            }
+            Self::Images => {
+                "Other images, seen by these subjects, would show it. Not that other subjects would: one of them may carry the mean."
+            }
+            Self::Both => {
+                "Other subjects who see other images would show it: it is larger than what the variation over images and over subjects gives together."
+            }
         }
     }
 }
@@ -182,6 +217,13 @@ impl Config {
         if !maps.against.is_empty() && maps.against.len() != maps.subjects.len() {
             let found = format!("{} and {}", maps.subjects.len(), maps.against.len());
             return bad("maps.against", "the same subjects in the same order as `maps.subjects`", found, "");
+        }
+        if test.generalise != Generalise::Subjects
+            && !(maps.against.is_empty() && maps.subjects.iter().all(|p| p.is_dir()))
+        {
+            let expected = "run directories of `map`, and nothing to compare them with";
+            let hint = "relabelled conditions show what chance gives of one set of maps: that nothing is there, not that two sets are alike";
+            return bad("test.generalise", expected, "other maps, or `maps.against`".into(), hint);
         }
         for (at, p) in [("test.alpha", test.alpha), ("test.level", test.level)] {
             if !(p > 0.0 && p < 1.0) {

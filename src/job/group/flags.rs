@@ -1,6 +1,6 @@
 //! Flags of `orthoscope group`.
 
-use super::{Chance, GroupCorrection, Zeros};
+use super::{Chance, Generalise, GroupCorrection, Zeros};
 use crate::job::flags::choice;
 use crate::math::permutation::Tail;
 use crate::stats::correction::Family;
@@ -72,6 +72,10 @@ struct MapsFlags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Test")]
 struct TestFlags {
+    /// What else would show the result: other subjects (subjects), other images (images) or both; the
+    /// latter two need runs of `map --keep-relabellings`.
+    #[arg(long, value_parser = choice::<Generalise>)]
+    generalise: Option<Generalise>,
     /// greater, less or two_sided [default: greater; two_sided with --against].
     #[arg(long, value_parser = choice::<Tail>)]
     tail: Option<Tail>,

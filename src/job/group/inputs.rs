@@ -1,7 +1,8 @@
 //! The subjects' maps, read and checked.
 
 use super::chance::Chance;
-use super::config::{Config, Zeros};
+use super::config::{Config, Generalise, Zeros};
+use super::relabelled::{Read, Relabelled};
 use super::rows::{self, Rows, Rule};
 use super::runs::{Kind, Set, find};
 use crate::data::names::twice;
@@ -28,6 +29,8 @@ pub struct Data {
     pub stat: String,
     /// What the runs of both sets say of the overlap of their layers, subject by subject.
     pub overlaps: Option<(Vec<Value>, Vec<Value>)>,
+    /// Where the group generalises over images.
+    pub relabelled: Option<Relabelled>,
     pub warnings: Vec<Warning>,
 }
 
@@ -101,10 +104,27 @@ pub fn read(config: &Config) -> Result<Data> {
         warnings.extend(maps.iter().zip(&set.names).filter_map(|(maps, name)| of_one_sign(name, maps)));
     }
     let background = background(config, &grid)?;
+    let how = Read { mask: &mask, fisher, chance: own.null.as_ref(), present: &present };
+    let relabelled = match config.test.generalise {
+        Generalise::Subjects => None,
+        Generalise::Images | Generalise::Both => Some(Relabelled::open(&set, &how)?),
+    };
     let stat = set.kind.as_ref().map_or_else(|| own.stat.clone().unwrap_or_else(|| "value".into()), Kind::to_string);
     let chance = chance_in_words(config, &set);
     let overlaps = overlaps(config)?.map(|(own, other)| (chosen(own, &present), chosen(other, &present)));
-    Ok(Data { names: set.names, maps, mask, background, space, fisher_z: fisher, chance, overlaps, stat, warnings })
+    Ok(Data {
+        names: set.names,
+        maps,
+        mask,
+        background,
+        space,
+        fisher_z: fisher,
+        chance,
+        overlaps,
+        relabelled,
+        stat,
+        warnings,
+    })
 }
 
 /// Whether Fisher's z is taken: of correlations, unless it is said.

@@ -4,6 +4,7 @@
 //! corrected by the largest value, clusters or TFCE; bootstrap intervals over subjects; layer
 //! assignment and overlap.
 
+mod better;
 mod chance;
 mod config;
 #[cfg(feature = "cli")]
@@ -11,6 +12,7 @@ mod flags;
 mod inputs;
 mod output;
 mod page;
+mod relabelled;
 mod results;
 mod rows;
 mod run;
@@ -18,6 +20,6 @@ mod runs;
 mod test;
 
 pub use chance::Chance;
-pub use config::{Config, GroupCorrection, MapsConfig, TestConfig, Zeros};
+pub use config::{Config, Generalise, GroupCorrection, MapsConfig, TestConfig, Zeros};
 pub use results::Results;
 pub use run::Group;

@@ -1,5 +1,6 @@
 //! Files of a run and its results.
 
+use super::better::Better;
 use super::config::{Config, GroupCorrection};
 use super::inputs::Data;
 use super::results::{Corrected, Layer, Results};
@@ -29,7 +30,7 @@ pub fn write(
     config: &Config,
     data: &Data,
     tested: &[Tested],
-    layers: &Layers,
+    (layers, better): (&Layers, Option<&Better>),
     neighbours: &Neighbours,
 ) -> Result<()> {
     let writer = MapWriter {
@@ -45,6 +46,13 @@ pub fn write(
     if data.names.len() > 1 {
         writer.assignment(layers, &data.names)?;
     }
+    if let Some(better) = better {
+        let second: Vec<f32> = better.second.iter().map(|&l| l as f32).collect();
+        let words = "the layer with the largest mean beside the winner";
+        writer.statmap_as("layers", "second", &second, words, Datatype::I32)?;
+        let words = "p that the winner is no better than the next layer: flips of the subjects' differences, two-sided, corrected by the largest t over pairs of layers and voxels";
+        writer.statmap("winner", "pbetter", &narrow(better.p.iter().copied()), words)?;
+    }
     cluster_table(run, &writer, data, tested, neighbours)?;
     maps::overlap(layers).write(&run.file("arrays/overlap.npz"))?;
     writer.description("orthoscope group")
@@ -55,6 +63,9 @@ fn sidecar(config: &Config, data: &Data, tested: &[Tested]) -> Value {
         "NumberOfSubjects": data.maps[0].nrows(),
         "NumberOfPermutations": tested[0].test.n_permutations,
         "AllPermutations": tested[0].test.exhaustive,
+        "Permutations": if data.relabelled.is_some() { "relabellings of the conditions, alike in all subjects" } else { "sign flips" },
+        "GeneralisesTo": config.test.generalise,
+        "Claim": config.test.generalise.claim(),
         "Tail": config.tail(),
         "FisherZ": data.fisher_z,
         "TakenOff": data.chance,
@@ -75,11 +86,15 @@ fn maps_of(writer: &MapWriter<'_>, label: &str, (maps, tested): (&Array2<f64>, &
     };
     put("mean", &test.mean, &format!("mean over subjects of {z}"))?;
     put("t", &test.t, "one-sample t of the subjects' maps")?;
-    put("p", &test.p, "p by sign flips, uncorrected")?;
+    if let Some(z) = &test.z {
+        put("z", z, "mean over subjects / standard deviation of its null distribution")?;
+    }
+    let (by, statistic) = if test.z.is_some() { ("relabelling", "z") } else { ("sign flips", "t") };
+    put("p", &test.p, &format!("p by {by}, uncorrected"))?;
     put("pfdr", &test.q, "p corrected for the false discovery rate (Benjamini and Hochberg)")?;
-    put("pmaxt", &test.p_fwe, "p corrected for the family-wise error by the largest t")?;
+    put("pmaxt", &test.p_fwe, &format!("p corrected for the family-wise error by the largest {statistic}"))?;
     if let Some(tfce) = &test.tfce {
-        put("tfce", &tfce.values, "threshold-free cluster enhancement of t")?;
+        put("tfce", &tfce.values, &format!("threshold-free cluster enhancement of {statistic}"))?;
         put("ptfce", &tfce.p_fwe, "p corrected for the family-wise error by the largest TFCE")?;
     }
     if let Some(clusters) = &test.clusters {
@@ -112,7 +127,7 @@ fn cluster_table(
         let Some(found) = &tested.test.clusters else { continue };
         for (c, cluster) in found.clusters.iter().enumerate() {
             let label = c as u32 + 1;
-            let own = peaks(&tested.test.t, &found.labels, label, neighbours, PEAK_DISTANCE_MM, distance);
+            let own = peaks(tested.test.statistic(), &found.labels, label, neighbours, PEAK_DISTANCE_MM, distance);
             for (i, &v) in own.iter().take(PEAKS).enumerate() {
                 let mut row = vec![name.clone(), label.to_string(), (i + 1).to_string(), number(tested.test.t[v])];
                 row.extend(mm(v).map(|x| format!("{x:.1}")));
@@ -158,8 +173,9 @@ const EACH: [GroupCorrection; 6] = [
 
 fn layer(config: &Config, data: &Data, (summary, label): (LayerSummary, String), tested: &Tested) -> Layer {
     let t = &tested.test.t;
-    let size = |v: &usize| extremeness(t[*v], config.tail());
-    let peak = (0..t.len()).filter(|&v| t[v].is_finite()).max_by(|a, b| size(a).total_cmp(&size(b)));
+    let statistic = tested.test.statistic();
+    let size = |v: &usize| extremeness(statistic[*v], config.tail());
+    let peak = (0..t.len()).filter(|&v| statistic[v].is_finite()).max_by(|a, b| size(a).total_cmp(&size(b)));
     let at = |values: &[f64]| peak.map(|v| values[v]);
     let by = EACH.into_iter().map(|correction| {
         let key = serde_json::to_value(correction).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default();
@@ -177,6 +193,7 @@ fn layer(config: &Config, data: &Data, (summary, label): (LayerSummary, String),
         n_clusters: summary.clusters.len(),
         compactness: summary.compactness,
         peak_t: at(t),
+        peak_z: tested.test.z.as_ref().and_then(|z| at(z)),
         peak_mm: peak.map(|v| data.mask.grid().mm(data.mask.voxels()[v] as usize)),
         peak_p: at(&tested.corrected(config.test.correction)),
         n_left_out: tested.test.n_left_out,
@@ -185,7 +202,13 @@ fn layer(config: &Config, data: &Data, (summary, label): (LayerSummary, String),
 }
 
 /// The `results` of a session.
-pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers, session: &Session) -> Results {
+pub fn results(
+    config: &Config,
+    data: &Data,
+    tested: &[Tested],
+    (layers, better): (&Layers, Option<&Better>),
+    session: &Session,
+) -> Results {
     let summaries = layers.summaries(&data.names, &data.mask, config.maps.min_cluster);
     let named = summaries.into_iter().zip(maps::labels(&data.names)).zip(tested);
     Results {
@@ -196,6 +219,8 @@ pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers,
         statistic: data.stat.clone(),
         fisher_z: data.fisher_z,
         taken_off: data.chance.clone(),
+        generalise: config.test.generalise,
+        claim: config.test.generalise.claim().into(),
         tail: config.tail(),
         correction: config.test.correction,
         family: config.test.family,
@@ -204,6 +229,7 @@ pub fn results(config: &Config, data: &Data, tested: &[Tested], layers: &Layers,
         exhaustive: tested[0].test.exhaustive,
         cluster_p: config.test.cluster_p,
         layers: named.map(|(own, tested)| layer(config, data, own, tested)).collect(),
+        n_better: better.map(|own| own.p.iter().filter(|p| **p <= config.test.alpha).count()),
         overlap: (data.names.len() > 1).then(|| layers.overlap_results()),
         gradient: layers.gradient_results(&data.mask),
         overlap_difference: differences(config, data),

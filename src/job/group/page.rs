@@ -1,5 +1,6 @@
 //! What is said about the results: lines for a terminal, sections for the report.
 
+use super::Generalise;
 use super::results::{Corrected, Results};
 use crate::data::shown::line;
 use crate::job::brain::page::{PLACED, gradient, maps, matrices, overlap};
@@ -12,11 +13,12 @@ pub fn summary(results: &Results) -> String {
     let mm = |at: Option<[f64; 3]>| at.map_or_else(|| "–".into(), |at| at.map(|x| format!("{x:.0}")).join(", "));
     let word = |v: Value| text_of(&v);
     let mut lines = vec![format!(
-        "{} subjects, {} voxels; {}{} sign flips, {}, p <= {} by {}; {} s",
+        "{} subjects, {} voxels; {}{} {}, {}, p <= {} by {}; {} s",
         results.n_subjects,
         results.n_voxels,
         if results.exhaustive { "all " } else { "" },
         results.n_permutations,
+        if results.generalise == Generalise::Subjects { "sign flips" } else { "relabellings" },
         word(json!(results.tail)),
         results.alpha,
         word(json!(results.correction)),
@@ -37,14 +39,18 @@ pub fn summary(results: &Results) -> String {
             layer.n_clusters
         ));
     }
+    lines.push(results.claim.clone());
     lines.join("\n")
 }
 
 /// Sections of the report.
 pub fn page(page: &mut Page, results: &Results, figures: &mut Figures) {
-    values(page, "Run", entries(results).iter().filter(|(k, v)| !PLACED.contains(&k.as_str()) && !v.is_null()));
+    let own = |k: &str| !PLACED.contains(&k) && k != "claim";
+    values(page, "Run", entries(results).iter().filter(|(k, v)| own(k) && !v.is_null()));
     page.section("Layers");
-    let columns = ["name", "peak_t", "peak_mm", "peak_p", "n_significant", "n_clusters", "mean", "max", "n_left_out"];
+    page.text(format!("What a significant result says: {}", results.claim));
+    let columns =
+        ["name", "peak_t", "peak_z", "peak_mm", "peak_p", "n_significant", "n_clusters", "mean", "max", "n_left_out"];
     table(page, &rows(&results.layers), &columns, usize::MAX);
     page.section("By correction");
     page.text("Voxels with corrected p at or below alpha, and the smallest corrected p, for every correction; the maps of all of them are in arrays/.");
@@ -56,7 +62,8 @@ pub fn page(page: &mut Page, results: &Results, figures: &mut Figures) {
         let cells: Vec<Vec<String>> = layer.by_correction.iter().map(row).collect();
         page.table(&["correction", "significant voxels", "smallest p"], &cells);
     }
-    maps(page, figures, "t over subjects");
+    let subjects = results.generalise == Generalise::Subjects;
+    maps(page, figures, if subjects { "t over subjects" } else { "z of the mean over subjects" });
     overlap(page, results.overlap.as_ref());
     if let Some(all) = results.overlap_difference.as_ref().map(entries).filter(|all| !all.is_empty()) {
         page.section("Do the subjects' layers overlap less?");

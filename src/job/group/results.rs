@@ -1,6 +1,6 @@
 //! The `results` of `group`.
 
-use super::config::GroupCorrection;
+use super::config::{Generalise, GroupCorrection};
 use crate::io::json::or_nan;
 use crate::job::Named;
 use crate::job::brain::results::{GradientResults, OverlapResults};
@@ -25,17 +25,26 @@ pub struct Results {
     /// What was taken off every map before signs were flipped, in words.
     #[serde(default)]
     pub taken_off: String,
+    /// To what a significant result generalises.
+    #[serde(default)]
+    pub generalise: Generalise,
+    /// The same in words.
+    #[serde(default)]
+    pub claim: String,
     pub tail: Tail,
     pub correction: GroupCorrection,
     #[serde(default)]
     pub family: Family,
     pub alpha: f64,
-    /// Sign flips.
+    /// Sign flips, or relabellings of the conditions.
     pub n_permutations: usize,
     /// Whether these were all there are.
     pub exhaustive: bool,
     pub cluster_p: f64,
     pub layers: Vec<Layer>,
+    /// Voxels whose winner is better than the next layer; absent with one layer.
+    #[serde(default)]
+    pub n_better: Option<usize>,
     pub overlap: Option<OverlapResults>,
     pub gradient: Option<GradientResults>,
     /// How the subjects' own overlaps differ between the two sets.
@@ -58,7 +67,11 @@ pub struct Layer {
     pub n_significant: Option<usize>,
     pub n_clusters: usize,
     pub compactness: Option<Compactness>,
+    /// Student's t where the tested statistic is furthest out.
     pub peak_t: Option<f64>,
+    /// The tested statistic there, where conditions were relabelled.
+    #[serde(default)]
+    pub peak_z: Option<f64>,
     pub peak_mm: Option<[f64; 3]>,
     /// Corrected.
     pub peak_p: Option<f64>,

@@ -1,17 +1,20 @@
 //! The job from its configuration to its results.
 
+use super::better::better;
 use super::config::Config;
 use super::inputs::{self, Data};
 use super::output;
 use super::page;
+use super::relabelled::Relabelled;
 use super::results::Results;
 use super::test::{Tested, options, test};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::RunDir;
 use crate::job::Session;
 use crate::job::brain::figures::Picture;
 use crate::job::brain::layers::Layers;
 use crate::job::{Checked, Job};
+use crate::mapping::null::smallest_p;
 use crate::report::{Figures, Page};
 use crate::stats::correction::extremeness;
 use crate::stats::group::check;
@@ -62,6 +65,7 @@ impl Job for Group {
         let neighbours = Neighbours::of_mask(&data.mask, config.test.connectivity);
         // Nothing of the statistics may be refused after the directory was made.
         data.maps.iter().try_for_each(|maps| check(maps.view(), Some(&neighbours), &options(&config)))?;
+        data.relabelled.iter().try_for_each(|own| enough(own, config.test.alpha))?;
         Ok(Plan { config, data, neighbours })
     }
 
@@ -87,7 +91,24 @@ impl Job for Group {
     }
 }
 
+/// Refuses relabellings of which no p reaches `alpha`.
+fn enough(relabelled: &Relabelled, alpha: f64) -> Result<()> {
+    let smallest = smallest_p(relabelled.n_conditions, relabelled.n);
+    if smallest <= alpha {
+        return Ok(());
+    }
+    let found = format!(
+        "p of at least {smallest:.3} with {} conditions and {} relabellings",
+        relabelled.n_conditions, relabelled.n
+    );
+    let hint = "map the subjects again with more `test.keep_relabellings`, or more conditions";
+    Err(Error::invalid("test.generalise", format!("relabellings for p of {alpha}"), found, hint))
+}
+
 fn few(data: &Data) -> Option<Warning> {
+    if data.relabelled.is_some() {
+        return None;
+    }
     let n = data.maps[0].nrows();
     let p = 1.0 / f64::from(1u32 << n.min(30));
     (n < FEW).then(|| Warning::Note { text: format!("with {n} subjects no p by sign flips is below {p:.3}") })
@@ -108,7 +129,9 @@ fn agreeing(name: &str, tested: &Tested, data: &Data) -> Option<Warning> {
 
 fn describe(config: &Config, data: &Data) -> Value {
     let n = data.maps[0].nrows();
-    let all = 1usize.checked_shl(n as u32).filter(|all| *all <= config.test.n_permutations);
+    let flips = 1usize.checked_shl(n as u32).filter(|all| *all <= config.test.n_permutations);
+    let relabelled = data.relabelled.as_ref().map(|own| own.n);
+    let all = flips.filter(|_| relabelled.is_none());
     json!({
         "dry_run": true,
         "layers": data.names,
@@ -117,7 +140,8 @@ fn describe(config: &Config, data: &Data) -> Value {
         "fisher_z": data.fisher_z,
         "taken_off": data.chance,
         "tail": config.tail(),
-        "n_permutations": all.unwrap_or(config.test.n_permutations),
+        "generalise": config.test.generalise,
+        "n_permutations": relabelled.or(all).unwrap_or(config.test.n_permutations),
         "exhaustive": all.is_some(),
         "memory_mb": (data.maps.iter().map(Array2::len).sum::<usize>() as f64 * 8.0 * 2.0 / 1e6).round(),
     })
@@ -133,7 +157,8 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
     };
     let corrected = rows(&|t| t.corrected(config.test.correction));
     let layers = Layers::new(rows(&|t| t.test.mean.clone()), Some(&corrected), config.test.alpha)?;
-    output::write(run, config, data, &tested, &layers, neighbours)?;
+    let better = better(config, data, &layers, session)?;
+    output::write(run, config, data, &tested, (&layers, better.as_ref()), neighbours)?;
     let flat = flat(data);
     let picture = Picture {
         folder: run.file("figures"),
@@ -143,12 +168,13 @@ fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Results> 
         background: data.background.as_ref().unwrap_or(&flat),
         inside: &data.mask,
     };
-    let t = rows(&|t| t.test.t.clone());
+    let statistic = if data.relabelled.is_some() { "z" } else { "t" };
+    let t = rows(&|t| t.test.statistic().to_vec());
     // The other tail may reach further and says nothing.
     let limit = t.iter().map(|&t| extremeness(t, config.tail())).filter(|t| t.is_finite()).fold(1e-6, f64::max);
-    picture.maps(t.view(), "t", Some(limit))?;
+    picture.maps(t.view(), statistic, Some(limit))?;
     picture.overlap()?;
-    Ok(output::results(config, data, &tested, &layers, session))
+    Ok(output::results(config, data, &tested, (&layers, better.as_ref()), session))
 }
 
 /// The mask itself, where no image of the brain is given: maps say nothing of anatomy.

@@ -37,10 +37,15 @@ impl Kind {
         (serde_json::from_value(text(&self.statistic)).ok(), serde_json::from_value(text(&self.residual)).ok())
     }
 
+    /// Whether the maps are the run's comparisons.
+    pub fn is_compared(&self) -> bool {
+        self.stat == self.statistic
+    }
+
     /// Whether the maps are the run's comparisons, which are 0 on average where there is nothing.
     pub fn is_centred(&self) -> bool {
         let (statistic, residual) = self.compared();
-        self.stat == self.statistic
+        self.is_compared()
             && statistic.is_some_and(Statistic::is_centred)
             && residual.is_some_and(|r| r != Residual::UniqueVariance)
     }

@@ -1,12 +1,13 @@
 //! The test of every layer.
 
-use super::config::{Config, GroupCorrection};
+use super::config::{Config, Generalise, GroupCorrection};
 use super::inputs::Data;
+use super::relabelled::Relabelled;
 use crate::error::Result;
 use crate::job::Session;
 use crate::progress::Progress;
 use crate::stats::correction::Family;
-use crate::stats::group::{GroupOptions, GroupTest, one_sample, over_all};
+use crate::stats::group::{Generalised, GroupOptions, GroupTest, one_sample, over_all, relabelled};
 use crate::stats::interval::mean_interval;
 use crate::stats::neighbours::Neighbours;
 use ndarray::Array2;
@@ -45,21 +46,39 @@ pub fn options(config: &Config) -> GroupOptions {
     }
 }
 
-/// Tests every layer with the same sign flips.
+/// What relabelling generalises to; nothing for sign flips.
+fn over(generalise: Generalise) -> Option<Generalised> {
+    match generalise {
+        Generalise::Subjects => None,
+        Generalise::Images => Some(Generalised::Images),
+        Generalise::Both => Some(Generalised::Both),
+    }
+}
+
+/// Tests every layer with the same sign flips, or the same relabellings.
 pub fn test(config: &Config, data: &Data, neighbours: &Neighbours, session: &Session) -> Result<Vec<Tested>> {
     let options = options(config);
     let n = data.maps[0].nrows();
     let n_flips = 1usize.checked_shl(n as u32).unwrap_or(usize::MAX).min(options.n_permutations);
-    let mut progress = Progress::new(&session.progress, "group", (data.maps.len() * n_flips) as u64, 0);
+    // Relabelled maps are read twice.
+    let n_steps = data.relabelled.as_ref().map_or(n_flips, |own| 2 * own.n);
+    let mut readers = data.relabelled.as_ref().map_or(Ok(vec![]), Relabelled::readers)?;
+    let mut progress = Progress::new(&session.progress, "group", (data.maps.len() * n_steps) as u64, 0);
     let mut tests = Vec::new();
-    for (name, maps) in data.names.iter().zip(&data.maps) {
+    for (l, (name, maps)) in data.names.iter().zip(&data.maps).enumerate() {
         let mut done = 0;
-        let test = one_sample(maps.view(), Some(neighbours), &options, |n| {
+        let on_block = |n: usize| {
             (done..n).for_each(|_| progress.tick(|| name.clone()));
             done = n;
             session.cancel.check()
-        })?;
-        tests.push(test);
+        };
+        tests.push(match (&data.relabelled, over(config.test.generalise)) {
+            (Some(own), Some(over)) => {
+                let mut relabel = |k: usize| own.maps(l, k, &mut readers);
+                relabelled(maps.view(), (over, own.n), &mut relabel, Some(neighbours), &options, on_block)?
+            }
+            _ => one_sample(maps.view(), Some(neighbours), &options, on_block)?,
+        });
     }
     progress.finish();
     if config.test.family == Family::All {

@@ -3,7 +3,8 @@
 use super::Recorded;
 use super::regions::{label_image, named_columns};
 use super::series::{self, FittedRun};
-use crate::data::{Betas, Grid, Mask, Origin, Volume};
+use crate::data::run_effects::is_proportional;
+use crate::data::{Betas, Grid, Mask, Origin, RunEffects, Volume};
 use crate::error::{Error, Result};
 use crate::io::{glmsingle, labels, nifti, npy};
 use crate::mapping::searchlight::Regions;
@@ -44,10 +45,15 @@ pub fn read(config: Recorded<'_>) -> Result<Data> {
         require_labels(config)?;
         if ending(&own.files[0]) == "npy" { from_npy(config)? } else { from_images(config)? }
     };
-    if own.centre_runs {
-        data.betas = data.betas.centred_within_runs();
-    }
-    data.warnings.extend(unbalanced(&data.betas));
+    let fitted = !config.crossed && (own.centre_runs || own.run_effects && !is_proportional(&data.betas));
+    let effects = if fitted { Some(RunEffects::of(&data.betas)?) } else { None };
+    data.betas = match &effects {
+        Some(effects) if own.centre_runs => effects.taken_off(&data.betas).without_mean_pattern(),
+        Some(effects) => effects.taken_off(&data.betas),
+        None if own.centre_runs => data.betas.centred_within_runs(),
+        None => data.betas,
+    };
+    data.warnings.extend(unbalanced(&data.betas, config, effects.as_ref()));
     Ok(data)
 }
 
@@ -64,23 +70,48 @@ fn require_labels(config: Recorded<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Conditions that some run lacks are allowed where nothing is cross-validated, but the user should
+/// Conditions that are spread over runs unevenly are allowed where nothing is cross-validated, but the user should
 /// know.
-fn unbalanced(betas: &Betas) -> Option<Warning> {
+fn unbalanced(betas: &Betas, config: Recorded<'_>, effects: Option<&RunEffects>) -> Vec<Warning> {
     let counts = betas.counts();
+    let (conditions, runs) = (betas.condition_names(), betas.run_names());
+    let mut said = Vec::new();
     let missing: Vec<String> = counts
         .indexed_iter()
         .filter(|(_, n)| **n == 0)
-        .map(|((run, c), _)| format!("`{}` in run {}", betas.condition_names()[c], betas.run_names()[run]))
+        .map(|((run, c), _)| format!("`{}` in run {}", conditions[c], runs[run]))
         .collect();
-    let shown = missing.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-    (!missing.is_empty()).then(|| Warning::Note {
-        text: format!(
-            "not every condition is in every run ({} missing: {shown}{}): run differences may enter the means; --centre-runs takes run means off",
-            missing.len(),
-            if missing.len() > 3 { ", ..." } else { "" }
-        ),
-    })
+    let what = match effects {
+        Some(_) => "what each run adds was fitted together with the conditions' patterns and taken off",
+        None if config.crossed => "differences within runs are held against each other",
+        None => "run differences enter the means (--no-run-effects)",
+    };
+    if !missing.is_empty() {
+        let shown = missing.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+        let more = if missing.len() > 3 { ", ..." } else { "" };
+        said.push(format!("not every condition is in every run ({} missing: {shown}{more}): {what}", missing.len()));
+    }
+    let samples = counts.sum_axis(Axis(0));
+    let (least, most) = samples.iter().fold((usize::MAX, 0), |(low, high), &n| (low.min(n), high.max(n)));
+    if least < most && !config.crossed {
+        let of = |n: usize| samples.iter().position(|&s| s == n).map_or("", |c| conditions[c].as_str());
+        said.push(format!(
+            "conditions have {least} (`{}`) to {most} (`{}`) samples: dissimilarities that are not cross-validated are larger for those with fewer",
+            of(least),
+            of(most)
+        ));
+    }
+    if let Some(effects) = effects.filter(|effects| effects.n_groups() > 1) {
+        let first =
+            |group: usize| effects.groups.iter().position(|&g| g == group).map_or("", |c| conditions[c].as_str());
+        said.push(format!(
+            "conditions fall into {} groups that no run connects, one with `{}` and one with `{}`: between them differences of runs cannot be told from differences of conditions, and are in their dissimilarities",
+            effects.n_groups(),
+            first(0),
+            first(1)
+        ));
+    }
+    said.into_iter().map(|text| Warning::Note { text }).collect()
 }
 
 /// Conditions and runs of all files' samples, and which volumes they are.

@@ -10,10 +10,12 @@ pub struct Recorded<'a> {
     pub betas: &'a BetasConfig,
     pub bold: &'a BoldConfig,
     pub regions: &'a RegionConfig,
+    /// Whether runs are held against each other: what is fitted over all of them would then be on both sides.
+    pub crossed: bool,
 }
 
 /// Where the betas are.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BetasConfig {
     /// 4-D NIfTI files, GLMsingle HDF5 files, or one npy of n_samples x n_voxels.
@@ -28,8 +30,27 @@ pub struct BetasConfig {
     pub centres: Option<PathBuf>,
     /// Image behind the maps; the betas' mean where it is absent.
     pub background: Option<PathBuf>,
-    /// Take every voxel's mean over a run off its samples.
+    /// Where runs have other shares of the conditions, take off what each adds to its samples, fitted together
+    /// with the conditions' patterns.
+    pub run_effects: bool,
+    /// Take off the mean pattern, too.
     pub centre_runs: bool,
+}
+
+impl Default for BetasConfig {
+    fn default() -> Self {
+        Self {
+            files: vec![],
+            labels: vec![],
+            condition_column: None,
+            run_column: None,
+            mask: None,
+            centres: None,
+            background: None,
+            run_effects: true,
+            centre_runs: false,
+        }
+    }
 }
 
 /// Time series instead of betas: a least-squares GLM gives one beta a condition and run.

@@ -54,6 +54,7 @@ pub fn read(config: Recorded<'_>, grid: &Grid, mask: &Mask, names: &[String]) ->
     }
     warnings.extend(weak_regressors(&mut models, config, names)?);
     let (mut rows, mut conditions, mut of_run, mut runs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut variances = Vec::new();
     for (r, (path, model)) in own.files.iter().zip(models).enumerate() {
         let values = nifti::read(path)?.masked(mask)?;
         empty_volumes(values.view(), path)?;
@@ -61,6 +62,8 @@ pub fn read(config: Recorded<'_>, grid: &Grid, mask: &Mask, names: &[String]) ->
         let factors = factors(values.view(), own, path)?;
         for (c, condition) in model.events.iter().enumerate().filter(|(c, _)| model.mapped[*c]) {
             rows.push(row(&found, c, (own.estimate, &factors), values.view()));
+            // A t is as sure in every run.
+            variances.push(if own.estimate == Estimate::T { 1.0 } else { found.design_variance[c] });
             conditions.push(condition.name.clone());
             of_run.push(names[r].clone());
         }
@@ -73,7 +76,31 @@ pub fn read(config: Recorded<'_>, grid: &Grid, mask: &Mask, names: &[String]) ->
     }
     let views: Vec<ArrayView2<'_, f32>> = rows.iter().map(|r: &Array2<f32>| r.view()).collect();
     let patterns = concatenate(Axis(0), &views).expect("one mask for all runs");
-    Ok(Series { betas: Betas::new(patterns, &conditions, &of_run)?, runs, warnings })
+    let betas = Betas::new(patterns, &conditions, &of_run)?.weighted(weights(&conditions, &variances))?;
+    if betas.weights().iter().any(|w| *w != 1.0) {
+        let text = "estimates of some runs are much surer than those of others (longer runs, more events): a condition's runs are weighted by the reciprocal of the variance that their designs give";
+        warnings.push(Warning::Note { text: text.into() });
+    }
+    Ok(Series { betas, runs, warnings })
+}
+
+/// Equal weights lose less than a twentieth of what a condition's runs know where their variances differ by less
+/// than this factor: plain means are taken then.
+const UNEQUAL: f64 = 1.5;
+
+/// Weights of mean 1, the reciprocals of the variances that the designs give; 1 where they hardly differ between the
+/// runs of each condition.
+fn weights(conditions: &[String], variances: &[f64]) -> Vec<f64> {
+    let mut ends: HashMap<&str, (f64, f64)> = HashMap::new();
+    for (condition, &variance) in conditions.iter().zip(variances) {
+        let own = ends.entry(condition).or_insert((variance, variance));
+        *own = (own.0.min(variance), own.1.max(variance));
+    }
+    if ends.values().all(|(low, high)| high <= &(UNEQUAL * low)) {
+        return vec![1.0; variances.len()];
+    }
+    let mean = variances.iter().map(|v| 1.0 / v).sum::<f64>() / variances.len() as f64;
+    variances.iter().map(|v| 1.0 / (v * mean)).collect()
 }
 
 /// The model of one run, before its series is read.

@@ -57,12 +57,18 @@ const MOST_OVERSAMPLING: usize = 1000;
 /// The largest sphere, mm or voxels: it holds a whole brain.
 const MOST_RADIUS: f64 = 100.0;
 
+/// Relabelled maps that are written; 5,000 of 50,000 places and four layers are 4 GB.
+const MOST_KEPT: usize = 100_000;
+
 /// How the maps are tested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TestConfig {
     /// Relabellings of the conditions; 0 for no test.
     pub n_permutations: usize,
+    /// Relabelled maps that are written, for a group that generalises over images: the same
+    /// relabellings in all subjects.
+    pub keep_relabellings: usize,
     pub correction: PlaceCorrection,
     /// What is corrected for together: the places of all layers, or of each.
     pub family: Family,
@@ -78,6 +84,7 @@ impl Default for TestConfig {
     fn default() -> Self {
         Self {
             n_permutations: 1000,
+            keep_relabellings: 0,
             correction: PlaceCorrection::default(),
             family: Family::default(),
             alpha: 0.05,
@@ -191,7 +198,8 @@ impl Default for Config {
 impl Config {
     /// What was recorded, and where its regions are.
     pub fn recorded(&self) -> Recorded<'_> {
-        Recorded { betas: &self.betas, bold: &self.bold, regions: &self.regions }
+        let crossed = self.dissimilarity == Dissimilarity::Crossnobis;
+        Recorded { betas: &self.betas, bold: &self.bold, regions: &self.regions, crossed }
     }
 
     /// What is compared with the brain, in words.
@@ -220,6 +228,7 @@ impl Config {
         }
         self.check_brain()?;
         within("test.n_permutations", self.test.n_permutations, 0, limits::RELABELLINGS)?;
+        within("test.keep_relabellings", self.test.keep_relabellings, 0, MOST_KEPT)?;
         within("test.n_image_bootstraps", self.test.n_image_bootstraps, 0, limits::BOOTSTRAPS)?;
         within("sphere.radius", self.sphere.radius, limits::TINY, MOST_RADIUS)?;
         for (at, p) in [("test.alpha", self.test.alpha), ("test.level", self.test.level)] {

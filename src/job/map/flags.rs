@@ -67,7 +67,10 @@ struct BetasFlags {
     /// Image behind the maps in figures [default: the betas' mean].
     #[arg(long, value_name = "NIFTI")]
     background: Option<PathBuf>,
-    /// Take every voxel's mean over a run off its samples.
+    /// Plain means of the samples of a condition, also where runs have other shares of the conditions.
+    #[arg(long = "no-run-effects", num_args = 0, default_missing_value = "false", hide_possible_values = true)]
+    run_effects: Option<bool>,
+    /// Take off what every run adds, and the mean pattern.
     #[arg(long, num_args = 0, default_missing_value = "true", hide_possible_values = true)]
     centre_runs: Option<bool>,
 }
@@ -250,6 +253,10 @@ struct TestFlags {
     /// Relabellings of the conditions; 0 for maps without a test.
     #[arg(long = "permutations", value_name = "N")]
     n_permutations: Option<usize>,
+    /// Keep the maps of so many relabellings, the same in all subjects: `group --generalise images` and
+    /// `both` need them [default: 0, none].
+    #[arg(long, value_name = "N")]
+    keep_relabellings: Option<usize>,
     /// Correction for the number of places: fwe, fdr or none.
     #[arg(long, value_parser = choice::<PlaceCorrection>)]
     correction: Option<PlaceCorrection>,

@@ -7,6 +7,7 @@ mod config;
 mod draw;
 #[cfg(feature = "cli")]
 mod flags;
+mod kept;
 mod output;
 mod page;
 pub mod parts;

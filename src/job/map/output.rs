@@ -17,6 +17,8 @@ use crate::job::inputs::betas::Data;
 use crate::job::inputs::series::FittedRun;
 use crate::job::inputs::{Estimate, SignalScale};
 use crate::job::run_dir::RunDir;
+use crate::mapping::Residual;
+use crate::mapping::image_bootstrap::Margins;
 use ndarray::arr1;
 use serde_json::{Value, json};
 
@@ -27,6 +29,7 @@ fn sidecar(plan: &Plan) -> Value {
         "Dissimilarity": config.dissimilarity,
         "Comparison": config.statistic,
         "Residual": config.residual,
+        "NullHypothesis": null_hypothesis(plan),
         "Searchlight": config.sphere.to_string(),
         "NumberOfConditions": plan.conditions.len(),
         "NumberOfPermutations": plan.n_permutations(),
@@ -35,6 +38,21 @@ fn sidecar(plan: &Plan) -> Value {
         "Sources": if config.betas.files.is_empty() { &config.bold.files } else { &config.betas.files },
         "SkullStripped": true,
     })
+}
+
+/// What a p of a layer is against, in words.
+fn null_hypothesis(plan: &Plan) -> String {
+    if !plan.comparator.tests_beside_others() {
+        return "the images' order matters to nothing in the RDM: neither to this layer nor to what resembles it (whole RDMs relabelled)".into();
+    }
+    let others = match plan.config.residual {
+        Residual::Ordered => "the earlier layers",
+        Residual::Adjacent => "the layers before and after",
+        _ => "the other layers",
+    };
+    format!(
+        "{others} explain the RDM, but for what the images' order does not matter to (residuals relabelled, Freedman and Lane 1983)"
+    )
 }
 
 /// What runs are called in the names of their files: `run2`, also of a run that is only called `2`.
@@ -121,10 +139,13 @@ pub fn volume(
         }
         if let (Some(null), Some(corrected)) = (&tested.null, &tested.corrected) {
             let p = narrow(null.p.row(l).iter().copied());
-            write.statmap(label, "p", &p, "p by relabelling the conditions, one-sided, uncorrected")?;
+            write.statmap(label, "p", &p, "p by relabelling, one-sided, uncorrected; see NullHypothesis")?;
             let q = narrow(corrected.row(l).iter().copied());
             write.statmap(label, "pcorrected", &q, "p corrected for the number of places")?;
         }
+    }
+    if let Some(ends) = &tested.intervals {
+        margin(&write, &ends.margin, plan.config.test.level)?;
     }
     if plan.comparator.has_r2() {
         let values = tested.maps.values.row(names.len()).to_vec();
@@ -151,6 +172,17 @@ pub fn volume(
         .add("vif", &arr1(&plan.comparator.collinearity().vif))
         .write(&run.file("arrays/overlap.npz"))?;
     write.description("orthoscope map")
+}
+
+/// How much better the best layer is than the next.
+fn margin(write: &MapWriter<'_>, margin: &Margins, level: f64) -> Result<()> {
+    let words = format!("of the {level} interval over images of: best layer less the next");
+    let which = |layers: &[u32]| layers.iter().map(|&l| l as f32).collect::<Vec<_>>();
+    write.statmap_as("layers", "best", &which(&margin.best), "the layer with the largest value", Datatype::I32)?;
+    write.statmap_as("layers", "second", &which(&margin.second), "the layer with the next value", Datatype::I32)?;
+    write.statmap("layers", "margin", &margin.value, "the largest value less the next")?;
+    write.statmap("layers", "marginlow", &margin.low, &format!("low end {words}"))?;
+    write.statmap("layers", "marginhigh", &margin.high, &format!("high end {words}"))
 }
 
 /// What chance gives of one of the comparator's values.

@@ -8,7 +8,7 @@ use super::config::Config;
 use super::plan::Plan;
 use super::watched::watched;
 use crate::error::{Error, Result};
-use crate::io::{npz, sealed, source};
+use crate::io::{atomic, npz, sealed, source};
 use crate::job::manifest::{hash, hashes};
 use crate::job::shard::{self, Shard};
 use crate::job::{RunDir, Session};
@@ -16,7 +16,7 @@ use crate::mapping::measure::ALIGNED;
 use crate::mapping::null::Null;
 use crate::mapping::searchlight::{Maps, Places};
 use crate::mapping::{Part, measure};
-use ndarray::{Array1, Array2, Ix2};
+use ndarray::{Array1, Array2, Array3, ArrayView3, Ix2, Ix3};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -44,9 +44,46 @@ pub fn shard<P: Places>(plan: &Plan, shard: Shard, places: &P, run: &RunDir, ses
     let range = slice(shard, places.len());
     let n = range.len();
     for part in measured(plan, places, range, &run.checkpoint(), session)? {
-        archive(&part).write(&run.file(format!("arrays/part-{:08}.npz", part.start)))?;
+        let bytes = checkpoint(&run.checkpoint(), part.start)?;
+        atomic::write(&run.file(format!("arrays/part-{:08}.npz", part.start)), &bytes)?;
     }
     Ok(n)
+}
+
+/// Where the checkpoint of the part from `start` on lies.
+fn path_of(folder: &Path, start: usize) -> PathBuf {
+    folder.join(format!("part-{start:08}.checkpoint"))
+}
+
+/// The bytes of a part that was measured.
+fn checkpoint(folder: &Path, start: usize) -> Result<Vec<u8>> {
+    let path = path_of(folder, start);
+    let gone = || Error::corrupt(&path, "the part that was measured", "no file", "begin the run again");
+    sealed::read(&path)?.ok_or_else(gone)
+}
+
+/// Shows `see` the relabelled maps of every part in turn, with the number of its first place: of the
+/// shards that are put together, or of the parts of this run in `folder`.
+///
+/// # Errors
+/// As [`kept`], and what `see` returns.
+pub fn each_kept(
+    plan: &Plan,
+    n_places: usize,
+    folder: &Path,
+    mut see: impl FnMut(usize, ArrayView3<'_, f32>) -> Result<()>,
+) -> Result<()> {
+    let mut of = |file: &npz::Npz, path: &Path| {
+        let part = read(file, path)?;
+        see(part.start, kept(file, &part, path)?.view())
+    };
+    if let Some(shards) = &plan.shards {
+        return shards.files.iter().try_for_each(|path| of(&npz::read(path)?, path));
+    }
+    ranges(0..n_places).into_iter().try_for_each(|range| {
+        let path = path_of(folder, range.start);
+        of(&npz::decode(&checkpoint(folder, range.start)?, &path)?, &path)
+    })
 }
 
 /// The places of a shard: `of` ranges of about equal size, in order.
@@ -73,7 +110,7 @@ fn measured<P: Places>(
     watched(session, "map", range.len() * passes, |sink| {
         let mut parts = Vec::new();
         for range in ranges(range) {
-            let path = folder.join(format!("part-{:08}.checkpoint", range.start));
+            let path = path_of(folder, range.start);
             let n_places = range.len();
             parts.push(match sealed::read(&path)? {
                 Some(bytes) => {
@@ -83,7 +120,7 @@ fn measured<P: Places>(
                 None => {
                     let part = measure(&question, places, range, &relabellings, sink)?;
                     sealed::write(&path, &archive(&part).bytes(&path)?)?;
-                    part
+                    without_kept(part)
                 }
             });
         }
@@ -130,12 +167,49 @@ pub fn archive(part: &Part) -> npz::NpzWriter {
     let mut file = npz::NpzWriter::new().add("place", &place).add("values", &part.maps.values);
     file = file.add("n_voxels", &n_voxels);
     if let Some(null) = &part.null {
-        file = file.add("p", &null.p).add("extreme", &null.extreme).add("mean", &null.mean);
+        file = file
+            .add("p", &null.p)
+            .add("observed", &null.observed)
+            .add("extreme", &null.extreme)
+            .add("mean", &null.mean);
+        if !null.kept.is_empty() {
+            file = file.add("kept", &null.kept);
+        }
     }
     file
 }
 
-/// A part from its arrays.
+/// Relabelled maps may be larger than memory: they stay in the part's file.
+fn without_kept(mut part: Part) -> Part {
+    if let Some(null) = &mut part.null {
+        let (n_values, n_places) = null.p.dim();
+        null.kept = Array3::zeros((0, n_values, n_places));
+    }
+    part
+}
+
+/// The relabelled maps of a part, n_kept x n_values x n_places; none where none were kept.
+///
+/// # Errors
+/// [`Error::Corrupt`] when they are not of the part's values and places.
+pub fn kept(file: &npz::Npz, part: &Part, path: &Path) -> Result<Array3<f32>> {
+    let (n_values, n_places) = part.maps.values.dim();
+    if !file.names().any(|name| name == "kept") {
+        return Ok(Array3::zeros((0, n_values, n_places)));
+    }
+    let all = file.get::<f32>("kept")?;
+    let found = format!("{:?}", all.shape());
+    let wrong = || {
+        let expected = format!("relabelled maps of {n_values} values and {n_places} places");
+        Error::corrupt(path, expected, found, "compute the part again")
+    };
+    match all.into_dimensionality::<Ix3>() {
+        Ok(kept) if (kept.dim().1, kept.dim().2) == (n_values, n_places) => Ok(kept),
+        _ => Err(wrong()),
+    }
+}
+
+/// A part from its arrays, without the relabelled maps ([`kept`]).
 ///
 /// # Errors
 /// [`Error::Corrupt`] when they are not those of a part, or do not fit each other.
@@ -158,7 +232,9 @@ pub fn read(file: &npz::Npz, path: &Path) -> Result<Part> {
         true => Some(Null {
             p: matrix("p")?,
             extreme: matrix("extreme")?,
+            observed: file.get::<f32>("observed")?.into_dimensionality::<Ix2>().map_err(shaped)?,
             mean: file.get::<f32>("mean")?.into_dimensionality::<Ix2>().map_err(shaped)?,
+            kept: Array3::zeros((0, maps.values.nrows(), maps.values.ncols())),
             tail: Plan::TAIL,
         }),
         false => None,
@@ -166,7 +242,7 @@ pub fn read(file: &npz::Npz, path: &Path) -> Result<Part> {
     let n = maps.values.ncols();
     let fits = null.as_ref().is_none_or(|null| {
         let dim = maps.values.dim();
-        null.p.dim() == dim && null.mean.dim() == dim && null.extreme.ncols() == dim.0
+        null.p.dim() == dim && null.observed.dim() == dim && null.mean.dim() == dim && null.extreme.ncols() == dim.0
     });
     if maps.n_voxels.len() != n || !fits {
         let found = format!("{n} places, voxels of {}", maps.n_voxels.len());
@@ -182,26 +258,34 @@ pub fn job_hash(config: &Config) -> String {
 }
 
 /// What all shards measured, put together.
-///
-/// # Errors
-/// [`Error::Invalid`] for a directory that is no complete shard of this job, or saw other inputs,
-/// and when places are missing or twice there.
-pub fn of_shards(config: &Config, n_places: usize) -> Result<Part> {
-    // What was read before: the shards read the same, and nothing else.
-    let inputs = hashes(&source::so_far())?;
-    let mut parts = Vec::new();
-    for dir in &config.shards {
-        let manifest = shard::manifest(dir, &job_hash(config), &inputs)?;
-        let folder = dir.join("arrays");
-        let entries = std::fs::read_dir(&folder).map_err(Error::io(&folder, "read"))?;
-        let mut files: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
-        files.retain(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("part-")));
-        files.sort();
-        for file in files {
-            let name = format!("arrays/{}", file.file_name().unwrap_or_default().to_string_lossy());
-            let bytes = shard::output(dir, &name, &manifest)?;
-            parts.push(read(&npz::decode(&bytes, &file)?, &file)?);
+pub struct Shards {
+    pub part: Part,
+    /// The files of the parts.
+    files: Vec<PathBuf>,
+}
+
+impl Shards {
+    /// # Errors
+    /// [`Error::Invalid`] for a directory that is no complete shard of this job, or saw other inputs,
+    /// and when places are missing or twice there.
+    pub fn read(config: &Config, n_places: usize) -> Result<Self> {
+        // What was read before: the shards read the same, and nothing else.
+        let inputs = hashes(&source::so_far())?;
+        let (mut parts, mut files) = (Vec::new(), Vec::new());
+        for dir in &config.shards {
+            let manifest = shard::manifest(dir, (config, &job_hash(config)), &inputs)?;
+            let folder = dir.join("arrays");
+            let entries = std::fs::read_dir(&folder).map_err(Error::io(&folder, "read"))?;
+            let mut own: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
+            own.retain(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("part-")));
+            own.sort();
+            for file in own {
+                let name = format!("arrays/{}", file.file_name().unwrap_or_default().to_string_lossy());
+                let bytes = shard::output(dir, &name, &manifest)?;
+                parts.push(read(&npz::decode(&bytes, &file)?, &file)?);
+                files.push(file);
+            }
         }
+        Ok(Self { part: join(parts, n_places)?, files })
     }
-    join(parts, n_places)
 }

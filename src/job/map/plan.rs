@@ -1,7 +1,7 @@
 //! Everything resolved, read and checked before anything is written.
 
 use super::config::Config;
-use super::parts;
+use super::parts::Shards;
 use super::regions::{RegionRdms, read_rdms};
 use crate::error::{Error, Result};
 use crate::job::inputs::betas::{self, Data};
@@ -9,7 +9,7 @@ use crate::job::inputs::fingerprints::{self, Fingerprints};
 use crate::job::limits::together;
 use crate::mapping::image_bootstrap::{BootstrapOptions, ImageBootstrap};
 use crate::mapping::null;
-use crate::mapping::{Comparator, Measurement, Neighbourhoods, Part, Patterns, Question, Relabellings, Statistic};
+use crate::mapping::{Comparator, Measurement, Neighbourhoods, Patterns, Question, Relabellings, Statistic};
 use crate::math::permutation::Tail;
 use crate::warning::Warning;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ pub struct Plan {
     pub conditions: Vec<String>,
     pub warnings: Vec<Warning>,
     /// What the shards measured, where there are some to put together.
-    pub joined: Option<Part>,
+    pub shards: Option<Shards>,
 }
 
 impl Plan {
@@ -69,9 +69,9 @@ impl Plan {
             0 => None,
             _ => Some(ImageBootstrap::new(&read.layers, config.statistic, config.residual)?),
         };
-        let mut plan = Self { config, brain, comparator, bootstrap, patterns, conditions, warnings, joined: None };
+        let mut plan = Self { config, brain, comparator, bootstrap, patterns, conditions, warnings, shards: None };
         plan.check_test()?;
-        plan.joined = plan.join_shards()?;
+        plan.shards = plan.join_shards()?;
         Ok(plan)
     }
 
@@ -105,17 +105,23 @@ impl Plan {
 
     /// How the conditions are relabelled.
     pub fn relabellings(&self) -> Relabellings {
-        Relabellings { n_permutations: self.n_permutations(), seed: self.config.seed, tail: Self::TAIL }
+        let test = &self.config.test;
+        Relabellings {
+            n_permutations: self.n_permutations(),
+            seed: self.config.seed,
+            tail: Self::TAIL,
+            n_kept: test.keep_relabellings,
+        }
     }
 
     /// Read now: what is missing is found out before the directory is made.
-    fn join_shards(&self) -> Result<Option<Part>> {
+    fn join_shards(&self) -> Result<Option<Shards>> {
         if let Brain::Searchlight(data) = &self.brain
             && !self.config.shards.is_empty()
         {
             let mask = data.mask.as_ref().expect("images have a mask");
             let spheres = Neighbourhoods::new(mask, data.centres.as_ref(), self.config.sphere)?;
-            return parts::of_shards(&self.config, spheres.centres().len()).map(Some);
+            return Shards::read(&self.config, spheres.centres().len()).map(Some);
         }
         Ok(None)
     }
@@ -127,7 +133,14 @@ impl Plan {
     }
 
     fn check_test(&self) -> Result<()> {
-        let n = self.config.test.n_permutations;
+        let (n, n_kept) = (self.config.test.n_permutations, self.config.test.keep_relabellings);
+        let searchlight = matches!(self.brain, Brain::Searchlight(_));
+        if n_kept > 0 && (!searchlight || n_kept > self.n_permutations()) {
+            let expected = "a searchlight with at least as many `test.n_permutations`";
+            let found = format!("{n_kept} to be kept of {}", self.n_permutations());
+            let hint = "maps are kept for `group`, which takes those of searchlights; kendall_tau_a has none";
+            return Err(Error::invalid("test.keep_relabellings", expected, found, hint));
+        }
         together("test.n_permutations", "relabellings x conditions", &[n, self.conditions.len()])?;
         let smallest = null::smallest_p(self.conditions.len(), n);
         if n > 0 && smallest > self.config.test.alpha {
@@ -164,6 +177,12 @@ impl Plan {
                 out["n_voxels"] = json!(mask.n_voxels());
                 out["n_runs"] = json!(data.betas.n_runs());
                 out["n_samples"] = json!(data.betas.runs().len());
+                let n_values = self.comparator.n_values();
+                out["relabellings_mb"] = json!(
+                    (self.config.test.keep_relabellings as f64 * (n_values * spheres.centres().len()) as f64 * 4.0
+                        / 1e6)
+                        .round()
+                );
                 out["memory_mb"] = json!((self.memory_bytes(mask.n_voxels(), spheres.centres().len()) / 1e6).round());
             }
             Brain::Regions(data) => {

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::plan::Plan;
+use super::results::Margin;
 use crate::data::names::twice;
 use crate::error::{Error, Result};
 use crate::job::inputs::fingerprints::Fingerprints;
@@ -56,6 +57,8 @@ pub struct RegionResult {
     pub p: Vec<f64>,
     /// Of each value, over images; empty where they are not asked for.
     pub intervals: Vec<(f64, f64)>,
+    /// Of the best layer over the next, where intervals of betas are asked for.
+    pub margin: Option<Margin>,
     /// Comparison of the RDMs of two halves of the data.
     pub split_half: Option<f64>,
     pub ceiling: Option<Ceiling>,
@@ -80,6 +83,7 @@ pub fn of_subjects(region: &RegionRdms, plan: &Plan) -> Result<RegionResult> {
         errors: found.errors,
         p: found.p,
         intervals,
+        margin: None,
         split_half: None,
         ceiling: found.ceiling,
     })

@@ -165,6 +165,22 @@ pub struct Region {
     pub split_half: Option<f64>,
     pub ceiling: Option<Ceiling>,
     pub best_layer: Option<String>,
+    /// With intervals over images, of betas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<Margin>,
+}
+
+/// How much better the best layer is than the next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Margin {
+    pub second_layer: String,
+    #[serde(deserialize_with = "or_nan")]
+    pub value: f64,
+    /// Of the interval over images.
+    #[serde(deserialize_with = "or_nan")]
+    pub low: f64,
+    #[serde(deserialize_with = "or_nan")]
+    pub high: f64,
 }
 
 /// How long to scan.

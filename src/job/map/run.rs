@@ -4,10 +4,10 @@ use super::config::{Config, SimulationConfig};
 use super::page;
 use super::plan::{Brain, Plan as Recorded};
 use super::regions::{RegionRdms, RegionResult, of_subjects};
-use super::results::{Found, Results, Sliced};
+use super::results::{Found, Margin, Results, Sliced};
 use super::summary::Summary;
 use super::tested::tested;
-use super::{draw, output, parts, settle, simulate};
+use super::{draw, kept, output, parts, settle, simulate};
 use crate::data::Mask;
 use crate::error::Result;
 use crate::job::RunDir;
@@ -19,6 +19,7 @@ use crate::job::shard::Shard;
 use crate::job::{Checked, Job};
 use crate::mapping::Neighbourhoods;
 use crate::mapping::ceiling::Ceiling;
+use crate::mapping::image_bootstrap::Margins;
 use crate::mapping::searchlight::Places;
 use crate::report::{Figures, Page};
 use crate::warning::Warning;
@@ -126,6 +127,7 @@ fn volume(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) -> 
     let summary = Summary::of_volume(&layers, &places, plan);
     output::fitted(run, plan, data)?;
     output::volume(run, plan, data, &places, &tested, &layers, &summary)?;
+    kept::write(run, plan, &places)?;
     draw::volume(run, plan, data, &places, &layers)?;
     Ok(Found::Map(Box::new(summary.results(plan, Some((data, &spheres, &tested))))))
 }
@@ -162,6 +164,7 @@ fn regions(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) ->
                 .intervals
                 .as_ref()
                 .map_or_else(Vec::new, |ends| wide(&ends.low, r).into_iter().zip(wide(&ends.high, r)).collect()),
+            margin: tested.intervals.as_ref().and_then(|ends| margin(&ends.margin, r, plan.comparator.layers())),
             split_half: tested.reliability.as_ref().map(|own| f64::from(own.split_half[r])),
             ceiling: tested
                 .reliability
@@ -171,6 +174,13 @@ fn regions(plan: &Recorded, data: &Data, session: &Session, run: &mut RunDir) ->
         })
         .collect();
     finish_regions(plan, &results, run, "voxels")
+}
+
+/// The margin of one region; `None` where fewer than two layers have a value.
+fn margin(all: &Margins, region: usize, layers: &[String]) -> Option<Margin> {
+    let second = all.second[region].checked_sub(1)?;
+    let [value, low, high] = [&all.value, &all.low, &all.high].map(|of| f64::from(of[region]));
+    Some(Margin { second_layer: layers[second as usize].clone(), value, low, high })
 }
 
 /// RDMs of regions, one a subject.

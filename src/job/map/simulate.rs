@@ -224,7 +224,8 @@ fn judged(
     cancel: &Cancel,
 ) -> Result<Vec<(usize, Vec<Judgement>)>> {
     let test = &config.test;
-    let relabellings = Relabellings { n_permutations: test.n_permutations, seed: config.seed, tail: plan::Plan::TAIL };
+    let relabellings =
+        Relabellings { n_permutations: test.n_permutations, seed: config.seed, tail: plan::Plan::TAIL, n_kept: 0 };
     let question = Question { patterns, comparator };
     let part = measure(&question, regions, 0..regions.len(), &relabellings, &|_| !cancel.requested())?;
     let corrected = part.corrected(test.correction, test.family, comparator.layers().len());

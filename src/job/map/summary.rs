@@ -111,6 +111,7 @@ fn region(found: &RegionResult, layers: &[String], unit: &str) -> Region {
         split_half: found.split_half.and_then(finite),
         ceiling: found.ceiling,
         best_layer: best.map(|l| layers[l].clone()),
+        margin: found.margin.clone(),
     }
 }
 

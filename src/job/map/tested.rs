@@ -37,8 +37,8 @@ pub fn tested<P: Places>(
     session: &Session,
     run: &mut RunDir,
 ) -> Result<Tested> {
-    let part = match &plan.joined {
-        Some(joined) => joined.clone(),
+    let part = match &plan.shards {
+        Some(shards) => shards.part.clone(),
         None => parts::whole(plan, places, &run.checkpoint(), session)?,
     };
     if plan.n_permutations() == 0 && plan.config.test.n_permutations > 0 {

@@ -2,7 +2,7 @@
 
 use crate::image::resize::Resize;
 use crate::job::flags::{MachineFlags, choice};
-use crate::job::inputs::targets::Matching;
+use crate::job::inputs::targets::{Axis, Matching};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -50,6 +50,9 @@ struct TargetFlags {
     /// repeated.
     #[arg(long = "targets", value_name = "FILE")]
     files: Option<Vec<PathBuf>>,
+    /// Axes of an array, separated by commas: targets, rows, repeats.
+    #[arg(long, value_delimiter = ',', value_parser = choice::<Axis>)]
+    axes: Option<Vec<Axis>>,
     /// The stimulus of each of their rows: text, one a line, or a table.
     #[arg(long, value_name = "TABLE")]
     ids: Option<PathBuf>,

@@ -7,6 +7,7 @@ use crate::encoding::EncodingModel;
 use crate::encoding::features::FeatureSpace;
 use crate::encoding::features::spaces;
 use crate::encoding::model::{ModelFile, SpaceFrom, pixels_hash};
+use crate::encoding::scores::FEWEST;
 use crate::error::{Error, Result};
 use crate::image::Resized;
 use crate::job::fitted;
@@ -278,6 +279,13 @@ fn recorded(
             aligned.stimuli.len().to_string(),
             hint,
         ));
+    }
+    if aligned.stimuli.len() < FEWEST {
+        let text = format!(
+            "responses to {} stimuli: r needs {FEWEST} or more and is null (of 2 it is 1 or -1 whatever they are)",
+            aligned.stimuli.len()
+        );
+        warnings.push(Warning::Note { text });
     }
     let pairs = if read.named {
         pairs(fitted.model, aligned.responses.targets())?

@@ -4,7 +4,7 @@ use super::plan::Recorded;
 use super::results::{Best, Scored, Spread};
 use crate::encoding::identification::{Identification, identify};
 use crate::encoding::reliability::{Repeats, feve, r2_er};
-use crate::encoding::scores::{pearson, r2};
+use crate::encoding::scores::{FEWEST, pearson, r2};
 use crate::error::Result;
 use crate::math::stats;
 use ndarray::{Array2, Axis};
@@ -37,7 +37,8 @@ pub fn score(predictions: &Array2<f32>, recorded: &Recorded, names: &[String], n
     let predicted = predictions.select(Axis(0), &aligned.stimuli).select(Axis(1), &targets);
     let means = aligned.responses.mean().select(Axis(0), &columns);
     let measured = means.t().mapv(|v| v as f32);
-    let (r, r2) = (pearson(measured.view(), predicted.view())?, r2(measured.view(), predicted.view())?);
+    let r = pearson(measured.view(), predicted.view())?.of_enough(measured.nrows(), FEWEST);
+    let r2 = r2(measured.view(), predicted.view())?;
     let n_repeats = aligned.responses.n_repeats();
     let corrected = |score: fn(&[f64], &Repeats) -> f64| {
         let of = |(place, &column): (usize, &usize)| {
@@ -50,7 +51,8 @@ pub fn score(predictions: &Array2<f32>, recorded: &Recorded, names: &[String], n
     let (er, ve) = (corrected(r2_er), corrected(feve));
     let mut order: Vec<usize> = (0..targets.len()).collect();
     order.sort_by(|&a, &b| r.values[b].total_cmp(&r.values[a]).then(a.cmp(&b)));
-    let best = order.iter().take(n_best).map(|&i| Best { target: names[targets[i]].clone(), r: r.values[i] }).collect();
+    let best = order.iter().filter(|&&i| r.values[i].is_finite()).take(n_best);
+    let best = best.map(|&i| Best { target: names[targets[i]].clone(), r: r.values[i] }).collect();
     let summary = Scored {
         n_stimuli: measured.nrows(),
         n_targets: targets.len(),

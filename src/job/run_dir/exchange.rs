@@ -48,7 +48,7 @@ pub(super) fn settle(root: &Path) -> Result<()> {
         atomic::sweep(&work.join("checkpoint"));
         for folder in [work.to_path_buf(), staged(work)] {
             atomic::sweep(&folder);
-            FOLDERS.iter().for_each(|name| atomic::sweep(&folder.join(name)));
+            folders(&folder)?.iter().for_each(|name| atomic::sweep(&folder.join(name)));
         }
     }
     Ok(())
@@ -69,8 +69,8 @@ pub(super) fn finish(root: &Path, work: &Path) -> Result<()> {
     let new = Manifest::read(&waiting.join("manifest.json"))?;
     let at = root.join("manifest.json");
     let old = if work == root { None } else { Manifest::read(&at).ok() };
-    for folder in FOLDERS {
-        raise(&waiting.join(folder), &root.join(folder))?;
+    for folder in folders(&waiting)? {
+        raise(&waiting.join(&folder), &root.join(&folder))?;
     }
     for name in FILES {
         raise_file(&waiting.join(name), &root.join(name))?;
@@ -106,6 +106,28 @@ fn raise_file(from: &Path, to: &Path) -> Result<()> {
     }
 }
 
+/// The folders of outputs below `base` that there are, and those within them; a folder comes before what is in it.
+fn folders(base: &Path) -> Result<Vec<String>> {
+    let mut found: Vec<String> =
+        FOLDERS.iter().filter(|name| base.join(name).is_dir()).map(ToString::to_string).collect();
+    let mut next = 0;
+    while next < found.len() {
+        let folder = base.join(&found[next]);
+        let mut inside = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(Error::io(&folder, "read"))? {
+            let entry = entry.map_err(Error::io(&folder, "read"))?;
+            // A link is not followed.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                inside.push(format!("{}/{}", found[next], entry.file_name().to_string_lossy()));
+            }
+        }
+        inside.sort();
+        found.extend(inside);
+        next += 1;
+    }
+    Ok(found)
+}
+
 /// Files of a folder, sorted; none where there is no folder.
 pub(super) fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
@@ -126,8 +148,8 @@ pub(super) fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
 /// that lead elsewhere are not followed.
 fn remove_output(root: &Path, name: &str) -> Result<()> {
     let parts: Vec<Component<'_>> = Path::new(name).components().collect();
-    let [Component::Normal(folder), Component::Normal(_)] = parts[..] else { return Ok(()) };
-    if !FOLDERS.iter().any(|own| folder == *own) {
+    let plain = parts.len() > 1 && parts.iter().all(|part| matches!(part, Component::Normal(_)));
+    if !plain || !FOLDERS.iter().any(|own| parts[0].as_os_str() == *own) {
         return Ok(());
     }
     let file = root.join(name);
@@ -135,7 +157,10 @@ fn remove_output(root: &Path, name: &str) -> Result<()> {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io(&file, "remove")(e)),
         _ => {}
     }
-    fs::remove_dir(root.join(folder)).ok();
+    // Only folders that are empty now go.
+    for above in Path::new(name).ancestors().skip(1).take(parts.len() - 1) {
+        fs::remove_dir(root.join(above)).ok();
+    }
     Ok(())
 }
 
@@ -165,8 +190,8 @@ pub(super) fn remove_folder(folder: &Path) -> Result<()> {
 /// Hashes of all outputs that wait, under their names in the run directory.
 pub(super) fn outputs(work: &Path) -> Result<BTreeMap<String, String>> {
     let mut out = BTreeMap::new();
-    for folder in FOLDERS {
-        for file in files_of(&staged(work).join(folder))? {
+    for folder in folders(&staged(work))? {
+        for file in files_of(&staged(work).join(&folder))? {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             out.insert(format!("{folder}/{name}"), crate::job::manifest::hash_file(&file)?);
         }

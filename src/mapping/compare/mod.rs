@@ -11,16 +11,19 @@
 //! | `second_moments` | the space of the whitened ones |
 //! | `prepare` | fingerprints checked |
 //! | `combination` | from inner products to the layers' values |
+//! | `reduced` | the test of a layer beside others |
 //! | `pair` | two RDMs of the brain |
 
 mod combination;
 mod pair;
 mod prepare;
+mod reduced;
 mod second_moments;
 mod statistic;
 
 pub(super) use combination::Combination;
 pub use pair::{PairComparison, PairScratch};
+pub(super) use reduced::{Prepared, Reduced};
 pub use statistic::Statistic;
 
 use super::dissimilarity::Condensed;
@@ -45,6 +48,8 @@ pub struct Comparator {
     n_rows: usize,
     /// Ranks of the entries of each fingerprint, equal ones equal, for Kendall's tau.
     dense_ranks: Vec<Vec<u32>>,
+    /// Where layers are tested beside others.
+    reduced: Option<Reduced>,
     kernels: Kernels,
 }
 
@@ -102,7 +107,8 @@ impl Comparator {
         let kernels =
             Kernels::chosen().map_err(|e| Error::invalid("instruction set", "one of them", e.to_string(), ""))?;
         let n_rows = weights.nrows();
-        Ok(Self { layers, n_conditions, combination, collinearity, rows, n_rows, dense_ranks, kernels })
+        let reduced = Reduced::new(fingerprints, statistic, residual)?;
+        Ok(Self { layers, n_conditions, combination, collinearity, rows, n_rows, dense_ranks, reduced, kernels })
     }
 
     /// Names of the layers.
@@ -148,6 +154,16 @@ impl Comparator {
         value < self.layers.len() && self.combination.is_centred()
     }
 
+    /// Whether a layer's p is of what other layers do not explain of the RDM, relabelled, rather than of the
+    /// whole RDM: of residual methods and least-squares weights.
+    ///
+    /// # Source
+    /// Freedman and Lane, J. Bus. Econ. Stat. 1:292 (1983); Dekker, Krackhardt and Snijders, Psychometrika
+    /// 72:563 (2007), for matrices of pairs.
+    pub fn tests_beside_others(&self) -> bool {
+        self.reduced.is_some()
+    }
+
     /// Numbers that [`Comparator::evaluate`] gives: one a layer, and R^2 where there is one.
     pub fn n_values(&self) -> usize {
         self.combination.n_values()
@@ -184,8 +200,11 @@ impl Comparator {
     /// Brings an RDM to the comparison's space (`scratch.space`); its norm there, 0 when it does
     /// not vary.
     pub(in crate::mapping) fn to_space(&self, rdm: Condensed<'_>, scratch: &mut Scratch) -> f64 {
+        self.brought(self.statistic().space(), rdm, scratch)
+    }
+
+    fn brought(&self, space: Space, rdm: Condensed<'_>, scratch: &mut Scratch) -> f64 {
         let out = &mut scratch.space;
-        let space = self.statistic().space();
         if space == Space::Ranked {
             return match rdm {
                 Condensed::F32(values) => scratch.ranker.centred_ranks(values, out).sqrt(),
@@ -213,6 +232,18 @@ impl Comparator {
     /// From products with the rows to the layers' values.
     pub(in crate::mapping) fn finish(&self, dots: &[f64], norm: f64, out: &mut [f64]) {
         self.combination.finish(dots, norm, out);
+    }
+
+    /// What the layers beside others are tested on, where they are; `scratch.space` is overwritten.
+    pub(in crate::mapping) fn prepare(&self, rdm: Condensed<'_>, scratch: &mut Scratch) -> Option<Prepared> {
+        let reduced = self.reduced.as_ref()?;
+        let norm = self.brought(reduced.space, rdm, scratch);
+        Some(reduced.prepare(&scratch.space, norm, &mut scratch.ranker, &self.kernels))
+    }
+
+    /// The test of layers beside others.
+    pub(in crate::mapping) fn reduced(&self) -> Option<(&Reduced, &Kernels)> {
+        self.reduced.as_ref().map(|reduced| (reduced, &self.kernels))
     }
 
     /// Rows that a brain RDM is multiplied with, n_rows x n_pairs.

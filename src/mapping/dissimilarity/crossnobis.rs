@@ -62,7 +62,7 @@ impl Patterns {
     /// those of all.
     pub(super) fn pair_samples(&mut self, betas: &Betas, scales: &[Vec<f64>]) {
         let runs = betas.runs();
-        let counted = betas.counts().mapv(|n| n as f64);
+        let counted = betas.weight_sums();
         let total = counted.sum_axis(Axis(0));
         let mut n_products = Array2::zeros((self.n_conditions, self.n_conditions));
         for ((i, j), n) in n_products.indexed_iter_mut() {

@@ -18,6 +18,7 @@ pub use measurement::{Dissimilarity, Folds, Measurement};
 use super::noise::{NoiseCovariance, NoiseFrom, Whitening};
 use crate::data::Betas;
 use crate::error::{Error, Result};
+use crate::math::stats;
 use layout::Side;
 use ndarray::Array2;
 use orthoscope_kernels::gram::Kernels;
@@ -45,6 +46,30 @@ pub struct Patterns {
 /// nearly equal ranks, as the rounding of 32 bits brings about, would be seen in the fifth digit of
 /// Spearman's correlation.
 const EXACT: usize = 64;
+
+/// A voxel's mean over conditions counts as common to them all where it is more than so many of its
+/// standard deviations over conditions: 1 - r is then so small that 32 bits, in which r is near 1, leave
+/// less than six digits of it ...
+const COMMON: f64 = 4.0;
+/// ... if so large a share of the voxels is so: they may fill a place.
+const SHARE: f64 = 0.01;
+
+/// Whether what all conditions have in common outweighs what they differ by, where it is not taken off: in
+/// correlations and cosines. A mean over voxels is no such pattern in a correlation.
+fn common_pattern(means: &Array2<f64>, dissimilarity: Dissimilarity) -> bool {
+    if !matches!(dissimilarity, Dissimilarity::Correlation | Dissimilarity::Cosine) {
+        return false;
+    }
+    let n = means.nrows() as f64;
+    let common: Vec<f64> = means.columns().into_iter().map(|column| column.sum() / n).collect();
+    let level = if dissimilarity == Dissimilarity::Correlation { stats::median(&common) } else { 0.0 };
+    let outweighs = |(column, m): (ndarray::ArrayView1<'_, f64>, &f64)| {
+        let variance = column.iter().map(|x| (x - m).powi(2)).sum::<f64>() / n;
+        (m - level).powi(2) > COMMON * COMMON * variance
+    };
+    let found = means.columns().into_iter().zip(&common).filter(|(column, m)| outweighs((*column, m))).count();
+    found as f64 > SHARE * common.len() as f64
+}
 
 /// A condensed RDM.
 #[derive(Debug, Clone, Copy)]
@@ -132,7 +157,11 @@ impl Patterns {
             kernels,
         };
         match folds {
-            Folds::Auto => patterns.train = patterns.laid_out(&[betas.condition_means(|_| true)], &scales),
+            Folds::Auto => {
+                let means = betas.condition_means(|_| true);
+                patterns.exact |= common_pattern(&means, measurement.dissimilarity);
+                patterns.train = patterns.laid_out(&[means], &scales);
+            }
             Folds::Runs => patterns.hold_out_runs(betas, &scales),
             Folds::Pairs => patterns.pair_samples(betas, &scales),
         }

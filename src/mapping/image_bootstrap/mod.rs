@@ -81,6 +81,45 @@ pub struct Intervals {
     pub low: Array2<f32>,
     /// n_values x n_places.
     pub high: Array2<f32>,
+    /// Of the best layer's value less the next one's.
+    pub margin: Margins,
+}
+
+/// How much better the best layer of every place is than the next one; each n_places.
+///
+/// Which of two equal layers is the better one is chance, and told from the same data: an interval that
+/// leaves 0 out does so in 1 - level of the places where the two are equal, on either side together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Margins {
+    /// The layer with the largest value, from 1; 0 where fewer than two have one.
+    pub best: Vec<u32>,
+    /// The one with the next.
+    pub second: Vec<u32>,
+    /// best - second.
+    pub value: Vec<f32>,
+    pub low: Vec<f32>,
+    pub high: Vec<f32>,
+}
+
+impl Margins {
+    fn new(n_places: usize) -> Self {
+        let nan = vec![f32::NAN; n_places];
+        let none = vec![0; n_places];
+        Self { best: none.clone(), second: none, value: nan.clone(), low: nan.clone(), high: nan }
+    }
+
+    /// The best two of a place's values, and the interval of their difference; `resampled(l)` are the values of
+    /// layer l.
+    fn put(&mut self, place: usize, values: &[f64], level: f64, resampled: impl Fn(usize) -> Vec<f64>) {
+        let mut order: Vec<usize> = (0..values.len()).filter(|&l| !values[l].is_nan()).collect();
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+        let [best, second, ..] = order[..] else { return };
+        (self.best[place], self.second[place]) = (best as u32 + 1, second as u32 + 1);
+        self.value[place] = (values[best] - values[second]) as f32;
+        let (one, other) = (resampled(best), resampled(second));
+        let (low, high) = interval(one.iter().zip(other).map(|(a, b)| a - b).collect(), level);
+        (self.low[place], self.high[place]) = (low as f32, high as f32);
+    }
 }
 
 /// Fingerprints whose comparisons with brain RDMs can be resampled.
@@ -134,7 +173,10 @@ impl ImageBootstrap {
         let mut found = Intervals {
             low: Array2::from_elem((self.n_values(), n_places), f32::NAN),
             high: Array2::from_elem((self.n_values(), n_places), f32::NAN),
+            margin: Margins::new(n_places),
         };
+        let all = [self.prepared(vec![1; self.comparator.n_conditions()])];
+        let n_layers = self.comparator.layers().len();
         let chunk = (HELD / patterns.n_pairs()).clamp(1, MOST_PLACES);
         for start in (0..n_places).step_by(chunk) {
             let range = start..(start + chunk).min(n_places);
@@ -146,6 +188,11 @@ impl ImageBootstrap {
             for (c, (low, high)) in ends.into_iter().enumerate() {
                 let at = [c % self.n_values(), which[c / self.n_values()]];
                 (found.low[at], found.high[at]) = (low as f32, high as f32);
+            }
+            let own = self.evaluate(&brains, &all).into_raw_vec_and_offset().0;
+            for (i, (&place, own)) in which.iter().zip(own.chunks_exact(self.n_values())).enumerate() {
+                let resampled = |l: usize| values.column(i * self.n_values() + l).to_vec();
+                found.margin.put(place, &own[..n_layers], how.level, resampled);
             }
             if !done(range.len()) {
                 return Err(Error::Interrupted { dir: std::path::PathBuf::new() });

@@ -103,6 +103,41 @@ fn semi_partial(brain: &[f64], layers: &[Vec<f64>]) -> Vec<f64> {
     (0..layers.len()).map(one).collect()
 }
 
+fn margin_is_of_the_best_two(
+    found: &Intervals,
+    brains: &Array2<f64>,
+    layers: &[(String, Rdm)],
+    naive: fn(&[f64], &[Vec<f64>]) -> Vec<f64>,
+    how: BootstrapOptions,
+) {
+    let n = layers[0].1.n_conditions();
+    for place in [0, 40, 69] {
+        let brain = brains.row(place).to_vec();
+        let in_images = |drawn: &[usize]| {
+            let own: Vec<_> = layers.iter().map(|(_, rdm)| repeated(rdm.values(), drawn, n)).collect();
+            naive(&repeated(&brain, drawn, n), &own)
+        };
+        let values = in_images(&(0..n).collect::<Vec<_>>());
+        let mut order = [0, 1, 2];
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+        let (best, second) = (order[0], order[1]);
+        let own = &found.margin;
+        assert_eq!((own.best[place], own.second[place]), (best as u32 + 1, second as u32 + 1));
+        let resampled = (0..how.n_bootstraps as u64).map(|b| {
+            let mut stream = rng::stream(how.seed, "bootstrap images", b);
+            let values = in_images(&(0..n).map(|_| stream.below(n)).collect::<Vec<_>>());
+            values[best] - values[second]
+        });
+        let (low, high) = percentile(&resampled.collect::<Vec<_>>(), how.level);
+        for (found, expected) in
+            [(own.value[place], values[best] - values[second]), (own.low[place], low), (own.high[place], high)]
+        {
+            assert!((f64::from(found) - expected).abs() < 1e-6, "{found} for {expected} at {place}");
+        }
+    }
+    assert!(found.margin.best[70] == 0 && found.margin.low[70].is_nan(), "no voxels");
+}
+
 /// Single precision is what maps are stored in.
 #[test]
 fn intervals_are_percentiles_of_repeated_entries() {
@@ -143,6 +178,7 @@ fn intervals_are_percentiles_of_repeated_entries() {
             }
         }
         assert!(found.low.column(70).iter().chain(found.high.column(70)).all(|v| v.is_nan()), "no voxels");
+        margin_is_of_the_best_two(&found, &brains, &layers, naive, how);
     }
     let bootstrap = ImageBootstrap::new(&layers, Statistic::Spearman, Residual::None).unwrap();
     let on = |n: usize| {

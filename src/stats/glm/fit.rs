@@ -43,6 +43,9 @@ pub struct Fit {
     pub rho: Vec<f64>,
     /// n_volumes - n_regressors.
     pub dof: usize,
+    /// Variance of each beta over that of white noise, (X' X)^-1_cc, n_conditions: what the design says of
+    /// how sure it is.
+    pub design_variance: Vec<f64>,
 }
 
 /// Fits a run: beta = (X' V^-1 X)^-1 X' V^-1 y, V = I or the AR(1) covariance; by QR decomposition
@@ -78,6 +81,7 @@ pub fn fit(series: ArrayView2<'_, f32>, design: &Design, noise: NoiseModel) -> R
         r2: vec![f64::NAN; n_voxels],
         rho: vec![0.0; n_voxels],
         dof: n_volumes - n_regressors,
+        design_variance: white.scale.iter().map(|s| s * s).collect(),
     };
     let starts: Vec<usize> = (0..n_voxels).step_by(BLOCK).collect();
     let block = |start: usize| {

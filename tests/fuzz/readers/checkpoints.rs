@@ -2,7 +2,7 @@
 
 use super::networks::small_graph;
 use super::{Input, Reader, written};
-use ndarray::{Array2, array};
+use ndarray::{Array2, Array3, array};
 use orthoscope::Result;
 use orthoscope::io::{npz, sealed};
 use orthoscope::job::drive::batch_file;
@@ -28,7 +28,9 @@ pub const READERS: &[Reader] = &[
         seal(i).and_then(|()| batch_file::read(i.path).map(drop))
     }),
     Reader::of_bytes("checkpoint-map", "part.npz", map_parts, |i| {
-        parts::read(&npz::decode(i.bytes, i.path)?, i.path).map(drop)
+        let file = npz::decode(i.bytes, i.path)?;
+        let part = parts::read(&file, i.path)?;
+        parts::kept(&file, &part, i.path).map(drop)
     }),
     Reader::of_bytes("checkpoint-training", "training.safetensors", trainings, |i| {
         seal(i).and_then(|()| read_training(i))
@@ -108,8 +110,10 @@ fn map_parts() -> Vec<Vec<u8>> {
     let tail = orthoscope::math::permutation::Tail::Greater;
     let null = Null {
         p: Array2::from_elem((2, 5), 0.25),
+        observed: Array2::from_elem((2, 5), 0.5),
         extreme: Array2::from_elem((4, 2), 0.9),
         mean: Array2::zeros((2, 5)),
+        kept: Array3::from_elem((3, 2, 5), 0.125),
         tail,
     };
     [None, Some(null)]

@@ -119,6 +119,7 @@ pub fn read(config: &TargetsConfig) -> Result<Targets> {
     let recorded = samples::recording(config, joined, ids, &mut warnings)?;
     let regions = rois::read(config, &recorded, columns.as_deref(), &mut warnings)?;
     warnings.extend(unusable(&recorded));
+    warnings.extend(coarse(&recorded));
     Ok(Targets { recorded, named, regions, space, warnings })
 }
 
@@ -129,8 +130,33 @@ fn unusable(recorded: &Recording) -> Option<Warning> {
     let (n_nan, n_constant) = (count(Usable::NotFinite), count(Usable::Constant));
     (n_nan + n_constant > 0).then(|| Warning::Note {
         text: format!(
-            "of {} targets, {n_nan} lack a number in some row (NaN or infinity) and {n_constant} never change: they keep their place and score 0",
+            "of {} targets, {n_nan} lack a number in some row (NaN, infinity, or beyond 1e15) and {n_constant} never change: they keep their place and score 0",
             all.len()
+        ),
+    })
+}
+
+/// Steps of 32-bit numbers that a target must span to be more than their rounding.
+const STEPS: f32 = 32.0;
+
+/// Targets whose responses are a large number and a small rest, which 32 bits do not hold.
+fn coarse(recorded: &Recording) -> Option<Warning> {
+    let span = |values: &mut dyn Iterator<Item = f32>| {
+        let (low, high) = values.filter(|v| !v.is_nan()).fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(v), h.max(v)));
+        high - low < STEPS * f32::EPSILON * high.abs().max(low.abs())
+    };
+    let few: Vec<bool> = match recorded {
+        Recording::Responses { responses, .. } => {
+            responses.values().outer_iter().map(|own| span(&mut own.iter().copied())).collect()
+        }
+        Recording::Series(series) => {
+            series.values().columns().into_iter().map(|own| span(&mut own.iter().copied())).collect()
+        }
+    };
+    let n = few.iter().zip(recorded.usable()).filter(|(few, usable)| **few && **usable == Usable::Yes).count();
+    (n > 0).then(|| Warning::Note {
+        text: format!(
+            "{n} targets vary by less than {STEPS} steps of the 32-bit numbers that they are kept as: most of what they hold is rounded away; take their large common offset off first"
         ),
     })
 }

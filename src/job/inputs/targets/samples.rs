@@ -60,14 +60,18 @@ pub fn list(path: &Path, column: Option<&str>, key: &str, what: &str) -> Result<
     Ok(names)
 }
 
+/// Squares of larger numbers, summed over samples, are no 32-bit numbers: these count as infinite.
+const LARGEST: f32 = 1e15;
+
 /// Responses or time series of joined files.
 pub(super) fn recording(
     config: &TargetsConfig,
-    joined: Joined,
+    mut joined: Joined,
     ids: Option<Vec<String>>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Recording> {
     let names = target_names(config, &joined.block)?;
+    joined.block.values.mapv_inplace(|v| if v.abs() > LARGEST { f32::INFINITY.copysign(v) } else { v });
     match config.rows {
         Rows::Stimuli => stimuli(config, joined.block, ids, names),
         Rows::Trials => trials(config, joined, names, warnings),
