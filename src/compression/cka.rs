@@ -72,10 +72,10 @@ pub fn linear(k: ArrayView2<'_, f64>, l: ArrayView2<'_, f64>) -> Result<f64> {
 /// use orthoscope::compression::cka::{debiased, linear};
 /// use orthoscope::rng::stream;
 ///
-/// // Twelve images, 300 units of noise each: nothing in common.
+/// // Twenty images, 600 units of noise each: nothing in common.
 /// let gram = |seed| {
 ///     let mut noise = stream(seed, "noise", 0);
-///     let x = Array2::from_shape_simple_fn((12, 300), || noise.normal());
+///     let x = Array2::from_shape_simple_fn((20, 600), || noise.normal());
 ///     x.dot(&x.t())
 /// };
 /// assert!(linear(gram(1).view(), gram(2).view())? > 0.9);
