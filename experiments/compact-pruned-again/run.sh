@@ -7,6 +7,6 @@ for neuron in $(seq 0 32); do
     "$PROGRAM" compress --model "$V/data_compact_models/models_torch/compact_model_190923_neuron$neuron.pt" --arch cowley-compact \
         --images "$V/data_V4_responses/images/images_190923.zip" --outputs "$neuron" --match order --axes targets,rows \
         --targets "$V/data_V4_responses/responses_repeat_averaged/responses_190923.npy" \
-        --by layerwise-variance --fine-tune 10 --rate 0.0003 --tune-batch 64 --batch 64 --resume --quiet --out "$OUT/$neuron"
+        --by layerwise-variance --batch 64 --resume --quiet --out "$OUT/$neuron"
 done
 python3 "$(dirname "$0")/table.py" "$OUT"

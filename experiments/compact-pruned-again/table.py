@@ -6,6 +6,7 @@ import statistics
 import sys
 
 runs = [json.loads(p.read_text())["results"] for p in pathlib.Path(sys.argv[1]).glob("*/manifest.json")]
+runs = [results for results in runs if results is not None]
 median = statistics.median
 print(f"{len(runs)} models")
 # Output channels of the five layers: the first convolution, and the pointwise halves of the separable ones.
@@ -13,7 +14,7 @@ names = ["layer0_conv"] + [f"layer{i}_conv" for i in range(1, 5)]
 for k, when in enumerate(["before", "after"]):
     filters = [[next(l["filters"][k] for l in r["layers"] if l["layer"].removesuffix(".pre_relu") == n) for n in names] for r in runs]
     print(when, "filters", [median(f[i] for f in filters) for i in range(5)], "all", median(map(sum, filters)))
-for stage in ["original", "channels pruned", "fine-tuned"]:
+for stage in ["original", "channels pruned"]:
     found = [next(s for s in r["stages"] if s["stage"] == stage) for r in runs]
     scores = [s["score"] for s in found]
     print(

@@ -5,7 +5,7 @@ use crate::data::names::{matches, natural_order, nfc, twice};
 use crate::error::{Error, Result};
 use crate::job::fitted;
 use crate::job::model::{self, NetworkConfig};
-use crate::network::card::CARD;
+use crate::network::card::{CARD, OF_RUN};
 use crate::network::units::{Unit, channels};
 use crate::network::zoo::{EXTENSIONS, Model};
 use crate::network::{Executor, Graph, JointExecutor, NodeId, TapRequest, TapValue};
@@ -70,7 +70,9 @@ impl Population {
             return super::fitted::load(&file, network, names);
         }
         let folder = Path::new(&network.model);
-        let files = if folder.is_dir() && !folder.join(CARD).is_file() { network_files(folder)? } else { vec![] };
+        // A run directory of a job that made one network is that network.
+        let single = [folder.join(CARD), folder.join(OF_RUN).join(CARD)].iter().any(|card| card.is_file());
+        let files = if folder.is_dir() && !single { network_files(folder)? } else { vec![] };
         if files.is_empty() {
             let mut found = network.load()?;
             let warnings = std::mem::take(&mut found.warnings);
