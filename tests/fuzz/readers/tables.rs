@@ -134,7 +134,7 @@ fn read_bold(input: &Input<'_>) -> Result<()> {
         ..BoldConfig::default()
     };
     let regions = RegionConfig::default();
-    inputs::betas::read(Recorded { betas: &betas, bold: &bold, regions: &regions }).map(drop)
+    inputs::betas::read(Recorded { betas: &betas, bold: &bold, regions: &regions, crossed: false }).map(drop)
 }
 
 fn an_atlas(folder: &Path) {
