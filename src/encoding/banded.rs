@@ -10,14 +10,14 @@ use crate::encoding::search::SearchState;
 use crate::encoding::solver::{Prepared, Work, inside, multiply};
 use crate::encoding::spectrum::Source;
 use crate::error::{Error, Result};
-use ndarray::{Array2, Array3, ArrayView2, Axis};
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 /// Candidates that are decomposed at a time, so that threads have work.
 const AT_A_TIME: usize = 4;
 
 /// What a candidate's score must exceed the best one by: the spacing of 32-bit numbers at 1
-/// (himalaya's).
+/// (himalaya's), in units of the score.
 const BETTER: f64 = f32::EPSILON as f64;
 
 /// Banded ridge regression by random search (himalaya's `MultipleKernelRidgeCV` with
@@ -37,13 +37,13 @@ pub struct BandedRidgeCv {
 
 /// A search over candidates for some targets.
 pub struct BandedSearch {
-    options: RidgeOptions,
-    kernels: Vec<Array2<f64>>,
+    pub(super) options: RidgeOptions,
+    pub(super) kernels: Vec<Array2<f64>>,
     /// Kernels of every fold, where features learn; none where those of the refit serve all folds.
     by_fold: Vec<FoldKernels>,
-    rows: Rows,
+    pub(super) rows: Rows,
     folds: Vec<Fold>,
-    candidates: Array2<f64>,
+    pub(super) candidates: Array2<f64>,
 }
 
 /// Fitted dual weights.
@@ -65,7 +65,7 @@ pub struct BandedFit {
     pub report: AlphaReport,
     /// Means of each space's training kernel, spaces x training rows: what kernels of new rows are
     /// centred with.
-    means: Array2<f64>,
+    pub(super) means: Array2<f64>,
 }
 
 impl BandedRidgeCv {
@@ -91,7 +91,7 @@ impl BandedRidgeCv {
             inside(&fold.test, rows)?;
         }
         let candidates = self.gammas.candidates(kernels.len())?;
-        let equal = mixed(&kernels, &vec![1.0 / kernels.len() as f64; kernels.len()]);
+        let equal = mixed(&kernels, Array1::from_elem(kernels.len(), 1.0 / kernels.len() as f64).view());
         let mean_eigenvalue = Source::Kernel(equal).mean_eigenvalue(self.options.fit_intercept);
         let grid = self.options.alphas.grid(mean_eigenvalue)?;
         if folds.is_empty() {
@@ -133,7 +133,7 @@ impl BandedRidgeCv {
     }
 }
 
-fn mixed(kernels: &[Array2<f64>], gamma: &[f64]) -> Array2<f64> {
+pub(super) fn mixed(kernels: &[Array2<f64>], gamma: ArrayView1<'_, f64>) -> Array2<f64> {
     let mut sum = Array2::zeros(kernels[0].dim());
     for (kernel, &weight) in kernels.iter().zip(gamma) {
         sum.scaled_add(weight, kernel);
@@ -167,15 +167,19 @@ impl BandedSearch {
         }
         let prepared = range.clone().into_par_iter().map(|i| self.prepared(i)).collect::<Result<Vec<_>>>()?;
         let mut next = state.clone();
+        let units = prepared[0].units(y);
         for (i, prepared) in range.zip(prepared) {
             let found = prepared.select_any(y, work)?;
             let fitted: Vec<usize> =
                 (0..found.states.len()).filter(|&t| found.states[t] == TargetState::Varies).collect();
             let mean = |of: &[f64]| fitted.iter().map(|&t| of[t]).sum::<f64>() / fitted.len().max(1) as f64;
-            let all = mean(&found.cv_scores) > mean(&next.best_scores) + BETTER;
+            let all = mean(&found.cv_scores) > mean(&next.best_scores) + BETTER * mean(&units);
             for &t in &fitted {
-                let better =
-                    if self.options.per_target { found.cv_scores[t] > next.best_scores[t] + BETTER } else { all };
+                let better = if self.options.per_target {
+                    found.cv_scores[t] > next.best_scores[t] + BETTER * units[t]
+                } else {
+                    all
+                };
                 if better {
                     next.best_scores[t] = found.cv_scores[t];
                     next.best_candidates[t] = i;
@@ -190,120 +194,33 @@ impl BandedSearch {
     }
 
     fn prepared(&self, candidate: usize) -> Result<Prepared> {
-        let gamma: Vec<f64> = self.candidates.row(candidate).to_vec();
-        let source = Source::Kernel(mixed(&self.kernels, &gamma));
-        if self.by_fold.is_empty() {
-            return Prepared::new(source, &self.rows, &self.folds, &self.options);
-        }
-        Prepared::of_folds(source, &self.rows, &self.folds, &self.options, |_| {
+        let gamma = self.candidates.row(candidate);
+        let source = Source::Kernel(mixed(&self.kernels, gamma));
+        let (centre, smallest) = (self.options.fit_intercept, self.grid()[0]);
+        Prepared::of_folds(source, &self.rows, &self.folds, &self.options, |source| {
+            if self.by_fold.is_empty() {
+                let own = |fold: &Fold| {
+                    let (train, test) = (inside(&fold.train, &self.rows)?, inside(&fold.test, &self.rows)?);
+                    source.reduced(&train, &test, centre, smallest)
+                };
+                return self.folds.par_iter().map(own).collect();
+            }
             let own = |fold: &FoldKernels| {
-                let source = Source::Kernel(mixed(&fold.kernels, &gamma));
-                source.fold(&fold.train, &fold.test, self.options.fit_intercept)
+                let source = Source::Kernel(mixed(&fold.kernels, gamma));
+                source.reduced(&fold.train, &fold.test, centre, smallest)
             };
             self.by_fold.par_iter().map(own).collect()
         })
     }
 
-    /// Refits every target once, at its best candidate and penalty.
-    ///
-    /// # Errors
-    /// As [`BandedSearch::step`].
-    pub fn finish(&self, state: &SearchState, y: ArrayView2<'_, f32>, work: &Work) -> Result<BandedFit> {
-        let n = y.ncols();
-        let targets = self.fixed(0)?.targets(y)?;
-        let means = self.means();
-        let mut fit = BandedFit {
-            dual: Array2::zeros((self.rows.len(), n)),
-            gammas: Array2::zeros((self.kernels.len(), n)),
-            alphas: vec![f64::NAN; n],
-            cv_scores: vec![0.0; n],
-            intercept: targets.means,
-            report: self.edges(state, &targets.states),
-            states: targets.states,
-            means,
-        };
-        let groups =
-            self.of_candidates(|t| (fit.states[t] == TargetState::Varies).then_some(state.best_candidates[t]), n);
-        let refitted = |(candidate, chosen): &(usize, Vec<usize>)| {
-            let alphas: Vec<f64> = chosen.iter().map(|&t| state.best_alphas[t]).collect();
-            self.fixed(*candidate)?.refit(y.select(Axis(1), chosen).view(), &alphas, work)
-        };
-        let duals = groups.par_iter().map(refitted).collect::<Result<Vec<_>>>()?;
-        for ((candidate, chosen), dual) in groups.into_iter().zip(duals) {
-            let gamma = self.candidates.row(candidate);
-            let mean = gamma.dot(&fit.means);
-            for (i, &t) in chosen.iter().enumerate() {
-                fit.dual.column_mut(t).assign(&dual.column(i));
-                fit.gammas.column_mut(t).assign(&gamma);
-                fit.alphas[t] = state.best_alphas[t];
-                fit.cv_scores[t] = state.best_scores[t];
-                fit.intercept[t] -= mean.iter().zip(dual.column(i)).map(|(m, &c)| m * f64::from(c)).sum::<f64>();
-            }
-        }
-        Ok(fit)
+    /// Penalties, ascending.
+    fn grid(&self) -> &[f64] {
+        let Alphas::Absolute(grid) = &self.options.alphas else { unreachable!("made absolute when prepared") };
+        grid
     }
 
-    /// Weights of each space's features at every target's best candidate and penalty: predictions
-    /// are `sum_s x_s weights_s` and an intercept. Better than [`BandedFit::weights`] where
-    /// penalties are small: no dual weights in between.
-    ///
-    /// # Shapes
-    /// `xs`: of each space, training rows x features; the result: of each space, features x targets.
-    ///
-    /// # Errors
-    /// As [`BandedSearch::step`].
-    pub fn weights(
-        &self,
-        state: &SearchState,
-        xs: &[ArrayView2<'_, f32>],
-        y: ArrayView2<'_, f32>,
-        work: &Work,
-    ) -> Result<Vec<Array2<f32>>> {
-        let mut weights: Vec<Array2<f32>> = xs.iter().map(|x| Array2::zeros((x.ncols(), y.ncols()))).collect();
-        let of = |t: usize| (!state.best_alphas[t].is_nan()).then_some(state.best_candidates[t]);
-        let groups = self.of_candidates(of, y.ncols());
-        let solved = |(candidate, chosen): &(usize, Vec<usize>)| {
-            let alphas: Vec<f64> = chosen.iter().map(|&t| state.best_alphas[t]).collect();
-            let (own, fixed) = (y.select(Axis(1), chosen), self.fixed(*candidate)?);
-            xs.iter().map(|x| fixed.solve(&fixed.of_features(*x)?, own.view(), &alphas, work)).collect()
-        };
-        let all = groups.par_iter().map(solved).collect::<Result<Vec<Vec<Array2<f32>>>>>()?;
-        for ((candidate, chosen), solved) in groups.iter().zip(all) {
-            for ((found, to), &gamma) in solved.into_iter().zip(&mut weights).zip(self.candidates.row(*candidate)) {
-                for (i, &t) in chosen.iter().enumerate() {
-                    to.column_mut(t).assign(&found.column(i).mapv(|w| (f64::from(w) * gamma) as f32));
-                }
-            }
-        }
-        Ok(weights)
-    }
-
-    /// The targets of every candidate that has some.
-    fn of_candidates(&self, best: impl Fn(usize) -> Option<usize>, n_targets: usize) -> Vec<(usize, Vec<usize>)> {
-        let mut groups = vec![Vec::new(); self.candidates.nrows()];
-        (0..n_targets).filter_map(|t| Some((best(t)?, t))).for_each(|(candidate, t)| groups[candidate].push(t));
-        groups.into_iter().enumerate().filter(|(_, chosen)| !chosen.is_empty()).collect()
-    }
-
-    /// A candidate's problem without folds.
-    fn fixed(&self, candidate: usize) -> Result<Prepared> {
-        let gamma = self.candidates.row(candidate).to_vec();
-        let options = RidgeOptions { alphas: Alphas::Absolute(vec![1.0]), ..self.options.clone() };
-        Prepared::new(Source::Kernel(mixed(&self.kernels, &gamma)), &self.rows, &[], &options)
-    }
-
-    fn means(&self) -> Array2<f64> {
-        let mut means = Array2::zeros((self.kernels.len(), self.rows.len()));
-        if self.options.fit_intercept {
-            for (mut row, kernel) in means.rows_mut().into_iter().zip(&self.kernels) {
-                row.assign(&kernel.mean_axis(Axis(0)).expect("some rows"));
-            }
-        }
-        means
-    }
-
-    fn edges(&self, state: &SearchState, states: &[TargetState]) -> AlphaReport {
-        let Alphas::Absolute(grid) = &self.options.alphas else { return AlphaReport::default() };
+    pub(super) fn edges(&self, state: &SearchState, states: &[TargetState]) -> AlphaReport {
+        let grid = self.grid();
         let at = |edge: f64| {
             let there = |t: &usize| states[*t] == TargetState::Varies && state.best_alphas[*t] == edge;
             if grid.len() > 1 { (0..states.len()).filter(there).count() } else { 0 }

@@ -25,6 +25,7 @@
 //! | which images a target prefers, and how alike they are | [`stability`] |
 
 pub mod banded;
+mod banded_refit;
 pub mod features;
 pub mod fitted;
 pub mod folds;
@@ -37,6 +38,7 @@ pub mod options;
 pub mod permutation;
 pub mod readout;
 pub mod receptive_fields;
+mod reduced;
 pub mod reliability;
 pub mod ridge;
 pub mod scores;

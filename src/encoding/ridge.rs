@@ -103,7 +103,7 @@ impl RidgeCv {
                 by_folds(folds, bytes, self.options.memory_mb, leakage, |fold| {
                     let own = FoldFeatures::new(features, fold)?;
                     let spectrum = self.source(&own.x).fold(&own.train, &own.test, self.options.fit_intercept)?;
-                    Ok((spectrum, own.leakage))
+                    Ok((spectrum.into(), own.leakage))
                 })
             })?
         } else {

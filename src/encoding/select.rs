@@ -1,6 +1,6 @@
 //! The penalty of every target.
 
-use crate::encoding::options::{AlphaReport, TargetState};
+use crate::encoding::options::{AlphaReport, Score, TargetState};
 use crate::encoding::solver::{Prepared, Work};
 use crate::error::Result;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -9,11 +9,8 @@ use ndarray::{Array2, ArrayView2, Axis};
 const STEP: usize = 5;
 
 /// A tie goes to the larger penalty: what is added to a score, times the penalty's logarithm
-/// (himalaya's).
+/// (himalaya's), in units of the score.
 const TIE: f64 = 1e-10;
-
-/// Score of a penalty whose predictions are no numbers (himalaya's).
-const IMPOSSIBLE: f64 = -1e5;
 
 /// The penalty of every target of a range, and how it was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,29 +27,25 @@ pub struct Selection {
 }
 
 /// Grid and scores of the targets at hand: rows are added at either end.
-struct Tried {
+struct Tried<'a> {
     alphas: Vec<f64>,
     scores: Array2<f64>,
+    /// The unit of each target's score.
+    units: &'a [f64],
 }
 
-impl Tried {
-    fn value(&self, a: usize, score: f64) -> f64 {
-        (if score.is_nan() { IMPOSSIBLE } else { score }) + TIE * self.alphas[a].ln()
+impl Tried<'_> {
+    /// The score that penalties are compared by; below all others where predictions are no numbers.
+    fn value(&self, a: usize, t: usize) -> f64 {
+        let score = self.scores[(a, t)];
+        if score.is_nan() { f64::NEG_INFINITY } else { score + TIE * self.units[t] * self.alphas[a].ln() }
     }
 
-    /// The best penalty of each target.
+    /// The best penalty of each target; the largest of equals.
     fn best(&self) -> Vec<usize> {
-        let of = |column: ndarray::ArrayView1<'_, f64>| {
-            let mut best = (0, f64::NEG_INFINITY);
-            for (a, &score) in column.iter().enumerate() {
-                let value = self.value(a, score);
-                if value > best.1 {
-                    best = (a, value);
-                }
-            }
-            best.0
-        };
-        self.scores.columns().into_iter().map(of).collect()
+        let of =
+            |t: usize| (0..self.alphas.len()).fold(0, |b, a| if self.value(a, t) >= self.value(b, t) { a } else { b });
+        (0..self.scores.ncols()).map(of).collect()
     }
 }
 
@@ -97,13 +90,14 @@ impl Prepared {
             return Ok(found);
         }
         let scores = self.cv_scores(grid, y, work)?;
-        let tried = Tried { alphas: grid.to_vec(), scores };
+        let units = self.units(y);
+        let tried = Tried { alphas: grid.to_vec(), scores, units: &units };
         let mut left: Vec<(usize, usize)> = tried.best().into_iter().enumerate().collect();
         left.retain(|&(t, _)| found.states[t] == TargetState::Varies);
         let n_grid = grid.len();
         let (mut lower, mut upper) = (Vec::new(), Vec::new());
         for (t, a) in left {
-            let value = tried.value(a, tried.scores[(a, t)]);
+            let value = tried.value(a, t);
             found.alphas[t] = grid[a];
             found.cv_scores[t] = tried.scores[(a, t)];
             match a {
@@ -113,19 +107,19 @@ impl Prepared {
                 _ => {}
             }
         }
-        found.report.at_lower_edge = self.extend(&mut found, lower, false, y, work)?;
-        found.report.at_upper_edge = self.extend(&mut found, upper, true, y, work)?;
+        found.report.at_lower_edge = self.extend(&mut found, (lower, &units), false, y, work)?;
+        found.report.at_upper_edge = self.extend(&mut found, (upper, &units), true, y, work)?;
         let (first, last) = (grid[0], grid[n_grid - 1]);
         found.report.extended = fitted.iter().filter(|&&t| found.alphas[t] < first || found.alphas[t] > last).count();
         Ok(found)
     }
 
     /// Goes on beyond one end for the targets whose best penalty, of that value, is the last one
-    /// there; returns how many are still there in the end.
+    /// there (beside the units of all targets' scores); returns how many are still there in the end.
     fn extend(
         &self,
         found: &mut Selection,
-        mut there: Vec<(usize, f64)>,
+        (mut there, units): (Vec<(usize, f64)>, &[f64]),
         upper: bool,
         y: ArrayView2<'_, f32>,
         work: &Work,
@@ -137,18 +131,19 @@ impl Prepared {
             let alphas = beyond(self.alphas(), upper, extension);
             let columns: Vec<usize> = there.iter().map(|&(t, _)| t).collect();
             let scores = self.cv_scores(&alphas, y.select(Axis(1), &columns).view(), work)?;
-            let tried = Tried { alphas, scores };
+            let own: Vec<f64> = columns.iter().map(|&t| units[t]).collect();
+            let tried = Tried { alphas, scores, units: &own };
             let best = tried.best();
             let mut still = Vec::new();
             for (i, ((t, value), a)) in there.into_iter().zip(best).enumerate() {
                 let score = tried.scores[(a, i)];
-                if tried.value(a, score) <= value {
+                if tried.value(a, i) <= value {
                     continue;
                 }
                 found.alphas[t] = tried.alphas[a];
                 found.cv_scores[t] = score;
                 if a == if upper { STEP - 1 } else { 0 } {
-                    still.push((t, tried.value(a, score)));
+                    still.push((t, tried.value(a, i)));
                 }
             }
             there = still;
@@ -171,8 +166,16 @@ impl Prepared {
     /// One penalty for all targets, by the mean score over folds and targets: `sums` and `n` are
     /// [`Prepared::score_sums`] of the grid, added over ranges.
     pub fn shared(&self, sums: &[f64], n: usize) -> f64 {
-        let mean = |a: usize| sums[a] / n.max(1) as f64 + TIE * self.alphas()[a].ln();
-        let best = (0..sums.len()).fold(0, |best, a| if mean(a) > mean(best) { a } else { best });
+        let unit = match self.options().score {
+            // The least mean squared error is about the targets' variance, or below.
+            Score::NegativeMse => sums.iter().map(|sum| sum.abs()).fold(f64::INFINITY, f64::min) / n.max(1) as f64,
+            Score::R2 | Score::Pearson => 1.0,
+        };
+        let mean = |a: usize| match sums[a] / n.max(1) as f64 {
+            sum if sum.is_nan() => f64::NEG_INFINITY,
+            sum => sum + TIE * unit * self.alphas()[a].ln(),
+        };
+        let best = (0..sums.len()).fold(0, |best, a| if mean(a) >= mean(best) { a } else { best });
         self.alphas()[best]
     }
 

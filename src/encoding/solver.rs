@@ -7,6 +7,7 @@ use crate::cancel::Cancel;
 use crate::encoding::folds::{Fold, Rows};
 use crate::encoding::moments::Moments;
 use crate::encoding::options::{RidgeOptions, Score, TargetState};
+use crate::encoding::reduced::Folded;
 use crate::encoding::spectrum::{Source, Spectrum};
 use crate::encoding::stage::{FoldStage, packed, values};
 use crate::error::{Error, Result};
@@ -30,7 +31,12 @@ pub struct Work {
 
 impl Work {
     /// Does every block on all threads, and keeps their order.
-    fn blocks<T: Send>(&self, task: &str, n: usize, one: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+    pub(super) fn blocks<T: Send>(
+        &self,
+        task: &str,
+        n: usize,
+        one: impl Fn(usize) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
         let progress = Mutex::new(Progress::new(&self.progress, task, n as u64, 0));
         let done = (0..n)
             .into_par_iter()
@@ -50,7 +56,7 @@ impl Work {
 struct Side {
     train: Vec<usize>,
     test: Vec<usize>,
-    spectrum: Spectrum,
+    folded: Folded,
 }
 
 /// What weights are made of: `left diag(1 / (values + alpha)) right y`.
@@ -88,21 +94,22 @@ impl Prepared {
     /// Checks the grid and decomposes every fold.
     pub(super) fn new(source: Source, rows: &Rows, folds: &[Fold], options: &RidgeOptions) -> Result<Self> {
         Self::of_folds(source, rows, folds, options, |source| {
-            let spectrum = |fold: &Fold| {
-                source.fold(&inside(&fold.train, rows)?, &inside(&fold.test, rows)?, options.fit_intercept)
+            let folded = |fold: &Fold| {
+                let (train, test) = (inside(&fold.train, rows)?, inside(&fold.test, rows)?);
+                Ok(source.fold(&train, &test, options.fit_intercept)?.into())
             };
-            folds.par_iter().map(spectrum).collect()
+            folds.par_iter().map(folded).collect()
         })
     }
 
-    /// Checks the grid, which follows the scale of what is refitted; `spectra` gives those of the
-    /// folds, which may be of other features than the refit's.
+    /// Checks the grid, which follows the scale of what is refitted; `folded` gives the problems of
+    /// the folds, which may be of other features than the refit's.
     pub(super) fn of_folds(
         source: Source,
         rows: &Rows,
         folds: &[Fold],
         options: &RidgeOptions,
-        spectra: impl FnOnce(&Source) -> Result<Vec<Spectrum>>,
+        folded: impl FnOnce(&Source) -> Result<Vec<Folded>>,
     ) -> Result<Self> {
         let kernels =
             Kernels::chosen().map_err(|e| Error::invalid("instruction set", "one of this machine", e.0, ""))?;
@@ -113,11 +120,12 @@ impl Prepared {
         for fold in folds {
             inside(&fold.train, rows)?;
             inside(&fold.test, rows)?;
+            judged(fold, options.score)?;
         }
-        let sides = folds.iter().zip(spectra(&source)?).map(|(fold, spectrum)| Side {
+        let sides = folds.iter().zip(folded(&source)?).map(|(fold, folded)| Side {
             train: fold.train.indices().to_vec(),
             test: fold.test.indices().to_vec(),
-            spectrum,
+            folded,
         });
         Ok(Self {
             options: options.clone(),
@@ -152,14 +160,14 @@ impl Prepared {
     fn alphas_at_a_time(&self, n_alphas: usize) -> usize {
         let budget = self.options.memory_mb << 19;
         let bytes = |n: usize| -> usize {
-            let fold = |side: &Side| FoldStage::bytes(side.test.len(), side.train.len(), side.spectrum.values.len(), n);
+            let fold = |side: &Side| FoldStage::bytes(side.test.len(), side.train.len(), side.folded.len(), n);
             self.folds.iter().map(fold).sum()
         };
         (1..=n_alphas).rev().find(|&n| bytes(n) <= budget).unwrap_or(1)
     }
 
     fn stage(&self, alphas: &[f64]) -> Result<Vec<FoldStage>> {
-        self.folds.par_iter().map(|side| FoldStage::new(&side.spectrum, alphas, &self.kernels)).collect()
+        self.folds.par_iter().map(|side| side.folded.stage(alphas, &self.kernels)).collect()
     }
 
     /// Scores at some penalties, averaged over the folds; NaN where a target is not finite.
@@ -239,6 +247,23 @@ impl Prepared {
     pub fn targets(&self, y: ArrayView2<'_, f32>) -> Result<Targets> {
         self.rows.check(y.nrows(), "targets")?;
         Ok(targets(y, &self.rows, self.options.fit_intercept))
+    }
+
+    /// The unit of each target's score: its variance over the training rows for squared errors.
+    pub(super) fn units(&self, y: ArrayView2<'_, f32>) -> Vec<f64> {
+        if self.options.score != Score::NegativeMse {
+            return vec![1.0; y.ncols()];
+        }
+        let n = self.rows.len() as f64;
+        let mut sums = vec![[0.0f64; 2]; y.ncols()];
+        let first = y.row(self.rows.indices()[0]);
+        for &row in self.rows.indices() {
+            for ((sum, &value), &origin) in sums.iter_mut().zip(y.row(row)).zip(first) {
+                let v = f64::from(value) - f64::from(origin);
+                *sum = [sum[0] + v, sum[1] + v * v];
+            }
+        }
+        sums.into_iter().map(|[sum, squares]| (squares - sum * sum / n) / n).collect()
     }
 
     /// Dual weights (kernel form) or weights (primal form) of a range of targets, each at its own
@@ -327,6 +352,17 @@ impl Prepared {
 pub(super) fn inside(side: &Rows, rows: &Rows) -> Result<Vec<usize>> {
     side.within(rows)
         .ok_or_else(|| Error::invalid("folds", "samples of the training side", format!("a fold of {side}"), ""))
+}
+
+/// # Errors
+/// [`Error::Invalid`] for a fold that tests too few samples for a score.
+pub fn judged(fold: &Fold, score: Score) -> Result<()> {
+    if score == Score::NegativeMse || fold.test.len() > 1 {
+        return Ok(());
+    }
+    let expected = "2 samples or more in the tested part of every inner fold, for a correlation or a share of variance";
+    let hint = "make fewer folds, or choose penalties by squared errors (score = \"negative_mse\")";
+    Err(Error::invalid("folds", expected, fold.test.len().to_string(), hint))
 }
 
 /// What targets are over the training rows; `y` has all samples.

@@ -195,7 +195,7 @@ fn centred(x: &Array2<f32>, rows: &[usize], centre: bool) -> (Array2<f64>, Array
 }
 
 /// Inner products of rows minus the mean of the training rows (scikit-learn's `KernelCenterer`).
-fn centre_kernel(own: &mut Array2<f64>, cross: &mut Array2<f64>) {
+pub(super) fn centre_kernel(own: &mut Array2<f64>, cross: &mut Array2<f64>) {
     let columns = own.mean_axis(Axis(0)).expect("some rows");
     let all = columns.mean().expect("some rows");
     for k in [cross, own] {

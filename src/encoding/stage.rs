@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 /// Directions in which predictions at different penalties differ by less than this share of the
 /// largest are left out: the rounding of 32-bit predictions.
-const TOLERANCE: f64 = 2e-7;
+pub(super) const TOLERANCE: f64 = 2e-7;
 
 /// The predictions of a fold's test rows at some penalties.
 ///
@@ -78,6 +78,26 @@ impl FoldStage {
             n_inner: if direct { n_train } else { k },
             right: (!direct).then(|| panels::pack_left(&values(right.view()), n_train)),
         })
+    }
+
+    /// Predictions that are `sum_j coefficients_j lefts_j right`, targets meeting `right` first.
+    ///
+    /// # Shapes
+    /// `lefts`: each test rows x k; `coefficients`: penalties x j; `right`: k x training rows.
+    pub fn factored(lefts: impl Iterator<Item = Array2<f32>>, coefficients: &Array2<f64>, right: &Array2<f32>) -> Self {
+        let (n_inner, n_train) = right.dim();
+        let (mut basis, mut n_test) = (Vec::new(), 0);
+        for left in lefts {
+            n_test = left.nrows();
+            basis.extend(panels::pack_left(&values(left.view()), n_inner));
+        }
+        Self {
+            basis,
+            coefficients: coefficients.iter().map(|&v| v as f32).collect(),
+            n_test,
+            n_inner,
+            right: Some(panels::pack_left(&values(right.view()), n_train)),
+        }
     }
 
     /// Adds to sums over the test rows, for panels of training and of test targets.

@@ -90,6 +90,8 @@ pub fn own_preprocessing(asked: &NetworkConfig) -> Result<()> {
 /// assert_eq!(select(&["V4-*", "0"])?, [2, 0]);
 /// assert_eq!(select(&["all"])?, [0, 1, 2]);
 /// assert!(select(&["V2-*"]).is_err());
+/// // Names that are other targets' numbers make a range of numbers mean two things.
+/// assert!(orthoscope::job::fitted::select(&names(&["1", "0"]), &names(&["0-1"])).is_err());
 /// # Ok::<(), orthoscope::Error>(())
 /// ```
 pub fn select(targets: &[String], names: &[String]) -> Result<Vec<usize>> {
@@ -101,7 +103,10 @@ pub fn select(targets: &[String], names: &[String]) -> Result<Vec<usize>> {
         let wanted = nfc(name);
         let found = match (exact.get(wanted.as_ref()), channels(&wanted, targets.len())) {
             (Some(&only), _) => vec![only],
-            (None, Some(places)) => places,
+            (None, Some(places)) => {
+                places_alone(&exact, &places, name)?;
+                places
+            }
             (None, None) => (0..targets.len()).filter(|&i| matches(&wanted, &spelt[i])).collect(),
         };
         if found.is_empty() || found.iter().any(|&i| i >= targets.len()) {
@@ -120,6 +125,19 @@ pub fn select(targets: &[String], names: &[String]) -> Result<Vec<usize>> {
         return Err(Error::invalid("units", "at least one target", "none", "name targets, or `all`"));
     }
     Ok(chosen)
+}
+
+/// Numbers stand for places where no target is called by another place's number.
+fn places_alone(exact: &HashMap<&str, usize>, places: &[usize], given: &str) -> Result<()> {
+    let other = |&&place: &&usize| exact.get(place.to_string().as_str()).is_some_and(|&target| target != place);
+    match places.iter().find(other).filter(|_| given != "all") {
+        None => Ok(()),
+        Some(&place) => {
+            let expected = "names of targets: some are numbers, which are not the targets' places";
+            let found = format!("`{given}`, in which {place} may be a name or a place");
+            Err(Error::invalid("units", expected, found, "name each target"))
+        }
+    }
 }
 
 /// What there is to know about a fitted model.

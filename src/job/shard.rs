@@ -18,6 +18,20 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// # Errors
+    /// [`Error::Invalid`] for more shards than items: some would be empty.
+    pub fn check(self, n: usize, items: &str) -> Result<()> {
+        if self.of <= n {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "shard",
+            format!("at most {n} shards, one for each of the {items}"),
+            self.of.to_string(),
+            "",
+        ))
+    }
+
     /// The own ones of `n` items: `of` ranges of about equal size, in order.
     pub fn slice(self, n: usize) -> Range<usize> {
         let at = |k: usize| n * k / self.of;

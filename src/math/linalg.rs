@@ -29,6 +29,60 @@ pub fn eigvalsh<T: Real>(a: ArrayView2<'_, T>) -> Result<Array1<T>> {
     Ok(T::eigvalsh(&values(a), n).map_err(|f| failed("eigenvalues", n, n, f))?.into())
 }
 
+/// A symmetric matrix as Q B Q', Q orthogonal and B block tridiagonal: for (A + shift)^-1 at many
+/// shifts, in a fraction of the time of eigenvectors.
+#[derive(Debug, Clone)]
+pub struct Banded<T> {
+    n: usize,
+    found: orthoscope_linalg::Banded<T>,
+}
+
+impl<T: Real> Banded<T> {
+    /// Of a matrix, of which the lower triangle is read.
+    ///
+    /// # Errors
+    /// As [`eigh`].
+    pub fn new(a: ArrayView2<'_, T>) -> Result<Self> {
+        let n = side(&a);
+        let found = T::banded(&values(a), n).map_err(|f| failed("a banded form", n, n, f))?;
+        Ok(Self { n, found })
+    }
+
+    /// Q' b.
+    ///
+    /// # Panics
+    /// Here and below, when `b` is not n x n_rhs.
+    pub fn rotate(&self, b: ArrayView2<'_, T>) -> Array2<T> {
+        self.changed(b, |b, n_rhs| T::banded_rotate(&self.found, b, n_rhs))
+    }
+
+    /// Q b.
+    pub fn rotate_back(&self, b: ArrayView2<'_, T>) -> Array2<T> {
+        self.changed(b, |b, n_rhs| T::banded_rotate_back(&self.found, b, n_rhs))
+    }
+
+    /// (B + shift)^-1 b; `None` when B + shift is not positive definite.
+    pub fn solve(&self, shift: T, b: ArrayView2<'_, T>) -> Option<Array2<T>> {
+        let mut solved = false;
+        let x = self.changed(b, |b, n_rhs| solved = T::banded_solve(&self.found, shift, b, n_rhs));
+        solved.then_some(x)
+    }
+
+    fn changed(&self, b: ArrayView2<'_, T>, change: impl FnOnce(&mut [T], usize)) -> Array2<T> {
+        assert_eq!(b.nrows(), self.n, "rows of a right-hand side");
+        let (mut x, n_rhs) = (values(b), b.ncols());
+        change(&mut x, n_rhs);
+        matrix(x, (self.n, n_rhs))
+    }
+}
+
+impl Banded<f64> {
+    /// Q in 32 bits, n x n, in a third of the time of 64.
+    pub fn q_f32(&self) -> Array2<f32> {
+        matrix(f32::banded_q(&orthoscope_linalg::banded_narrow(&self.found)), (self.n, self.n))
+    }
+}
+
 /// A = U diag(s) V', thin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Svd<T> {

@@ -15,8 +15,15 @@ pub fn values<'a>(page: &mut Page, title: &str, entries: impl Iterator<Item = (&
         page.text(sentence(&words(key)));
         match value {
             Value::Array(items) => records(page, "", items.iter().map(|v| (None, v))),
-            Value::Object(map) if map.values().any(Value::is_object) => {
-                records(page, "name", map.iter().map(|(k, v)| (Some(k.as_str()), v)));
+            Value::Object(map) if map.values().any(is_nested) => {
+                let (tables, facts): (Vec<_>, Vec<_>) = map.iter().partition(|(_, v)| v.is_object());
+                let (lists, facts): (Vec<_>, Vec<_>) = facts.into_iter().partition(|(_, v)| is_nested(v));
+                page.facts(facts.into_iter().map(|(k, v)| (words(k), text_of(v))).collect());
+                records(page, "name", tables.into_iter().map(|(k, v)| (Some(k.as_str()), v)));
+                for (key, list) in lists {
+                    page.text(sentence(&words(key)));
+                    records(page, "", list.as_array().into_iter().flatten().map(|v| (None, v)));
+                }
             }
             Value::Object(map) => {
                 page.facts(map.iter().map(|(k, v)| (words(k), text_of(v))).collect());

@@ -172,6 +172,24 @@ fn the_order_of_rows_does_not_matter_where_names_are_given() {
     assert_eq!(scores("run"), scores("shuffled"));
 }
 
+/// Penalties and scores are those of other units, however small: responses in volts or tesla.
+#[test]
+fn the_unit_of_responses_does_not_matter() {
+    let study = Study::new();
+    for (out, unit) in [("one", 1.0), ("volts", 1e-6), ("tesla", 1e-13), ("counts", 1e6)] {
+        npy::write(&study.at("y.npy"), &study.y.mapv(|v| (v * unit) as f32)).unwrap();
+        study.program(out).run().expect_code(0);
+        let (found, expected) = (study.scores(out), study.scores("one"));
+        for column in ["r", "r2", "alpha"] {
+            // Penalties of noise are chosen among equals.
+            let n = if column == "alpha" { 4 } else { 7 };
+            for (a, b) in numbers(&found, column).iter().zip(numbers(&expected, column)).take(n) {
+                assert!((a - b).abs() <= 1e-4 * b.abs() || (a.is_nan() && b.is_nan()), "{out} {column}: {a} {b}");
+            }
+        }
+    }
+}
+
 /// Shards are slices of the targets: put together they are the whole run, byte for byte.
 #[test]
 fn shards_are_the_whole() {
@@ -202,6 +220,8 @@ fn shards_are_the_whole() {
             assert_eq!(bytes("whole"), bytes("joined"), "{file}");
         }
         program("half").arg("--shards", study.at("one")).run().expect_code(2).expect_error(&["all 7 targets"]);
+        program("many").arg("--shard", "1/8").run().expect_code(2).expect_error(&["at most 7 shards"]);
+        assert!(!study.at("many").exists());
     }
 }
 
@@ -276,6 +296,8 @@ fn bad_input_ends_before_anything_is_written() {
     refused(&[("--alphas", "0")], &["positive numbers"]);
     refused(&[("--cv", "49")], &["folds", "use fewer folds"]);
     refused(&[("--cv", "1")], &["--cv", "2"]);
+    refused(&[("--cv", "48"), ("--score", "pearson")], &["2 samples or more"]);
+    refused(&[("--cv", "48"), ("--score", "r2")], &["2 samples or more"]);
     refused(&[("--test", "runs")], &["runs only for time series"]);
     refused(&[("--delays", "1")], &["--delays", "time series"]);
     refused(&[("--test", "stimuli")], &["--test-stimuli"]);
@@ -285,6 +307,15 @@ fn bad_input_ends_before_anything_is_written() {
     refused(&[("--reduction", "pca:1.5x")], &["rf_pooled:20"]);
     refused(&[("--images", "photos")], &["several"]);
     refused(&[("--memory-mb", "1")], &["--memory-mb"]);
+    // What is said is used, or refused.
+    refused(&[("--test-stimuli", "nowhere.txt")], &["nowhere.txt"]);
+    refused(&[("--test-runs", "2")], &["runs only for time series"]);
+    refused(&[("--test", "last"), ("--test-stimuli", "nowhere.txt")], &["--test-stimuli", "--test"]);
+    refused(&[("--test", "last"), ("--test-folds", "4")], &["--test-folds"]);
+    refused(&[("--min-snr", "0.1")], &["--min-snr", "repeats"]);
+    refused(&[("--mask-order", "numpy")], &["--mask-order", "a mask beside it"]);
+    refused(&[("--n-iter", "7")], &["banded"]);
+    refused(&[("--taps", "conv1")], &["--taps", "images or movies"]);
     // Rows that are another number, and names that are not there.
     npy::write(&study.at("short.npy"), &study.x.slice(s![..50, ..]).mapv(|v| v as f32)).unwrap();
     let with = |name: &str| {

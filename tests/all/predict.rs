@@ -193,6 +193,46 @@ fn ready_features_are_found_by_name() {
     driven.run().expect_code(2).expect_error(&["ready features"]);
 }
 
+/// Columns stand for targets where neither has names, and all are there; it is said.
+#[test]
+fn responses_without_names_are_never_matched_by_number_unsaid() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let model = |names: [&str; 2]| {
+        let from = SpaceFrom::Given { n_features: 1 };
+        let space = ModelSpace { name: "x".into(), from, components: None, mean: vec![0.0], scale: vec![1.0] };
+        let weights = ReadoutWeights::Dense(ndarray::array![[1.0, -1.0]]);
+        let (intercept, alphas) = (vec![0.0; 2], vec![1.0; 2]);
+        let readout = Readout { spaces: vec![0], targets: vec![0, 1], weights, intercept, alphas };
+        let targets = names.map(str::to_owned).to_vec();
+        let (spaces, readouts) = (vec![space], vec![readout]);
+        let model = EncodingModel { network: None, spaces, readouts, targets, delays: vec![], stimuli: vec![] };
+        model.write(&at("m.safetensors")).unwrap();
+    };
+    npy_io::write(&at("x.npy"), &ndarray::array![[1.0f32], [2.0], [4.0]]).unwrap();
+    let run = |responses: &Array2<f32>, names: Option<&str>| {
+        npy_io::write(&at("y.npy"), responses).unwrap();
+        let program = predict(dir.path(), "run").arg("--model", at("m.safetensors")).arg("--features", at("x.npy"));
+        let config = "command = \"predict\"\n[targets]\naxes = [\"rows\", \"targets\"]\nmatch = \"order\"\n";
+        let names = names.map(|names| {
+            std::fs::write(at("names.txt"), names).unwrap();
+            format!("names = {:?}\n", at("names.txt"))
+        });
+        let text = format!("{config}files = [{:?}]\n{}", at("y.npy"), names.unwrap_or_default());
+        std::fs::write(at("predict.toml"), text).unwrap();
+        program.flag("--force").arg("--config", at("predict.toml")).run()
+    };
+    let both = ndarray::array![[1.0f32, 9.0], [2.0, 8.0], [4.0, 6.0]];
+    model(["0", "1"]);
+    let found = run(&both, None).expect_code(0);
+    assert!(found.stderr().contains("in the order of their columns"), "{}", found.stderr());
+    run(&both.slice(ndarray::s![.., ..1]).to_owned(), None).expect_code(2).expect_error(&["the model's 2 targets"]);
+    model(["1", "0"]);
+    run(&both, None).expect_code(2).expect_error(&["names of the responses' targets"]);
+    let found = run(&both, Some("0\n1\n")).expect_code(0);
+    assert!(!found.stderr().contains("order of their columns"), "{}", found.stderr());
+}
+
 #[test]
 fn bad_input_is_an_error_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();

@@ -358,6 +358,18 @@ fn volumes_and_arrays_of_a_mask() {
         assert_eq!(responses(&found).values().iter().copied().collect::<Vec<_>>(), expected, "{order}");
         assert!(matches!(responses(&found).place(), Place::Volume(m) if *m == mask));
     }
+    // What is said of columns follows them.
+    std::fs::write(study.at("columns.tsv"), "region\nouter\nn/a\ninner\n").unwrap();
+    std::fs::write(study.at("names.txt"), "c001\nc010\nc100\n").unwrap();
+    let of_columns = |c: &mut TargetsConfig| {
+        with_mask(c);
+        c.rois = vec![study.at("columns.tsv")];
+        c.names = Some(study.at("names.txt"));
+    };
+    let more = "axes = ['rows', 'targets']\nmask_order = 'numpy'";
+    let found = study.read(&[study.at("r.npy")], more, of_columns).unwrap();
+    assert_eq!(responses(&found).targets(), ["c100", "c010", "c001"]);
+    assert_eq!(found.regions, [("outer".to_owned(), vec![2]), ("inner".into(), vec![0])]);
     error(study.read(&[study.at("r.npy")], "axes = ['rows', 'targets']", with_mask), "targets.mask_order");
     error(study.read(&bold, "rows = 'time'\nmask_order = 'numpy'", with_mask), "targets.mask_order");
     let array = study.array();

@@ -54,3 +54,10 @@ pub fn lower<T: Number>(a: &[T], n: usize) -> Mat<T> {
 pub fn all_finite<T: Number>(a: &[T]) -> Result<(), Failure> {
     if a.iter().all(|v| v.finite()) { Ok(()) } else { Err(Failure::NotFinite) }
 }
+
+/// [`lower`], checked.
+pub fn finite_lower<T: Number>(a: &[T], n: usize) -> Result<faer::Mat<T>, Failure> {
+    let a = lower(a, n);
+    let finite = (0..n).all(|j| (j..n).all(|i| a[(i, j)].finite()));
+    if finite { Ok(a) } else { Err(Failure::NotFinite) }
+}

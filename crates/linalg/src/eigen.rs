@@ -1,6 +1,6 @@
 //! Symmetric eigenvalue problems.
 
-use crate::dense::{Number, lower, rows};
+use crate::dense::{Number, finite_lower, rows};
 use crate::{Eigh, Failure};
 use faer::Side;
 
@@ -13,10 +13,4 @@ pub fn eigh<T: Number>(a: &[T], n: usize) -> Result<Eigh<T>, Failure> {
 
 pub fn eigvalsh<T: Number>(a: &[T], n: usize) -> Result<Vec<T>, Failure> {
     finite_lower(a, n)?.self_adjoint_eigenvalues(Side::Lower).map_err(|_| Failure::NoConvergence)
-}
-
-fn finite_lower<T: Number>(a: &[T], n: usize) -> Result<faer::Mat<T>, Failure> {
-    let a = lower(a, n);
-    let finite = (0..n).all(|j| (j..n).all(|i| a[(i, j)].finite()));
-    if finite { Ok(a) } else { Err(Failure::NotFinite) }
 }

@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+mod banded;
 mod cholesky;
 mod dense;
 mod eigen;
@@ -31,6 +32,8 @@ mod tests;
 mod triangular;
 
 use std::fmt;
+
+pub use banded::Banded;
 
 /// Rows and columns of a row-major matrix.
 pub type Shape = (usize, usize);
@@ -125,6 +128,11 @@ pub enum Triangle {
     UpperTransposed,
 }
 
+/// A decomposition in 32 bits of one that was made in 64.
+pub fn banded_narrow(of: &Banded<f64>) -> Banded<f32> {
+    banded::narrow(of)
+}
+
 macro_rules! real {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $kind:ty),*) $(-> $result:ty)? = $at:path;)*) => {
         /// The two widths of real numbers, and what can be done with matrices of them.
@@ -156,6 +164,21 @@ real! {
     /// # Errors
     /// [`Failure`].
     fn eigvalsh(a: &[Self], n: usize) -> Result<Vec<Self>, Failure> = eigen::eigvalsh;
+    /// A symmetric matrix as Q B Q', Q orthogonal and B block tridiagonal: for (A + shift)^-1 at
+    /// many shifts, since Q serves all of them. Only the lower triangle is read.
+    ///
+    /// # Errors
+    /// [`Failure::NotFinite`].
+    fn banded(a: &[Self], n: usize) -> Result<Banded<Self>, Failure> = banded::banded;
+    /// Replaces b, n x n_rhs, by Q' b.
+    fn banded_rotate(of: &Banded<Self>, b: &mut [Self], n_rhs: usize) = banded::rotate;
+    /// Replaces b, n x n_rhs, by (B + shift)^-1 b; false, and b is of no use, when B + shift is not
+    /// positive definite in this arithmetic.
+    fn banded_solve(of: &Banded<Self>, shift: Self, b: &mut [Self], n_rhs: usize) -> bool = banded::solve;
+    /// Replaces b, n x n_rhs, by Q b.
+    fn banded_rotate_back(of: &Banded<Self>, b: &mut [Self], n_rhs: usize) = banded::rotate_back;
+    /// Q, n x n.
+    fn banded_q(of: &Banded<Self>) -> Vec<Self> = banded::q;
     /// Thin singular value decomposition.
     ///
     /// # Shapes

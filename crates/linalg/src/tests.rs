@@ -141,6 +141,46 @@ fn eigenvectors_rebuild_their_matrix() {
 }
 
 /// Rectangular matrices: tall, wide, square, deficient, without rows or columns.
+/// Q is orthogonal, B = Q' A Q is block tridiagonal, systems with shifts are solved, in either width.
+fn banded_of<T: Tested>() {
+    let mut cases = symmetric_cases();
+    cases.extend([(1, 33), (2, 64), (3, 65), (4, 97), (5, 130)].map(|(seed, n)| ("some blocks", gram(n, n, seed), n)));
+    cases.push(("rank 5 of 130", gram(130, 5, 8), 130));
+    for (name, a, n) in cases {
+        let a: Vec<T> = narrow(&a);
+        let found = T::banded(&a, n).unwrap();
+        let (q, a) = (wide(&T::banded_q(&found)), wide(&a));
+        let tolerance = 40.0 * T::EPSILON;
+        assert!(skew(&q, (n, n)) < tolerance, "{name} {n}");
+        let mut turned: Vec<T> = narrow(&a);
+        T::banded_rotate(&found, &mut turned, n);
+        let expected = product(&transposed(&q, (n, n)), &a, (n, n, n));
+        assert!(distance(&wide(&turned), &expected) < tolerance, "{name} {n}: Q' A");
+        let b = product(&expected, &q, (n, n, n));
+        let far = (0..n * n).filter(|at| (at / n / 32).abs_diff(at % n / 32) > 1).map(|at| b[at]);
+        assert!(largest(&far.collect::<Vec<_>>()) <= tolerance * largest(&a), "{name} {n}: beyond the blocks");
+        T::banded_rotate_back(&found, &mut turned, n);
+        assert!(distance(&wide(&turned), &a) < tolerance, "{name} {n}: there and back");
+        let scale = largest(&a);
+        let shift = 1.5 * n as f64 * if scale > 0.0 { scale } else { 1.0 };
+        let mut x: Vec<T> = narrow(&random(n * 3, 9));
+        let y = wide(&x);
+        assert!(T::banded_solve(&found, T::of(shift), &mut x, 3), "{name} {n}");
+        let mut again = product(&b, &wide(&x), (n, n, 3));
+        again.iter_mut().zip(&x).for_each(|(v, x)| *v += shift * x.f64());
+        assert!(distance(&again, &y) < 2.0 * tolerance, "{name} {n}: {}", distance(&again, &y));
+    }
+    let indefinite = T::banded(&narrow::<T>(&diagonal(&[1.0, -2.0])), 2).unwrap();
+    assert!(!T::banded_solve(&indefinite, T::of(1.0), &mut [T::of(1.0); 2], 1));
+    assert_eq!(T::banded(&[T::of(f64::NAN)], 1).unwrap_err(), Failure::NotFinite);
+}
+
+#[test]
+fn banded_matrices_are_rebuilt_and_solved() {
+    banded_of::<f32>();
+    banded_of::<f64>();
+}
+
 fn rectangular_cases() -> Vec<(&'static str, Vec<f64>, (usize, usize))> {
     let low = product(&random(40 * 3, 4), &random(3 * 20, 5), (40, 3, 20));
     vec![

@@ -1,5 +1,6 @@
 //! Configuration of `orthoscope fit`.
 
+use super::together;
 use crate::encoding::features::Reduction;
 use crate::encoding::permutation::Shuffle;
 use crate::encoding::readout::ReadoutOptions;
@@ -401,6 +402,7 @@ impl Config {
                 return Err(Error::invalid("ridge.alphas", "positive factors, low below high", found, ""));
             }
         }
+        together::check(self)?;
         self.stimuli.check()
     }
 }

@@ -4,6 +4,7 @@ use super::plan::Plan;
 use super::results::{Fit, Scored};
 use super::run::Outcome;
 use super::score::Ceilings;
+use super::sources::Source;
 use super::summarize::{identifying, patterns, regions};
 use crate::encoding::features::Reduction;
 use crate::encoding::identification::pattern_correlations;
@@ -19,6 +20,8 @@ use std::path::PathBuf;
 const MOST_STIMULI: usize = 400;
 /// Targets of the scatter of predictions: that of the best score, the upper quartile, the median.
 const QUANTILES: [f64; 3] = [0.0, 0.25, 0.5];
+/// Regions of a layer profile: as many colours as there are besides that of all targets.
+const MOST_REGIONS: usize = 6;
 /// Points of each of them.
 const MOST_POINTS: usize = 400;
 
@@ -29,7 +32,7 @@ const MOST_POINTS: usize = 400;
 pub fn all(plan: &Plan, outcome: &Outcome, fit: &Fit, ceilings: Option<&Ceilings>, run: &RunDir) -> Result<()> {
     let at = |name: &str| run.file("figures").join(name);
     alphas(plan, outcome, at("alphas"))?;
-    layers(fit, &at)?;
+    layers(plan, fit, &at)?;
     fields(plan, outcome, fit, &at)?;
     if outcome.scores.is_some() {
         scores(outcome, fit, ceilings, &at)?;
@@ -39,8 +42,8 @@ pub fn all(plan: &Plan, outcome: &Outcome, fit: &Fit, ceilings: Option<&Ceilings
     Ok(())
 }
 
-fn error_bars(scored: &[Option<Scored>]) -> Vec<f64> {
-    scored.iter().map(|s| s.map_or(f64::NAN, |s| 0.5 * (s.interval.high - s.interval.low))).collect()
+fn error_bars(scored: &[Option<Scored>]) -> Vec<[f64; 2]> {
+    scored.iter().map(|s| s.map_or([f64::NAN; 2], |s| [s.interval.low, s.interval.high])).collect()
 }
 
 fn medians(scored: &[Option<Scored>]) -> Vec<f64> {
@@ -71,7 +74,9 @@ fn scores(outcome: &Outcome, fit: &Fit, ceilings: Option<&Ceilings>, at: &dyn Fn
     Ok(())
 }
 
-fn layers(fit: &Fit, at: &dyn Fn(&str) -> PathBuf) -> Result<()> {
+fn layers(plan: &Plan, fit: &Fit, at: &dyn Fn(&str) -> PathBuf) -> Result<()> {
+    // Names that users gave stay as they are.
+    let short_names = matches!(plan.source, Source::Layers(_));
     let names: Vec<String> = fit.layers.iter().map(|layer| layer.name.clone()).collect();
     let sets: Vec<usize> = (0..names.len()).filter(|&i| names[i] != "together").collect();
     if sets.len() < 2 {
@@ -79,11 +84,12 @@ fn layers(fit: &Fit, at: &dyn Fn(&str) -> PathBuf) -> Result<()> {
     }
     let rois: Vec<String> =
         fit.scores.as_ref().map(|s| s.by_roi.iter().map(|roi| roi.roi.clone()).collect()).unwrap_or_default();
-    profile(fit, &names, &rois, at("layer_profile"))?;
+    profile(fit, &names, &rois, short_names, at("layer_profile"))?;
     let count = |i: usize| fit.layers[i].n_best as f64;
     if fit.layers.iter().any(|layer| layer.n_best > 0) && names.len() > 1 {
         let all = [BarSeries { name: "targets".into(), values: (0..names.len()).map(count).collect(), errors: None }];
-        let options = BarOptions { y_label: "targets whose best layer it is".into(), ..BarOptions::default() };
+        let options =
+            BarOptions { y_label: "targets whose best layer it is".into(), short_names, ..BarOptions::default() };
         figures::bars(&names, &all, &at("best_layer"), &options)?;
     }
     let shares = |of: &dyn Fn(usize) -> Option<f64>| -> Option<Vec<f64>> { sets.iter().map(|&i| of(i)).collect() };
@@ -139,7 +145,7 @@ fn fields(plan: &Plan, outcome: &Outcome, fit: &Fit, at: &dyn Fn(&str) -> PathBu
 }
 
 /// Median r over layers, a curve a region.
-fn profile(fit: &Fit, names: &[String], rois: &[String], stem: PathBuf) -> Result<()> {
+fn profile(fit: &Fit, names: &[String], rois: &[String], short_names: bool, stem: PathBuf) -> Result<()> {
     let Some(scores) = &fit.scores else { return Ok(()) };
     let own: Vec<_> = scores.by_layer.iter().filter(|layer| names.contains(&layer.layer)).collect();
     let layers: Vec<String> = own.iter().map(|layer| layer.layer.clone()).collect();
@@ -148,11 +154,15 @@ fn profile(fit: &Fit, names: &[String], rois: &[String], stem: PathBuf) -> Resul
     }
     let all: Vec<f64> = medians(&own.iter().map(|layer| layer.scores.r).collect::<Vec<_>>());
     let mut series = vec![BarSeries { name: "all".into(), values: all, errors: None }];
-    for (r, roi) in rois.iter().enumerate().take(11) {
+    for (r, roi) in rois.iter().enumerate().take(MOST_REGIONS) {
         let values = own.iter().map(|layer| layer.roi_r[r].unwrap_or(f64::NAN)).collect();
         series.push(BarSeries { name: roi.clone(), values, errors: None });
     }
-    let options = BarOptions { y_label: "median r".into(), ..BarOptions::default() };
+    let title = match rois.len() {
+        n if n > MOST_REGIONS => format!("The first {MOST_REGIONS} of {n} regions"),
+        _ => String::new(),
+    };
+    let options = BarOptions { title, y_label: "median r".into(), short_names, ..BarOptions::default() };
     figures::bars(&layers, &series, &stem, &options)
 }
 

@@ -24,6 +24,7 @@ mod sources;
 mod spaces;
 mod summarize;
 mod tables;
+mod together;
 mod units;
 mod windows;
 

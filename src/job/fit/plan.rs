@@ -10,6 +10,7 @@ use super::spaces::How;
 use super::summarize;
 use crate::encoding::Scaling;
 use crate::encoding::features::Reduction;
+use crate::encoding::solver::judged;
 use crate::error::{Error, Result};
 use crate::io::{npy, source};
 use crate::job::inputs::targets;
@@ -47,7 +48,11 @@ impl Plan {
         let mut warnings = targets.warnings;
         warnings.extend(said);
         let rounds = rounds(&config, &samples)?;
+        let inner = || rounds.iter().flat_map(|round| &round.inner);
+        inner().try_for_each(|fold| judged(fold, config.ridge.score))?;
+        repeated(&config, &samples)?;
         let models = models(&config, &source)?;
+        config.shard.map_or(Ok(()), |shard| shard.check(samples.n_targets(), "targets"))?;
         let gammas = config.banded.gammas.as_deref().map(|path| gammas(path, source.names().len())).transpose()?;
         let shards = match config.shards.is_empty() {
             true => vec![],
@@ -161,7 +166,16 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Samples that some round tests.
+    /// The samples that some round tests, in their order.
+    pub fn tested(&self) -> Vec<usize> {
+        let all = self.rounds.iter().filter_map(|round| round.test.as_ref());
+        let mut all: Vec<usize> = all.flat_map(|rows| rows.indices().iter().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// How many samples rounds test.
     pub fn n_tested(&self) -> usize {
         self.rounds.iter().filter_map(|round| round.test.as_ref()).map(|rows| rows.len()).sum()
     }
@@ -170,6 +184,16 @@ impl Plan {
 /// Megabytes of so many 32-bit numbers.
 fn mb(n: usize) -> usize {
     (n * size_of::<f32>()).div_ceil(1 << 20)
+}
+
+/// A signal-to-noise ratio is of repeats.
+fn repeated(config: &Config, samples: &Samples) -> Result<()> {
+    let repeats = samples.responses.as_ref().is_some_and(|responses| responses.n_repeats() > 1);
+    if config.scores.min_snr.is_none() || repeats {
+        return Ok(());
+    }
+    let hint = "give all repeats of the responses (an axis `repeats`), or leave it out";
+    Err(Error::invalid("scores.min_snr", "responses with repeats", "one number a stimulus", hint))
 }
 
 /// The models of a configuration.

@@ -64,7 +64,7 @@ pub fn execute(plan: &Plan, session: &Session, run: &mut RunDir) -> Result<Resul
         return Ok(Results { found, seconds: session.seconds(), peak_rss_mb: peak_rss_mb().map(f64::round) });
     }
     let outcome = fit_all(plan, &bench, &tables)?;
-    let ceilings = score::ceilings(&plan.config, &plan.samples, &bench.targets);
+    let ceilings = score::ceilings(&plan.config, &plan.samples, &plan.tested(), &bench.targets);
     let fit: Fit = summarize::fit(plan, &outcome, ceilings.as_ref())?;
     output::write(plan, (&bench, &tables), &outcome, (&fit, ceilings.as_ref()), run)?;
     Ok(Results {

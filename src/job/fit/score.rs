@@ -25,7 +25,8 @@ pub struct TargetScores {
     pub tested: Option<[Vec<f64>; 2]>,
 }
 
-/// What repeats say of every target, over all stimuli.
+/// What repeats say of every target: over the tested stimuli, so that they can be compared with
+/// scores, except for the signal-to-noise ratio, which is of all stimuli, since targets are chosen by it.
 pub struct Ceilings {
     /// Largest r with the mean over repeats.
     pub r: Vec<f64>,
@@ -92,13 +93,21 @@ pub fn test(
     Ok(Some([tested.p, tested.q]))
 }
 
-/// What the repeats of all stimuli say.
-pub fn ceilings(config: &Config, samples: &Samples, targets: &std::ops::Range<usize>) -> Option<Ceilings> {
+/// What repeats say; `tested` are the stimuli that any round tests, none meaning all.
+pub fn ceilings(
+    config: &Config,
+    samples: &Samples,
+    tested: &[usize],
+    targets: &std::ops::Range<usize>,
+) -> Option<Ceilings> {
     let responses = samples.responses.as_ref().filter(|responses| responses.n_repeats() > 1)?;
     let values = responses.values();
     let of = |t: usize| {
-        let repeats = Repeats::of(values.index_axis(Axis(0), t));
-        [repeats.ceiling_r(), repeats.split_half(config.scores.n_splits, config.seed), repeats.snr(), repeats.fev()]
+        let all = values.index_axis(Axis(0), t);
+        let whole = Repeats::of(all);
+        let own = (!tested.is_empty()).then(|| Repeats::of(all.select(Axis(0), tested).view()));
+        let own = own.as_ref().unwrap_or(&whole);
+        [own.ceiling_r(), own.split_half(config.scores.n_splits, config.seed), whole.snr(), own.fev()]
     };
     let all: Vec<[f64; 4]> = targets.clone().into_par_iter().map(of).collect();
     let [r, reliability, snr, fev] = [0, 1, 2, 3].map(|i| all.iter().map(|row| row[i]).collect());

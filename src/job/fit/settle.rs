@@ -1,5 +1,6 @@
 //! What flags and files may say in short.
 
+use super::together;
 use crate::error::{Error, Result};
 use toml::{Table, Value};
 
@@ -9,6 +10,7 @@ use toml::{Table, Value};
 /// # Errors
 /// [`Error::Invalid`] for numbers that are none.
 pub fn settle(given: &mut Table) -> Result<()> {
+    together::implied(given);
     if let Some(stimuli) = given.get_mut("stimuli").and_then(Value::as_table_mut) {
         if let Some(Value::String(text)) = stimuli.get("reduction") {
             let whole = reduction(text)?;
@@ -67,6 +69,7 @@ mod tests {
     use crate::encoding::features::{Keep, PcaOptions, Projection, Reduction, RfGrid};
     use crate::encoding::{Alphas, Scaling};
     use crate::job::fit::Config;
+    use crate::job::fit::config::Held;
 
     fn settled(text: &str) -> Config {
         let mut given = toml::from_str(text).unwrap();
@@ -87,6 +90,11 @@ mod tests {
         assert_eq!(reduction("sparse_random_projection"), projection);
         assert_eq!(settled("[stimuli]\nscaling = \"z_score\"\n").stimuli.scaling, Scaling::ZScore { ddof: 0 });
         assert_eq!(settled("[ridge]\nalphas = [1.0, 10.0]\n").ridge.alphas, Alphas::Absolute(vec![1.0, 10.0]));
+        let held = |keys: &str| settled(&format!("[test]\n{keys}\n")).test.by;
+        assert_eq!(held("stimuli = \"list.txt\""), Held::Stimuli);
+        assert_eq!(held("runs = [\"2\"]"), Held::Runs);
+        assert_eq!(held("n_folds = 4"), Held::Folds);
+        assert_eq!(held("runs = [\"2\"]\nby = \"last\""), Held::Last);
         for bad in ["pca:0", "pca:x", "rf_pooled", "mean", "flat:3"] {
             let text = format!("[stimuli]\nreduction = \"{bad}\"\n");
             assert!(settle(&mut toml::from_str(&text).unwrap()).is_err(), "{bad}");

@@ -44,8 +44,9 @@ pub fn regions(run: &RunDir, plan: &Plan, results: &[RegionResult]) -> Result<()
     let names = plan.comparator.layers();
     let statistic = plan.config.statistic.to_string();
     for (i, region) in results.iter().enumerate() {
-        let errors = (!region.errors.is_empty()).then(|| region.errors[..names.len()].to_vec());
         let values = region.values[..names.len()].to_vec();
+        let ends = |(&v, &e): (&f64, &f64)| [v - e, v + e];
+        let errors = (!region.errors.is_empty()).then(|| values.iter().zip(&region.errors).map(ends).collect());
         let series = [BarSeries { name: region.name.clone(), values, errors }];
         let references = region.ceiling.map_or_else(Vec::new, |c| {
             vec![("ceiling, lower".to_owned(), c.lower), ("ceiling, upper".to_owned(), c.upper)]

@@ -32,7 +32,7 @@ pub fn summary(results: &Results) -> String {
 }
 
 const SCATTER: &str = "Recorded against predicted responses of the best-predicted targets, a point a stimulus. On the line both are equal.";
-const TOP: &str = "The images with the largest predicted responses, the largest first, as the network sees them; r is the prediction.";
+const TOP: &str = "The images with the largest predicted responses, the largest first, as the network sees them, and those responses.";
 
 /// Sections of the report.
 pub fn page(results: &Results, page: &mut Page, figures: &mut Figures) {

@@ -76,7 +76,8 @@ impl Plan {
         let stimuli: Vec<String> = named.into_iter().map(|(name, _)| name).collect();
         warnings.extend(shown_before(trained.as_deref()));
         warnings.extend(series_note(&model, &fitted::name(&file)));
-        let recorded = recorded(&config, &model, &stimuli, &mut warnings)?;
+        let of_file = Fitted { targets: &opened.head().targets, model: &model, chosen: &chosen };
+        let recorded = recorded(&config, &of_file, &stimuli, &mut warnings)?;
         let plan =
             Self { config, file, model, chosen, images, stimuli, trained, given, recorded, device, sets, warnings };
         Ok(plan)
@@ -246,9 +247,16 @@ fn series_note(model: &EncodingModel, name: &str) -> Option<Warning> {
     })
 }
 
+/// What was fitted: the targets of the whole file, and those that are predicted.
+struct Fitted<'a> {
+    targets: &'a [String],
+    model: &'a EncodingModel,
+    chosen: &'a [usize],
+}
+
 fn recorded(
     config: &Config,
-    model: &EncodingModel,
+    fitted: &Fitted<'_>,
     stimuli: &[String],
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Recorded>> {
@@ -271,16 +279,39 @@ fn recorded(
             hint,
         ));
     }
-    let pairs = pairs(model, aligned.responses.targets())?;
-    if pairs.len() < model.targets.len() {
+    let pairs = if read.named {
+        pairs(fitted.model, aligned.responses.targets())?
+    } else {
+        warnings.push(by_number(fitted.targets, aligned.responses.targets().len())?);
+        fitted.chosen.iter().copied().enumerate().collect()
+    };
+    let n_predicted = fitted.model.targets.len();
+    if pairs.len() < n_predicted {
         let text = format!(
-            "{} of the {} predicted targets have no responses and are not scored",
-            model.targets.len() - pairs.len(),
-            model.targets.len()
+            "{} of the {n_predicted} predicted targets have no responses and are not scored",
+            n_predicted - pairs.len(),
         );
         warnings.push(Warning::Note { text });
     }
     Ok(Some(Recorded { aligned, pairs }))
+}
+
+/// Responses without names are the model's targets, all of them in their order, where those have no
+/// names either; what the user should know of it.
+fn by_number(targets: &[String], n_columns: usize) -> Result<Warning> {
+    let numbers = targets.iter().enumerate().all(|(place, name)| *name == place.to_string());
+    if numbers && n_columns == targets.len() {
+        let text = format!(
+            "neither the {n_columns} targets of the responses nor those of the model have names: they are compared in the order of their columns"
+        );
+        return Ok(Warning::Note { text });
+    }
+    let expected = match numbers {
+        true => format!("responses of the model's {} targets, or names that say which they are", targets.len()),
+        false => format!("names of the responses' targets, as those of the model: `{}`, ...", targets[0]),
+    };
+    let hint = "name them (`targets.names`, or a table with a header): nothing is matched by position";
+    Err(Error::invalid("targets", expected, format!("{n_columns} columns without names"), hint))
 }
 
 /// Targets of the model and of the responses that have one name.

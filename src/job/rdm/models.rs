@@ -214,7 +214,7 @@ fn draw(models: &Models, stem: &Path) -> Result<()> {
     let series = BarSeries {
         name: format!("{}, {} subjects", models.reference, summary.n_subjects),
         values: summary.models.iter().map(|m| m.estimate.mean).collect(),
-        errors: Some(summary.models.iter().map(|m| m.estimate.high - m.estimate.mean).collect()),
+        errors: Some(summary.models.iter().map(|m| [m.estimate.low, m.estimate.high]).collect()),
     };
     let ceiling = &summary.noise_ceiling;
     let options = BarOptions {

@@ -9,12 +9,13 @@ use crate::error::Result;
 use plotters::style::text_anchor::HPos;
 use std::path::Path;
 
-/// One colour of [`bars`]: a value, and optionally the half length of an error bar, for each group.
+/// One colour of [`bars`]: a value, and optionally the ends of an error bar, low and high, for each
+/// group.
 #[derive(Debug, Clone, Default)]
 pub struct BarSeries {
     pub name: String,
     pub values: Vec<f64>,
-    pub errors: Option<Vec<f64>>,
+    pub errors: Option<Vec<[f64; 2]>>,
 }
 
 /// How [`bars`] draws.
@@ -88,9 +89,8 @@ pub(super) fn scene(groups: &[String], series: &[BarSeries], options: &BarOption
 fn bar_axis(series: &[BarSeries], options: &BarOptions) -> Axis {
     let ends = series.iter().flat_map(|s| {
         s.values.iter().enumerate().flat_map(move |(g, v)| {
-            let e = s.errors.as_ref().map_or(0.0, |e| e[g]);
-            let e = if e.is_finite() { e } else { 0.0 };
-            [v - e, v + e]
+            let ends = s.errors.as_ref().map_or([*v; 2], |e| e[g]);
+            [*v].into_iter().chain(ends.into_iter().filter(|e| e.is_finite()))
         })
     });
     let all = ends.chain(options.references.iter().map(|r| r.1)).chain([0.0]);
@@ -111,8 +111,7 @@ fn draw_bar(chart: &mut Chart<'_>, one: &BarSeries, g: usize, (left, width, gap)
         return write_up(&chart.root, (x, y - 5.0), "n/a", LABEL - 3.0, HPos::Left);
     }
     chart.bar([(left + gap, 0.0), (left + width - gap, value)], colour);
-    let Some(error) = one.errors.as_ref().map(|e| e[g]).filter(|e| e.is_finite()) else { return };
-    let ends = [value - error, value + error];
+    let Some(ends) = one.errors.as_ref().map(|e| e[g]).filter(|e| e.iter().all(|v| v.is_finite())) else { return };
     chart.line(&ends.map(|v| (middle, v)), INK, 1.2, 0.0);
     for (x, y) in ends.iter().filter_map(|v| chart.at((middle, *v))) {
         path(&chart.root, [(x - 3.0, y), (x + 3.0, y)], INK, 1.2);

@@ -190,9 +190,9 @@ pub struct TileRow {
 /// How much [`tiles`] enlarges differences.
 pub const TILE_GAIN: f64 = 10.0;
 
-/// The caption of a response: `r = 3.41`.
+/// The caption of a response, which is no correlation: `3.41`.
 pub fn response_caption(response: f64) -> String {
-    format!("r = {}", fixed(response, 2))
+    fixed(response, 2)
 }
 
 /// `128 + gain (other - base)` per pixel and channel, rounded and clipped to 0..255.

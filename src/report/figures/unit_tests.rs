@@ -253,7 +253,7 @@ fn bars_layout() {
         let one = |k: usize| BarSeries {
             name: format!("subject {k:02}"),
             values: (0..n).map(|g| if g == 4 { f64::NAN } else { scale * (1.2 + wave(g, k)) }).collect(),
-            errors: (k != 1).then(|| vec![0.1 * scale.abs(); n]),
+            errors: (k != 1).then(|| (0..n).map(|g| [0.9, 1.4].map(|f| f * scale * (1.2 + wave(g, k)))).collect()),
         };
         let series: Vec<BarSeries> = (0..n_series).map(one).collect();
         let references = vec![("ceiling".into(), 1.3 * scale), ("chance".into(), 0.0)];

@@ -165,15 +165,18 @@ fn masked(block: Block, config: &TargetsConfig, warnings: &mut Vec<Warning>) -> 
             warnings.push(warning);
         }
     }
-    let values = match order {
-        MaskOrder::Matlab => block.values,
-        MaskOrder::Numpy => block.values.select(Side(1), &numpy_ranks(&mask)),
+    let columns = (order == MaskOrder::Numpy).then(|| numpy_ranks(&mask));
+    let values = match &columns {
+        None => block.values,
+        Some(columns) => block.values.select(Side(1), columns),
     };
-    let names = block.names.map(|names| match order {
-        MaskOrder::Matlab => names,
-        MaskOrder::Numpy => numpy_ranks(&mask).into_iter().map(|r| names[r].clone()).collect(),
-    });
-    Ok(Block { values, names, place: Place::Volume(mask), space: header.space, ..block })
+    let names = block.names.map(|names| in_order(names, columns.as_deref()));
+    Ok(Block { values, names, columns, place: Place::Volume(mask), space: header.space, ..block })
+}
+
+/// What is known of the columns of a file, target by target.
+pub(super) fn in_order<T: Clone>(of_columns: Vec<T>, columns: Option<&[usize]>) -> Vec<T> {
+    columns.map_or_else(|| of_columns.clone(), |columns| columns.iter().map(|&c| of_columns[c].clone()).collect())
 }
 
 /// For each voxel of a mask, its number among all where the last index runs fastest.

@@ -51,10 +51,10 @@ pub(super) fn join(config: &TargetsConfig, blocks: Vec<Block>) -> Result<Joined>
     let ids = joined_ids(config, &blocks, &piles)?;
     let tr_s = one_tr(config, &blocks)?;
     let place = place_of_all(&piles)?;
-    let space = blocks[0].space;
+    let (space, columns) = (blocks[0].space, blocks[0].columns.clone());
     let files = first.clone();
     let values = values(blocks, &piles);
-    Ok(Joined { block: Block { values, place, names, ids, tr_s, space }, n_rows: rows, files })
+    Ok(Joined { block: Block { values, place, names, ids, tr_s, space, columns }, n_rows: rows, files })
 }
 
 fn is_surface(place: &Place) -> bool {

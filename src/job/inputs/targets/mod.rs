@@ -25,6 +25,8 @@ use ndarray::Array3;
 #[derive(Debug, Clone)]
 pub struct Targets {
     pub recorded: Recording,
+    /// Whether the targets have names, or places that name them; else they are numbers.
+    pub named: bool,
     /// Named sets of targets; empty where none were given.
     pub regions: Vec<(String, Vec<u32>)>,
     /// Space of the voxels' affine.
@@ -78,11 +80,21 @@ struct Block {
     /// Seconds between rows, if the file says so.
     tr_s: Option<f64>,
     space: nifti::Space,
+    /// For each target, its column in the file, where they were put into another order.
+    columns: Option<Vec<usize>>,
 }
 
 impl Block {
     fn nowhere(values: Array3<f32>) -> Self {
-        Self { values, place: Place::Nowhere, names: None, ids: None, tr_s: None, space: nifti::Space::default() }
+        Self {
+            values,
+            place: Place::Nowhere,
+            names: None,
+            ids: None,
+            tr_s: None,
+            space: nifti::Space::default(),
+            columns: None,
+        }
     }
 }
 
@@ -102,11 +114,12 @@ pub fn read(config: &TargetsConfig) -> Result<Targets> {
         blocks.push(arrays::read(path, config, n_rows, &mut warnings)?);
     }
     let joined = join::join(config, blocks)?;
-    let space = joined.block.space;
+    let (space, columns) = (joined.block.space, joined.block.columns.clone());
+    let named = config.names.is_some() || joined.block.names.is_some() || joined.block.place != Place::Nowhere;
     let recorded = samples::recording(config, joined, ids, &mut warnings)?;
-    let regions = rois::read(config, &recorded, &mut warnings)?;
+    let regions = rois::read(config, &recorded, columns.as_deref(), &mut warnings)?;
     warnings.extend(unusable(&recorded));
-    Ok(Targets { recorded, regions, space, warnings })
+    Ok(Targets { recorded, named, regions, space, warnings })
 }
 
 /// What the user should know of targets that cannot be used.
@@ -139,6 +152,12 @@ fn check(config: &TargetsConfig) -> Result<()> {
             &format!("{:?}", config.axes),
             "",
         );
+    }
+    if config.mask_order.is_some() && config.mask.is_none() {
+        return bad("mask_order", "a mask beside it (`targets.mask`)", "none", "");
+    }
+    if config.roi_names.is_some() && config.rois.is_empty() {
+        return bad("roi_names", "an image of labels beside it (`targets.rois`)", "none", "");
     }
     if config.rois_group.is_some() && config.rois.len() != 1 {
         return bad("rois_group", "one HDF5 file in `targets.rois`", &config.rois.len().to_string(), "");

@@ -14,8 +14,14 @@ use std::path::Path;
 
 type Regions = Vec<(String, Vec<u32>)>;
 
-/// Reads what `targets.rois` names.
-pub(super) fn read(config: &TargetsConfig, recorded: &Recording, warnings: &mut Vec<Warning>) -> Result<Regions> {
+/// Reads what `targets.rois` names. `columns` says for each target which column of its file it was,
+/// where that is not its number: tables and masks of HDF5 are about columns.
+pub(super) fn read(
+    config: &TargetsConfig,
+    recorded: &Recording,
+    columns: Option<&[usize]>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Regions> {
     let Some(first) = config.rois.first() else { return Ok(vec![]) };
     let n_targets = recorded.n_targets();
     if let Some(group) = &config.rois_group {
@@ -25,7 +31,8 @@ pub(super) fn read(config: &TargetsConfig, recorded: &Recording, warnings: &mut 
             let text = format!("{}: {empty} regions of `{group}` are empty and were left out", first.display());
             warnings.push(Warning::Note { text });
         }
-        return Ok(masks.into_iter().filter(|(_, places)| !places.is_empty()).collect());
+        let masks = masks.into_iter().filter(|(_, places)| !places.is_empty()).collect();
+        return Ok(of_columns(masks, columns));
     }
     let name = first.to_string_lossy().to_ascii_lowercase();
     let brain = || match recorded.place() {
@@ -48,7 +55,19 @@ pub(super) fn read(config: &TargetsConfig, recorded: &Recording, warnings: &mut 
         warnings.extend(said);
         return Ok(regions.regions);
     }
-    of_table(first, n_targets)
+    Ok(of_columns(of_table(first, n_targets)?, columns))
+}
+
+/// Regions of targets from those of columns.
+fn of_columns(mut regions: Regions, columns: Option<&[usize]>) -> Regions {
+    let Some(columns) = columns else { return regions };
+    let mut targets = vec![0; columns.len()];
+    columns.iter().enumerate().for_each(|(target, &column)| targets[column] = target as u32);
+    for (_, places) in &mut regions {
+        places.iter_mut().for_each(|place| *place = targets[*place as usize]);
+        places.sort_unstable();
+    }
+    regions
 }
 
 fn misplaced(expected: &str) -> Error {

@@ -1,5 +1,6 @@
 //! What the rows of targets are: stimuli, trials, or samples in time.
 
+use super::arrays::in_order;
 use super::config::{Repeats, Rows, TargetsConfig};
 use super::join::Joined;
 use super::{Block, Recording};
@@ -86,7 +87,7 @@ fn target_names(config: &TargetsConfig, block: &Block) -> Result<Vec<String>> {
     }
     match twice(names.iter().map(String::as_str)) {
         Some(name) => Err(Error::invalid(at, "one target a name", format!("`{name}` twice"), "")),
-        None => Ok(names),
+        None => Ok(in_order(names, block.columns.as_deref())),
     }
 }
 
