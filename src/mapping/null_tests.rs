@@ -122,8 +122,8 @@ fn is_beside(statistic: Statistic, residual: Residual) -> bool {
     statistic != Statistic::Nnls && (residual != Residual::None || statistic == Statistic::Ols)
 }
 
-/// The least-squares residual of x on some vectors, in the space where a comparison is an inner product; and
-/// vectors there.
+/// The least-squares residual of x on some vectors, in the space where a comparison is an inner
+/// product; and vectors there.
 struct Regression(Statistic, usize);
 
 impl Regression {
@@ -160,7 +160,8 @@ impl Regression {
     }
 }
 
-/// The partial correlation of every layer when residuals are relabelled and put back, by definition.
+/// The partial correlation of every layer when residuals are relabelled and put back, by
+/// definition.
 fn beside(
     rdm: &[f64],
     layers: &[(String, Rdm)],
