@@ -1,5 +1,5 @@
-//! How often the tests say something where there is nothing, and where there is something: the table
-//! of the page on inference.
+//! How often the tests say something where there is nothing, and where there is something: the
+//! table of the page on inference.
 //!
 //!     cargo run --release --example inference_rates [PART]
 //!

@@ -71,7 +71,8 @@ impl Betas {
         Ok(Self { patterns, conditions, condition_names, runs, run_names, weights: vec![1.0; n_samples] })
     }
 
-    /// The same samples, each counted by how much it knows: the reciprocal of its variance, up to a factor.
+    /// The same samples, each counted by how much it knows: the reciprocal of its variance, up to a
+    /// factor.
     ///
     /// # Errors
     /// [`Error::Invalid`] for another number of weights, or one that is not a positive number.
@@ -96,7 +97,8 @@ impl Betas {
         sums
     }
 
-    /// The same samples with other values, made of the sample's and the voxel's number and the value.
+    /// The same samples with other values, made of the sample's and the voxel's number and the
+    /// value.
     pub fn mapped(&self, value: impl Fn(usize, usize, f64) -> f64) -> Self {
         let patterns =
             Array2::from_shape_fn(self.patterns.dim(), |(s, v)| value(s, v, f64::from(self.patterns[[s, v]])) as f32);
@@ -220,7 +222,8 @@ impl Betas {
 
     /// Means over the samples of a condition that `take` (of the sample's number) accepts.
     ///
-    /// Formula: M[c, v] = sum_s 1[condition_s = c] w_s x[s, v] / sum_s 1[condition_s = c] w_s, summed in 64 bits.
+    /// Formula: M[c, v] = sum_s 1[condition_s = c] w_s x[s, v] / sum_s 1[condition_s = c] w_s,
+    /// summed in 64 bits.
     ///
     /// # Shapes
     /// n_conditions x n_voxels; a condition without such a sample is NaN.

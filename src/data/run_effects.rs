@@ -11,13 +11,15 @@ const TOLERANCE: f64 = 1e-10;
 /// Shares of a run's samples that differ by less are equal.
 const SAME: f64 = 1e-9;
 
-/// What every run adds to all of its samples, by least squares together with the conditions' patterns:
+/// What every run adds to all of its samples, by least squares together with the conditions'
+/// patterns:
 ///
 /// x_s = a_c(s) + b_r(s) + e_s, the weighted sum of e_s^2 least.
 ///
 /// Where conditions are spread over runs unevenly, the plain mean of a condition's samples has the
-/// differences of its runs in it, and taking every run's mean off takes patterns off that are in that mean. Only
-/// differences within connected conditions can be told: those that share a run, or a chain of runs.
+/// differences of its runs in it, and taking every run's mean off takes patterns off that are in
+/// that mean. Only differences within connected conditions can be told: those that share a run, or
+/// a chain of runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunEffects {
     /// b, n_runs x n_voxels; of connected runs the mean over their samples is 0.
@@ -90,8 +92,8 @@ impl RunEffects {
     }
 }
 
-/// Whether every run has the same shares of the conditions: plain means then differ by the conditions
-/// alone.
+/// Whether every run has the same shares of the conditions: plain means then differ by the
+/// conditions alone.
 pub fn is_proportional(betas: &Betas) -> bool {
     let n = betas.weight_sums();
     let of_runs = n.sum_axis(Axis(1));

@@ -1,5 +1,5 @@
-//! npy arrays of float32 that do not fit in memory: written and read in blocks of consecutive numbers,
-//! in any order.
+//! npy arrays of float32 that do not fit in memory: written and read in blocks of consecutive
+//! numbers, in any order.
 
 use super::{atomic, npy, source};
 use crate::error::{Error, Result};

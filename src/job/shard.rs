@@ -72,8 +72,8 @@ pub fn manifest(
 fn other_job(dir: &Path, manifest: &Value, config: &impl Serialize) -> String {
     let (command, status) = (manifest["command"].as_str().unwrap_or("?"), manifest["status"].as_str().unwrap_or("?"));
     let ours = toml::Table::try_from(config).unwrap_or_default();
-    let text = std::fs::read_to_string(dir.join("config.toml")).unwrap_or_default();
-    let theirs: toml::Table = text.parse().unwrap_or_default();
+    let bytes = source::read(&dir.join("config.toml")).unwrap_or_default();
+    let theirs: toml::Table = String::from_utf8_lossy(&bytes).parse().unwrap_or_default();
     match (manifest["results"]["job"].is_string(), first_difference(&theirs, &ours, "")) {
         (_, Some((key, theirs, _))) if key == "command" => format!("a run of another job (command = {theirs})"),
         (true, Some((key, theirs, ours))) => format!("a shard with {key} = {theirs}, here it is {ours}"),

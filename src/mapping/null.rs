@@ -72,10 +72,12 @@ pub struct Null {
     /// What was tested, n_values x n_places: the map, or where layers are tested beside others
     /// ([`super::Comparator::tests_beside_others`]) the partial correlation of each.
     pub observed: Array2<f32>,
-    /// The most extreme tested value of each relabelling over all places: n_permutations x n_values.
+    /// The most extreme tested value of each relabelling over all places: n_permutations x
+    /// n_values.
     pub extreme: Array2<f64>,
-    /// Mean of the map over the relabellings, n_values x n_places; NaN where the map is. 0 (but for the draw) of
-    /// what [`super::Comparator::is_centred`] says, and what chance gives of everything else.
+    /// Mean of the map over the relabellings, n_values x n_places; NaN where the map is. 0 (but for
+    /// the draw) of what [`super::Comparator::is_centred`] says, and what chance gives of
+    /// everything else.
     pub mean: Array2<f32>,
     /// The first [`Relabellings::n_kept`] relabelled maps: n_kept x n_values x n_places; NaN where
     /// the map is.
@@ -86,11 +88,11 @@ pub struct Null {
 
 /// Relabels the conditions and compares again.
 ///
-/// A layer that is held against others (residual methods, `ols`) is tested beside them: the RDM is regressed on
-/// the others, its residuals are relabelled and put back, and the partial correlation is computed again. Spearman's is
-/// of the ranks of the residuals. The null hypothesis is that the others explain the RDM but for what the images'
-/// order does not matter to; without others, that it matters to nothing. Squared for `unique_variance`, so that
-/// either sign counts.
+/// A layer that is held against others (residual methods, `ols`) is tested beside them: the RDM is
+/// regressed on the others, its residuals are relabelled and put back, and the partial correlation
+/// is computed again. Spearman's is of the ranks of the residuals. The null hypothesis is that the
+/// others explain the RDM but for what the images' order does not matter to; without others, that
+/// it matters to nothing. Squared for `unique_variance`, so that either sign counts.
 ///
 /// # Shapes
 /// `maps`: what [`super::searchlight::searchlight`] gave for the same question and places.
@@ -299,8 +301,8 @@ struct Spaces {
 
 impl Null {
     /// Family-wise corrected p by the most extreme value of each relabelled map: (1 + extremes that
-    /// reach the value) / (1 + n_permutations), n_values x n_places; NaN where the map is. The first
-    /// `together` values (layers) share the most extreme one of them all.
+    /// reach the value) / (1 + n_permutations), n_values x n_places; NaN where the map is. The
+    /// first `together` values (layers) share the most extreme one of them all.
     ///
     /// # Source
     /// Nichols and Holmes, Hum. Brain Mapp. 15:1 (2002).

@@ -88,7 +88,8 @@ impl<'a> Beside<'a> {
         Self { comparator, subjects }
     }
 
-    /// Puts the mean of the tested statistics under a relabelling in the place of the layers' values.
+    /// Puts the mean of the tested statistics under a relabelling in the place of the layers'
+    /// values.
     fn put(&self, order: &[usize], values: &mut [f64]) {
         let Some((reduced, kernels)) = self.comparator.reduced() else { return };
         let n_layers = self.comparator.layers().len();

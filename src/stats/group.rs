@@ -83,15 +83,16 @@ impl GroupOptions {
     }
 }
 
-/// What [`one_sample`] or [`relabelled`] found; every vector is a map. NaN where a voxel was left out.
+/// What [`one_sample`] or [`relabelled`] found; every vector is a map. NaN where a voxel was left
+/// out.
 #[derive(Debug, Clone)]
 pub struct GroupTest {
     /// Mean over subjects.
     pub mean: Vec<f64>,
     /// One-sample t, mean / (sd / sqrt(n)), sd with n - 1.
     pub t: Vec<f64>,
-    /// Of [`relabelled`]: the mean over the standard deviation of the means that are its null, which is
-    /// what was tested then.
+    /// Of [`relabelled`]: the mean over the standard deviation of the means that are its null,
+    /// which is what was tested then.
     pub z: Option<Vec<f64>>,
     /// p of one voxel, by permutation.
     pub p: Vec<f64>,

@@ -247,8 +247,8 @@ fn a_nearly_constant_voxel_does_not_rule_tfce() {
     assert!(significant(&odd.p_fwe) >= 3);
 }
 
-/// By hand: means of three subjects are 2 as observed and 0, 3, 1 as relabelled; those that reach 2 are
-/// one of three, p = (1 + 1) / (1 + 3). sd^2 = (4 + 0 + 9 + 1) / 4.
+/// By hand: means of three subjects are 2 as observed and 0, 3, 1 as relabelled; those that reach 2
+/// are one of three, p = (1 + 1) / (1 + 3). sd^2 = (4 + 0 + 9 + 1) / 4.
 #[test]
 fn relabelled_means_are_counted() {
     let maps = ndarray::array![[1.0], [2.0], [3.0]];
@@ -266,8 +266,8 @@ fn relabelled_means_are_counted() {
     assert_eq!(heard, [1, 2, 3, 6]);
 }
 
-/// Voxels of 12 subjects: what the observed maps vary by more than the relabelled ones comes back in the
-/// test of both, and only there.
+/// Voxels of 12 subjects: what the observed maps vary by more than the relabelled ones comes back
+/// in the test of both, and only there.
 #[test]
 fn subjects_vary_beside_relabelled_images() {
     const K: usize = 4000;

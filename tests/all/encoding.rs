@@ -478,7 +478,7 @@ fn bad_input_is_told() {
     refused(default(), &x, &y.select(Axis(0), &[0, 1]), &folds, "expected 75 samples, found 2");
     refused(default(), &x, &y, &[], "to choose among penalties");
     refused(RidgeOptions { alphas: Alphas::Absolute(vec![1.0, 0.0]), ..default() }, &x, &y, &folds, "found 0");
-    refused(default(), &Array2::ones((75, 8)), &y, &folds, "features that vary");
+    refused(default(), &Array2::ones((75, 8)), &y, &folds, "some that vary over the training rows");
     let outside = Rows::new((0..70).collect(), 75).unwrap();
     let outside = orthoscope::encoding::folds(&outside, &Labels::default(), Split::Block { n_folds: 2 }, 0).unwrap();
     refused(default(), &x, &y, &outside, "samples of the training side");

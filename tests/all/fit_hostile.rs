@@ -255,10 +255,11 @@ fn small_mistakes_are_named() {
 #[test]
 fn responses_that_32_bits_do_not_hold_are_told() {
     let mut study = Bare::new(40, 8);
-    study.y.mapv_inplace(|v| 1e6 + 1e-3 * v);
+    study.y.mapv_inplace(|v| 1e6 + 1e-2 * v);
     study.write();
     study.program("run", "").run().expect_code(0);
-    assert!(study.manifest("run")["warning_texts"].to_string().contains("4 targets vary by less than 32 steps"));
+    let said = study.manifest("run")["warning_texts"].to_string();
+    assert!(said.contains("4 targets vary by less than 32 steps"), "{said}");
 }
 
 /// `--resume --force` continues what can be continued and replaces the rest: also a run on other files.

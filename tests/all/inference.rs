@@ -1,5 +1,5 @@
-//! Rates of the tests where there is nothing, by simulation: of the same programs as the table of the
-//! page on inference, with fewer data sets.
+//! Rates of the tests where there is nothing, by simulation: of the same programs as the table of
+//! the page on inference, with fewer data sets.
 
 #[path = "../../examples/inference_rates/beside.rs"]
 mod beside;
@@ -45,8 +45,8 @@ fn a_group_without_effect_is_not_significant_in_any_statistic() {
     }
 }
 
-/// Where one layer is, others are not significant beside it, and it is itself: residuals are relabelled. Raw
-/// fingerprints find every layer that resembles it.
+/// Where one layer is, others are not significant beside it, and it is itself: residuals are
+/// relabelled. Raw fingerprints find every layer that resembles it.
 #[test]
 fn layers_beside_the_one_that_is_there_are_not_significant() {
     let study = beside::OneLayer { n_images: 16, snr: 3.0, n_relabellings: 99, n_data_sets: 200 };
@@ -77,8 +77,8 @@ fn layers_beside_the_one_that_is_there_are_not_significant() {
     }
 }
 
-/// What subjects share by accident is significant by sign flips and not by relabelling; where they differ
-/// in their relation to the layer, too, only the test of both holds.
+/// What subjects share by accident is significant by sign flips and not by relabelling; where they
+/// differ in their relation to the layer, too, only the test of both holds.
 #[test]
 fn a_shared_geometry_is_no_effect_of_other_images() {
     let study = |geometry, layer, own| images::Shared {

@@ -191,8 +191,8 @@ fn crossnobis_of_incomplete_runs_is_that_of_the_runs_that_have_both() {
     assert!(error.hint().unwrap().contains("`noise_from` all"), "{error}");
 }
 
-/// What all of many conditions have in common may be 1,000 times what they differ by: 1 - r and 1 - cos keep
-/// six digits, against sums of differences in 64 bits.
+/// What all of many conditions have in common may be 1,000 times what they differ by: 1 - r and 1 -
+/// cos keep six digits, against sums of differences in 64 bits.
 #[test]
 fn a_common_pattern_leaves_the_distances_their_digits() {
     let (n, n_voxels) = (80, 120);

@@ -1,4 +1,5 @@
-//! Maps of relabelled conditions: `map` writes them, `group` relabels all subjects as one with them.
+//! Maps of relabelled conditions: `map` writes them, `group` relabels all subjects as one with
+//! them.
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

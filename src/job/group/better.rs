@@ -18,9 +18,9 @@ pub struct Better {
     pub p: Vec<f64>,
 }
 
-/// Tests every winner against the layer with the next mean: the subjects' differences of every pair of layers,
-/// two-sided, corrected by the largest |t| over pairs and voxels, since which pair is looked at where is told from
-/// the same maps. `None` for a single layer.
+/// Tests every winner against the layer with the next mean: the subjects' differences of every pair
+/// of layers, two-sided, corrected by the largest |t| over pairs and voxels, since which pair is
+/// looked at where is told from the same maps. `None` for a single layer.
 pub fn better(config: &Config, data: &Data, layers: &Layers, session: &Session) -> Result<Option<Better>> {
     let n = data.maps.len();
     if n < 2 {

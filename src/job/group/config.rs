@@ -51,8 +51,9 @@ pub struct MapsConfig {
     pub name: Option<String>,
     /// Fisher's z before anything else; where it is absent, of correlations in run directories.
     pub fisher_z: Option<bool>,
-    /// What the maps are on average where there is nothing, a number or an image: taken off before signs
-    /// are flipped. Where it is absent, what the sidecars of run directories say, and 0 of files.
+    /// What the maps are on average where there is nothing, a number or an image: taken off before
+    /// signs are flipped. Where it is absent, what the sidecars of run directories say, and 0 of
+    /// files.
     pub null: Option<Chance>,
     /// Voxels that take part; those with a value in enough subjects where it is absent.
     pub mask: Option<PathBuf>,
@@ -107,8 +108,8 @@ pub struct TestConfig {
     /// To what the result generalises: what is random in the test.
     pub generalise: Generalise,
     pub tail: Option<Tail>,
-    /// Sign flips; all of them where 2^n_subjects is not more. Relabellings are as many as all subjects'
-    /// maps kept.
+    /// Sign flips; all of them where 2^n_subjects is not more. Relabellings are as many as all
+    /// subjects' maps kept.
     pub n_permutations: usize,
     /// Cluster-forming threshold, as the p of one voxel.
     pub cluster_p: f64,
@@ -170,8 +171,8 @@ impl Generalise {
     }
 }
 
-/// Correction for the number of voxels, over all layers or within each ([`Family`]): what is called significant, wins and
-/// overlaps. The maps of all corrections are written.
+/// Correction for the number of voxels, over all layers or within each ([`Family`]): what is called
+/// significant, wins and overlaps. The maps of all corrections are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupCorrection {

@@ -47,8 +47,8 @@ struct MapsFlags {
     /// Maps as they are.
     #[arg(long = "no-fisher-z", num_args = 0, default_missing_value = "false", hide_possible_values = true)]
     no_fisher_z: Option<bool>,
-    /// What the maps are on average where there is nothing: a number or an image [default: what runs
-    /// of `map` say; 0].
+    /// What the maps are on average where there is nothing: a number or an image [default: what
+    /// runs of `map` say; 0].
     #[arg(long, value_name = "VALUE|MAP")]
     null: Option<Chance>,
     /// Voxels that take part [default: those where enough subjects have a value].
@@ -72,8 +72,8 @@ struct MapsFlags {
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "Test")]
 struct TestFlags {
-    /// What else would show the result: other subjects (subjects), other images (images) or both; the
-    /// latter two need runs of `map --keep-relabellings`.
+    /// What else would show the result: other subjects (subjects), other images (images) or both;
+    /// the latter two need runs of `map --keep-relabellings`.
     #[arg(long, value_parser = choice::<Generalise>)]
     generalise: Option<Generalise>,
     /// greater, less or two_sided [default: greater; two_sided with --against].

@@ -76,7 +76,8 @@ impl Relabelled {
         self.subjects.iter().map(|own| Reader::open(&own.path)).collect()
     }
 
-    /// Maps of layer `layer` under relabelling `k`, n_subjects x n_voxels, as the observed ones are.
+    /// Maps of layer `layer` under relabelling `k`, n_subjects x n_voxels, as the observed ones
+    /// are.
     pub fn maps(&self, layer: usize, k: usize, readers: &mut [Reader]) -> Result<Array2<f64>> {
         let n_voxels = self.subjects[0].columns.len();
         let mut out = Array2::from_elem((self.subjects.len(), n_voxels), f64::NAN);

@@ -70,8 +70,8 @@ fn require_labels(config: Recorded<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Conditions that are spread over runs unevenly are allowed where nothing is cross-validated, but the user should
-/// know.
+/// Conditions that are spread over runs unevenly are allowed where nothing is cross-validated, but
+/// the user should know.
 fn unbalanced(betas: &Betas, config: Recorded<'_>, effects: Option<&RunEffects>) -> Vec<Warning> {
     let counts = betas.counts();
     let (conditions, runs) = (betas.condition_names(), betas.run_names());

@@ -10,7 +10,8 @@ pub struct Recorded<'a> {
     pub betas: &'a BetasConfig,
     pub bold: &'a BoldConfig,
     pub regions: &'a RegionConfig,
-    /// Whether runs are held against each other: what is fitted over all of them would then be on both sides.
+    /// Whether runs are held against each other: what is fitted over all of them would then be on
+    /// both sides.
     pub crossed: bool,
 }
 
@@ -30,8 +31,8 @@ pub struct BetasConfig {
     pub centres: Option<PathBuf>,
     /// Image behind the maps; the betas' mean where it is absent.
     pub background: Option<PathBuf>,
-    /// Where runs have other shares of the conditions, take off what each adds to its samples, fitted together
-    /// with the conditions' patterns.
+    /// Where runs have other shares of the conditions, take off what each adds to its samples,
+    /// fitted together with the conditions' patterns.
     pub run_effects: bool,
     /// Take off the mean pattern, too.
     pub centre_runs: bool,
@@ -95,8 +96,8 @@ pub enum Estimate {
     T,
 }
 
-/// The unit of a coefficient. Scanner units differ from voxel to voxel with the distance to the coil,
-/// and a voxel counts in an RDM by the size of its numbers.
+/// The unit of a coefficient. Scanner units differ from voxel to voxel with the distance to the
+/// coil, and a voxel counts in an RDM by the size of its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignalScale {

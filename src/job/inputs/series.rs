@@ -84,12 +84,12 @@ pub fn read(config: Recorded<'_>, grid: &Grid, mask: &Mask, names: &[String]) ->
     Ok(Series { betas, runs, warnings })
 }
 
-/// Equal weights lose less than a twentieth of what a condition's runs know where their variances differ by less
-/// than this factor: plain means are taken then.
+/// Equal weights lose less than a twentieth of what a condition's runs know where their variances
+/// differ by less than this factor: plain means are taken then.
 const UNEQUAL: f64 = 1.5;
 
-/// Weights of mean 1, the reciprocals of the variances that the designs give; 1 where they hardly differ between the
-/// runs of each condition.
+/// Weights of mean 1, the reciprocals of the variances that the designs give; 1 where they hardly
+/// differ between the runs of each condition.
 fn weights(conditions: &[String], variances: &[f64]) -> Vec<f64> {
     let mut ends: HashMap<&str, (f64, f64)> = HashMap::new();
     for (condition, &variance) in conditions.iter().zip(variances) {

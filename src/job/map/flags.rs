@@ -67,7 +67,8 @@ struct BetasFlags {
     /// Image behind the maps in figures [default: the betas' mean].
     #[arg(long, value_name = "NIFTI")]
     background: Option<PathBuf>,
-    /// Plain means of the samples of a condition, also where runs have other shares of the conditions.
+    /// Plain means of the samples of a condition, also where runs have other shares of the
+    /// conditions.
     #[arg(long = "no-run-effects", num_args = 0, default_missing_value = "false", hide_possible_values = true)]
     run_effects: Option<bool>,
     /// Take off what every run adds, and the mean pattern.
@@ -122,7 +123,8 @@ struct BoldFlags {
     /// What the patterns are made of: beta or t.
     #[arg(long, value_parser = choice::<Estimate>)]
     estimate: Option<Estimate>,
-    /// Unit of the estimates: percent (of each voxel's mean), run (percent of the run's mean) or none.
+    /// Unit of the estimates: percent (of each voxel's mean), run (percent of the run's mean) or
+    /// none.
     #[arg(long, value_parser = choice::<SignalScale>)]
     scale: Option<SignalScale>,
     /// Leave conditions out of runs in which little of their regressor is left, as of an event at
@@ -253,8 +255,8 @@ struct TestFlags {
     /// Relabellings of the conditions; 0 for maps without a test.
     #[arg(long = "permutations", value_name = "N")]
     n_permutations: Option<usize>,
-    /// Keep the maps of so many relabellings, the same in all subjects: `group --generalise images` and
-    /// `both` need them [default: 0, none].
+    /// Keep the maps of so many relabellings, the same in all subjects: `group --generalise images`
+    /// and `both` need them [default: 0, none].
     #[arg(long, value_name = "N")]
     keep_relabellings: Option<usize>,
     /// Correction for the number of places: fwe, fdr or none.

@@ -1,5 +1,5 @@
-//! The maps of the relabellings that all subjects share, as files that `group` reads: they make a group
-//! test that generalises over images.
+//! The maps of the relabellings that all subjects share, as files that `group` reads: they make a
+//! group test that generalises over images.
 
 use super::parts;
 use super::plan::Plan;
@@ -10,8 +10,8 @@ use crate::job::brain::relabelled::{About, R2, files};
 use crate::job::run_dir::RunDir;
 use crate::mapping::null::shared_relabellings;
 
-/// Writes the relabelled maps, n_values x n_kept x n_places, where some are to be kept; one part of the
-/// places is in memory at a time.
+/// Writes the relabelled maps, n_values x n_kept x n_places, where some are to be kept; one part of
+/// the places is in memory at a time.
 pub fn write(run: &RunDir, plan: &Plan, places: &Mask) -> Result<()> {
     let n_kept = plan.config.test.keep_relabellings;
     if n_kept == 0 {

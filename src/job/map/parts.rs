@@ -62,8 +62,8 @@ fn checkpoint(folder: &Path, start: usize) -> Result<Vec<u8>> {
     sealed::read(&path)?.ok_or_else(gone)
 }
 
-/// Shows `see` the relabelled maps of every part in turn, with the number of its first place: of the
-/// shards that are put together, or of the parts of this run in `folder`.
+/// Shows `see` the relabelled maps of every part in turn, with the number of its first place: of
+/// the shards that are put together, or of the parts of this run in `folder`.
 ///
 /// # Errors
 /// As [`kept`], and what `see` returns.
@@ -266,8 +266,8 @@ pub struct Shards {
 
 impl Shards {
     /// # Errors
-    /// [`Error::Invalid`] for a directory that is no complete shard of this job, or saw other inputs,
-    /// and when places are missing or twice there.
+    /// [`Error::Invalid`] for a directory that is no complete shard of this job, or saw other
+    /// inputs, and when places are missing or twice there.
     pub fn read(config: &Config, n_places: usize) -> Result<Self> {
         // What was read before: the shards read the same, and nothing else.
         let inputs = hashes(&source::so_far())?;

@@ -154,12 +154,12 @@ impl Comparator {
         value < self.layers.len() && self.combination.is_centred()
     }
 
-    /// Whether a layer's p is of what other layers do not explain of the RDM, relabelled, rather than of the
-    /// whole RDM: of residual methods and least-squares weights.
+    /// Whether a layer's p is of what other layers do not explain of the RDM, relabelled, rather
+    /// than of the whole RDM: of residual methods and least-squares weights.
     ///
     /// # Source
-    /// Freedman and Lane, J. Bus. Econ. Stat. 1:292 (1983); Dekker, Krackhardt and Snijders, Psychometrika
-    /// 72:563 (2007), for matrices of pairs.
+    /// Freedman and Lane, J. Bus. Econ. Stat. 1:292 (1983); Dekker, Krackhardt and Snijders,
+    /// Psychometrika 72:563 (2007), for matrices of pairs.
     pub fn tests_beside_others(&self) -> bool {
         self.reduced.is_some()
     }

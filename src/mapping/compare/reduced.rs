@@ -1,13 +1,14 @@
 //! The test of a layer beside others: what the others do not explain is relabelled, not the RDM.
 //!
-//! Relabelling a whole RDM asks whether anything is there. Where another layer is, it is refused for
-//! every layer that resembles that one, whatever the statistic: the spread of the relabelled values is
-//! of an RDM without that layer. Here the RDM b of the brain is regressed on the others V, its residuals
-//! are relabelled as a matrix and put back, b* = V V^+ b + pi(b - V V^+ b), and compared again.
+//! Relabelling a whole RDM asks whether anything is there. Where another layer is, every layer that
+//! resembles it comes out significant, and what is left of a fingerprint is judged by the spread of
+//! an RDM that follows no layer. Here the RDM b of the brain is regressed on the others V, its
+//! residuals are relabelled as a matrix and put back, b* = V V^+ b + pi(b - V V^+ b), and compared
+//! again.
 //!
-//! In an orthonormal basis q_1 ... q_n of the layers (n_layers numbers for every vector) this costs no more
-//! than relabelling: pi(x).q_j = x.pi'(q_j), so that the basis is relabelled, once for all places, and
-//! b*.q_j follows from d = b.q, d_pi = b.pi'(q) and C_ij = q_i.pi'(q_j).
+//! In an orthonormal basis q_1 ... q_n of the layers (n_layers numbers for every vector) this costs
+//! no more than relabelling: pi(x).q_j = x.pi'(q_j), so that the basis is relabelled, once for all
+//! places, and b*.q_j follows from d = b.q, d_pi = b.pi'(q) and C_ij = q_i.pi'(q_j).
 
 use super::statistic::{Space, in_space};
 use super::{Statistic, second_moments};
@@ -31,7 +32,8 @@ pub(in crate::mapping) struct Reduced {
     /// Whether the value that is tested has no sign.
     squared: bool,
     n_pairs: usize,
-    /// n_basis x n_pairs each: an orthonormal basis of all layers, and what gives inner products with it.
+    /// n_basis x n_pairs each: an orthonormal basis of all layers, and what gives inner products
+    /// with it.
     basis: Vec<f32>,
     duals: Vec<f32>,
     layers: Vec<Beside>,
@@ -41,7 +43,8 @@ pub(in crate::mapping) struct Reduced {
 struct Beside {
     /// What is left of the layer, of norm 1; `None` where nothing is.
     unit: Option<Array1<f64>>,
-    /// The projection on the others; `None` where they are all that the layer's own direction is not.
+    /// The projection on the others; `None` where they are all that the layer's own direction is
+    /// not.
     others: Option<Array2<f64>>,
     /// Centred ranks of what is left, of norm 1, n_pairs; empty unless they are compared.
     ranks: Vec<f32>,
@@ -70,8 +73,8 @@ pub(in crate::mapping) struct Turned {
 }
 
 impl Reduced {
-    /// `None` where whole RDMs are relabelled: where no layer is held against others, and for weights that
-    /// are not negative.
+    /// `None` where whole RDMs are relabelled: where no layer is held against others, and for
+    /// weights that are not negative.
     ///
     /// # Errors
     /// As [`residual::combinations`].
@@ -184,7 +187,8 @@ impl Reduced {
         Turned { rows, cross, along }
     }
 
-    /// The tested statistic of every layer under one relabelling; NaN where nothing of a layer is left.
+    /// The tested statistic of every layer under one relabelling; NaN where nothing of a layer is
+    /// left.
     pub(in crate::mapping) fn tested(&self, place: &Prepared, turned: &Turned, kernels: &Kernels, out: &mut [f64]) {
         let n_pairs = self.n_pairs;
         if self.ranked {
@@ -221,8 +225,8 @@ impl Beside {
         (explained, rest)
     }
 
-    /// Partial correlation of the layer with b*: u.g / sqrt(|e|^2 - |P g|^2), where g are the coordinates of the
-    /// relabelled residuals e and P projects on the others.
+    /// Partial correlation of the layer with b*: u.g / sqrt(|e|^2 - |P g|^2), where g are the
+    /// coordinates of the relabelled residuals e and P projects on the others.
     fn partial(&self, place: &Prepared, l: usize, (rest, turned): (&Array1<f64>, &Turned)) -> f64 {
         let Some(unit) = &self.unit else { return f64::NAN };
         let (explained, square) = &place.explained[l];
@@ -264,8 +268,8 @@ fn combined(weights: &Array2<f64>, vectors: &[Vec<f64>]) -> Vec<f32> {
     weights.rows().into_iter().flat_map(row).collect()
 }
 
-/// The projection on what layer l is held against; `None` for all layers, where it is what the layer's own
-/// direction leaves.
+/// The projection on what layer l is held against; `None` for all layers, where it is what the
+/// layer's own direction leaves.
 fn others(l: usize, variant: Residual, coordinates: &Array2<f64>) -> Option<Array2<f64>> {
     let n = coordinates.ncols();
     let which: Vec<usize> = match variant {

@@ -48,14 +48,14 @@ pub struct Patterns {
 const EXACT: usize = 64;
 
 /// A voxel's mean over conditions counts as common to them all where it is more than so many of its
-/// standard deviations over conditions: 1 - r is then so small that 32 bits, in which r is near 1, leave
-/// less than six digits of it ...
+/// standard deviations over conditions: 1 - r is then so small that 32 bits, in which r is near 1,
+/// leave less than six digits of it ...
 const COMMON: f64 = 4.0;
 /// ... if so large a share of the voxels is so: they may fill a place.
 const SHARE: f64 = 0.01;
 
-/// Whether what all conditions have in common outweighs what they differ by, where it is not taken off: in
-/// correlations and cosines. A mean over voxels is no such pattern in a correlation.
+/// Whether what all conditions have in common outweighs what they differ by, where it is not taken
+/// off: in correlations and cosines. A mean over voxels is no such pattern in a correlation.
 fn common_pattern(means: &Array2<f64>, dissimilarity: Dissimilarity) -> bool {
     if !matches!(dissimilarity, Dissimilarity::Correlation | Dissimilarity::Cosine) {
         return false;

@@ -87,8 +87,9 @@ pub struct Intervals {
 
 /// How much better the best layer of every place is than the next one; each n_places.
 ///
-/// Which of two equal layers is the better one is chance, and told from the same data: an interval that
-/// leaves 0 out does so in 1 - level of the places where the two are equal, on either side together.
+/// Which of two equal layers is the better one is chance, and told from the same data: an interval
+/// that leaves 0 out does so in 1 - level of the places where the two are equal, on either side
+/// together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Margins {
     /// The layer with the largest value, from 1; 0 where fewer than two have one.
@@ -108,8 +109,8 @@ impl Margins {
         Self { best: none.clone(), second: none, value: nan.clone(), low: nan.clone(), high: nan }
     }
 
-    /// The best two of a place's values, and the interval of their difference; `resampled(l)` are the values of
-    /// layer l.
+    /// The best two of a place's values, and the interval of their difference; `resampled(l)` are
+    /// the values of layer l.
     fn put(&mut self, place: usize, values: &[f64], level: f64, resampled: impl Fn(usize) -> Vec<f64>) {
         let mut order: Vec<usize> = (0..values.len()).filter(|&l| !values[l].is_nan()).collect();
         order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));

@@ -43,8 +43,8 @@ pub struct Fit {
     pub rho: Vec<f64>,
     /// n_volumes - n_regressors.
     pub dof: usize,
-    /// Variance of each beta over that of white noise, (X' X)^-1_cc, n_conditions: what the design says of
-    /// how sure it is.
+    /// Variance of each beta over that of white noise, (X' X)^-1_cc, n_conditions: what the design
+    /// says of how sure it is.
     pub design_variance: Vec<f64>,
 }
 

@@ -9,7 +9,8 @@ use crate::stats::distributions::norm_isf;
 use crate::stats::neighbours::Neighbours;
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 
-/// Maps are in 32 bits: statistics closer than this are one value. A relabelling may change nothing.
+/// Maps are in 32 bits: statistics closer than this are one value. A relabelling may change
+/// nothing.
 const SAME: f64 = 1e-5;
 
 /// To what the mean over subjects is generalised.
@@ -21,40 +22,44 @@ pub enum Generalised {
     Both,
 }
 
-/// Tests whether the mean map is above what images do by accident: what all subjects share (a geometry
-/// that has nothing to do with a layer, but resembles it for these images) is in the null distribution.
+/// Tests whether the mean map is above what images do by accident: what all subjects share (a
+/// geometry that has nothing to do with a layer, but resembles it for these images) is in the null
+/// distribution.
 ///
-/// m = the mean over subjects; m_k = the mean of their maps under relabelling k of the conditions, the
-/// same in all subjects. What subjects share is relabelled as one and stays in m_k, whatever it is;
-/// with [`Generalised::Images`] the test is exact under the hypothesis that no subject's geometry has
-/// anything to do with the layer.
+/// m = the mean over subjects; m_k = the mean of their maps under relabelling k of the conditions,
+/// the same in all subjects. What subjects share is relabelled as one and stays in m_k, whatever it
+/// is; with [`Generalised::Images`] the test is exact under the hypothesis that no subject's
+/// geometry has anything to do with the layer.
 ///
 /// Relabelling takes away what subjects differ by in their true relation to the layer, too. With
-/// [`Generalised::Both`] that comes back: s^2 is the variance over subjects of the observed maps, s_0^2
-/// the mean of those of the relabelled ones, and
+/// [`Generalised::Both`] that comes back: s^2 is the variance over subjects of the observed maps,
+/// s_0^2 the mean of those of the relabelled ones, and
 ///
-/// m_k + sqrt(max(0, 1 - s_0^2 / s^2)) sqrt((n - 1) / chi^2_k) (1/n) sum_s e_ks (x_s - m) sqrt(n / (n - 1))
+/// m_k + sqrt(max(0, 1 - s_0^2 / s^2)) sqrt((n - 1) / chi^2_k) sum_s e_ks (x_s - m) / sqrt(n (n - 1))
 ///
-/// is the null distribution, e_ks a random sign and chi^2_k a random chi-square of n - 1 degrees of freedom
-/// (Student's distribution). Its variance is that of m over images and, added to it, that of m over
-/// subjects which is not in m_k already: an effect must be larger than both together, as by Clark's
-/// quasi F. Neither flips nor relabelling alone holds its error where images and subjects both vary.
+/// is the null distribution, e_ks a random sign and chi^2_k a random chi-square of n - 1 degrees of
+/// freedom (Student's distribution). Its variance is that of m over images and, added to it, that
+/// of m over subjects which is not in m_k already: an effect must be larger than both together, as
+/// by Clark's quasi F. Neither flips nor relabelling alone holds its error where images and
+/// subjects both vary.
 ///
-/// The statistic is z = m / sd, sd^2 the mean square of m and the m_k plus the variance that the sum adds;
-/// at one voxel its p is that of m, and over voxels of different noise the largest z is a fair one.
+/// The statistic is z = m / sd, sd^2 the mean square of m and the m_k plus the variance that the
+/// sum adds; at one voxel its p is that of m, and over voxels of different noise the largest z is a
+/// fair one.
 ///
 /// # Shapes
-/// `maps`: n_subjects x n_voxels, as [`super::one_sample`]; `relabel(k)`: the same maps under relabelling
-/// k < `n_relabellings`; it is asked twice for every k. `on_block` is told how many of 2
-/// `n_relabellings` it was asked for. Of `options`, `n_permutations` is not used.
+/// `maps`: n_subjects x n_voxels, as [`super::one_sample`]; `relabel(k)`: the same maps under
+/// relabelling k < `n_relabellings`; it is asked twice for every k. `on_block` is told how many of
+/// 2 `n_relabellings` it was asked for. Of `options`, `n_permutations` is not used.
 ///
 /// # Errors
-/// As [`super::one_sample`]; [`Error::Invalid`] without relabellings or for relabelled maps of another
-/// shape; what `relabel` says.
+/// As [`super::one_sample`]; [`Error::Invalid`] without relabellings or for relabelled maps of
+/// another shape; what `relabel` says.
 ///
 /// # Source
-/// Freedman and Lane (1983) and Winkler et al., NeuroImage 92:381 (2014) for permutations of what is
-/// exchangeable; Clark, J. Verbal Learn. Verbal Behav. 12:335 (1973) for stimuli as a random effect.
+/// Freedman and Lane (1983) and Winkler et al., NeuroImage 92:381 (2014) for permutations of what
+/// is exchangeable; Clark, J. Verbal Learn. Verbal Behav. 12:335 (1973) for stimuli as a random
+/// effect.
 ///
 /// ```
 /// use ndarray::Array2;
@@ -164,8 +169,8 @@ fn deviations(maps: ArrayView2<'_, f64>, mean: &[f64]) -> Array2<f64> {
 
 /// How the null distribution is spread at every voxel.
 struct Spread {
-    /// What the signed deviations of the subjects are multiplied with; 0 where relabelled maps differ as
-    /// much between subjects as the observed ones.
+    /// What the signed deviations of the subjects are multiplied with; 0 where relabelled maps
+    /// differ as much between subjects as the observed ones.
     share: Vec<f64>,
     sd: Vec<f64>,
 }
@@ -195,7 +200,8 @@ impl Spread {
         means
     }
 
-    /// The means with a draw of what subjects add to them; signs and scale are the same at all voxels.
+    /// The means with a draw of what subjects add to them; signs and scale are the same at all
+    /// voxels.
     fn with_subjects(&self, mut means: Vec<f64>, deviations: &Array2<f64>, seed: u64, k: u64) -> Vec<f64> {
         if self.share.iter().all(|&share| share == 0.0) {
             return means;
