@@ -164,7 +164,7 @@ mod tests {
         let has = |r: usize, c: usize| {
             usize::from(c < 4) * usize::from(r == 0)
                 + usize::from(c > 1) * usize::from(r == 1)
-                + if r == 2 && c % 5 == 0 { 2 } else { 0 }
+                + if r == 2 && c.is_multiple_of(5) { 2 } else { 0 }
         };
         let (patterns, betas) = design(has);
         let all: Vec<(usize, usize)> = (0..6).flat_map(|i| (0..i).map(move |j| (i, j))).collect();
