@@ -61,6 +61,7 @@ impl Trainer {
         trains: &dyn Fn(&str) -> bool,
         device: &Device,
     ) -> Result<Self> {
+        let graph = laid_out(graph)?;
         let needed = graph.needed(outputs);
         let ops = || graph.nodes().iter().zip(&needed).filter(|(_, n)| **n).map(|(node, _)| &node.op);
         let flat = |name: &str| graph.weight(name).iter().copied().collect::<Vec<f32>>();
@@ -78,8 +79,7 @@ impl Trainer {
         let plan = Plan::new(&graph, outputs, options.normalisation, &|name| {
             names.binary_search_by(|n| n.as_str().cmp(name)).is_ok()
         });
-        let plain = FUSED && graph.weights().values().all(ArrayD::is_standard_layout);
-        let chain = Chain::of(&graph, outputs, options.normalisation).filter(|_| plain);
+        let chain = Chain::of(&graph, outputs, options.normalisation).filter(|_| FUSED);
         let row = |name: &String| {
             let values = flat(name);
             Array2::from_shape_vec((1, values.len()), values).expect("one row")
@@ -265,6 +265,15 @@ impl Trainer {
             None => Ok(()),
         }
     }
+}
+
+/// The graph with every weight row by row in memory, which cut and imported ones need not be.
+fn laid_out(graph: Graph) -> Result<Graph> {
+    if graph.weights().values().all(ArrayD::is_standard_layout) {
+        return Ok(graph);
+    }
+    let laid = |(name, array): (&String, &ArrayD<f32>)| (name.clone(), array.as_standard_layout().into_owned());
+    graph.with_weights(graph.weights().iter().map(laid).collect())
 }
 
 /// The names of the operations' weights that `wanted` says yes to, sorted, each once.
