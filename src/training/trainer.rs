@@ -283,3 +283,30 @@ fn trained<'a>(ops: impl Iterator<Item = &'a Op>, wanted: impl Fn(&str) -> bool)
     names.dedup();
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compression::distillation::{Reading, Student};
+    use crate::compression::{Groups, Removed, remove};
+    use crate::network::InputSpec;
+
+    /// Cutting may leave weights column by column.
+    #[test]
+    fn a_pruned_student_is_trained_as_a_chain() {
+        let input = InputSpec::preset("v4", 16, 16).unwrap();
+        let student = Student { widths: vec![4, 4, 3], reading: Reading::Own, n_outputs: 1, input };
+        let graph = student.build("student", 0).unwrap();
+        let groups = Groups::of(&graph, &[]).unwrap();
+        let names: Vec<String> = groups.all().iter().map(|g| g.name.clone()).collect();
+        let removed: Removed = names.into_iter().map(|name| (name, [1].into())).collect();
+        let pruned = remove(&graph, &groups, &removed, 1).unwrap();
+        let options =
+            Options { method: Method::default(), normalisation: Normalisation::Batch { keep: 0.9 }, clip: None };
+        for graph in [graph, pruned] {
+            let output = graph.output();
+            let trainer = Trainer::new(graph, &[output], options, &|_| true, &Device::default()).unwrap();
+            assert_eq!(trainer.chain.is_some(), FUSED);
+        }
+    }
+}
