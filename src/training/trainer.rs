@@ -61,6 +61,7 @@ impl Trainer {
         trains: &dyn Fn(&str) -> bool,
         device: &Device,
     ) -> Result<Self> {
+        let graph = laid_out(graph)?;
         let needed = graph.needed(outputs);
         let ops = || graph.nodes().iter().zip(&needed).filter(|(_, n)| **n).map(|(node, _)| &node.op);
         let flat = |name: &str| graph.weight(name).iter().copied().collect::<Vec<f32>>();
@@ -78,8 +79,7 @@ impl Trainer {
         let plan = Plan::new(&graph, outputs, options.normalisation, &|name| {
             names.binary_search_by(|n| n.as_str().cmp(name)).is_ok()
         });
-        let plain = FUSED && graph.weights().values().all(ArrayD::is_standard_layout);
-        let chain = Chain::of(&graph, outputs, options.normalisation).filter(|_| plain);
+        let chain = Chain::of(&graph, outputs, options.normalisation).filter(|_| FUSED);
         let row = |name: &String| {
             let values = flat(name);
             Array2::from_shape_vec((1, values.len()), values).expect("one row")
@@ -188,7 +188,7 @@ impl Trainer {
     }
 
     /// Changes trained weights by hand: `change` is given each one's name, shape and numbers.
-    pub fn change(&mut self, change: &mut dyn FnMut(&str, &[usize], &mut [f32])) {
+    pub fn change(&mut self, mut change: impl FnMut(&str, &[usize], &mut [f32])) {
         for (name, value) in self.names.iter().zip(&mut self.values) {
             change(name, self.graph.weight(name).shape(), value.as_slice_mut().expect("one row"));
         }
@@ -267,10 +267,46 @@ impl Trainer {
     }
 }
 
+/// The graph with every weight row by row in memory, which cut and imported ones need not be.
+fn laid_out(graph: Graph) -> Result<Graph> {
+    if graph.weights().values().all(ArrayD::is_standard_layout) {
+        return Ok(graph);
+    }
+    let laid = |(name, array): (&String, &ArrayD<f32>)| (name.clone(), array.as_standard_layout().into_owned());
+    graph.with_weights(graph.weights().iter().map(laid).collect())
+}
+
 /// The names of the operations' weights that `wanted` says yes to, sorted, each once.
 fn trained<'a>(ops: impl Iterator<Item = &'a Op>, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let mut names: Vec<String> = ops.flat_map(Op::weights).filter(|name| wanted(name)).map(String::from).collect();
     names.sort_unstable();
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compression::distillation::{Reading, Student};
+    use crate::compression::{Groups, Removed, remove};
+    use crate::network::InputSpec;
+
+    /// Cutting may leave weights column by column.
+    #[test]
+    fn a_pruned_student_is_trained_as_a_chain() {
+        let input = InputSpec::preset("v4", 16, 16).unwrap();
+        let student = Student { widths: vec![4, 4, 3], reading: Reading::Own, n_outputs: 1, input };
+        let graph = student.build("student", 0).unwrap();
+        let groups = Groups::of(&graph, &[]).unwrap();
+        let names: Vec<String> = groups.all().iter().map(|g| g.name.clone()).collect();
+        let removed: Removed = names.into_iter().map(|name| (name, [1].into())).collect();
+        let pruned = remove(&graph, &groups, &removed, 1).unwrap();
+        let options =
+            Options { method: Method::default(), normalisation: Normalisation::Batch { keep: 0.9 }, clip: None };
+        for graph in [graph, pruned] {
+            let output = graph.output();
+            let trainer = Trainer::new(graph, &[output], options, &|_| true, &Device::default()).unwrap();
+            assert_eq!(trainer.chain.is_some(), FUSED);
+        }
+    }
 }
