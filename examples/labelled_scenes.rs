@@ -8,6 +8,8 @@
 //! The default seed is that of the network's own test set; its training saw none of these images.
 #![deny(unsafe_code)]
 
+// The training example uses what is not used here.
+#[allow(dead_code)]
 #[path = "train_mini_inception/scenes/mod.rs"]
 mod scenes;
 

@@ -145,7 +145,7 @@ impl Teaching<'_> {
                 let own = self.step(&mut trainer, epoch, chosen, schedule.rate(step))?;
                 // Where a block of images ends.
                 if (step + 1) * batch / settings.smooth_every.max(1) > step * batch / settings.smooth_every.max(1) {
-                    trainer.change(&mut |name, _, values| smoother.apply(name, values));
+                    trainer.change(|name, _, values| smoother.apply(name, values));
                 }
                 loss += own / per_epoch as f64;
                 progress.tick(|| format!("loss {own:.3}"));
