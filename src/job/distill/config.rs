@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub struct Config {
     /// Always `distill`.
     pub command: String,
-    pub teacher: NetworkConfig,
+    pub teacher: TeacherConfig,
     /// Units of the teacher that are taught.
     pub units: Vec<String>,
     /// Leave out models of a folder that cannot be read.
@@ -68,11 +68,30 @@ pub struct PruneConfig {
     pub n_images: usize,
 }
 
+/// Who teaches; nobody unless somebody is named.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TeacherConfig {
+    /// A network as for other jobs, a fitted model, or a folder of models.
+    pub model: String,
+    /// Architecture of a bare PyTorch state dict.
+    pub arch: Option<String>,
+    /// Preprocessing of a bare file.
+    pub preprocess: Option<String>,
+}
+
+impl TeacherConfig {
+    pub fn network(&self) -> NetworkConfig {
+        let Self { model, arch, preprocess } = self.clone();
+        NetworkConfig { model, arch, preprocess }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             command: "distill".into(),
-            teacher: NetworkConfig { model: String::new(), ..NetworkConfig::default() },
+            teacher: TeacherConfig::default(),
             units: vec!["all".into()],
             skip_bad: false,
             ensemble: false,

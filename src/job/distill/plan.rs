@@ -59,7 +59,7 @@ impl Plan {
         let [height, width] = config.student.size;
         let input = InputSpec::preset(&config.student.preprocess, height, width)?;
         input.check("student.size")?;
-        let (population, mut warnings) = Population::load(&config.teacher, &config.units, config.skip_bad)?;
+        let (population, mut warnings) = Population::load(&config.teacher.network(), &config.units, config.skip_bad)?;
         let mut sets: BTreeMap<String, String> =
             population.members.iter().map(|m| (format!("model {}", m.name), m.blake3.clone())).collect();
         let teacher = Teacher::new(population, config.ensemble)?;
