@@ -100,7 +100,7 @@ pub struct GroupTest {
     pub p_parametric: Vec<f64>,
     /// p corrected by the largest t (or z).
     pub p_fwe: Vec<f64>,
-    /// [`correction::benjamini_hochberg`] of `p`.
+    /// [`super::correction::benjamini_hochberg`] of `p`.
     pub q: Vec<f64>,
     /// The largest t (or z) of every permutation.
     pub null: MaxNull,
