@@ -106,24 +106,27 @@ impl Reduced {
     /// # Errors
     /// What is not finite.
     fn stage(&self, alphas: &[f64]) -> Result<FoldStage> {
-        let length = |a: &Array2<f64>| a.iter().map(|v| v * v).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
-        let solved = |&alpha: &f64| self.banded.solve(alpha, self.left.view()).expect(DEFINITE);
-        let mut matrices: Vec<Array2<f64>> = alphas.iter().map(solved).collect();
-        let lengths: Vec<f64> = matrices.iter().map(length).collect();
-        matrices.iter_mut().zip(&lengths).for_each(|(m, length)| *m /= *length);
-        let inner = |a: usize, b: usize| matrices[a].iter().zip(&matrices[b]).map(|(x, y)| x * y).sum::<f64>();
-        let gram = Array2::from_shape_fn((alphas.len(), alphas.len()), |(a, b)| if b <= a { inner(a, b) } else { 0.0 });
+        let (n_train, n_test) = self.left.dim();
+        let mut matrices = Array2::zeros((alphas.len(), n_train * n_test));
+        let mut lengths = Vec::with_capacity(alphas.len());
+        for (&alpha, mut row) in alphas.iter().zip(matrices.rows_mut()) {
+            let solved = self.banded.solve(alpha, self.left.view()).expect(DEFINITE);
+            row.assign(&solved.into_shape_with_order(n_train * n_test).expect("row by row"));
+            let length = row.dot(&row).sqrt().max(f64::MIN_POSITIVE);
+            row /= length;
+            lengths.push(length);
+        }
         // Singular values of the matrices are the roots: rounding of the gram is 1e-8 of them.
-        let (values, vectors) = linalg::eigh(gram.view())?;
+        let (values, vectors) = linalg::eigh(matrices.dot(&matrices.t()).view())?;
         let largest = values.iter().fold(f64::MIN_POSITIVE, |most, v| v.max(most));
         let kept: Vec<usize> = (0..alphas.len()).filter(|&j| values[j] > TOLERANCE * TOLERANCE * largest).collect();
-        let lefts = kept.iter().map(|&j| {
-            let mut sum = Array2::<f64>::zeros(self.left.dim());
-            matrices.iter().zip(vectors.column(j)).for_each(|(m, &v)| sum.scaled_add(v, m));
-            sum.reversed_axes().mapv(|v| v as f32)
+        let kept = vectors.select(Axis(1), &kept);
+        let basis = kept.t().dot(&matrices);
+        let lefts = basis.rows().into_iter().map(|row| {
+            let left = row.into_shape_with_order((n_train, n_test)).expect("row by row");
+            left.t().mapv(|v| v as f32)
         });
-        let coefficients =
-            Array2::from_shape_fn((alphas.len(), kept.len()), |(a, j)| vectors[(a, kept[j])] * lengths[a]);
+        let coefficients = Array2::from_shape_fn(kept.dim(), |(a, j)| kept[(a, j)] * lengths[a]);
         Ok(FoldStage::factored(lefts, &coefficients, &self.right))
     }
 }
