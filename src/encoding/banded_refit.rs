@@ -4,7 +4,7 @@ use crate::encoding::banded::{BandedFit, BandedSearch, mixed};
 use crate::encoding::options::{Alphas, RidgeOptions, TargetState};
 use crate::encoding::reduced::Duals;
 use crate::encoding::search::SearchState;
-use crate::encoding::solver::{Prepared, Work};
+use crate::encoding::solver::{Prepared, Targets, Work, targets};
 use crate::encoding::spectrum::Source;
 use crate::error::Result;
 use crate::progress::Sink;
@@ -30,7 +30,7 @@ impl BandedSearch {
     /// As [`BandedSearch::step`].
     pub fn finish(&self, state: &SearchState, y: ArrayView2<'_, f32>, work: &Work) -> Result<BandedFit> {
         let n = y.ncols();
-        let targets = self.fixed(0)?.targets(y)?;
+        let targets = self.targets(y)?;
         let mut fit = BandedFit {
             dual: Array2::zeros((self.rows.len(), n)),
             gammas: Array2::zeros((self.kernels.len(), n)),
@@ -81,7 +81,7 @@ impl BandedSearch {
         work: &Work,
     ) -> Result<Vec<Array2<f32>>> {
         let mut weights: Vec<Array2<f32>> = xs.iter().map(|x| Array2::zeros((x.ncols(), y.ncols()))).collect();
-        let means = self.fixed(0)?.targets(y)?.means;
+        let means = self.targets(y)?.means;
         let quiet = quiet(work);
         let batches = self.batches(state, |_| true);
         let all = work.blocks("weights", batches.len(), |i| {
@@ -128,6 +128,11 @@ impl BandedSearch {
         let means: Array1<f64> = batch.targets.iter().map(|&t| means[t]).collect();
         let centred = y.select(Axis(0), self.rows.indices()).select(Axis(1), &batch.targets).mapv(f64::from) - means;
         Ok(Some(duals.solve(centred.view(), &batch.alphas)))
+    }
+
+    fn targets(&self, y: ArrayView2<'_, f32>) -> Result<Targets> {
+        self.rows.check(y.nrows(), "targets")?;
+        Ok(targets(y, &self.rows, self.options.fit_intercept))
     }
 
     /// A candidate's problem without folds.

@@ -84,3 +84,35 @@ pub fn chosen() -> Result<Isa<f32>, SpecError> {
         _ => Ok(available()[0]),
     }
 }
+
+/// `named` and `chosen` of a struct of functions, one struct for each instruction set, which
+/// `$table::<S>(name)` makes of a [`crate::simd::Simd`] of [`f32`].
+macro_rules! choice {
+    ($table:ident) => {
+        /// The table of an instruction set; [`crate::isa::available`] says which this machine has.
+        ///
+        /// # Errors
+        /// A name that is none, or a set that this machine does not have.
+        pub fn named(name: &str) -> Result<Self, crate::SpecError> {
+            let set = crate::isa::named(name)?;
+            Ok(match set.name {
+                #[cfg(target_arch = "x86_64")]
+                "avx512" => $table::<crate::simd::avx512::Avx512>("avx512"),
+                #[cfg(target_arch = "x86_64")]
+                "avx2" => $table::<crate::simd::avx2::Avx2>("avx2"),
+                #[cfg(target_arch = "aarch64")]
+                "neon" => $table::<crate::simd::neon::Neon>("neon"),
+                _ => $table::<crate::simd::portable::Portable<f32>>("portable"),
+            })
+        }
+
+        /// The set named by the environment, else the best of this machine.
+        ///
+        /// # Errors
+        /// As [`Kernels::named`].
+        pub fn chosen() -> Result<Self, crate::SpecError> {
+            Self::named(crate::isa::chosen()?.name)
+        }
+    };
+}
+pub(crate) use choice;

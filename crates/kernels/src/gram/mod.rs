@@ -78,30 +78,7 @@ fn table<S: Simd<T = f32>>(name: &'static str) -> Kernels {
 }
 
 impl Kernels {
-    /// The table of an instruction set; [`crate::isa::available`] says which this machine has.
-    ///
-    /// # Errors
-    /// A name that is none, or a set that this machine does not have.
-    pub fn named(name: &str) -> Result<Self, crate::SpecError> {
-        let set = crate::isa::named(name)?;
-        Ok(match set.name {
-            #[cfg(target_arch = "x86_64")]
-            "avx512" => table::<crate::simd::avx512::Avx512>("avx512"),
-            #[cfg(target_arch = "x86_64")]
-            "avx2" => table::<crate::simd::avx2::Avx2>("avx2"),
-            #[cfg(target_arch = "aarch64")]
-            "neon" => table::<crate::simd::neon::Neon>("neon"),
-            _ => table::<crate::simd::portable::Portable<f32>>("portable"),
-        })
-    }
-
-    /// The set named by the environment, else the best of this machine.
-    ///
-    /// # Errors
-    /// As [`Kernels::named`].
-    pub fn chosen() -> Result<Self, crate::SpecError> {
-        Self::named(crate::isa::chosen()?.name)
-    }
+    crate::isa::choice!(table);
 
     /// Means over the rows `voxels` of a voxel-major matrix of `means.len()` columns.
     ///
