@@ -37,6 +37,7 @@ pub struct Config {
     pub student: StudentConfig,
     pub training: Settings,
     pub prune: PruneConfig,
+    #[serde(deserialize_with = "retraining")]
     pub retraining: Settings,
     pub seed: u64,
     pub machine: Machine,
@@ -66,6 +67,14 @@ pub struct PruneConfig {
     pub minimum: usize,
     /// Images that filters are judged by.
     pub n_images: usize,
+}
+
+/// The given keys over the defaults of training again, which are not those of training.
+fn retraining<'de, D: serde::Deserializer<'de>>(given: D) -> std::result::Result<Settings, D::Error> {
+    let given = toml::Table::deserialize(given)?;
+    let mut whole = toml::Table::try_from(Config::default().retraining).map_err(serde::de::Error::custom)?;
+    whole.extend(given);
+    whole.try_into().map_err(serde::de::Error::custom)
 }
 
 /// Who teaches; nobody unless somebody is named.
